@@ -1,0 +1,351 @@
+#!/bin/sh
+# The only entry: builds, runs, tests and installs mod_clamquota. See usage().
+# Always builds everything: that takes seconds, and there is no dependency
+# tracking to go wrong. Each room of the source has its own compiler flags, so
+# that core, render and table cannot see httpd or APR at all.
+set -eu
+cd -- "$(dirname -- "$0")"
+
+: "${CC=gcc}"
+: "${CFLAGS=-O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong}"
+: "${LDFLAGS=}"
+: "${BUILD=build}"
+: "${PREFIX=/usr}"
+: "${DESTDIR=}"
+: "${PORT=8080}"
+
+# gcc .. pkg-config: to build; apache2-bin: to run; the rest: to test.
+# apache2-bin and not apache2: the latter starts a server on port 80.
+packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
+apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
+util-linux shellcheck mandoc clang valgrind strace'
+
+warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
+-Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'
+
+usage() {
+    cat <<'EOT'
+Usage: ./build.sh [COMMAND]
+  deps     install what building, running and testing need (Debian, Ubuntu)
+  build    everything into build/ (default)
+  run      deps, build and a private httpd with a sample mirror under a quota
+           on http://127.0.0.1:8080/; Ctrl-C stops it and leaves nothing behind
+  test     deps, build and the whole test suite; test t/FILE.t ... only those
+  bench    deps, build and the benchmarks
+  install  module, configuration, man page
+  clean    remove build/
+Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
+errors), PORT (run), PREFIX DESTDIR (install), CQ_TEST_MPM=event|worker|prefork
+(test: only that one).
+EOT
+}
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+
+# --- deps -------------------------------------------------------------------
+
+missing_packages() {
+    for package in $packages; do
+        state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || state=
+        [ "$state" = 'install ok installed' ] || printf '%s ' "$package"
+    done
+}
+
+do_deps() {
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null
+    then
+        say 'This is not Debian or Ubuntu. Install what these packages hold:' \
+            "$packages" | fmt -w 78
+        exit 1
+    fi
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    command="apt-get install -y --no-install-recommends $missing"
+    if [ "$(id -u)" -eq 0 ]; then
+        root=
+    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true; } 2>/dev/null
+    then
+        root=sudo
+    else
+        die "these packages are missing: $missing
+Installing them needs root: run './build.sh deps' as root, or
+$command"
+    fi
+    say "Installing: $missing"
+    case " $missing" in *' clamav-freshclam '*)
+        say 'clamav-freshclam brings a service that systemd starts; to stop' \
+            'it: systemctl disable --now clamav-freshclam' ;;
+    esac
+    export DEBIAN_FRONTEND=noninteractive
+    # Lists that are absent or older than the archive fail: only then update.
+    # shellcheck disable=SC2086 # $root and $command are lists of words
+    $root $command || { $root apt-get update && $root $command; } ||
+        die "could not install: $missing"
+    missing=$(missing_packages)
+    [ -z "$missing" ] || die "still missing after installing: $missing"
+}
+
+# --- build ------------------------------------------------------------------
+
+need() {
+    for tool; do
+        command -v "$tool" >/dev/null || die "$tool is missing: ./build.sh deps"
+    done
+}
+
+# compile OUTDIR SUFFIX FLAGS... -- FILE...: each FILE to OUTDIR/NAME.o
+compile() {
+    room=$1
+    shift
+    flags=
+    while [ "$1" != -- ]; do flags="$flags $1"; shift; done
+    shift
+    mkdir -p "$room"
+    pids=
+    for source; do
+        [ -e "$source" ] || continue    # a pattern that matched nothing
+        object=$room/$(basename "$source" .c).o
+        # shellcheck disable=SC2086 # lists of words
+        $CC $flags $CFLAGS $warnings $werror -I mod_clamquota -c "$source" \
+            -o "$object" &
+        pids="$pids $!"
+    done
+    failed=0
+    for pid in $pids; do wait "$pid" || failed=1; done
+    [ $failed -eq 0 ] || die "$room: does not compile"
+}
+
+# link_programs KIND LIBRARIES: each t/KIND/*.c becomes build/KIND/NAME
+link_programs() {
+    kind=$1
+    mkdir -p "$BUILD/$kind"
+    # shellcheck disable=SC2046 # pkg-config prints a list of words
+    compile "$BUILD/obj/$kind" -std=c11 -D_GNU_SOURCE -pthread \
+        $(pkg-config --cflags check) -- "t/$kind"/*.c
+    for object in "$BUILD/obj/$kind"/*.o; do
+        [ -e "$object" ] || continue
+        # shellcheck disable=SC2046,SC2086
+        $CC $CFLAGS $LDFLAGS -o "$BUILD/$kind/$(basename "$object" .o)" \
+            "$object" "$BUILD/libcq.a" $(pkg-config --libs check)
+    done
+}
+
+do_build() {
+    need "$CC" ar apxs apr-1-config pkg-config
+    werror=
+    if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
+    rm -rf "$BUILD/obj" "$BUILD/unit" "$BUILD/bench" \
+        "$BUILD/libcq.a" "$BUILD/mod_clamquota.so"
+    mkdir -p "$BUILD"
+
+    # These three know nothing of httpd and APR: no such include path is here.
+    lib='-std=c11 -pedantic -fPIC -fvisibility=hidden'
+    posix=-D_POSIX_C_SOURCE=200809L
+    # shellcheck disable=SC2086 # lists of words
+    {
+        compile "$BUILD/obj/core" $lib $posix -- mod_clamquota/core/*.c
+        compile "$BUILD/obj/render" $lib $posix -- mod_clamquota/render/*.c
+        compile "$BUILD/obj/table" $lib -D_GNU_SOURCE -- mod_clamquota/table/*.c
+    }
+    ar rcs "$BUILD/libcq.a" $(find "$BUILD/obj" -name '*.o' | sort)
+
+    # shellcheck disable=SC2046 # apr-1-config prints a list of words
+    compile "$BUILD/obj/httpd" -std=c11 -fPIC $(apr-1-config --cppflags) \
+        -isystem "$(apxs -q INCLUDEDIR)" \
+        -isystem "$(apr-1-config --includedir)" -- mod_clamquota/httpd/*.c
+    if [ -e "$BUILD/obj/httpd/mod_clamquota.o" ]; then
+        # httpd looks up one symbol; everything else stays inside
+        say '{ global: clamquota_module; local: *; };' >"$BUILD/obj/exports"
+        # shellcheck disable=SC2086
+        $CC $CFLAGS -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
+            -Wl,--version-script="$BUILD/obj/exports" \
+            -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
+    fi
+    link_programs unit
+    link_programs bench
+}
+
+# --- run --------------------------------------------------------------------
+
+# The directory of the sample server; empty before it is made and after the end
+run_root=
+run_pid=
+
+run_end() {
+    trap '' INT TERM HUP
+    if [ -n "$run_pid" ]; then
+        kill "$run_pid" 2>/dev/null || :
+        wait "$run_pid" 2>/dev/null || :
+    fi
+    [ -z "$run_root" ] || rm -rf "$run_root"
+}
+
+do_run() {
+    [ -e "$BUILD/mod_clamquota.so" ] || die "$BUILD/mod_clamquota.so is not there"
+    case $PORT in ''|*[!0-9]*) die "PORT=$PORT: expected a number, e.g. 8080" ;; esac
+    perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new(Listen => 1,
+        ReuseAddr => 1, LocalAddr => "127.0.0.1", LocalPort => shift)' "$PORT" ||
+        die "127.0.0.1:$PORT cannot be used ($(id -un) may not, or something" \
+            'listens there): try PORT=8081 ./build.sh run'
+    trap run_end EXIT
+    trap 'exit 0' INT TERM HUP
+    run_root=$(mktemp -d "${TMPDIR:-/tmp}/clamquota-run.XXXXXX")
+    chmod 755 "$run_root"               # children of a root httpd serve from it
+    perl t/sample/mirror.pl "$run_root/htdocs"
+    httpd=$(apxs -q SBINDIR)/$(apxs -q PROGNAME)
+    set -- "$httpd" -d "$run_root" -f "$PWD/t/sample/httpd.conf" \
+        -C "Define root $run_root" -C "Define port $PORT" \
+        -C "Define modules $(apxs -q LIBEXECDIR)" \
+        -C "Define clamquota $(cd "$BUILD" && pwd)/mod_clamquota.so"
+    [ "$(id -u)" -ne 0 ] || set -- "$@" -C "Define runas $(run_user)"
+    "$@" -t >"$run_root/say" 2>&1 || { cat "$run_root/say" >&2; exit 1; }
+    # A session of its own: httpd would take the terminal's SIGWINCH (a window
+    # that is resized) for a request to stop.
+    setsid "$@" -DFOREGROUND &
+    run_pid=$!
+    url=http://127.0.0.1:$PORT
+    tries=0
+    until curl -sf -o /dev/null "$url/clamquota?auto" 2>/dev/null; do
+        tries=$((tries + 1))
+        if [ $tries -gt 100 ] || ! kill -0 "$run_pid" 2>/dev/null; then
+            cat "$run_root/error.log" >&2 || :
+            die 'the server does not answer'
+        fi
+        sleep 0.1
+    done
+    sed "s|@url@|$url|g" t/sample/try.txt
+    wait "$run_pid" || :
+    run_pid=
+    cat "$run_root/error.log" >&2
+    die 'the server ended by itself'
+}
+
+run_user() {
+    for user in www-data apache nobody; do
+        ! id "$user" >/dev/null 2>&1 || { echo "$user"; return; }
+    done
+    die 'none of the users www-data, apache and nobody exists'
+}
+
+# --- test and bench ---------------------------------------------------------
+
+# suite NAME FILE...: runs them, remembers the result for the summary
+suite() {
+    name=$1
+    shift
+    say "-- $name"
+    result=passed
+    PERL_TEST_HARNESS_DUMP_TAP=$BUILD/tap/$name prove "$@" || result=FAILED
+    [ $result = passed ] || tests_failed=1
+    summary="$summary
+  $result: $name"
+}
+
+do_test() {
+    tests_failed=0
+    summary=
+    rm -rf "$BUILD/tap"
+    if [ $# -gt 0 ]; then
+        CQ_TEST_MPM=${CQ_TEST_MPM:-event}
+        export CQ_TEST_MPM
+        suite "$CQ_TEST_MPM" "$@"
+    else
+        suite unit --timer "$BUILD"/unit/*
+        suite lint --timer t/lint/*.t
+        for mpm in ${CQ_TEST_MPM:-event worker prefork}; do
+            # "# mpm: once" near its top: the MPM makes no difference there
+            files=$(ls t/*.t)
+            if [ "$mpm" != "${CQ_TEST_MPM:-event}" ]; then
+                files=$(for file in $files; do
+                    head -n 10 "$file" | grep -q '^# mpm: once' || echo "$file"
+                done)
+            fi
+            # shellcheck disable=SC2086 # names without blanks
+            CQ_TEST_MPM=$mpm suite "$mpm" --timer $files
+        done
+    fi
+    say '' "Summary:$summary"
+    find "$BUILD/tap" -type f -exec grep -i '# skip' {} + |
+        sed "s|^$BUILD/tap/|  skipped: |" || :
+    [ $tests_failed -eq 0 ] || die 'tests failed'
+    say 'All tests passed.'
+}
+
+do_bench() {
+    found=0
+    for program in "$BUILD"/bench/* t/bench/*.pl; do
+        [ -e "$program" ] || continue
+        found=1
+        say "-- $(basename "$program")"
+        case $program in
+        *.pl) perl "$program" ;;
+        *) "$program" ;;
+        esac
+    done
+    [ $found -eq 1 ] || die 'no benchmark found'
+}
+
+# --- install ----------------------------------------------------------------
+
+# Where httpd's own tree, as apxs tells it, lies under PREFIX. Under /usr the
+# configuration is in /etc and the counters are in /var/lib.
+under_prefix() {
+    if [ "$PREFIX" = /usr ]; then echo "$1"; else echo "$PREFIX${1#/usr}"; fi
+}
+
+do_install() {
+    need apxs install
+    so=$BUILD/mod_clamquota.so
+    if [ ! -e "$so" ] || [ -n "$(find mod_clamquota -newer "$so")" ]; then
+        do_build
+    fi
+    module_dir=$(under_prefix "$(apxs -q LIBEXECDIR)")
+    mods_dir=$(under_prefix "$(apxs -q SYSCONFDIR)")/mods-available
+    state_dir=$(under_prefix /var/lib)/clamquota
+    doc_dir=$PREFIX/share/doc/mod_clamquota
+    man_dir=$PREFIX/share/man/man5
+
+    install -d "$DESTDIR$module_dir" "$DESTDIR$mods_dir" "$DESTDIR$doc_dir" \
+        "$DESTDIR$man_dir"
+    install -d -m 0750 "$DESTDIR$state_dir"
+    install -m 644 "$so" "$DESTDIR$module_dir/"
+    install -m 644 mod_clamquota/mod_clamquota.5 "$DESTDIR$man_dir/"
+    install -m 644 README CHANGES LICENSE conf/clamav-mirror.conf \
+        "$DESTDIR$doc_dir/"
+    sed "s|/usr/lib/apache2/modules|$module_dir|" conf/clamquota.load \
+        >"$BUILD/clamquota.load"
+    sed "s|/var/lib/clamquota|$state_dir|
+        s|/usr/share/doc/mod_clamquota|$doc_dir|" conf/clamquota.conf \
+        >"$BUILD/clamquota.conf"
+    install -m 644 "$BUILD/clamquota.load" "$DESTDIR$mods_dir/"
+    conf=$DESTDIR$mods_dir/clamquota.conf
+    if [ -e "$conf" ] && ! cmp -s "$BUILD/clamquota.conf" "$conf"; then
+        conf=$conf.new
+        say "clamquota.conf was changed here and stays; the new one is $conf"
+    fi
+    install -m 644 "$BUILD/clamquota.conf" "$conf"
+    say "Installed below ${DESTDIR:-/}. Next:" \
+        '  a2enmod clamquota && systemctl restart apache2' \
+        "  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf"
+}
+
+# --- the command ------------------------------------------------------------
+
+command=${1:-build}
+[ $# -eq 0 ] || shift
+case $command in
+test) ;;
+*) [ $# -eq 0 ] || { usage >&2; exit 2; } ;;
+esac
+case $command in
+deps) do_deps; say 'Everything needed is installed.' ;;
+build) do_build ;;
+run) do_deps; do_build; do_run ;;
+test) do_deps; do_build; do_test "$@" ;;
+bench) do_deps; do_build; do_bench ;;
+install) do_install ;;
+clean) rm -rf "$BUILD" ;;
+help|-h|--help) usage ;;
+*) usage >&2; exit 2 ;;
+esac
