@@ -148,6 +148,7 @@ do_build() {
         compile "$BUILD/obj/render" $lib $posix -- mod_clamquota/render/*.c
         compile "$BUILD/obj/table" $lib -D_GNU_SOURCE -- mod_clamquota/table/*.c
     }
+    # shellcheck disable=SC2046 # names without blanks
     ar rcs "$BUILD/libcq.a" $(find "$BUILD/obj" -name '*.o' | sort)
 
     # shellcheck disable=SC2046 # apr-1-config prints a list of words
@@ -164,68 +165,6 @@ do_build() {
     fi
     link_programs unit
     link_programs bench
-}
-
-# --- run --------------------------------------------------------------------
-
-# The directory of the sample server; empty before it is made and after the end
-run_root=
-run_pid=
-
-run_end() {
-    trap '' INT TERM HUP
-    if [ -n "$run_pid" ]; then
-        kill "$run_pid" 2>/dev/null || :
-        wait "$run_pid" 2>/dev/null || :
-    fi
-    [ -z "$run_root" ] || rm -rf "$run_root"
-}
-
-do_run() {
-    [ -e "$BUILD/mod_clamquota.so" ] || die "$BUILD/mod_clamquota.so is not there"
-    case $PORT in ''|*[!0-9]*) die "PORT=$PORT: expected a number, e.g. 8080" ;; esac
-    perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new(Listen => 1,
-        ReuseAddr => 1, LocalAddr => "127.0.0.1", LocalPort => shift)' "$PORT" ||
-        die "127.0.0.1:$PORT cannot be used ($(id -un) may not, or something" \
-            'listens there): try PORT=8081 ./build.sh run'
-    trap run_end EXIT
-    trap 'exit 0' INT TERM HUP
-    run_root=$(mktemp -d "${TMPDIR:-/tmp}/clamquota-run.XXXXXX")
-    chmod 755 "$run_root"               # children of a root httpd serve from it
-    perl t/sample/mirror.pl "$run_root/htdocs"
-    httpd=$(apxs -q SBINDIR)/$(apxs -q PROGNAME)
-    set -- "$httpd" -d "$run_root" -f "$PWD/t/sample/httpd.conf" \
-        -C "Define root $run_root" -C "Define port $PORT" \
-        -C "Define modules $(apxs -q LIBEXECDIR)" \
-        -C "Define clamquota $(cd "$BUILD" && pwd)/mod_clamquota.so"
-    [ "$(id -u)" -ne 0 ] || set -- "$@" -C "Define runas $(run_user)"
-    "$@" -t >"$run_root/say" 2>&1 || { cat "$run_root/say" >&2; exit 1; }
-    # A session of its own: httpd would take the terminal's SIGWINCH (a window
-    # that is resized) for a request to stop.
-    setsid "$@" -DFOREGROUND &
-    run_pid=$!
-    url=http://127.0.0.1:$PORT
-    tries=0
-    until curl -sf -o /dev/null "$url/clamquota?auto" 2>/dev/null; do
-        tries=$((tries + 1))
-        if [ $tries -gt 100 ] || ! kill -0 "$run_pid" 2>/dev/null; then
-            cat "$run_root/error.log" >&2 || :
-            die 'the server does not answer'
-        fi
-        sleep 0.1
-    done
-    sed "s|@url@|$url|g" t/sample/try.txt
-    wait "$run_pid" || :
-    run_pid=
-    cat "$run_root/error.log" >&2
-    die 'the server ended by itself'
-}
-
-run_user() {
-    for user in www-data apache nobody; do
-        ! id "$user" >/dev/null 2>&1 || { echo "$user"; return; }
-    done
-    die 'none of the users www-data, apache and nobody exists'
 }
 
 # --- test and bench ---------------------------------------------------------
@@ -341,7 +280,7 @@ esac
 case $command in
 deps) do_deps; say 'Everything needed is installed.' ;;
 build) do_build ;;
-run) do_deps; do_build; do_run ;;
+run) do_deps; do_build; exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
 test) do_deps; do_build; do_test "$@" ;;
 bench) do_deps; do_build; do_bench ;;
 install) do_install ;;

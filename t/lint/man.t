@@ -1,0 +1,33 @@
+# The man pages are mdoc without a complaint from mandoc; texts for people keep
+# to 80 columns of ASCII.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Sources qw(files slurp top);
+use Test::More;
+
+chdir top() or die "cannot change directory: $!\n";
+
+for my $page (files('mod_clamquota/*.[1-8]')) {
+    my $found = `mandoc -Tlint -W style '$page' 2>&1`;
+    # Debian's mandoc cannot know which system our page belongs to, nor find
+    # pages that are not installed here.
+    $found =~ s/^.*(?:referenced manual not found|operating system).*\n//mg;
+    is($found, '', "$page: mandoc finds nothing");
+    my $text = `mandoc -Tutf8 -O width=78 '$page'`;
+    cmp_ok(length $text, '>', 1000, "$page: renders");
+}
+
+for my $name (files('README', 'CHANGES', 'conf/*', 't/sample/*')) {
+    my $line = 0;
+    my @odd;
+    for my $text (split /\n/, slurp($name)) {
+        $line++;
+        push @odd, $line
+            if length $text > 80 || $text =~ /[^\x20-\x7e]/ || $text =~ / $/;
+    }
+    is_deeply(\@odd, [], "$name: ASCII, 80 columns, no trailing blanks");
+}
+
+done_testing();

@@ -1,0 +1,57 @@
+# core knows nothing; table knows core; render knows both; only httpd/ knows
+# httpd. The compiler guards the wall to httpd and APR by having no such path;
+# this says which include broke it, and guards the walls between our rooms.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Sources qw(files code);
+use Test::More;
+
+# C11's headers and what POSIX lets a library room use
+my $libc = qr/^(?:assert|ctype|errno|inttypes|limits|locale|math|stdarg
+    |stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|time
+    |arpa\/inet|netinet\/in|sys\/socket)\.h$/x;
+my $httpd = qr/^(?:httpd|http_|apr|apu|ap_|mod_|util_|scoreboard|mpm_common)/;
+
+my %may = (    # room => [own headers it may include, system headers]
+    core   => [ qr/^core\//,                   $libc ],
+    table  => [ qr/^(?:core|table)\//,         undef ],
+    render => [ qr/^(?:core|table|render)\//,  $libc ],
+    httpd  => [ qr/^(?:core|table|render|httpd)\//, undef ],
+);
+
+for my $room (sort keys %may) {
+    my ($own, $system) = @{ $may{$room} };
+    my @wrong;
+    my $includes = 0;
+    for my $name (files("mod_clamquota/$room/*.[ch]")) {
+        my $text = code($name, keep_strings => 1);
+        while ($text =~ /^\s*#\s*include\s*([<"])([^>"]+)[>"]/mg) {
+            my ($kind, $header) = ($1, $2);
+            $includes++;
+            if ($room ne 'httpd' && $header =~ $httpd) {
+                push @wrong, "$name: $header belongs to httpd/";
+            }
+            elsif ($kind eq '"' && $header !~ $own) {
+                push @wrong, "$name: \"$header\" is no room below $room";
+            }
+            elsif ($kind eq '<' && $system && $header !~ $system) {
+                push @wrong, "$name: <$header> is more than libc";
+            }
+        }
+    }
+    cmp_ok($includes, '>', 0, "$room: includes found");
+    is_deeply(\@wrong, [], "$room includes only what it may");
+}
+
+# The other way round: a header of ours says which room it is by its path.
+my @homeless;
+for my $name (files('mod_clamquota/*/*.h')) {
+    my ($file) = $name =~ /(\w+)\.h$/;
+    my $guard = uc $file;
+    push @homeless, $name if code($name) !~ /^#ifndef CQ_\w*$guard\w*_H$/m;
+}
+is_deeply(\@homeless, [], 'every header has a guard CQ_..NAME.._H');
+
+done_testing();
