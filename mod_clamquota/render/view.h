@@ -1,0 +1,140 @@
+/* view - what an operator is shown, as plain data.
+ *
+ * Filled from the table by render/collect, written by the renderers; nobody
+ * here knows httpd. All bytes, seconds and unix seconds are exact integers.
+ * Strings belong to whoever filled the view and may hold anything: renderers
+ * escape them. */
+#ifndef CQ_VIEW_H
+#define CQ_VIEW_H
+
+#include "core/key.h"
+#include "core/policy.h"
+
+#include <stddef.h>
+
+struct cq_view_client {
+    struct cq_key client;
+    const char *pool;
+    int64_t used_bytes;
+    int64_t today_bytes;
+    int64_t free_bytes;
+    int64_t in_flight_bytes;
+    int64_t daily_bytes;        /* CQ_UNLIMITED: exempt */
+    int64_t allowance_bytes;    /* today's; CQ_BYTES_MAX when unlimited */
+    const char *rule;           /* "ClamQuotaDaily" or "ClamQuotaClient CIDR" */
+    int64_t hits;
+    int64_t refused;
+    int64_t last_hit_s;
+    enum cq_state state;        /* OK, OVER, EXEMPT */
+    int64_t over_since_s;       /* 0: not over */
+    int64_t retry_after_s;      /* 0: not over */
+    bool jailable;
+};
+
+/* counted since the table was made; each node counts its own */
+struct cq_view_totals {
+    int64_t sent_bytes;         /* the used column */
+    int64_t free_bytes;
+    int64_t hits;
+    int64_t refused;
+    int64_t would_refuse;       /* LogOnly */
+    int64_t refused_bytes;      /* what our refusals cost */
+    int64_t handler_bytes;      /* clamquota-status and clamquota-me */
+    int64_t in_flight_bytes;
+};
+
+struct cq_view_pool {
+    const char *name;
+    int64_t daily_bytes;        /* of the policy last set for this pool; 0:
+                                 * the present configuration has none */
+    int64_t grace_bytes;
+    struct cq_view_totals totals;   /* in_flight_bytes unused */
+    /* clients of this pool with a row in this period, by state */
+    int64_t clients_ok;
+    int64_t clients_over;
+    int64_t clients_exempt;
+};
+
+struct cq_view_hour {
+    int64_t start_s;
+    int64_t sent_bytes;
+    int64_t free_bytes;
+    int64_t hits;
+    int64_t refused;
+};
+
+enum cq_sort { CQ_SORT_USED = 0, CQ_SORT_TODAY, CQ_SORT_REFUSED,
+               CQ_SORT_HITS, CQ_SORT_LAST };
+
+/* which rows, in which order; all zero and limit 100 is the default page */
+struct cq_query {
+    enum cq_sort sort;
+    int limit;                  /* 1..10000 rows, default 100 */
+    bool over_only;             /* ?state=over */
+    bool has_client;            /* ?client=ADDR|CIDR: rows inside of it, and
+                                 * the row that an ADDR belongs to */
+    struct cq_key client;
+    const char *pool;           /* NULL: all */
+};
+
+struct cq_view {
+    const char *version;
+    const char *engine;         /* "On", "Off", "LogOnly" */
+    int64_t now_s;
+    struct cq_period period;    /* the one in force */
+    int day;
+    int64_t next_day_s;         /* next midnight */
+
+    const struct cq_view_pool *pools;
+    size_t pool_count;
+
+    int64_t table_capacity;     /* ClamQuotaClients */
+    int64_t table_used;         /* clients of this period */
+    int64_t evictions;
+    int64_t untracked;
+
+    struct cq_view_totals totals;
+
+    const struct cq_view_hour *history; /* oldest first */
+    size_t history_count;
+
+    const struct cq_view_client *clients;   /* sorted, at most limit */
+    size_t client_count;
+    int64_t clients_matched;    /* by the query, shown or not */
+    struct cq_query query;
+    int refresh_s;              /* 0: none */
+    const char *self;           /* the page's own path, for links and forms */
+};
+
+/* where renderers write to */
+struct cq_sink {
+    void (*write)(void *baton, const char *data, size_t size);
+    void *baton;
+};
+
+/** A complete HTML5 page (no script, styles inline in a <style> element, SVG
+ * plots of the history), with a reset form (POST action=reset, client=ADDR)
+ * for each row. */
+void cq_render_html(const struct cq_view *view, const struct cq_sink *sink);
+
+/** The ?json of the contract, one object; further members only added. */
+void cq_render_json(const struct cq_view *view, const struct cq_sink *sink);
+
+/** "Key: value" lines, keys starting with "ClamQuota"; the same lines serve
+ * mod_status's ?auto. Only totals, no addresses. */
+void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink);
+
+/** OpenMetrics 1.0 text, ends with "# EOF"; no address labels. Content type:
+ * CQ_OPENMETRICS_TYPE. */
+void cq_render_openmetrics(const struct cq_view *view,
+                           const struct cq_sink *sink);
+
+#define CQ_OPENMETRICS_TYPE \
+    "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+/** A section for mod_status's HTML page: heading, period, totals and the ten
+ * worst clients of view->clients. */
+void cq_render_status_section(const struct cq_view *view,
+                              const struct cq_sink *sink);
+
+#endif
