@@ -11,9 +11,8 @@ chdir top() or die "cannot change directory: $!\n";
 
 for my $page (files('mod_clamquota/*.[1-8]')) {
     my $found = `mandoc -Tlint -W style '$page' 2>&1`;
-    # Debian's mandoc cannot know which system our page belongs to, nor find
-    # pages that are not installed here.
-    $found =~ s/^.*(?:referenced manual not found|operating system).*\n//mg;
+    # Whether the pages that ours refers to are installed is no matter of ours.
+    $found =~ s/^.*(?:referenced manual not found|outdated mandoc\.db).*\n//mg;
     is($found, '', "$page: mandoc finds nothing");
     my $text = `mandoc -Tutf8 -O width=78 '$page'`;
     cmp_ok(length $text, '>', 1000, "$page: renders");

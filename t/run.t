@@ -1,0 +1,179 @@
+# mpm: once
+# What `build.sh run` promises: it builds, serves the sample mirror under its
+# quota to anybody who may open a port, and Ctrl-C leaves nothing behind.
+use strict;
+use warnings;
+use File::Copy qw(copy);
+use File::Temp qw(tempdir);
+use FindBin;
+use HTTP::Tiny;
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP qw(decode_json);
+use POSIX ();
+use Test::More;
+
+my $top = "$FindBin::Bin/..";
+chdir $top or die "$top: $!\n";
+my $scratch = tempdir(CLEANUP => 1);
+chmod 0755, $scratch;
+my %running;    # process groups to end if this test dies
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+END {
+    my $status = $?;
+    kill 'KILL', -$_ for keys %running;
+    $? = $status;
+}
+
+sub free_port {
+    my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
+        or die "no free port: $!\n";
+    return $socket->sockport;
+}
+
+# Starts a command in a session of its own, as a terminal would, and reads its
+# output until the pattern is there or it ends. (pid, output, pipe)
+sub start {
+    my ($until, $environment, @command) = @_;
+    pipe my $reader, my $writer or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        POSIX::setsid();
+        open STDOUT, '>&', $writer or POSIX::_exit(126);
+        open STDERR, '>&', $writer or POSIX::_exit(126);
+        @ENV{ keys %{$environment} } = values %{$environment};
+        exec { $command[0] } @command or POSIX::_exit(127);
+    }
+    close $writer;
+    $running{$pid} = 1;
+    my ($output, $end) = ('', time + 180);
+    while ($output !~ $until && IO::Select->new($reader)->can_read($end - time))
+    {
+        sysread($reader, $output, 65536, length $output) or last;
+    }
+    return ($pid, $output, $reader);
+}
+
+# Exit status of a process that is expected to end; -1 if it does not.
+sub ended {
+    my ($pid) = @_;
+    local $SIG{ALRM} = sub { kill 'KILL', -$pid };
+    alarm 30;
+    waitpid $pid, 0;
+    alarm 0;
+    delete $running{$pid};
+    return $? & 127 ? -1 : $? >> 8;
+}
+
+sub entries {
+    my ($directory) = @_;
+    opendir my $handle, $directory or die "$directory: $!\n";
+    return sort grep { !/^\.\.?$/ } readdir $handle;
+}
+
+# Command lines of living processes that name the directory.
+sub processes_with {
+    my ($directory) = @_;
+    my @found;
+    for my $name (glob '/proc/[0-9]*/cmdline') {
+        open my $file, '<', $name or next;    # ended meanwhile
+        local $/ = undef;
+        my $command = <$file> // '';
+        push @found, $command if index($command, $directory) >= 0;
+    }
+    return @found;
+}
+
+my $port = free_port();
+my $url  = "http://127.0.0.1:$port";
+mkdir "$scratch/tmp" or die "$scratch/tmp: $!\n";
+chmod 0755, "$scratch/tmp";
+my %environment = (PORT => $port, BUILD => "$scratch/build",
+    TMPDIR => "$scratch/tmp");
+
+my ($pid, $output, $pipe) = start(qr/Ctrl-C stops.*\n/, \%environment,
+    './build.sh', 'run');
+like($output, qr/Ctrl-C stops/, 'it comes up and says so') or diag($output);
+like($output, qr{\Q$url\E/clamquota\n}, 'it says where the page is');
+like($output, qr{--interface 127\.0\.0\.\d+ }, 'and what to try');
+my @served = entries("$scratch/tmp");
+is(scalar @served, 1, 'it has one directory') or diag("@served");
+
+sub fetch {
+    my ($path, %option) = @_;
+    my $bytes  = 0;
+    my $client = HTTP::Tiny->new(timeout => 30, keep_alive => 0,
+        local_address => $option{from} // '127.0.0.1');
+    my $content = '';
+    my $answer  = $client->get("$url$path", {
+        headers       => $option{headers} // {},
+        data_callback => sub { $bytes += length $_[0];
+            $content .= $_[0] if $bytes < 1e6 },
+    });
+    return { %{$answer}, bytes => $bytes, content => $content };
+}
+
+my $probe = fetch('/main.cvd', headers => { Range => 'bytes=0-511' });
+is($probe->{status}, 206, 'the header of main.cvd');
+like($probe->{content},
+    qr/^ClamAV-VDB:[^:]{22}:\d+:\d+:\d+:[0-9a-f]{32}:[^:]+:\w+:\d+ +$/,
+    'is a well-formed CVD header');
+is($probe->{bytes}, 512, 'of 512 bytes');
+my $first = fetch('/main.cvd');
+is("$first->{status} $first->{bytes}", '200 ' . 20 * 1024 * 1024,
+    'main.cvd is served');
+is(fetch('/main.cvd')->{status}, 200, 'and once more');
+my $refused = fetch('/main.cvd');
+is($refused->{status}, 429, 'the third time it is refused');
+like($refused->{headers}{'retry-after'}, qr/^[1-9]\d*$/, 'with Retry-After');
+is(fetch('/daily-27830.cdiff')->{status}, 200, 'a cdiff is free');
+is(fetch('/main.cvd', from => '127.0.0.9')->{status}, 200,
+    'another address is another client');
+my %rows = map { $_->{client} => $_ }
+    @{ decode_json(fetch('/clamquota?json')->{content})->{clients} };
+is_deeply([ sort keys %rows ], [ '127.0.0.1', '127.0.0.9' ],
+    'the page knows both');
+is($rows{'127.0.0.1'}{state}, 'over', 'and that one is over');
+
+# A reset, with the very command that it printed.
+my ($reset) = $output =~ /^ *(curl .*action=reset.*)$/m;
+ok($reset, 'it tells how to reset a client') or $reset = 'false';
+my $code = `$reset -s -o /dev/null -w '%{http_code}'`;
+is($code, 303, 'which is answered with 303');
+is(fetch('/main.cvd')->{status}, 200, 'and the client is served again');
+
+# The port is taken now.
+my ($second, $said) = start(qr/(?!)/, { %environment },
+    't/sample/serve', "$scratch/build/mod_clamquota.so", $port);
+is(ended($second), 1, 'a second one on the same port does not start');
+like($said, qr/cannot listen on 127\.0\.0\.1:$port\b.*PORT=/,
+    'and says what to do');
+
+kill 'INT', -$pid;
+is(ended($pid), 0, 'Ctrl-C ends it');
+is_deeply([ entries("$scratch/tmp") ], [], 'nothing is left in TMPDIR');
+is_deeply([ processes_with($scratch) ], [], 'no process is left');
+ok(!IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port),
+    'nobody listens');
+
+# No root needed: the same by a user who may do nothing.
+SKIP: {
+    skip 'not started by root: that was it already', 4 if $> != 0;
+    my $copy = "$scratch/copy";
+    mkdir $copy or die "$copy: $!\n";
+    for my $file (glob('t/sample/*'), "$scratch/build/mod_clamquota.so") {
+        copy($file, $copy) or die "$file: $!\n";
+    }
+    chmod 0755, $copy, "$copy/serve";
+    chmod 0777, "$scratch/tmp";
+    my @as = qw(setpriv --reuid=65534 --regid=65534 --clear-groups);
+    my ($other, $text, $its) = start(qr/Ctrl-C stops.*\n/, \%environment,
+        @as, "$copy/serve", "$copy/mod_clamquota.so", $port);
+    like($text, qr/Ctrl-C stops/, 'without root: it comes up') or diag($text);
+    is(fetch('/bytecode.cvd')->{status}, 200, 'without root: it serves');
+    kill 'TERM', $other;
+    is(ended($other), 0, 'without root: SIGTERM ends it');
+    is_deeply([ entries("$scratch/tmp") ], [], 'without root: nothing is left');
+}
+
+done_testing();
