@@ -1,0 +1,200 @@
+/* private - what the files of httpd/ share.
+ *
+ * The only folder that knows httpd. conf reads directives, start attaches the
+ * table, gate decides, meter counts, refuse answers, variables tell, page
+ * shows; mod_clamquota.c is the table of contents. */
+#ifndef CQ_HTTPD_PRIVATE_H
+#define CQ_HTTPD_PRIVATE_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <ap_mpm.h>
+#include <apr_strings.h>
+#include <util_filter.h>
+
+#include "core/net.h"
+#include "core/policy.h"
+#include "core/units.h"
+#include "table/table.h"
+
+extern module AP_MODULE_DECLARE_DATA clamquota_module;
+APLOG_USE_MODULE(clamquota);
+
+#define CQ_VERSION "0.1.0"
+
+/* A stable tag to grep for and to look up in mod_clamquota(5). Not APLOGNO:
+ * those numbers are httpd's own. */
+#define CQNO(number) "CQ" number ": "
+
+/* ---- conf ---- */
+
+enum cq_engine {
+    CQ_ENGINE_UNSET = 0,
+    CQ_ENGINE_OFF,
+    CQ_ENGINE_ON,
+    CQ_ENGINE_LOGONLY
+};
+
+#define CQ_POOL_DEFAULT "default"
+
+/* One for each name in ClamQuotaPool (and "default"), made while the
+ * configuration is read and shared by all scopes that name it; the indexes
+ * are known once the table is attached. */
+struct cq_pool_decl {
+    const char *name;
+    bool used;                  /* some scope counts in it */
+    uint16_t index;             /* in the table; CQ_ANY_POOL: it has no room
+                                 * for this pool, serve uncounted */
+    uint16_t policy_index;      /* of ClamQuotaDaily in this pool */
+    int64_t daily_bytes;        /* as first declared; CQ_UNSET: none */
+    int64_t grace_bytes;        /* as first declared; CQ_UNSET: none */
+    struct cq_pool_decl *next;
+};
+
+/* one for each ClamQuotaClient; the value of its cq_net_rule is the index in
+ * cq_server_conf.clients */
+struct cq_client_decl {
+    struct cq_key net;
+    int64_t daily_bytes;        /* or CQ_UNLIMITED */
+    const char *rule;           /* "ClamQuotaClient CIDR" */
+    const char *where;          /* "FILE line N", for complaints */
+    uint16_t policy_index;
+};
+
+/* everything that stands in the server config only; there is one for each
+ * time the configuration is read, vhosts share it */
+struct cq_server_conf {
+    enum cq_period_kind period_kind;
+    enum cq_zone zone;
+    struct cq_prefixes prefixes;
+    const char *table_path;
+    int64_t clients_n;          /* ClamQuotaClients */
+    struct cq_net_list client_nets;
+    apr_array_header_t *clients;        /* struct cq_client_decl */
+    struct cq_pool_decl *pools; /* the first is "default" */
+    apr_array_header_t *scopes; /* struct cq_dir_conf *, each as written */
+
+    /* found by cq_conf_check() */
+    bool wanted;                /* some scope counts: a table is needed */
+    enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
+};
+
+#define CQ_UNSET INT64_C(-2)
+
+/* what may differ from scope to scope: server, vhost, Location, Directory,
+ * Files; merged per request */
+struct cq_dir_conf {
+    enum cq_engine engine;              /* as set here */
+    int64_t daily_bytes;                /* CQ_UNSET */
+    int64_t grace_bytes;                /* CQ_UNSET; default 0 */
+    struct cq_pool_decl *pool;          /* NULL: default */
+    int free;                           /* -1 unset, 0, 1 */
+    int64_t free_range_bytes;           /* CQ_UNSET; 0 = Off; default 4096 */
+    int64_t free_range_daily_bytes;     /* CQ_UNSET; default 10 MiB */
+    int status;                         /* 0 unset; default 429 */
+    int64_t retry_max_s;                /* CQ_UNSET; default 6 h */
+    int64_t retry_jitter_s;             /* CQ_UNSET; default 10 min */
+    int variables;                      /* -1 unset, 0, 1 */
+    server_rec *server;                 /* it was written in; NULL: .htaccess,
+                                         * or nothing was */
+    bool section;                       /* not a server's own top level */
+};
+
+extern const command_rec cq_directives[];
+void *cq_server_conf_create(apr_pool_t *p, server_rec *s);
+void *cq_dir_conf_create(apr_pool_t *p, char *dir);
+void *cq_dir_conf_merge(apr_pool_t *p, void *base, void *add);
+
+/** The engine in force in a scope: as set, else On if a Daily was set, else
+ * Off. */
+enum cq_engine cq_dir_conf_engine(const struct cq_dir_conf *conf);
+
+/** The pool of this name, made if need be.
+ * @return NULL: there are CQ_POOLS_MAX others */
+struct cq_pool_decl *cq_conf_pool(apr_pool_t *p, struct cq_server_conf *conf,
+                                  const char *name);
+
+/** "On", "LogOnly" or "Off". */
+const char *cq_engine_word(enum cq_engine engine);
+
+/** Cross-checks after all was read, e.g. two Dailies in one pool: a hook of
+ * check_config, so `httpd -t` runs it too.
+ * @return OK or an error after having logged its sentence */
+int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                  server_rec *base);
+
+static inline struct cq_server_conf *cq_server_conf(server_rec *base)
+{
+    return ap_get_module_config(base->module_config, &clamquota_module);
+}
+
+static inline struct cq_dir_conf *cq_dir_conf(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &clamquota_module);
+}
+
+/* the pool of a scope; never NULL */
+static inline struct cq_pool_decl *
+cq_dir_conf_pool(const struct cq_dir_conf *conf,
+                 const struct cq_server_conf *server_conf)
+{
+    return conf->pool != NULL ? conf->pool : server_conf->pools;
+}
+
+/* ---- start ---- */
+
+/* what of a generation's configuration the request path needs, found through
+ * one pointer: set before children are made, then only read */
+struct cq_site {
+    struct cq_table *table;     /* NULL: no table (nothing is counted) */
+    struct cq_server_conf *conf;
+    struct cq_prefixes prefixes;        /* in force in the table */
+    server_rec *base;
+};
+
+extern struct cq_site cq_site;
+
+int cq_start_pre_config(apr_pool_t *pconf, apr_pool_t *plog,
+                        apr_pool_t *ptemp);
+int cq_start_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
+                       apr_pool_t *ptemp, server_rec *base);
+int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                         apr_pool_t *ptemp, server_rec *base);
+int cq_start_monitor(apr_pool_t *p, server_rec *s);
+void cq_start_child_status(server_rec *s, pid_t pid,
+                           ap_generation_t generation, int slot,
+                           mpm_child_status status);
+
+/** Logs what the table has to say once, if it has. */
+void cq_start_say_notices(request_rec *r);
+
+/* ---- a request ---- */
+
+enum cq_column {
+    CQ_COLUMN_USED = 0,
+    CQ_COLUMN_FREE,
+    CQ_COLUMN_REFUSED,          /* our own refusal */
+    CQ_COLUMN_HANDLER           /* our own pages */
+};
+
+/* Shared by gate and meter; one for each request that came over the wire
+ * (internal redirects, subrequests and ErrorDocuments find their first one).
+ * In the connection's bucket allocator and counted by reference, because
+ * marker buckets may outlive the request's pool. */
+struct cq_request;
+
+/** State of the request that came over the wire, NULL if it isn't counted. */
+struct cq_request *cq_request_of(const request_rec *r);
+
+/* ---- page ---- */
+
+int cq_page_handler(request_rec *r);
+int cq_page_status_hook(request_rec *r, int flags);
+
+#define CQ_HANDLER_STATUS "clamquota-status"
+
+#endif

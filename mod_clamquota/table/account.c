@@ -1,0 +1,436 @@
+/* account - one request's hold on its client's row, and the counting in it.
+ *
+ * drawn is the truth about bytes; committed = drawn + what requests have
+ * reserved, so that one compare-and-swap on it admits. While an operation has
+ * changed the one and not yet the other its ledger entry is in motion. */
+#include "table/layout.h"
+
+/* how often a row may turn out to be another client's by the time it is held */
+#define HOLDS_MAX 16
+
+static struct cq_hot *hot_of(const struct cq_account *a)
+{
+    return &a->table->hot[a->row];
+}
+
+static struct cq_cold *cold_of(const struct cq_account *a)
+{
+    return &a->table->cold[a->row];
+}
+
+static struct cq_entry *entry_of(const struct cq_account *a)
+{
+    return &a->table->ledger[a->entry];
+}
+
+/* ---- stepping into another period ---- */
+
+/* Remembers the last count of the period that drawn is about to leave. Of two
+ * processes that step at once the larger count is the later one. */
+static void remember(struct cq_hot *hot, uint64_t drawn)
+{
+    uint64_t before = atomic_load(&hot->before);
+
+    while ((cq_stamp(before) != cq_stamp(drawn)
+            || cq_bytes(before) < cq_bytes(drawn))
+           && !atomic_compare_exchange_weak(&hot->before, &before, drawn)) {
+    }
+}
+
+/* committed follows drawn: forward, what is in flight is all that goes along;
+ * back (the clock was wrong), what was drawn meanwhile joins what had been
+ * drawn before. */
+static void roll_committed(struct cq_hot *hot, uint16_t period_id)
+{
+    uint64_t c = atomic_load(&hot->committed);
+
+    while (cq_stamp(c) != period_id) {
+        uint64_t before = atomic_load(&hot->before);
+        int64_t bytes = cq_bytes(c);
+
+        if (cq_stamp(c) < period_id) {
+            bytes = cq_stamp(before) == cq_stamp(c) ? bytes - cq_bytes(before)
+                                                    : 0;
+        }
+        else if (cq_stamp(before) == period_id) {
+            bytes += cq_bytes(before);
+        }
+        if (atomic_compare_exchange_weak(&hot->committed, &c,
+                                         cq_stamped(period_id, bytes))) {
+            return;
+        }
+    }
+}
+
+static bool roll_drawn(struct cq_hot *hot, uint64_t d, uint16_t period_id)
+{
+    int64_t bytes = 0;
+
+    if (cq_stamp(d) < period_id) {
+        if (cq_stamp(d) != 0) {
+            remember(hot, d);
+        }
+    }
+    else {
+        uint64_t before = atomic_load(&hot->before);
+
+        bytes = cq_bytes(d)
+            + (cq_stamp(before) == period_id ? cq_bytes(before) : 0);
+    }
+    CQ_POINT("roll-remembered");
+    return atomic_compare_exchange_strong(&hot->drawn, &d,
+                                          cq_stamped(period_id, bytes));
+}
+
+static void count_client(struct cq_table *t, uint16_t period_id)
+{
+    int64_t n = cq_stamped_add(&t->header->clients_now, period_id, 1);
+
+    if (n * 5 >= (int64_t)t->header->geometry.clients_n * 4) {
+        cq_table_notice(t, CQ_NOTICE_FILL);
+    }
+}
+
+uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
+{
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t d = atomic_load(&hot->drawn);
+
+    while (cq_stamp(d) != period_id) {
+        if (cq_stamp(d) > period_id) {
+            /* the caller's look at the calendar may be older than midnight */
+            uint32_t now = atomic_load(&t->header->period_id);
+
+            if (now == cq_stamp(d)) {
+                return cq_stamp(d);
+            }
+        }
+        roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
+        if (roll_drawn(hot, d, period_id)) {
+            CQ_POINT("roll-drawn");
+            count_client(t, period_id);
+        }
+        d = atomic_load(&hot->drawn);
+    }
+    if (cq_stamp(atomic_load(&hot->committed)) != period_id) {
+        roll_committed(hot, period_id);
+    }
+    return period_id;
+}
+
+/* The stamp check of every operation: the slow path once per row and month. */
+static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
+{
+    const struct cq_hot *hot = hot_of(a);
+
+    if (cq_stamp(atomic_load_explicit(&hot->drawn, memory_order_relaxed))
+            == period_id
+        && cq_stamp(atomic_load_explicit(&hot->committed,
+                                         memory_order_relaxed))
+            == period_id) {
+        return period_id;
+    }
+    return cq_row_roll(a->table, a->row, period_id);
+}
+
+/* ---- holding ---- */
+
+/* Holds the row if it is still this client's. */
+static bool hold(struct cq_table *t, uint32_t entry, uint32_t row,
+                 uint64_t hash)
+{
+    struct cq_entry *e = &t->ledger[entry];
+    struct cq_hot *hot = &t->hot[row];
+    bool ours;
+
+    cq_entry_begin(e);
+    atomic_store_explicit(&e->row, row, memory_order_relaxed);
+    atomic_store_explicit(&e->left_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_HELD, memory_order_release);
+    CQ_POINT("hold-noted");
+    atomic_fetch_add(&hot->holders, 1);
+    CQ_POINT("hold-held");
+    ours = atomic_load(&hot->identity) == (hash | CQ_LIVE);
+    if (!ours) {
+        atomic_fetch_sub(&hot->holders, 1);
+        atomic_store_explicit(&e->purpose, CQ_ENTRY_IDLE,
+                              memory_order_release);
+        atomic_store_explicit(&e->row, CQ_NO_ROW, memory_order_relaxed);
+    }
+    cq_entry_end(e);
+    return ours;
+}
+
+enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
+                               const struct cq_key *key,
+                               const struct cq_clock *clock,
+                               struct cq_account *a)
+{
+    uint64_t hash = cq_identity(t, pool, key);
+    int holds;
+
+    a->table = t;
+    a->row = CQ_NO_ROW;
+    a->allowance_bytes = INT64_MAX;
+    a->entry = cq_entry_take(t);
+    for (holds = 0; a->entry != CQ_NO_ENTRY && holds < HOLDS_MAX; holds++) {
+        uint32_t row = cq_claim_row(t, a->entry, hash, pool, key,
+                                    clock->period_id);
+
+        if (row == CQ_NO_ROW) {
+            break;
+        }
+        if (hold(t, a->entry, row, hash)) {
+            a->row = row;
+            roll(a, clock->period_id);
+            return CQ_OK;
+        }
+    }
+    if (a->entry != CQ_NO_ENTRY) {
+        cq_entry_give(t, a->entry);
+        a->entry = CQ_NO_ENTRY;
+    }
+    atomic_fetch_add_explicit(&t->header->untracked, 1, memory_order_relaxed);
+    cq_table_notice(t, CQ_NOTICE_UNTRACKED);
+    return CQ_EFULL;
+}
+
+void cq_account_close(struct cq_account *a)
+{
+    struct cq_entry *e;
+
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    cq_account_reserve_at_most(a, 0);
+    e = entry_of(a);
+    cq_entry_begin(e);
+    CQ_POINT("close-before");
+    atomic_fetch_sub(&hot_of(a)->holders, 1);
+    CQ_POINT("close-let-go");
+    atomic_store_explicit(&e->row, CQ_NO_ROW, memory_order_relaxed);
+    cq_entry_end(e);
+    cq_entry_give(a->table, a->entry);
+    a->entry = CQ_NO_ENTRY;
+}
+
+/* ---- counting ---- */
+
+static void set_over(struct cq_account *a, int64_t now_s)
+{
+    uint32_t mark = atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
+
+    if ((mark & CQ_MARK_OVER) == 0) {
+        atomic_store(&cold_of(a)->over_since_s, now_s);
+    }
+}
+
+void cq_account_usage(const struct cq_account *a, const struct cq_clock *clock,
+                      struct cq_usage *usage)
+{
+    uint64_t c, d;
+
+    usage->used_bytes = 0;
+    usage->in_flight_bytes = 0;
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    roll(a, clock->period_id);
+    c = atomic_load(&hot_of(a)->committed);
+    d = atomic_load(&hot_of(a)->drawn);
+    usage->used_bytes = cq_bytes(d);
+    if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
+        usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
+    }
+}
+
+static void see(struct cq_usage *usage, uint64_t c, uint64_t d)
+{
+    if (usage != NULL) {
+        usage->used_bytes = cq_bytes(d) < cq_bytes(c) ? cq_bytes(d)
+                                                      : cq_bytes(c);
+        usage->in_flight_bytes = cq_bytes(c) - usage->used_bytes;
+    }
+}
+
+enum cq_status cq_account_admit(struct cq_account *a,
+                                const struct cq_clock *clock,
+                                int64_t allowance_bytes, int64_t bytes,
+                                struct cq_usage *usage)
+{
+    struct cq_hot *hot;
+    struct cq_entry *e;
+    uint64_t c;
+    uint16_t period_id;
+
+    if (a->entry == CQ_NO_ENTRY) {
+        see(usage, 0, 0);
+        return CQ_OK;
+    }
+    hot = hot_of(a);
+    e = entry_of(a);
+    period_id = roll(a, clock->period_id);
+    a->allowance_bytes = allowance_bytes;
+    cq_entry_begin(e);
+    c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
+    do {
+        if (cq_bytes(c) >= allowance_bytes && cq_stamp(c) == period_id) {
+            cq_entry_end(e);
+            see(usage, c, atomic_load(&hot->drawn));
+            return CQ_EFULL;
+        }
+    } while (!atomic_compare_exchange_weak(
+        &hot->committed, &c, cq_stamped(cq_stamp(c), cq_bytes(c) + bytes)));
+    CQ_POINT("admit-committed");
+    atomic_store_explicit(&e->left_bytes,
+                          atomic_load_explicit(&e->left_bytes,
+                                               memory_order_relaxed) + bytes,
+                          memory_order_relaxed);
+    cq_entry_end(e);
+    see(usage, c, atomic_load_explicit(&hot->drawn, memory_order_relaxed));
+    if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
+         & CQ_MARK_OVER) != 0) {
+        /* a new day has let him in again */
+        atomic_store(&cold_of(a)->over_since_s, 0);
+        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+    }
+    return CQ_OK;
+}
+
+/* Changes committed alone, under whatever stamp it has: what is in flight
+ * goes along from period to period, so it can be given back in any. */
+static void commit(struct cq_hot *hot, int64_t n)
+{
+    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
+
+    while (!atomic_compare_exchange_weak(
+        &hot->committed, &c, cq_stamped(cq_stamp(c), cq_bytes(c) + n))) {
+    }
+}
+
+void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
+{
+    struct cq_entry *e;
+    int64_t left;
+
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    e = entry_of(a);
+    left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
+    if (left <= bytes) {
+        return;
+    }
+    cq_entry_begin(e);
+    CQ_POINT("refund-before");
+    atomic_store_explicit(&e->left_bytes, bytes, memory_order_relaxed);
+    CQ_POINT("refund-noted");
+    commit(hot_of(a), bytes - left);
+    CQ_POINT("refund-given");
+    cq_entry_end(e);
+}
+
+static void begin_day(struct cq_hot *hot, uint16_t day_stamp)
+{
+    uint64_t base = atomic_load_explicit(&hot->day_base, memory_order_relaxed);
+
+    if (cq_stamp(base) != day_stamp) {
+        uint64_t d = atomic_load(&hot->drawn);
+
+        atomic_compare_exchange_strong(&hot->day_base, &base,
+                                       cq_stamped(day_stamp, cq_bytes(d)));
+    }
+}
+
+void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
+                       int64_t bytes)
+{
+    struct cq_hot *hot;
+    struct cq_entry *e;
+    uint64_t d;
+    int64_t left, rest, after;
+
+    if (a->entry == CQ_NO_ENTRY || bytes <= 0) {
+        return;
+    }
+    hot = hot_of(a);
+    e = entry_of(a);
+    roll(a, clock->period_id);
+    begin_day(hot, clock->day_stamp);
+    left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
+    rest = bytes > left ? bytes - left : 0;
+    cq_entry_begin(e);
+    CQ_POINT("charge-before");
+    if (rest > 0) {
+        commit(hot, rest);
+        CQ_POINT("charge-committed");
+    }
+    atomic_store_explicit(&e->left_bytes, left - (bytes - rest),
+                          memory_order_relaxed);
+    d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    do {
+        after = cq_bytes(d) + bytes;
+    } while (!atomic_compare_exchange_weak(&hot->drawn, &d,
+                                           cq_stamped(cq_stamp(d), after)));
+    CQ_POINT("charge-drawn");
+    cq_entry_end(e);
+    if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
+        set_over(a, clock->now_s);
+    }
+}
+
+void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
+                     int64_t bytes)
+{
+    if (a->entry != CQ_NO_ENTRY && bytes > 0) {
+        cq_stamped_add(&cold_of(a)->free, clock->period_id, bytes);
+    }
+}
+
+int64_t cq_account_free_range(struct cq_account *a,
+                              const struct cq_clock *clock, int64_t bytes)
+{
+    if (a->entry == CQ_NO_ENTRY) {
+        return 0;
+    }
+    return bytes == 0
+        ? cq_stamped_get(&hot_of(a)->free_range, clock->day_stamp)
+        : cq_stamped_add(&hot_of(a)->free_range, clock->day_stamp, bytes);
+}
+
+void cq_account_mark(struct cq_account *a, uint16_t policy_index, bool proxied)
+{
+    uint32_t old, new;
+
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    old = atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed);
+    do {
+        new = (old & ~CQ_MARK_POLICY) | policy_index
+            | (proxied ? CQ_MARK_PROXIED : 0);
+        if (new == old) {
+            return;
+        }
+    } while (!atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
+}
+
+void cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
+{
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
+    atomic_store_explicit(&cold_of(a)->last_hit_s, clock->now_s,
+                          memory_order_relaxed);
+}
+
+void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
+                        enum cq_state state)
+{
+    if (a->entry == CQ_NO_ENTRY || state != CQ_STATE_OVER) {
+        return;
+    }
+    cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
+    set_over(a, clock->now_s);
+}

@@ -1,0 +1,125 @@
+/* calendar - which period is in force, for all processes at once.
+ *
+ * The header keeps the period in force and the one after it with all their
+ * midnights, so that no request asks for the local time; the step from the
+ * one into the other is a compare-and-swap by whoever sees that its time has
+ * come. Only the parent's housekeeping writes periods. */
+#include "table/layout.h"
+
+#include <string.h>
+
+void cq_calendar_set(struct cq_table *t, const struct cq_period *period)
+{
+    struct cq_calendar_slot *slot =
+        &t->header->calendar[period->id % CQ_CALENDAR];
+
+    if (atomic_load(&slot->id) == period->id
+        && memcmp(&slot->period, period, sizeof(*period)) == 0) {
+        return;
+    }
+    /* Nobody looks here now: with four slots this one held a period at least
+     * two away from the one in force. A jump may break that; then id = 0
+     * sends readers to the slow answer for a moment. */
+    atomic_store(&slot->id, 0);
+    atomic_thread_fence(memory_order_seq_cst);
+    slot->period = *period;
+    atomic_store_explicit(&slot->id, period->id, memory_order_release);
+}
+
+static const struct cq_period *slot_of(const struct cq_table *t, uint32_t id)
+{
+    const struct cq_calendar_slot *slot =
+        &t->header->calendar[id % CQ_CALENDAR];
+
+    return id != 0
+        && atomic_load_explicit(&slot->id, memory_order_acquire) == id
+        ? &slot->period : NULL;
+}
+
+bool cq_calendar_get(const struct cq_table *t, uint16_t id,
+                     struct cq_period *period)
+{
+    const struct cq_period *p = slot_of(t, id);
+
+    if (p == NULL) {
+        return false;
+    }
+    *period = *p;
+    return slot_of(t, id) == p && cq_period_valid(period);
+}
+
+void cq_calendar_prepare_next(struct cq_table *t)
+{
+    struct cq_period now, next;
+
+    if (cq_calendar_get(t, (uint16_t)atomic_load(&t->header->period_id), &now)
+        && cq_period_next(&now, &next) == CQ_OK) {
+        cq_calendar_set(t, &next);
+    }
+}
+
+void cq_table_clock(struct cq_table *t, int64_t now_s, struct cq_clock *clock)
+{
+    uint32_t id = atomic_load_explicit(&t->header->period_id,
+                                       memory_order_acquire);
+    const struct cq_period *p = slot_of(t, id);
+
+    if (p != NULL && now_s >= p->midnight_s[p->days]) {
+        const struct cq_period *next = slot_of(t, id + 1);
+
+        if (next != NULL && now_s >= next->midnight_s[0]
+            && now_s < next->midnight_s[next->days]) {
+            atomic_compare_exchange_strong(&t->header->period_id, &id,
+                                           id + 1);
+            id = atomic_load(&t->header->period_id);
+            p = slot_of(t, id);
+        }
+    }
+    clock->now_s = now_s;
+    clock->period_id = (uint16_t)id;
+    if (p == NULL) {
+        /* the housekeeping is writing it: day 1 for an instant */
+        clock->day = 1;
+        clock->day_stamp = 1;
+        clock->next_day_s = now_s + 1;
+        return;
+    }
+    clock->day = cq_period_day(p, now_s);
+    clock->day_stamp = (uint16_t)(p->first_day + clock->day - 1);
+    clock->next_day_s = p->midnight_s[clock->day];
+}
+
+void cq_table_period(const struct cq_table *t, struct cq_period *period)
+{
+    uint16_t id = (uint16_t)atomic_load(&t->header->period_id);
+
+    memset(period, 0, sizeof(*period));
+    if (!cq_calendar_get(t, id, period)) {
+        cq_calendar_get(t, (uint16_t)atomic_load(&t->header->period_id),
+                        period);
+    }
+}
+
+enum cq_clock_step cq_table_tick(struct cq_table *t,
+                                 struct cq_clock_watch *watch, int64_t wall_s,
+                                 int64_t boot_s)
+{
+    const struct cq_geometry *g = &t->header->geometry;
+    struct cq_period seen;
+    struct cq_clock clock;
+    enum cq_clock_step step = CQ_CLOCK_STAY;
+
+    cq_table_clock(t, wall_s, &clock);
+    if (cq_period_at((enum cq_period_kind)g->period_kind,
+                     (enum cq_zone)g->zone, wall_s, &seen) == CQ_OK) {
+        step = cq_clock_look(watch, clock.period_id, seen.id, wall_s, boot_s);
+        if (step == CQ_CLOCK_ADOPT) {
+            cq_calendar_set(t, &seen);
+            atomic_store(&t->header->period_id, seen.id);
+        }
+    }
+    cq_calendar_prepare_next(t);
+    cq_history_tick(t, wall_s);
+    cq_table_settle(t, 0);
+    return step;
+}

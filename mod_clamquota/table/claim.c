@@ -1,0 +1,310 @@
+/* claim - finding a client's row, and making one.
+ *
+ * Rows of one client must never be two, and a row must never pass to another
+ * client while somebody still counts in it; the states that see to it are
+ * drawn in layout.h. No call waits for another process: where one is seen in
+ * the middle of something, the search starts again, a bounded number of
+ * times. */
+#include "table/layout.h"
+
+#include <string.h>
+
+/* How often a search begins again before the request is served uncounted.
+ * What it waits for takes well under a microsecond unless its owner was
+ * preempted or killed there. */
+#define SEARCHES_MAX 64
+
+/* After so many searches another claimant of the same client is taken for
+ * dead and his claim killed. */
+#define PATIENCE 32
+
+/* A first bucket is filled up to this many of its 16 rows before the emptier
+ * of the two is preferred: most clients are then found in their first. */
+#define FIRST_FILL 12
+
+enum row_class {
+    ROW_EMPTY,
+    ROW_PAST,           /* of a past period, held by nobody */
+    ROW_SMALL,          /* of this period, held by nobody, not over */
+    ROW_TAKEN
+};
+
+static void pause_shortly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static bool is_over(const struct cq_table *t, uint32_t row)
+{
+    return (atomic_load_explicit(&t->hot[row].mark, memory_order_relaxed)
+            & CQ_MARK_OVER) != 0;
+}
+
+static enum row_class classify(const struct cq_table *t, uint32_t row,
+                               uint16_t period_id, int64_t *drawn)
+{
+    const struct cq_hot *hot = &t->hot[row];
+    uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
+    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+
+    if (id == CQ_EMPTY) {
+        return ROW_EMPTY;
+    }
+    if ((id & CQ_STATE_MASK) != CQ_LIVE
+        || atomic_load_explicit(&hot->holders, memory_order_relaxed) != 0) {
+        return ROW_TAKEN;
+    }
+    if (cq_stamp(d) != period_id) {
+        return ROW_PAST;
+    }
+    *drawn = cq_bytes(d);
+    return is_over(t, row) ? ROW_TAKEN : ROW_SMALL;
+}
+
+/* The row to take for a new client: an empty one, else one of a past period,
+ * balanced between the two buckets; else the smallest drawer. */
+static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
+                       uint16_t period_id, bool *evicts)
+{
+    uint32_t empty[2] = { CQ_NO_ROW, CQ_NO_ROW };
+    uint32_t past[2] = { CQ_NO_ROW, CQ_NO_ROW };
+    uint32_t full[2] = { 0, 0 };
+    uint32_t smallest = CQ_NO_ROW;
+    int64_t least = INT64_MAX;
+    uint32_t i, b;
+
+    for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+        int64_t drawn = 0;
+        uint32_t row = w->row[i];
+
+        b = i / CQ_BUCKET_ROWS;
+        switch (classify(t, row, period_id, &drawn)) {
+        case ROW_EMPTY:
+            if (empty[b] == CQ_NO_ROW) {
+                empty[b] = row;
+            }
+            break;
+        case ROW_PAST:
+            if (past[b] == CQ_NO_ROW) {
+                past[b] = row;
+            }
+            break;
+        case ROW_SMALL:
+            full[b]++;
+            if (drawn < least) {
+                least = drawn;
+                smallest = row;
+            }
+            break;
+        case ROW_TAKEN:
+            full[b]++;
+            break;
+        }
+    }
+    *evicts = false;
+    b = full[0] >= FIRST_FILL && full[1] < full[0] ? 1 : 0;
+    if (empty[b] != CQ_NO_ROW) {
+        return empty[b];
+    }
+    if (past[b] != CQ_NO_ROW) {
+        return past[b];
+    }
+    if (empty[1 - b] != CQ_NO_ROW) {
+        return empty[1 - b];
+    }
+    if (past[1 - b] != CQ_NO_ROW) {
+        return past[1 - b];
+    }
+    *evicts = true;
+    return smallest;
+}
+
+void cq_row_zero(struct cq_table *t, uint32_t row)
+{
+    struct cq_hot *hot = &t->hot[row];
+    struct cq_cold *cold = &t->cold[row];
+
+    /* not holders: somebody who still found the old owner may be adding and
+     * taking back his one right now */
+    atomic_store_explicit(&hot->committed, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->drawn, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->before, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->day_base, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->free_range, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->mark, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->others, 0, memory_order_relaxed);
+    CQ_POINT("zero-hot");
+    atomic_store_explicit(&cold->address[0], 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->address[1], 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->who, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->free, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->hits, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->refused, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->last_hit_s, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->over_since_s, 0, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+/* Takes a row away from a client that nobody holds, as our claim. */
+static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
+                    uint64_t hash, uint16_t period_id, bool evicts)
+{
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t old = atomic_load_explicit(&hot->identity, memory_order_acquire);
+    int64_t drawn = 0;
+    enum row_class class = classify(t, row, period_id, &drawn);
+
+    if ((old & CQ_STATE_MASK) != CQ_LIVE
+        || class != (evicts ? ROW_SMALL : ROW_PAST)) {
+        return false;
+    }
+    CQ_POINT("reclaim-before");
+    if (!atomic_compare_exchange_strong(&hot->identity, &old,
+                                        (old & ~CQ_STATE_MASK) | CQ_RECLAIM)) {
+        return false;
+    }
+    CQ_POINT("reclaim-taken");
+    /* A holder adds himself, then looks at the identity; we changed the
+     * identity, now look at the holders: one of the two sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&hot->holders) != 0
+        || (!evicts && cq_stamp(atomic_load(&hot->drawn)) == period_id)) {
+        atomic_store(&hot->identity, old);
+        return false;
+    }
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_ZEROING,
+                          memory_order_release);
+    CQ_POINT("reclaim-zeroing");
+    cq_row_zero(t, row);
+    CQ_POINT("reclaim-zeroed");
+    atomic_store_explicit(&hot->identity, hash | CQ_CLAIM,
+                          memory_order_release);
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
+                          memory_order_release);
+    if (evicts) {
+        atomic_fetch_add_explicit(&t->header->evictions, 1,
+                                  memory_order_relaxed);
+        cq_table_notice(t, CQ_NOTICE_EVICT);
+    }
+    return true;
+}
+
+/* Ends our claim of a row that another one has won or killed. */
+static void give_up(struct cq_table *t, uint32_t row)
+{
+    cq_row_zero(t, row);
+    atomic_store_explicit(&t->hot[row].identity, CQ_EMPTY,
+                          memory_order_release);
+}
+
+/* Is our claim the only row of this client? Of several claims the one in the
+ * lowest row wins; the loser is killed by the winner or sees for himself. */
+static bool alone(struct cq_table *t, const struct cq_window *w,
+                  uint32_t own, uint64_t hash, bool impatient)
+{
+    uint32_t i;
+
+    for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+        uint32_t row = w->row[i];
+        uint64_t id;
+
+        if (row == own) {
+            continue;
+        }
+        id = atomic_load(&t->hot[row].identity);
+        while (id == (hash | CQ_CLAIM) && (own < row || impatient)) {
+            if (atomic_compare_exchange_weak(&t->hot[row].identity, &id,
+                                             hash | CQ_KILLED)) {
+                id = CQ_EMPTY;
+            }
+        }
+        if (id == (hash | CQ_LIVE) || id == (hash | CQ_CLAIM)
+            || id == (hash | CQ_RECLAIM)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One try to make a row. */
+static void try_claim(struct cq_table *t, uint32_t entry, uint64_t hash,
+                      const struct cq_window *w, uint16_t pool,
+                      const struct cq_key *key, uint16_t period_id,
+                      bool impatient)
+{
+    struct cq_entry *e = &t->ledger[entry];
+    bool evicts;
+    uint32_t row = choose(t, w, period_id, &evicts);
+    uint64_t expected = CQ_EMPTY;
+    uint64_t address[2];
+
+    if (row == CQ_NO_ROW) {
+        return;
+    }
+    atomic_store_explicit(&e->row, row, memory_order_relaxed);
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
+                          memory_order_release);
+    CQ_POINT("claim-noted");
+    if (atomic_compare_exchange_strong(&t->hot[row].identity, &expected,
+                                       hash | CQ_CLAIM)
+        || reclaim(t, e, row, hash, period_id, evicts)) {
+        CQ_POINT("claim-claimed");
+        memcpy(address, key->bytes, sizeof(address));
+        atomic_store_explicit(&t->cold[row].address[0], address[0],
+                              memory_order_relaxed);
+        atomic_store_explicit(&t->cold[row].address[1], address[1],
+                              memory_order_relaxed);
+        atomic_store_explicit(&t->cold[row].who,
+                              ((uint64_t)pool << 16)
+                                  | ((uint64_t)key->family << 8)
+                                  | key->prefix,
+                              memory_order_relaxed);
+        expected = hash | CQ_CLAIM;
+        atomic_thread_fence(memory_order_seq_cst);
+        if (!alone(t, w, row, hash, impatient)
+            || !atomic_compare_exchange_strong(&t->hot[row].identity,
+                                               &expected, hash | CQ_LIVE)) {
+            CQ_POINT("claim-lost");
+            give_up(t, row);
+        }
+    }
+    CQ_POINT("claim-done");
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_IDLE, memory_order_release);
+}
+
+uint32_t cq_claim_row(struct cq_table *t, uint32_t entry, uint64_t hash,
+                      uint16_t pool, const struct cq_key *key,
+                      uint16_t period_id)
+{
+    struct cq_window w;
+    int searches;
+
+    cq_window_of(t, hash, &w);
+    for (searches = 0; searches < SEARCHES_MAX; searches++) {
+        bool in_motion = false;
+        uint32_t i;
+
+        for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+            uint64_t id = atomic_load_explicit(
+                &t->hot[w.row[i]].identity, memory_order_acquire);
+
+            if (id == (hash | CQ_LIVE)) {
+                return w.row[i];
+            }
+            if (id == (hash | CQ_RECLAIM)
+                || (id == (hash | CQ_CLAIM) && searches < PATIENCE)) {
+                in_motion = true;
+            }
+        }
+        if (in_motion) {
+            pause_shortly();
+        }
+        else {
+            try_claim(t, entry, hash, &w, pool, key, period_id,
+                      searches >= PATIENCE);
+        }
+    }
+    return CQ_NO_ROW;
+}

@@ -1,0 +1,74 @@
+/* file - between tablefile.c, newfile.c and validate.c. Private to table/. */
+#ifndef CQ_TABLE_FILE_H
+#define CQ_TABLE_FILE_H
+
+#include "table/layout.h"
+#include "table/tablefile.h"
+
+#include <sys/types.h>
+
+/* where a sentence about a failure goes */
+struct cq_why {
+    char *text;
+    size_t size;
+};
+
+/** Writes the sentence and returns the status, so that a failure is one line
+ * where it happens. */
+enum cq_status cq_fail(const struct cq_why *why, enum cq_status status,
+                       const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** CQ_EACCES or CQ_EIO for an errno. */
+enum cq_status cq_status_of_errno(int error);
+
+/** Maps an open file of a known size.
+ * @param table  result: allocated; fd is kept in it */
+enum cq_status cq_file_map(int fd, size_t size, bool writable,
+                           const char *path, struct cq_table **table,
+                           const struct cq_why *why);
+
+/** Makes a new table under a temporary name, locked, not yet at its path.
+ * @param temporary  result: its path, malloc'd; the caller renames or unlinks
+ *                   it and frees this */
+enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
+                               struct cq_table **table, char **temporary,
+                               const struct cq_why *why);
+
+/** Gives it its name and makes that durable.
+ * @param over  may take the place of a file that has the name (which we hold
+ *              locked); else CQ_ELOCKED when another server was quicker */
+enum cq_status cq_newfile_publish(const struct cq_table *table,
+                                  const char *temporary, const char *path,
+                                  bool over, const struct cq_why *why);
+
+/** Copies what outlives a change of size: pools, policies, totals, history,
+ * seed and, if wanted, the rows. Both tables are nobody else's.
+ * @return CQ_EFULL when a client of this period does not fit */
+enum cq_status cq_newfile_copy(struct cq_table *to,
+                               const struct cq_table *from, bool rows);
+
+/* what a file is, by its first page and its size alone */
+enum cq_file_kind {
+    CQ_FILE_GOOD,
+    CQ_FILE_OLDER,
+    CQ_FILE_BAD
+};
+
+/** Looks at an open file without believing a byte of it.
+ * @param status  for CQ_FILE_BAD: what to return, after the sentence */
+enum cq_file_kind cq_file_validate(int fd, const char *path,
+                                   struct cq_geometry *geometry,
+                                   enum cq_status *status,
+                                   const struct cq_why *why);
+
+/** Takes the lock of a server on a file, for this process. */
+enum cq_status cq_file_lock(int fd, const char *path,
+                            const struct cq_why *why);
+
+/** Opens an existing file: a regular one, not through a symlink.
+ * @return CQ_ENOENT when there is none */
+enum cq_status cq_file_open(const char *path, bool writable, int *fd,
+                            const struct cq_why *why);
+
+#endif

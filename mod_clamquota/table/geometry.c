@@ -1,0 +1,68 @@
+/* geometry - where the sections of a table file lie.
+ *
+ * Pure arithmetic on numbers: whether a file may be believed is decided in
+ * tablefile.c. */
+#include "table/layout.h"
+
+static uint64_t page_up(uint64_t n)
+{
+    return (n + CQ_PAGE - 1) / CQ_PAGE * CQ_PAGE;
+}
+
+void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
+                      uint32_t ledger_n)
+{
+    /* at least two buckets, so that the two choices of a client differ */
+    uint64_t rows_n = CQ_ROWS_FOR(clients_n);
+
+    rows_n = (rows_n + CQ_BUCKET_ROWS - 1) / CQ_BUCKET_ROWS * CQ_BUCKET_ROWS;
+    if (rows_n < CQ_WINDOW_ROWS) {
+        rows_n = CQ_WINDOW_ROWS;
+    }
+    g->magic = CQ_MAGIC;
+    g->version = CQ_LAYOUT_VERSION;
+    g->clients_n = clients_n;
+    g->ledger_n = ledger_n != 0 ? ledger_n : CQ_LEDGER_DEFAULT;
+    g->rows_n = rows_n;
+    g->pools_at = CQ_PAGE;
+    g->stripes_at = g->pools_at
+        + page_up(CQ_POOLS_MAX * sizeof(struct cq_pool_slot));
+    g->policies_at = g->stripes_at
+        + page_up(CQ_POOLS_MAX * CQ_STRIPES * sizeof(struct cq_stripe));
+    g->history_at = g->policies_at
+        + page_up(CQ_POLICIES_MAX * sizeof(struct cq_policy_slot));
+    g->ledger_at = g->history_at
+        + page_up(CQ_HOURS * sizeof(struct cq_hour_slot));
+    g->hot_at = g->ledger_at
+        + page_up((uint64_t)g->ledger_n * sizeof(struct cq_entry));
+    g->cold_at = g->hot_at + page_up(rows_n * sizeof(struct cq_hot));
+    g->file_size = g->cold_at + page_up(rows_n * sizeof(struct cq_cold));
+}
+
+uint64_t cq_geometry_checksum(const struct cq_geometry *g)
+{
+    static const struct cq_seed none;
+
+    return cq_hash_words(&none, (const uint64_t *)(const void *)g,
+                         offsetof(struct cq_geometry, checksum)
+                             / sizeof(uint64_t));
+}
+
+void cq_table_view(struct cq_table *table, void *base)
+{
+    unsigned char *at = base;
+    const struct cq_geometry *g = base;
+
+    table->header = base;
+    table->pools = (void *)(at + g->pools_at);
+    table->stripes = (void *)(at + g->stripes_at);
+    table->policies = (void *)(at + g->policies_at);
+    table->hours = (void *)(at + g->history_at);
+    table->ledger = (void *)(at + g->ledger_at);
+    table->hot = (void *)(at + g->hot_at);
+    table->cold = (void *)(at + g->cold_at);
+    table->rows_n = g->rows_n;
+    table->buckets_n = g->rows_n / CQ_BUCKET_ROWS;
+    table->ledger_n = g->ledger_n;
+    table->size = g->file_size;
+}

@@ -1,0 +1,107 @@
+/* history - what was counted in each of the last hours.
+ *
+ * The parent's housekeeping moves what the totals grew by into the hour that
+ * is being filled; between two rounds readers add the rest themselves. */
+#include "table/layout.h"
+
+#include <string.h>
+
+#define HOUR_S 3600
+
+static const enum cq_total watched[4] = {
+    CQ_TOTAL_SENT, CQ_TOTAL_FREE, CQ_TOTAL_HITS, CQ_TOTAL_REFUSED
+};
+
+static void sums(const struct cq_table *t, int64_t sum[4])
+{
+    size_t n = cq_table_pool_count(t);
+    size_t pool;
+    int i;
+
+    memset(sum, 0, 4 * sizeof(sum[0]));
+    for (pool = 0; pool < n; pool++) {
+        int64_t totals[CQ_TOTALS];
+
+        cq_table_totals(t, (uint16_t)pool, totals);
+        for (i = 0; i < 4; i++) {
+            sum[i] += totals[watched[i]];
+        }
+    }
+}
+
+static struct cq_hour_slot *hour_at(const struct cq_table *t, int64_t start_s)
+{
+    return &t->hours[(uint64_t)(start_s / HOUR_S) % CQ_HOURS];
+}
+
+static void begin_hour(struct cq_table *t, int64_t start_s)
+{
+    struct cq_hour_slot *slot = hour_at(t, start_s);
+    int i;
+
+    if (atomic_load(&slot->start_s) != start_s) {
+        atomic_store(&slot->start_s, 0);
+        for (i = 0; i < 4; i++) {
+            atomic_store(&slot->count[i], 0);
+        }
+        atomic_store(&slot->start_s, start_s);
+    }
+    atomic_store(&t->header->hour_start_s, start_s);
+}
+
+void cq_history_tick(struct cq_table *t, int64_t now_s)
+{
+    int64_t filling_s = atomic_load(&t->header->hour_start_s);
+    int64_t start_s = now_s / HOUR_S * HOUR_S;
+    int64_t sum[4];
+    int i;
+
+    if (filling_s == 0) {
+        begin_hour(t, start_s);
+        filling_s = start_s;
+    }
+    sums(t, sum);
+    for (i = 0; i < 4; i++) {
+        int64_t grown = sum[i] - atomic_load(&t->header->counted[i]);
+
+        atomic_fetch_add(&hour_at(t, filling_s)->count[i], grown);
+        atomic_store(&t->header->counted[i], sum[i]);
+    }
+    if (start_s != filling_s) {
+        begin_hour(t, start_s);
+    }
+}
+
+size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
+                        size_t max)
+{
+    int64_t filling_s = atomic_load(&t->header->hour_start_s);
+    int64_t sum[4];
+    size_t n = 0;
+    uint32_t ago;
+
+    sums(t, sum);
+    for (ago = CQ_HOURS; ago-- > 0;) {
+        int64_t start_s = filling_s - (int64_t)ago * HOUR_S;
+        const struct cq_hour_slot *slot;
+        int64_t count[4];
+        int i;
+
+        if (start_s <= 0 || ago >= max || n == max) {
+            continue;
+        }
+        slot = hour_at(t, start_s);
+        if (atomic_load(&slot->start_s) != start_s) {
+            continue;
+        }
+        for (i = 0; i < 4; i++) {
+            count[i] = atomic_load(&slot->count[i]);
+            if (ago == 0) {
+                count[i] += sum[i] - atomic_load(&t->header->counted[i]);
+            }
+        }
+        hours[n++] = (struct cq_hour){ start_s, count[0], count[1], count[2],
+                                       count[3] };
+    }
+    return n;
+}

@@ -1,0 +1,360 @@
+/* layout - the table file, byte for byte. Private to table/.
+ *
+ *   0         +--------------------------------------------------+
+ *             | header: geometry (fixed when the file is made,   |
+ *             | under a checksum), then words that change        |
+ *   pools_at  +--------------------------------------------------+
+ *             | 64 pools: name, policy                           |
+ *             | 64 x 16 stripes of totals, a cache line each     |
+ *   policies_at --------------------------------------------------+
+ *             | 4096 policies: rule, daily                       |
+ *   history_at +--------------------------------------------------+
+ *             | 768 hours, by hour number modulo 768             |
+ *   ledger_at +--------------------------------------------------+
+ *             | entries, 64 bytes: one for each open request     |
+ *   hot_at    +--------------------------------------------------+
+ *             | a 64-byte line for each row: what requests touch |
+ *   cold_at   +--------------------------------------------------+
+ *             | a 64-byte line for each row: the rest            |
+ *   file_size +--------------------------------------------------+
+ *
+ * Every section starts on a page. There are indexes in it, never pointers;
+ * numbers are in the machine's own byte order (the magic tells).
+ *
+ * A row (r) is hot[r] and cold[r]:
+ *
+ *   hot   identity   62 bits of keyed hash of (pool, client), 2 of state
+ *         committed  stamp:16 bytes:48   drawn + reserved: what admits
+ *         drawn      stamp:16 bytes:48   what left: the truth
+ *         before     stamp:16 bytes:48   drawn of the period before
+ *         day_base   day:16   bytes:48   drawn when this day began
+ *         free_range day:16   bytes:48   small free ranges of this day
+ *         holders    open requests that hold the row
+ *         mark       policy:16 flags:16
+ *         others     (for the cluster)
+ *   cold  address, family, prefix, pool
+ *         free, hits, refused    stamp:16 count:48
+ *         last_hit_s, over_since_s
+ *
+ * A stamp is the id of a period (or of a day). The first add under a new
+ * stamp replaces the old count, so nobody ever has to sweep the table.
+ *
+ * Life of an identity word (h: a hash, state in the low two bits):
+ *
+ *        EMPTY ----claim----> CLAIM(h) ---alone in its window---> LIVE(h)
+ *          ^                   |   ^                                |
+ *          |    lost the race  |   | zeroed                         | re-use
+ *          +----- KILLED(h) <--+   +------- RECLAIM(old) <----------+
+ *
+ * Only the claimant turns its KILLED row EMPTY again, only the reclaimer
+ * leaves RECLAIM; when he dies the ledger entry that he wrote first tells
+ * cq_table_settle() what to finish.
+ */
+#ifndef CQ_LAYOUT_H
+#define CQ_LAYOUT_H
+
+#include "table/table.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* shared between processes: only lock-free atomics will do */
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
+
+/* "CLAMQUOT" read as a number of this machine's byte order */
+#define CQ_MAGIC UINT64_C(0x544f55514d414c43)
+#define CQ_LAYOUT_VERSION 1u
+
+#define CQ_PAGE 4096u
+#define CQ_BUCKET_ROWS 16u      /* rows that are looked through together */
+#define CQ_STRIPES 16u
+#define CQ_CALENDAR 4u          /* period id modulo this */
+#define CQ_HOURS 768u           /* 32 days */
+#define CQ_LEDGER_DEFAULT 65536u
+
+/* Rows for each client of capacity. Two choices of 16 rows each, filled to
+ * 2/3: t/unit/table_fill.c shows that N clients then evict nobody; 1.5 x 128
+ * bytes x 10 million = 1.92 GB. */
+#define CQ_ROWS_FOR(clients) ((clients) + (clients) / 2u)
+
+typedef _Atomic uint64_t cq_word;       /* one of the words drawn above */
+
+struct cq_hot {
+    cq_word identity;
+    cq_word committed;
+    cq_word drawn;
+    cq_word before;
+    cq_word day_base;
+    cq_word free_range;
+    _Atomic uint32_t holders;
+    _Atomic uint32_t mark;
+    cq_word others;
+};
+_Static_assert(sizeof(struct cq_hot) == 64, "a hot row is a cache line");
+
+#define CQ_MARK_POLICY 0x0000ffffu
+#define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
+#define CQ_MARK_OVER 0x00020000u        /* over_since_s is set */
+
+struct cq_cold {
+    cq_word address[2];         /* 16 bytes as in struct cq_key */
+    cq_word who;                /* pool:16 family:8 prefix:8 */
+    cq_word free;
+    cq_word hits;
+    cq_word refused;
+    _Atomic int64_t last_hit_s;
+    _Atomic int64_t over_since_s;
+};
+_Static_assert(sizeof(struct cq_cold) == 64, "a cold row is a cache line");
+
+enum cq_purpose {
+    CQ_ENTRY_IDLE = 0,          /* taken, names no row yet */
+    CQ_ENTRY_CLAIMING,          /* row may be CLAIM, KILLED or RECLAIM by us;
+                                 * a RECLAIM row is untouched */
+    CQ_ENTRY_ZEROING,           /* row is RECLAIM by us and being zeroed */
+    CQ_ENTRY_HELD               /* row is held, left is reserved in it */
+};
+
+struct cq_entry {
+    cq_word owner;              /* pid:32 start time:32; 0 = free */
+    _Atomic uint32_t motion;    /* odd while row, left and the row's words
+                                 * don't agree */
+    _Atomic uint32_t row;
+    _Atomic uint32_t purpose;
+    uint32_t reserved32;
+    _Atomic int64_t left_bytes; /* reserved and not yet drawn */
+    uint64_t reserved[4];
+};
+_Static_assert(sizeof(struct cq_entry) == 64, "an entry is a cache line");
+
+struct cq_stripe {
+    _Atomic int64_t count[8];   /* by enum cq_total */
+};
+_Static_assert(CQ_TOTALS <= 8, "a stripe is a cache line");
+
+struct cq_pool_slot {
+    char name[CQ_POOL_NAME_SIZE];
+    _Atomic int64_t daily_bytes;        /* 0: no ClamQuotaDaily now */
+    _Atomic int64_t grace_bytes;
+    uint64_t reserved[2];
+};
+
+struct cq_policy_slot {
+    char rule[CQ_RULE_SIZE];
+    _Atomic int64_t daily_bytes;
+    uint32_t pool;
+    uint32_t reserved;
+};
+
+struct cq_hour_slot {
+    _Atomic int64_t start_s;
+    _Atomic int64_t count[4];   /* sent, free, hits, refused */
+    uint64_t reserved[3];
+};
+
+/* fixed when the file is made */
+struct cq_geometry {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t ledger_n;
+    uint64_t file_size;
+    uint64_t clients_n;         /* ClamQuotaClients */
+    uint64_t rows_n;            /* a multiple of CQ_BUCKET_ROWS */
+    uint64_t pools_at;
+    uint64_t stripes_at;
+    uint64_t policies_at;
+    uint64_t history_at;
+    uint64_t ledger_at;
+    uint64_t hot_at;
+    uint64_t cold_at;
+    struct cq_seed seed;
+    uint8_t period_kind;
+    uint8_t zone;
+    struct cq_prefixes prefixes;
+    uint32_t reserved;
+    uint64_t checksum;          /* cq_hash_words() of all before, seed 0 */
+};
+
+struct cq_calendar_slot {
+    _Atomic uint32_t id;        /* 0 while being written */
+    uint32_t reserved;
+    struct cq_period period;
+};
+
+struct cq_header {
+    struct cq_geometry geometry;
+    uint8_t gap[256 - sizeof(struct cq_geometry)];
+
+    _Alignas(64) _Atomic uint32_t period_id;    /* in force */
+    _Atomic uint32_t pool_n;
+    _Atomic uint32_t policy_n;
+    _Atomic uint32_t notices;       /* raised since the start, low 16 bits;
+                                     * of these not yet said, high 16 */
+    _Atomic uint32_t ledger_high;   /* entries ever used: bounds a scan */
+
+    _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
+    _Atomic int64_t evictions;
+    _Atomic int64_t untracked;
+    _Atomic int64_t ledger_full;
+    _Atomic int64_t counted[4];     /* totals the history has seen */
+    _Atomic int64_t hour_start_s;   /* the hour that is being filled */
+
+    _Alignas(64) struct cq_calendar_slot calendar[CQ_CALENDAR];
+};
+_Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");
+
+/* a process's view of the file */
+struct cq_table {
+    struct cq_header *header;
+    struct cq_pool_slot *pools;
+    struct cq_stripe *stripes;
+    struct cq_policy_slot *policies;
+    struct cq_hour_slot *hours;
+    struct cq_entry *ledger;
+    struct cq_hot *hot;
+    struct cq_cold *cold;
+    uint64_t rows_n;
+    uint64_t buckets_n;
+    uint32_t ledger_n;
+    uint32_t stripe;            /* this process's */
+    uint64_t owner;             /* this process, as in cq_entry.owner */
+    _Atomic uint32_t spare;     /* an entry freed last, or CQ_NO_ENTRY */
+    _Atomic uint32_t cursor;    /* where the search for a free entry goes on */
+    int fd;                     /* holds the lock; -1: a tool's view */
+    size_t size;
+};
+
+/* ---- stamped words ---- */
+
+#define CQ_STAMP_SHIFT 48
+
+static inline uint16_t cq_stamp(uint64_t word)
+{
+    return (uint16_t)(word >> CQ_STAMP_SHIFT);
+}
+
+static inline int64_t cq_bytes(uint64_t word)
+{
+    return (int64_t)(word & (uint64_t)CQ_BYTES_MAX);
+}
+
+static inline uint64_t cq_stamped(uint16_t stamp, int64_t bytes)
+{
+    if (bytes < 0) {
+        bytes = 0;
+    }
+    if (bytes > CQ_BYTES_MAX) {
+        bytes = CQ_BYTES_MAX;
+    }
+    return ((uint64_t)stamp << CQ_STAMP_SHIFT) | (uint64_t)bytes;
+}
+
+/** Adds n (may be negative) to the count under this stamp, starting from 0
+ * when the word has another one. Stops at 0 and CQ_BYTES_MAX.
+ * @return the count after adding */
+int64_t cq_stamped_add(cq_word *word, uint16_t stamp, int64_t n);
+
+/** The count under this stamp, 0 when the word has another one. */
+static inline int64_t cq_stamped_get(const cq_word *word, uint16_t stamp)
+{
+    uint64_t w = atomic_load_explicit(word, memory_order_relaxed);
+    return cq_stamp(w) == stamp ? cq_bytes(w) : 0;
+}
+
+/* ---- identities ---- */
+
+#define CQ_STATE_MASK UINT64_C(3)
+#define CQ_RECLAIM UINT64_C(0)
+#define CQ_LIVE UINT64_C(1)
+#define CQ_CLAIM UINT64_C(2)
+#define CQ_KILLED UINT64_C(3)
+#define CQ_EMPTY UINT64_C(0)    /* the whole word */
+
+/* the hash part of an identity; never 0, which would be EMPTY */
+static inline uint64_t cq_identity(const struct cq_table *table, uint16_t pool,
+                                   const struct cq_key *key)
+{
+    uint64_t h = cq_hash_key(&table->header->geometry.seed, pool, key)
+                 & ~CQ_STATE_MASK;
+    return h != 0 ? h : 4;
+}
+
+/* ---- points at which a test build dies ---- */
+
+#ifdef CQ_TEST_POINTS
+void cq_test_point(const char *name);
+#define CQ_POINT(name) cq_test_point(name)
+#else
+#define CQ_POINT(name) ((void)0)
+#endif
+
+/* ---- between the files of this room ---- */
+
+/* window.c: where a client's row is or may be made */
+#define CQ_NO_ROW UINT32_MAX
+#define CQ_WINDOW_ROWS (2u * CQ_BUCKET_ROWS)
+
+struct cq_window {
+    uint32_t row[CQ_WINDOW_ROWS];   /* in the order of looking */
+};
+
+void cq_window_of(const struct cq_table *table, uint64_t hash,
+                  struct cq_window *window);
+
+/* claim.c */
+
+/** The row of this identity, made if need be and not held yet.
+ * @param entry  an own ledger entry, purpose IDLE before and after
+ * @return CQ_NO_ROW when none can be had */
+uint32_t cq_claim_row(struct cq_table *table, uint32_t entry, uint64_t hash,
+                      uint16_t pool, const struct cq_key *key,
+                      uint16_t period_id);
+
+/** Sets every word of a row but identity and holders to zero. */
+void cq_row_zero(struct cq_table *table, uint32_t row);
+
+/* account.c */
+
+/** Takes a row's words into the period in force. */
+uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
+                     uint16_t period_id);
+
+/* ledger.c */
+uint32_t cq_entry_take(struct cq_table *table);
+void cq_entry_give(struct cq_table *table, uint32_t entry);
+
+static inline void cq_entry_begin(struct cq_entry *entry)
+{
+    /* one writer: the owner; a settling process only reads */
+    uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
+    atomic_store_explicit(&entry->motion, m + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static inline void cq_entry_end(struct cq_entry *entry)
+{
+    uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
+    atomic_store_explicit(&entry->motion, m + 1, memory_order_release);
+}
+
+/* calendar.c */
+void cq_calendar_set(struct cq_table *table, const struct cq_period *period);
+bool cq_calendar_get(const struct cq_table *table, uint16_t id,
+                     struct cq_period *period);
+void cq_calendar_prepare_next(struct cq_table *table);
+
+/* history.c */
+void cq_history_tick(struct cq_table *table, int64_t now_s);
+
+/* geometry.c */
+
+/** Where everything lies in a file for that many clients. */
+void cq_geometry_plan(struct cq_geometry *geometry, uint64_t clients_n,
+                      uint32_t ledger_n);
+uint64_t cq_geometry_checksum(const struct cq_geometry *geometry);
+
+/** Points a view into a mapping whose geometry has been found sound. */
+void cq_table_view(struct cq_table *table, void *base);
+
+#endif

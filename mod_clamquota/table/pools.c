@@ -1,0 +1,176 @@
+/* pools - names, policies, totals and notices: what the header keeps beside
+ * the rows. Pools and policies are written by the process that holds the
+ * table's lock, everything else by anybody. */
+#include "table/layout.h"
+
+#include <string.h>
+
+static bool name_is_good(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 0 && n < CQ_POOL_NAME_SIZE
+        && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "abcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
+
+enum cq_status cq_table_pool(struct cq_table *t, const char *name,
+                             uint16_t *pool)
+{
+    uint32_t n = atomic_load(&t->header->pool_n);
+    uint32_t i;
+
+    if (!name_is_good(name)) {
+        return CQ_EINVAL;
+    }
+    for (i = 0; i < n; i++) {
+        if (strcmp(t->pools[i].name, name) == 0) {
+            *pool = (uint16_t)i;
+            return CQ_OK;
+        }
+    }
+    if (n == CQ_POOLS_MAX) {
+        return CQ_EFULL;
+    }
+    memcpy(t->pools[n].name, name, strlen(name) + 1);
+    atomic_store(&t->header->pool_n, n + 1);
+    *pool = (uint16_t)n;
+    return CQ_OK;
+}
+
+void cq_table_policies_begin(struct cq_table *t)
+{
+    uint32_t i;
+
+    for (i = 0; i < CQ_POOLS_MAX; i++) {
+        atomic_store(&t->pools[i].daily_bytes, 0);
+        atomic_store(&t->pools[i].grace_bytes, 0);
+    }
+}
+
+enum cq_status cq_table_policy(struct cq_table *t, uint16_t pool,
+                               const char *rule,
+                               const struct cq_policy *policy,
+                               uint16_t *policy_index)
+{
+    uint32_t n = atomic_load(&t->header->policy_n);
+    uint32_t i;
+
+    for (i = 0; i < n; i++) {
+        if (t->policies[i].pool == pool
+            && strncmp(t->policies[i].rule, rule, CQ_RULE_SIZE) == 0) {
+            break;
+        }
+    }
+    if (i == CQ_POLICIES_MAX || strlen(rule) >= CQ_RULE_SIZE) {
+        return CQ_EFULL;
+    }
+    if (i == n) {
+        memcpy(t->policies[i].rule, rule, strlen(rule) + 1);
+        t->policies[i].pool = pool;
+    }
+    atomic_store(&t->policies[i].daily_bytes, policy->daily_bytes);
+    if (pool < CQ_POOLS_MAX) {
+        atomic_store(&t->pools[pool].daily_bytes, policy->daily_bytes);
+        atomic_store(&t->pools[pool].grace_bytes, policy->grace_bytes);
+    }
+    if (i == n) {
+        atomic_store(&t->header->policy_n, n + 1);
+    }
+    *policy_index = (uint16_t)i;
+    return CQ_OK;
+}
+
+size_t cq_table_pool_count(const struct cq_table *t)
+{
+    uint32_t n = atomic_load(&t->header->pool_n);
+
+    return n < CQ_POOLS_MAX ? n : CQ_POOLS_MAX;
+}
+
+void cq_table_pool_info(const struct cq_table *t, uint16_t pool,
+                        struct cq_pool_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    if (pool < cq_table_pool_count(t)) {
+        const struct cq_pool_slot *slot = &t->pools[pool];
+
+        memcpy(info->name, slot->name, sizeof(info->name) - 1);
+        info->policy.daily_bytes = atomic_load(&slot->daily_bytes);
+        info->policy.grace_bytes = atomic_load(&slot->grace_bytes);
+    }
+}
+
+void cq_table_policy_info(const struct cq_table *t, uint16_t pool,
+                          uint16_t policy_index, struct cq_policy_info *info)
+{
+    struct cq_pool_info of_pool;
+    uint32_t n = atomic_load(&t->header->policy_n);
+
+    memset(info, 0, sizeof(*info));
+    cq_table_pool_info(t, pool, &of_pool);
+    info->policy = of_pool.policy;
+    if (policy_index < n && policy_index < CQ_POLICIES_MAX) {
+        const struct cq_policy_slot *slot = &t->policies[policy_index];
+
+        memcpy(info->rule, slot->rule, sizeof(info->rule) - 1);
+        info->policy.daily_bytes = atomic_load(&slot->daily_bytes);
+    }
+}
+
+/* ---- totals ---- */
+
+void cq_table_total_add(struct cq_table *t, uint16_t pool,
+                        enum cq_total which, int64_t n)
+{
+    if (pool < CQ_POOLS_MAX) {
+        atomic_fetch_add_explicit(
+            &t->stripes[pool * CQ_STRIPES + t->stripe].count[which], n,
+            memory_order_relaxed);
+    }
+}
+
+void cq_table_totals(const struct cq_table *t, uint16_t pool,
+                     int64_t totals[CQ_TOTALS])
+{
+    uint32_t s;
+    int i;
+
+    memset(totals, 0, CQ_TOTALS * sizeof(totals[0]));
+    for (s = 0; pool < CQ_POOLS_MAX && s < CQ_STRIPES; s++) {
+        for (i = 0; i < CQ_TOTALS; i++) {
+            totals[i] += atomic_load_explicit(
+                &t->stripes[pool * CQ_STRIPES + s].count[i],
+                memory_order_relaxed);
+        }
+    }
+}
+
+/* ---- things to say once ---- */
+
+#define UNSAID_SHIFT 16
+
+void cq_table_notice(struct cq_table *t, uint32_t notice)
+{
+    uint32_t old = atomic_load_explicit(&t->header->notices,
+                                        memory_order_relaxed);
+
+    while ((old & notice) == 0
+           && !atomic_compare_exchange_weak(
+               &t->header->notices, &old,
+               old | notice | (notice << UNSAID_SHIFT))) {
+    }
+}
+
+uint32_t cq_table_notices(struct cq_table *t)
+{
+    uint32_t old = atomic_load_explicit(&t->header->notices,
+                                        memory_order_relaxed);
+
+    if (old >> UNSAID_SHIFT == 0) {
+        return 0;
+    }
+    old = atomic_fetch_and(&t->header->notices,
+                           (UINT32_C(1) << UNSAID_SHIFT) - 1);
+    return old >> UNSAID_SHIFT;
+}

@@ -1,0 +1,185 @@
+/* readers - copies of rows and figures for the page and the tools.
+ *
+ * A row may change or even become another client's while it is copied: the
+ * copy is believed only if the identity stayed and the address hashes to
+ * it. */
+#include "table/layout.h"
+
+#include <string.h>
+
+static void copy_key(const struct cq_cold *cold, struct cq_key *key,
+                     uint16_t *pool)
+{
+    uint64_t who = atomic_load_explicit(&cold->who, memory_order_relaxed);
+    uint64_t address[2];
+
+    address[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
+    address[1] = atomic_load_explicit(&cold->address[1], memory_order_relaxed);
+    memset(key, 0, sizeof(*key));
+    memcpy(key->bytes, address, sizeof(address));
+    key->family = (uint8_t)(who >> 8);
+    key->prefix = (uint8_t)who;
+    *pool = (uint16_t)(who >> 16);
+}
+
+/* What drawn says of this period, also when the clock went back and the row
+ * has a later stamp; see roll_committed() in account.c. */
+static int64_t used_now(const struct cq_hot *hot, uint16_t period_id)
+{
+    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+
+    if (cq_stamp(d) > period_id) {
+        return cq_bytes(d) + cq_stamped_get(&hot->before, period_id);
+    }
+    return cq_stamp(d) == period_id ? cq_bytes(d) : 0;
+}
+
+static void copy_figures(const struct cq_table *t, uint32_t i,
+                         const struct cq_clock *clock, struct cq_row *row)
+{
+    const struct cq_hot *hot = &t->hot[i];
+    const struct cq_cold *cold = &t->cold[i];
+    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
+    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    uint64_t base = atomic_load_explicit(&hot->day_base,
+                                         memory_order_relaxed);
+    uint32_t mark = atomic_load_explicit(&hot->mark, memory_order_relaxed);
+
+    row->used_bytes = used_now(hot, clock->period_id);
+    if (cq_stamp(base) == clock->day_stamp
+        && cq_bytes(base) < row->used_bytes) {
+        row->today_bytes = row->used_bytes - cq_bytes(base);
+    }
+    if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
+        row->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
+    }
+    row->policy_index = (uint16_t)(mark & CQ_MARK_POLICY);
+    row->proxied = (mark & CQ_MARK_PROXIED) != 0;
+    row->free_bytes = cq_stamped_get(&cold->free, clock->period_id);
+    row->hits = cq_stamped_get(&cold->hits, clock->period_id);
+    row->refused = cq_stamped_get(&cold->refused, clock->period_id);
+    row->last_hit_s = atomic_load_explicit(&cold->last_hit_s,
+                                           memory_order_relaxed);
+    if ((mark & CQ_MARK_OVER) != 0) {
+        row->over_since_s = atomic_load_explicit(&cold->over_since_s,
+                                                 memory_order_relaxed);
+    }
+}
+
+static bool copy_row(const struct cq_table *t, uint32_t i,
+                     const struct cq_clock *clock, struct cq_row *row)
+{
+    uint64_t id = atomic_load_explicit(&t->hot[i].identity,
+                                       memory_order_acquire);
+
+    if ((id & CQ_STATE_MASK) != CQ_LIVE) {
+        return false;
+    }
+    memset(row, 0, sizeof(*row));
+    copy_key(&t->cold[i], &row->key, &row->pool);
+    copy_figures(t, i, clock, row);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&t->hot[i].identity, memory_order_relaxed)
+            == id
+        && cq_key_valid(&row->key)
+        && cq_identity(t, row->pool, &row->key) == (id & ~CQ_STATE_MASK);
+}
+
+bool cq_table_next_row(const struct cq_table *t, const struct cq_clock *clock,
+                       uint64_t *position, struct cq_row *row)
+{
+    while (*position < t->rows_n) {
+        if (copy_row(t, (uint32_t)(*position)++, clock, row)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
+                            const struct cq_key *key,
+                            const struct cq_clock *clock, struct cq_row *row)
+{
+    uint64_t hash = cq_identity(t, pool, key);
+    struct cq_window w;
+    uint32_t i;
+
+    cq_window_of(t, hash, &w);
+    for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+        if (atomic_load_explicit(&t->hot[w.row[i]].identity,
+                                 memory_order_relaxed) == (hash | CQ_LIVE)
+            && copy_row(t, w.row[i], clock, row)
+            && cq_key_compare(&row->key, key) == 0) {
+            return CQ_OK;
+        }
+    }
+    return CQ_ENOENT;
+}
+
+void cq_table_figures(const struct cq_table *t,
+                      struct cq_table_figures *figures)
+{
+    const struct cq_header *h = t->header;
+
+    figures->capacity = (int64_t)h->geometry.clients_n;
+    figures->rows = (int64_t)t->rows_n;
+    figures->clients = cq_stamped_get(&h->clients_now,
+                                      (uint16_t)atomic_load(&h->period_id));
+    figures->evictions = atomic_load(&h->evictions);
+    figures->untracked = atomic_load(&h->untracked);
+    figures->ledger_full = atomic_load(&h->ledger_full);
+}
+
+struct cq_prefixes cq_table_prefixes(const struct cq_table *t)
+{
+    return t->header->geometry.prefixes;
+}
+
+static void reset_row(struct cq_table *t, struct cq_account *a)
+{
+    struct cq_hot *hot = &t->hot[a->row];
+    struct cq_cold *cold = &t->cold[a->row];
+    struct cq_entry *e = &t->ledger[a->entry];
+    uint64_t d, c;
+
+    /* in motion until drawn and committed agree again: whoever finds us dead
+     * in between recomputes committed from drawn */
+    cq_entry_begin(e);
+    d = atomic_load(&hot->drawn);
+    while (!atomic_compare_exchange_weak(&hot->drawn, &d,
+                                         cq_stamped(cq_stamp(d), 0))) {
+    }
+    CQ_POINT("reset-drawn");
+    c = atomic_load(&hot->committed);
+    while (!atomic_compare_exchange_weak(
+        &hot->committed, &c,
+        cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
+    }
+    cq_entry_end(e);
+    atomic_store(&hot->day_base, 0);
+    atomic_store(&hot->free_range, 0);
+    atomic_store(&cold->refused, 0);
+    atomic_store(&cold->over_since_s, 0);
+    atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+}
+
+int cq_table_reset(struct cq_table *t, const struct cq_key *key,
+                   const struct cq_clock *clock)
+{
+    size_t n = cq_table_pool_count(t);
+    size_t pool;
+    int rows = 0;
+
+    for (pool = 0; pool < n; pool++) {
+        struct cq_account a;
+        struct cq_row row;
+
+        if (cq_table_row(t, (uint16_t)pool, key, clock, &row) == CQ_OK
+            && cq_account_open(t, (uint16_t)pool, key, clock, &a) == CQ_OK) {
+            reset_row(t, &a);
+            rows++;
+            cq_account_close(&a);
+        }
+    }
+    return rows;
+}

@@ -1,0 +1,16 @@
+/* stamped - the word of 16 bits of stamp and 48 of count. */
+#include "table/layout.h"
+
+int64_t cq_stamped_add(cq_word *word, uint16_t stamp, int64_t n)
+{
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+    uint64_t new;
+
+    do {
+        new = cq_stamped(stamp, (cq_stamp(old) == stamp ? cq_bytes(old) : 0)
+                                    + n);
+    } while (!atomic_compare_exchange_weak_explicit(word, &old, new,
+                                                    memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return cq_bytes(new);
+}

@@ -1,0 +1,284 @@
+/* table - the shared counters, as the rest of the house sees them.
+ *
+ * One memory-mapped file holds a row for each client; layout.h draws it. No
+ * call here takes a lock, blocks, allocates or makes a system call, except
+ * where said. All of them are safe between threads and processes that map the
+ * same file, and a process may be killed at any instruction. */
+#ifndef CQ_TABLE_H
+#define CQ_TABLE_H
+
+#include "core/hash.h"
+#include "core/key.h"
+#include "core/period.h"
+#include "core/policy.h"
+
+struct cq_table;            /* a mapping; private to the room, see layout.h */
+
+/** Takes on this process's identity in the ledger. To be called once by every
+ * process after fork, before it opens accounts; opening a table file does it
+ * for the opener. Reads /proc/self/stat. */
+void cq_table_enter(struct cq_table *table);
+
+/* ---- time ---- */
+
+/* one look at the calendar, shared by the steps of one request */
+struct cq_clock {
+    int64_t now_s;          /* unix seconds */
+    int64_t next_day_s;     /* next midnight */
+    uint16_t period_id;     /* period in force */
+    uint16_t day_stamp;     /* the civil day, as cq_period.first_day counts */
+    int day;                /* day number in the period, from 1 */
+};
+
+/** What day it is by the table's calendar; steps into the next period when
+ * its time has come. Never calls localtime. */
+void cq_table_clock(struct cq_table *table, int64_t now_s,
+                    struct cq_clock *clock);
+
+/** Copies the period in force. */
+void cq_table_period(const struct cq_table *table, struct cq_period *period);
+
+/** Housekeeping, to be called by one process (httpd's parent, every few
+ * seconds): makes the next period ready, watches for a clock that jumped,
+ * writes the history, settles what dead processes left.
+ * May call localtime_r() and kill(pid, 0); reads /proc.
+ * @return CQ_CLOCK_DOUBT or CQ_CLOCK_ADOPT when the caller should say so,
+ *         else CQ_CLOCK_STAY */
+enum cq_clock_step cq_table_tick(struct cq_table *table,
+                                 struct cq_clock_watch *watch, int64_t wall_s,
+                                 int64_t boot_s);
+
+/** Settles what dead processes left in the ledger: their reservations go back,
+ * rows they were making are finished or emptied. Only for the process that
+ * holds the table's lock; may call kill(pid, 0) and read /proc.
+ * @param pid  0: asks for every owner whether it lives (pid and start time);
+ *             else this one is known to be dead and only it is settled
+ * @return how many entries were settled */
+int cq_table_settle(struct cq_table *table, int32_t pid);
+
+/* ---- pools and policies ---- */
+
+#define CQ_POOLS_MAX 64
+#define CQ_POOL_NAME_SIZE 32    /* with NUL; names are [A-Za-z0-9._-]+ */
+#define CQ_POLICIES_MAX 4096
+#define CQ_RULE_SIZE 72         /* "ClamQuotaClient " + CIDR + NUL */
+
+/** Finds a pool by name or adds it. Indexes stay for the life of the file.
+ * Only the process that holds the table's lock may add (httpd's parent).
+ * @return CQ_OK; CQ_EFULL; CQ_EINVAL (name) */
+enum cq_status cq_table_pool(struct cq_table *table, const char *name,
+                             uint16_t *pool);
+
+/* the pool of a ClamQuotaClient rule, which holds in all of them */
+#define CQ_ANY_POOL UINT16_MAX
+
+/** Sets the policy that rows of this pool and rule refer to, in place when it
+ * is known, so that rows decided before a graceful restart show the new
+ * figures. Only the process that holds the lock.
+ * @param pool  a pool's index with "ClamQuotaDaily"; CQ_ANY_POOL with
+ *              "ClamQuotaClient 192.0.2.0/24", whose grace is not used: the
+ *              pool's own counts
+ * @return CQ_OK; CQ_EFULL */
+enum cq_status cq_table_policy(struct cq_table *table, uint16_t pool,
+                               const char *rule,
+                               const struct cq_policy *policy,
+                               uint16_t *policy_index);
+
+/** Marks every pool as without a Daily, before a configuration sets its own.
+ * Only the process that holds the lock. */
+void cq_table_policies_begin(struct cq_table *table);
+
+/* ---- an account: one request's hold on its client's row ---- */
+
+struct cq_account {
+    struct cq_table *table;
+    uint32_t row;
+    uint32_t entry;             /* of the ledger; CQ_NO_ENTRY: untracked */
+    int64_t allowance_bytes;    /* as last admitted under: crossing it is
+                                 * when a client becomes over */
+};
+
+#define CQ_NO_ENTRY UINT32_MAX
+
+/** Finds or makes the row of a client and holds it until cq_account_close():
+ * a held row is never given to another client.
+ * @param account  result; on failure all other calls do nothing with it
+ * @param pool     from cq_table_pool()
+ * @return CQ_OK; CQ_EFULL: no row or no ledger entry could be had; the
+ *         request is to be served uncounted, which is tallied as untracked */
+enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
+                               const struct cq_key *key,
+                               const struct cq_clock *clock,
+                               struct cq_account *account);
+
+/** Remembers which policy was applied, and whether the address has been seen
+ * as the connection's own peer only (a proxied address is never jailable). */
+void cq_account_mark(struct cq_account *account, uint16_t policy_index,
+                     bool proxied);
+
+/** The client's usage now. */
+void cq_account_usage(const struct cq_account *account,
+                      const struct cq_clock *clock, struct cq_usage *usage);
+
+/** Admits a request: in one atomic step, if drawn + in flight is below the
+ * allowance, reserves bytes.
+ * @param bytes  what the response will cost if known, else 0
+ * @param usage  what the decision saw, also when refused; may be NULL
+ * @return CQ_OK: admitted; CQ_EFULL: drawn + in flight has reached it */
+enum cq_status cq_account_admit(struct cq_account *account,
+                                const struct cq_clock *clock,
+                                int64_t allowance_bytes, int64_t bytes,
+                                struct cq_usage *usage);
+
+/** Lowers what this request has reserved and not yet drawn to at most this. */
+void cq_account_reserve_at_most(struct cq_account *account, int64_t bytes);
+
+/** Books bytes that left, in the used column: out of the reservation as far
+ * as it reaches, the rest on top. Saturates at CQ_BYTES_MAX. */
+void cq_account_charge(struct cq_account *account,
+                       const struct cq_clock *clock, int64_t bytes);
+
+/** Books bytes that left, in the free column. */
+void cq_account_free(struct cq_account *account, const struct cq_clock *clock,
+                     int64_t bytes);
+
+/** Bytes of small ranges that were free today; adds some. (FreeRangeDaily)
+ * @param bytes  0 to only look
+ * @return the sum of today after adding */
+int64_t cq_account_free_range(struct cq_account *account,
+                              const struct cq_clock *clock, int64_t bytes);
+
+/** Tallies a hit (a response that counts as one) and the time of it. */
+void cq_account_hit(struct cq_account *account, const struct cq_clock *clock);
+
+/** Tallies a refusal; notes since when the client is over. BUSY refusals and
+ * LogOnly ones are no offence: they count in the totals only.
+ * @param state  CQ_STATE_OVER, BUSY or LOGONLY */
+void cq_account_refused(struct cq_account *account,
+                        const struct cq_clock *clock, enum cq_state state);
+
+/** Gives back what is reserved and lets the row go. A second call does
+ * nothing. */
+void cq_account_close(struct cq_account *account);
+
+/* ---- totals of this node: add-only, striped so that children don't share a
+ * cache line ---- */
+
+enum cq_total { CQ_TOTAL_SENT, CQ_TOTAL_FREE, CQ_TOTAL_HITS, CQ_TOTAL_REFUSED,
+                CQ_TOTAL_WOULD_REFUSE, CQ_TOTAL_REFUSED_BYTES,
+                CQ_TOTAL_HANDLER_BYTES, CQ_TOTALS };
+
+void cq_table_total_add(struct cq_table *table, uint16_t pool,
+                        enum cq_total which, int64_t n);
+
+/** Sums a pool's stripes.
+ * @param totals  CQ_TOTALS numbers */
+void cq_table_totals(const struct cq_table *table, uint16_t pool,
+                     int64_t totals[CQ_TOTALS]);
+
+/* ---- things to say once ---- */
+
+enum cq_notice {
+    CQ_NOTICE_FILL = 1u << 0,       /* 80 % of Clients are in use */
+    CQ_NOTICE_UNTRACKED = 1u << 1,  /* a client got no row */
+    CQ_NOTICE_LEDGER = 1u << 2,     /* the ledger was full */
+    CQ_NOTICE_PROXY = 1u << 3,      /* a proxy seems to be the client: set by
+                                     * httpd/ through cq_table_notice() */
+    CQ_NOTICE_EVICT = 1u << 4       /* a client of this period was evicted */
+};
+
+/** Raises a notice unless it was raised since the server started. */
+void cq_table_notice(struct cq_table *table, uint32_t notice);
+
+/** Takes the notices that are raised and not yet said: exactly one caller
+ * gets each. 0 almost always, and then costs one load. */
+uint32_t cq_table_notices(struct cq_table *table);
+
+/* ---- readers: copies, never pointers into the table ---- */
+
+struct cq_row {
+    struct cq_key key;
+    uint16_t pool;
+    uint16_t policy_index;
+    int64_t used_bytes;
+    int64_t today_bytes;
+    int64_t in_flight_bytes;
+    int64_t free_bytes;
+    int64_t hits;
+    int64_t refused;
+    int64_t last_hit_s;
+    int64_t over_since_s;       /* as stamped by a refusal of this period, or
+                                 * by the charge that crossed the allowance */
+    bool proxied;
+};
+
+/** Copies the next row that belongs to a client, whatever its period; figures
+ * of a past period read 0. A row whose address does not hash to its identity
+ * is skipped.
+ * @param position  0 to begin; updated
+ * @return false at the end */
+bool cq_table_next_row(const struct cq_table *table,
+                       const struct cq_clock *clock, uint64_t *position,
+                       struct cq_row *row);
+
+/** The row of one client, without making one.
+ * @return CQ_OK or CQ_ENOENT */
+enum cq_status cq_table_row(const struct cq_table *table, uint16_t pool,
+                            const struct cq_key *key,
+                            const struct cq_clock *clock, struct cq_row *row);
+
+struct cq_pool_info {
+    char name[CQ_POOL_NAME_SIZE];
+    struct cq_policy policy;    /* of ClamQuotaDaily; daily 0: none now */
+};
+
+size_t cq_table_pool_count(const struct cq_table *table);
+void cq_table_pool_info(const struct cq_table *table, uint16_t pool,
+                        struct cq_pool_info *info);
+
+struct cq_policy_info {
+    char rule[CQ_RULE_SIZE];
+    struct cq_policy policy;
+};
+
+/** The policy that holds for a row: the rule's daily, the pool's grace.
+ * @param pool          of the row
+ * @param policy_index  of the row */
+void cq_table_policy_info(const struct cq_table *table, uint16_t pool,
+                          uint16_t policy_index, struct cq_policy_info *info);
+
+struct cq_table_figures {
+    int64_t capacity;           /* ClamQuotaClients */
+    int64_t rows;               /* rows that exist in the file */
+    int64_t clients;            /* clients of the period in force */
+    int64_t evictions;
+    int64_t untracked;
+    int64_t ledger_full;
+};
+
+void cq_table_figures(const struct cq_table *table,
+                      struct cq_table_figures *figures);
+
+/** How much of an address is a client in this table. */
+struct cq_prefixes cq_table_prefixes(const struct cq_table *table);
+
+struct cq_hour {
+    int64_t start_s;
+    int64_t sent_bytes;
+    int64_t free_bytes;
+    int64_t hits;
+    int64_t refused;
+};
+
+/** The last hours, oldest first, at most max.
+ * @return how many */
+size_t cq_table_history(const struct cq_table *table, struct cq_hour *hours,
+                        size_t max);
+
+/** Forgets what a client has drawn, in every pool it has a row in. What is in
+ * flight stays so.
+ * @return how many rows were reset */
+int cq_table_reset(struct cq_table *table, const struct cq_key *key,
+                   const struct cq_clock *clock);
+
+#endif

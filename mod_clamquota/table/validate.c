@@ -1,0 +1,166 @@
+/* validate - may this file be believed?
+ *
+ * Reads the first page with pread(), compares every number in it with what
+ * it must be, and only then is the file mapped. */
+#include "table/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum cq_status cq_fail(const struct cq_why *why, enum cq_status status,
+                       const char *format, ...)
+{
+    va_list args;
+
+    if (why->size > 0) {
+        va_start(args, format);
+        vsnprintf(why->text, why->size, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
+enum cq_status cq_status_of_errno(int error)
+{
+    return error == EACCES || error == EPERM || error == EROFS ? CQ_EACCES
+                                                               : CQ_EIO;
+}
+
+static enum cq_status bad(enum cq_status *status, enum cq_status value)
+{
+    *status = value;
+    return value;
+}
+
+/* The same numbers must come out when the file is planned anew. */
+static bool geometry_is_ours(const struct cq_geometry *g)
+{
+    struct cq_geometry plan;
+
+    if (g->clients_n == 0 || g->clients_n > UINT32_MAX / 2
+        || g->ledger_n == 0 || g->ledger_n > (1u << 24)) {
+        return false;
+    }
+    memset(&plan, 0, sizeof(plan));
+    cq_geometry_plan(&plan, g->clients_n, g->ledger_n);
+    return g->file_size == plan.file_size && g->rows_n == plan.rows_n
+        && g->pools_at == plan.pools_at && g->stripes_at == plan.stripes_at
+        && g->policies_at == plan.policies_at
+        && g->history_at == plan.history_at && g->ledger_at == plan.ledger_at
+        && g->hot_at == plan.hot_at && g->cold_at == plan.cold_at
+        && g->period_kind >= CQ_PERIOD_MONTH && g->period_kind <= CQ_PERIOD_DAY
+        && (g->zone == CQ_ZONE_LOCAL || g->zone == CQ_ZONE_UTC)
+        && g->prefixes.v4_bits <= 32 && g->prefixes.v6_bits <= 128;
+}
+
+enum cq_file_kind cq_file_validate(int fd, const char *path,
+                                   struct cq_geometry *g,
+                                   enum cq_status *status,
+                                   const struct cq_why *why)
+{
+    struct stat st;
+    ssize_t n = pread(fd, g, sizeof(*g), 0);
+
+    if (n < 0 || fstat(fd, &st) != 0) {
+        bad(status, cq_fail(why, CQ_EIO, "%s: cannot be read: %s", path,
+                            strerror(errno)));
+        return CQ_FILE_BAD;
+    }
+    if ((size_t)n < sizeof(g->magic) || g->magic != CQ_MAGIC) {
+        bad(status, cq_fail(why, CQ_ENOTTABLE,
+            "%s: not a clamquota table: expected a file made by this module; "
+            "move it away or name another with ClamQuotaTable", path));
+        return CQ_FILE_BAD;
+    }
+    if ((size_t)n == sizeof(*g) && g->version < CQ_LAYOUT_VERSION) {
+        return CQ_FILE_OLDER;
+    }
+    if ((size_t)n == sizeof(*g) && g->version > CQ_LAYOUT_VERSION) {
+        bad(status, cq_fail(why, CQ_EVERSION,
+            "%s: a clamquota table of layout %u, expected %u at most: it was "
+            "made by a newer version; install that, or move the file away",
+            path, g->version, CQ_LAYOUT_VERSION));
+        return CQ_FILE_BAD;
+    }
+    if ((size_t)n < sizeof(*g) || g->checksum != cq_geometry_checksum(g)
+        || !geometry_is_ours(g)) {
+        bad(status, cq_fail(why, CQ_ECORRUPT,
+            "%s: the table's header is damaged (its checksum does not "
+            "agree): move the file away to start with new counters", path));
+        return CQ_FILE_BAD;
+    }
+    if ((uint64_t)st.st_size != g->file_size) {
+        bad(status, cq_fail(why, CQ_ECORRUPT,
+            "%s: the table has %lld bytes, expected %llu: it was cut short "
+            "or written to; move the file away to start with new counters",
+            path, (long long)st.st_size, (unsigned long long)g->file_size));
+        return CQ_FILE_BAD;
+    }
+    return CQ_FILE_GOOD;
+}
+
+enum cq_status cq_file_lock(int fd, const char *path,
+                            const struct cq_why *why)
+{
+    struct flock lock;
+
+    /* a POSIX lock: of this process alone, not inherited by children, so a
+     * server whose parent was killed can be started anew at once */
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    if (fcntl(fd, F_SETLK, &lock) == 0) {
+        return CQ_OK;
+    }
+    if (errno != EACCES && errno != EAGAIN) {
+        return cq_fail(why, CQ_EIO, "%s: cannot be locked: %s", path,
+                       strerror(errno));
+    }
+    lock.l_type = F_WRLCK;
+    lock.l_pid = 0;
+    fcntl(fd, F_GETLK, &lock);
+    return cq_fail(why, CQ_ELOCKED,
+        "%s: used by another server (process %ld): two servers cannot count "
+        "in one table; give each its own with ClamQuotaTable", path,
+        (long)lock.l_pid);
+}
+
+enum cq_status cq_file_open(const char *path, bool writable, int *fd,
+                            const struct cq_why *why)
+{
+    struct stat st;
+
+    *fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC
+                         | O_NONBLOCK);
+    if (*fd < 0) {
+        int error = errno;
+
+        if (error == ENOENT) {
+            return cq_fail(why, CQ_ENOENT, "%s: no such table", path);
+        }
+        if (error == ELOOP) {
+            return cq_fail(why, CQ_ENOTTABLE,
+                "%s: is a symbolic link: name the table itself with "
+                "ClamQuotaTable, links are not followed", path);
+        }
+        if (error == EISDIR) {
+            return cq_fail(why, CQ_ENOTTABLE,
+                "%s: is a directory, expected a file such as "
+                "/var/lib/clamquota/clamquota.table", path);
+        }
+        return cq_fail(why, cq_status_of_errno(error),
+                       "%s: cannot be opened: %s", path, strerror(error));
+    }
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(*fd);
+        *fd = -1;
+        return cq_fail(why, CQ_ENOTTABLE,
+            "%s: is not a regular file, expected one such as "
+            "/var/lib/clamquota/clamquota.table", path);
+    }
+    return CQ_OK;
+}
