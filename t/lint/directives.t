@@ -24,14 +24,15 @@ cmp_ok(scalar @known, '>=', 16, 'directives found in httpd/*.c');
 my $man = slurp('mod_clamquota/mod_clamquota.5');
 # Each has an item of its own in the list of directives.
 my @items = unique($man =~ /^\.It Ic (ClamQuota\w+)/mg);
-is_deeply(difference(\@known, \@items), [], 'each has its item in the man page');
+is_deeply(difference(\@known, \@items), [],
+    'each has its item in the man page');
 is_deeply(difference(\@items, \@known), [], 'no item without a directive');
 my @mentioned = unique($man =~ /\b(ClamQuota[A-Z]\w*)/g);
 is_deeply(difference(\@mentioned, \@known), [],
     'the man page mentions no other');
 
 my $sample = slurp('conf/clamquota.conf');
-my @shown  = unique($sample =~ /^\s*#?(ClamQuota[A-Z]\w*) /mg);
+my @shown  = unique($sample =~ /^\s*#?(?: {4})?(ClamQuota[A-Z]\w*) /mg);
 is_deeply(difference(\@known, \@shown), [],
     'each is shown in conf/clamquota.conf');
 

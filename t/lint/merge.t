@@ -19,7 +19,8 @@ sub members {
 sub body_of {
     my ($function) = @_;
     for my $name (files('mod_clamquota/httpd/*.c')) {
-        return $1 if code($name) =~ /^[^\n]*\b\Q$function\E\([^;{]*\)\n\{\n(.*?)^\}/ms;
+        return $1
+            if code($name) =~ /^[^\n]*\b\Q$function\E\([^;{]*\)\n\{(.*?)^\}/ms;
     }
     die "$function() is not in httpd/*.c\n";
 }

@@ -33,6 +33,6 @@ cmp_ok($count, '>', 50, 'the parser finds functions');
 is_deeply(\@long,      [], 'no file above 500 lines');
 is_deeply(\@functions, [], 'no function above 80 lines');
 is_deeply(\@wide,      [], 'no line above 80 columns');
-is_deeply(\@tabs,      [], 'no tab, no carriage return, no blank at a line\'s end');
+is_deeply(\@tabs,      [], q(no tab, no carriage return, no trailing blank));
 
 done_testing();
