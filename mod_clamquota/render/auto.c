@@ -1,0 +1,109 @@
+/* auto - "Key: value" lines for scripts, for ?auto and for mod_status's.
+ *
+ * Totals only, no address. Numbers of pools are their places in the table,
+ * which stay for the life of the file. */
+#include "render/write.h"
+
+static void line(struct cq_writer *w, const char *key, int64_t value)
+{
+    cq_write_raw(w, "ClamQuota");
+    cq_write_raw(w, key);
+    cq_write_raw(w, ": ");
+    cq_write_int(w, value);
+    cq_write_raw(w, "\n");
+}
+
+static void line_text(struct cq_writer *w, const char *key, const char *value)
+{
+    cq_write_raw(w, "ClamQuota");
+    cq_write_raw(w, key);
+    cq_write_raw(w, ": ");
+    cq_write_line(w, value);
+    cq_write_raw(w, "\n");
+}
+
+/* ClamQuotaPool2SentBytes: ... */
+static void pool_key(struct cq_writer *w, size_t number, const char *key)
+{
+    cq_write_raw(w, "ClamQuotaPool");
+    cq_write_int(w, (int64_t)number);
+    cq_write_raw(w, key);
+    cq_write_raw(w, ": ");
+}
+
+static void pool_line(struct cq_writer *w, size_t number, const char *key,
+                      int64_t value)
+{
+    pool_key(w, number, key);
+    cq_write_int(w, value);
+    cq_write_raw(w, "\n");
+}
+
+static void write_pool(struct cq_writer *w, size_t number,
+                       const struct cq_view_pool *pool)
+{
+    pool_key(w, number, "Name");
+    cq_write_line(w, pool->name);
+    cq_write_raw(w, "\n");
+    pool_line(w, number, "DailyBytes", pool->daily_bytes);
+    pool_line(w, number, "GraceBytes", pool->grace_bytes);
+    pool_line(w, number, "SentBytes", pool->totals.sent_bytes);
+    pool_line(w, number, "FreeBytes", pool->totals.free_bytes);
+    pool_line(w, number, "Hits", pool->totals.hits);
+    pool_line(w, number, "Refused", pool->totals.refused);
+    pool_line(w, number, "WouldRefuse", pool->totals.would_refuse);
+    pool_line(w, number, "ClientsOk", pool->clients_ok);
+    pool_line(w, number, "ClientsOver", pool->clients_over);
+    pool_line(w, number, "ClientsExempt", pool->clients_exempt);
+}
+
+static void write_totals(struct cq_writer *w,
+                         const struct cq_view_totals *totals)
+{
+    line(w, "SentBytes", totals->sent_bytes);
+    line(w, "FreeBytes", totals->free_bytes);
+    line(w, "Hits", totals->hits);
+    line(w, "Refused", totals->refused);
+    line(w, "WouldRefuse", totals->would_refuse);
+    line(w, "RefusedBytes", totals->refused_bytes);
+    line(w, "HandlerBytes", totals->handler_bytes);
+    line(w, "InFlightBytes", totals->in_flight_bytes);
+}
+
+void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
+{
+    struct cq_writer writer;
+    struct cq_writer *w = &writer;
+    const struct cq_period *period = &view->period;
+    int64_t over = 0;
+    int64_t exempt = 0;
+    size_t i;
+
+    for (i = 0; i < view->pool_count; i++) {
+        over += view->pools[i].clients_over;
+        exempt += view->pools[i].clients_exempt;
+    }
+    cq_write_begin(w, sink);
+    line_text(w, "Version", view->version);
+    line_text(w, "Engine", view->engine);
+    line(w, "Now", view->now_s);
+    line_text(w, "PeriodKind",
+              cq_period_kind_word((enum cq_period_kind)period->kind));
+    line(w, "PeriodStart", period->midnight_s[0]);
+    line(w, "PeriodEnd", period->midnight_s[period->days]);
+    line(w, "PeriodDay", view->day);
+    line(w, "PeriodDays", period->days);
+    line(w, "NextDay", view->next_day_s);
+    write_totals(w, &view->totals);
+    line(w, "TableCapacity", view->table_capacity);
+    line(w, "TableUsed", view->table_used);
+    line(w, "Evictions", view->evictions);
+    line(w, "Untracked", view->untracked);
+    line(w, "ClientsOver", over);
+    line(w, "ClientsExempt", exempt);
+    line(w, "Pools", (int64_t)view->pool_count);
+    for (i = 0; i < view->pool_count; i++) {
+        write_pool(w, i + 1, &view->pools[i]);
+    }
+    cq_write_end(w);
+}

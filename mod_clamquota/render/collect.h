@@ -1,0 +1,43 @@
+/* collect - fills a view from a table.
+ *
+ * The only file of this room that reads a table. One scan over all rows, no
+ * lock, nothing changed: a table that is mapped read-only will do. */
+#ifndef CQ_COLLECT_H
+#define CQ_COLLECT_H
+
+#include "render/view.h"
+#include "table/table.h"
+
+/* hours of history in a view */
+#define CQ_COLLECT_HOURS 48
+
+/* Where a view's memory comes from: an arena, freed as a whole by whoever
+ * owns it, aligned for any type. NULL: there is none. */
+struct cq_arena {
+    void *(*alloc)(void *baton, size_t size);
+    void *baton;
+};
+
+/* what the table can't know; strings must outlive the view */
+struct cq_collect_facts {
+    const char *version;
+    const char *engine;
+    const char *self;       /* decoded path of the page; NULL: unknown */
+    int refresh_s;
+};
+
+/** Fills a view, with everything that a renderer looks at.
+ * @param view   result; of no use on failure
+ * @param clock  from cq_table_clock() (or made by hand from the period in
+ *               force where the table is mapped read-only): decides which
+ *               rows are of this period and what "now" is
+ * @param query  copied; its pool string must outlive the view. A limit below
+ *               1 counts as 1
+ * @return CQ_OK or CQ_ENOMEM */
+enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
+                          const struct cq_clock *clock,
+                          const struct cq_query *query,
+                          const struct cq_collect_facts *facts,
+                          const struct cq_arena *arena);
+
+#endif

@@ -1,0 +1,335 @@
+/* html - the operator's page.
+ *
+ * Complete without script, image or font from anywhere. Whatever comes from
+ * outside goes through cq_write_html(); links and forms through render/link. */
+#include "render/html.h"
+
+#include <string.h>
+
+static int64_t count_over(const struct cq_view *view)
+{
+    int64_t over = 0;
+    size_t i;
+
+    for (i = 0; i < view->pool_count; i++) {
+        over += view->pools[i].clients_over;
+    }
+    return over;
+}
+
+static int64_t count_exempt(const struct cq_view *view)
+{
+    int64_t exempt = 0;
+    size_t i;
+
+    for (i = 0; i < view->pool_count; i++) {
+        exempt += view->pools[i].clients_exempt;
+    }
+    return exempt;
+}
+
+static void document_head(struct cq_writer *w, const struct cq_view *view)
+{
+    cq_write_raw(w, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
+                    "<meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" "
+                    "content=\"width=device-width,initial-scale=1\">\n"
+                    "<meta name=\"color-scheme\" content=\"light dark\">\n"
+                    "<meta name=\"robots\" content=\"noindex,nofollow\">\n");
+    if (view->refresh_s > 0) {
+        cq_write_raw(w, "<meta http-equiv=\"refresh\" content=\"");
+        cq_write_int(w, view->refresh_s);
+        cq_write_raw(w, "\">\n");
+    }
+    cq_write_raw(w, "<title>ClamQuota: ");
+    cq_words_count(w, count_over(view));
+    cq_write_raw(w, " over</title>\n<link rel=\"icon\" href=\"data:,\">\n"
+                    "<style>\n");
+    cq_html_style(w);
+    cq_write_raw(w, "</style></head>\n");
+}
+
+static void format_link(struct cq_writer *w, const struct cq_view *view,
+                        const char *format, const char *title)
+{
+    struct cq_link link = cq_link_of(view);
+
+    link.format = format;
+    link.refresh_s = 0;
+    cq_write_raw(w, "<a href=\"");
+    cq_link_write(w, &link);
+    cq_write_raw(w, "\">");
+    cq_write_raw(w, title);
+    cq_write_raw(w, "</a>\n");
+}
+
+/* one click to watch, one to stop */
+static void refresh_link(struct cq_writer *w, const struct cq_view *view)
+{
+    struct cq_link link = cq_link_of(view);
+
+    link.refresh_s = view->refresh_s > 0 ? 0 : 30;
+    cq_write_raw(w, "<a href=\"");
+    cq_link_write(w, &link);
+    cq_write_raw(w, "\">");
+    if (view->refresh_s > 0) {
+        cq_write_raw(w, "Stop refreshing (every ");
+        cq_words_duration(w, view->refresh_s);
+        cq_write_raw(w, ")");
+    }
+    else {
+        cq_write_raw(w, "Refresh every 30 s");
+    }
+    cq_write_raw(w, "</a>\n");
+}
+
+static void engine_badge(struct cq_writer *w, const char *engine)
+{
+    const char *name = engine ? engine : "";
+    const char *badge = "badge";
+    const char *says = " &ndash; neither counts nor refuses";
+
+    if (strcmp(name, "On") == 0) {
+        badge = "badge b-ok";
+        says = "";
+    }
+    else if (strcmp(name, "LogOnly") == 0) {
+        badge = "badge b-warn";
+        says = " &ndash; counts, refuses nothing";
+    }
+    cq_write_raw(w, "<span class=\"");
+    cq_write_raw(w, badge);
+    cq_write_raw(w, "\">Engine ");
+    cq_write_html(w, name);
+    cq_write_raw(w, says);
+    cq_write_raw(w, "</span>\n");
+}
+
+static void period_line(struct cq_writer *w, const struct cq_view *view)
+{
+    const struct cq_period *period = &view->period;
+
+    cq_write_raw(w, "<p class=\"period\">");
+    switch (period->kind) {
+    case CQ_PERIOD_MONTH:
+        cq_write_raw(w, "<b>Month, day ");
+        break;
+    case CQ_PERIOD_WEEK:
+        cq_write_raw(w, "<b>Week, day ");
+        break;
+    default:
+        cq_write_raw(w, "<b>Day ");
+        break;
+    }
+    cq_write_int(w, view->day);
+    cq_write_raw(w, " of ");
+    cq_write_int(w, period->days);
+    cq_write_raw(w, "</b> &middot; next midnight ");
+    cq_words_relative(w, view->next_day_s, view->now_s);
+    cq_write_raw(w, " &middot; counters start anew on ");
+    cq_words_moment(w, period->midnight_s[period->days]);
+    cq_write_raw(w, " &middot; as of ");
+    cq_words_moment(w, view->now_s);
+    cq_write_raw(w, "</p>\n");
+}
+
+static void page_header(struct cq_writer *w, const struct cq_view *view)
+{
+    cq_write_raw(w, "<header><div class=\"head\"><h1>ClamQuota</h1>\n");
+    engine_badge(w, view->engine);
+    cq_write_raw(w, "<nav aria-label=\"Other forms of this page\">\n");
+    refresh_link(w, view);
+    format_link(w, view, "json", "JSON");
+    format_link(w, view, "auto", "Text");
+    format_link(w, view, "openmetrics", "OpenMetrics");
+    cq_write_raw(w, "</nav></div>\n");
+    period_line(w, view);
+    cq_write_raw(w, "</header>\n");
+}
+
+static void tile(struct cq_writer *w, const char *title)
+{
+    cq_write_raw(w, "<div><dt>");
+    cq_write_raw(w, title);
+    cq_write_raw(w, "</dt><dd>");
+}
+
+static void tile_bytes(struct cq_writer *w, const char *title, int64_t bytes,
+                       const char *note)
+{
+    tile(w, title);
+    cq_words_bytes(w, bytes);
+    cq_write_raw(w, "</dd><dd>");
+    cq_write_raw(w, note);
+    cq_write_raw(w, "</dd></div>\n");
+}
+
+static void tile_count(struct cq_writer *w, const char *title, int64_t count,
+                       const char *note)
+{
+    tile(w, title);
+    cq_words_count(w, count);
+    cq_write_raw(w, "</dd><dd>");
+    cq_write_raw(w, note);
+    cq_write_raw(w, "</dd></div>\n");
+}
+
+static void tiles(struct cq_writer *w, const struct cq_view *view)
+{
+    const struct cq_view_totals *totals = &view->totals;
+
+    cq_write_raw(w, "<dl class=\"tiles\">\n");
+    tile(w, "Clients");
+    cq_words_count(w, view->table_used);
+    cq_write_raw(w, "</dd><dd>");
+    cq_words_count(w, count_over(view));
+    cq_write_raw(w, " over, ");
+    cq_words_count(w, count_exempt(view));
+    cq_write_raw(w, " exempt</dd></div>\n");
+    tile_bytes(w, "Sent", totals->sent_bytes, "counted, in all");
+    tile_bytes(w, "Free", totals->free_bytes, "counted apart");
+    tile_count(w, "Hits", totals->hits, "responses counted");
+    tile(w, "Refused");
+    cq_words_count(w, totals->refused);
+    cq_write_raw(w, "</dd><dd>at the cost of ");
+    cq_words_bytes(w, totals->refused_bytes);
+    cq_write_raw(w, "</dd></div>\n");
+    if (totals->would_refuse > 0 ||
+        (view->engine && strcmp(view->engine, "LogOnly") == 0)) {
+        tile_count(w, "Would refuse", totals->would_refuse, "by LogOnly");
+    }
+    tile_bytes(w, "In flight", totals->in_flight_bytes,
+               "by open transfers");
+    cq_write_raw(w, "</dl>\n");
+}
+
+static void pool_figure(struct cq_writer *w, const char *label, int64_t count)
+{
+    cq_write_raw(w, "<td class=\"n\" data-label=\"");
+    cq_write_raw(w, label);
+    cq_write_raw(w, "\">");
+    cq_words_count(w, count);
+    cq_write_raw(w, "</td>");
+}
+
+static void pool_size(struct cq_writer *w, const char *label, int64_t bytes)
+{
+    cq_write_raw(w, "<td class=\"n\" data-label=\"");
+    cq_write_raw(w, label);
+    cq_write_raw(w, "\">");
+    cq_words_bytes(w, bytes);
+    cq_write_raw(w, "</td>");
+}
+
+static void pool_row(struct cq_writer *w, const struct cq_view *view,
+                     const struct cq_view_pool *pool)
+{
+    struct cq_link link = cq_link_of(view);
+
+    link.query.pool = pool->name;
+    cq_write_raw(w, "<tr><th scope=\"row\"><a href=\"");
+    cq_link_write(w, &link);
+    cq_write_raw(w, "\">");
+    cq_write_html(w, pool->name);
+    cq_write_raw(w, "</a></th>");
+    if (pool->daily_bytes > 0) {
+        pool_size(w, "Daily", pool->daily_bytes);
+    }
+    else {
+        cq_write_raw(w, "<td class=\"n\" data-label=\"Daily\">"
+                        "<span class=\"soft\">none now</span></td>");
+    }
+    pool_size(w, "Grace", pool->grace_bytes);
+    pool_figure(w, "OK", pool->clients_ok);
+    pool_figure(w, "Over", pool->clients_over);
+    pool_figure(w, "Exempt", pool->clients_exempt);
+    pool_size(w, "Sent", pool->totals.sent_bytes);
+    pool_size(w, "Free", pool->totals.free_bytes);
+    pool_figure(w, "Hits", pool->totals.hits);
+    pool_figure(w, "Refused", pool->totals.refused);
+    cq_write_raw(w, "</tr>\n");
+}
+
+static void pools(struct cq_writer *w, const struct cq_view *view)
+{
+    static const char *const columns[] = { "Daily", "Grace", "OK",
+                                           "Over",  "Exempt", "Sent",
+                                           "Free",  "Hits",  "Refused" };
+    size_t i;
+
+    cq_write_raw(w, "<section class=\"card\"><h2>Pools</h2>\n");
+    if (view->pool_count == 0) {
+        cq_write_raw(w, "<p class=\"empty\">No pool yet: ClamQuotaDaily "
+                        "makes one.</p></section>\n");
+        return;
+    }
+    cq_write_raw(w, "<div class=\"scroll\"><table class=\"cards\"><caption>"
+                    "Clients of this period; totals since the table was made"
+                    "</caption>\n<thead><tr><th scope=\"col\">Pool</th>");
+    for (i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        cq_write_raw(w, "<th scope=\"col\" class=\"n\">");
+        cq_write_raw(w, columns[i]);
+        cq_write_raw(w, "</th>");
+    }
+    cq_write_raw(w, "</tr></thead>\n<tbody>\n");
+    for (i = 0; i < view->pool_count; i++) {
+        pool_row(w, view, &view->pools[i]);
+    }
+    cq_write_raw(w, "</tbody></table></div></section>\n");
+}
+
+static void term(struct cq_writer *w, const char *name, int64_t count)
+{
+    cq_write_raw(w, "<dt>");
+    cq_write_raw(w, name);
+    cq_write_raw(w, "</dt><dd>");
+    cq_words_count(w, count);
+    cq_write_raw(w, "</dd>");
+}
+
+static void table_fill(struct cq_writer *w, const struct cq_view *view)
+{
+    int64_t capacity = view->table_capacity > 0 ? view->table_capacity : 1;
+
+    cq_write_raw(w, "<section class=\"card fill\"><h2>Table</h2>\n<b>");
+    cq_words_percent(w, view->table_used, view->table_capacity);
+    cq_write_raw(w, "</b> <span class=\"soft\">full</span>\n"
+                    "<meter aria-label=\"table fill\" max=\"");
+    cq_write_int(w, capacity);
+    cq_write_raw(w, "\" low=\"");
+    cq_write_int(w, capacity / 5 * 4);
+    cq_write_raw(w, "\" high=\"");
+    cq_write_int(w, capacity - capacity / 50);
+    cq_write_raw(w, "\" optimum=\"0\" value=\"");
+    cq_write_int(w, view->table_used < capacity ? view->table_used
+                                                : capacity);
+    cq_write_raw(w, "\"></meter>\n<dl>");
+    term(w, "Clients of this period", view->table_used);
+    term(w, "ClamQuotaClients", view->table_capacity);
+    term(w, "Evictions", view->evictions);
+    term(w, "Untracked requests", view->untracked);
+    cq_write_raw(w, "</dl></section>\n");
+}
+
+void cq_render_html(const struct cq_view *view, const struct cq_sink *sink)
+{
+    struct cq_writer writer;
+    struct cq_writer *w = &writer;
+
+    cq_write_begin(w, sink);
+    document_head(w, view);
+    cq_write_raw(w, "<body><div class=\"page\">\n");
+    page_header(w, view);
+    cq_write_raw(w, "<main>\n");
+    tiles(w, view);
+    cq_html_history(w, view);
+    cq_write_raw(w, "<div class=\"pair\">\n");
+    pools(w, view);
+    table_fill(w, view);
+    cq_write_raw(w, "</div>\n");
+    cq_html_clients(w, view);
+    cq_write_raw(w, "</main>\n<footer>mod_clamquota ");
+    cq_write_html(w, view->version);
+    cq_write_raw(w, "</footer>\n</div></body></html>\n");
+    cq_write_end(w);
+}

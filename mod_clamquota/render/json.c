@@ -1,0 +1,176 @@
+/* json - the ?json of the contract.
+ *
+ * Member names, nesting and order of what the contract lists are fixed; what
+ * was added since stands at the end of its object. Every integer is exact. */
+#include "render/write.h"
+
+/* ,"name": as it starts every member but the first */
+static void member(struct cq_writer *w, const char *name, int64_t value)
+{
+    cq_write_raw(w, ", \"");
+    cq_write_raw(w, name);
+    cq_write_raw(w, "\": ");
+    cq_write_int(w, value);
+}
+
+static void member_text(struct cq_writer *w, const char *name,
+                        const char *value)
+{
+    cq_write_raw(w, ", \"");
+    cq_write_raw(w, name);
+    cq_write_raw(w, "\": ");
+    cq_write_json(w, value);
+}
+
+static void member_null(struct cq_writer *w, const char *name)
+{
+    cq_write_raw(w, ", \"");
+    cq_write_raw(w, name);
+    cq_write_raw(w, "\": null");
+}
+
+/* no quota is null, so that nobody computes with -1 */
+static void member_quota(struct cq_writer *w, const char *name, bool limited,
+                         int64_t value)
+{
+    if (limited) {
+        member(w, name, value);
+    }
+    else {
+        member_null(w, name);
+    }
+}
+
+static void write_head(struct cq_writer *w, const struct cq_view *view)
+{
+    cq_write_raw(w, "{ \"version\": ");
+    cq_write_json(w, view->version);
+    member(w, "now", view->now_s);
+    member_text(w, "engine", view->engine);
+    cq_write_raw(w, ",\n  \"period\": {\"kind\": ");
+    cq_write_json(w, cq_period_kind_word(
+                         (enum cq_period_kind)view->period.kind));
+    member(w, "start", view->period.midnight_s[0]);
+    member(w, "end", view->period.midnight_s[view->period.days]);
+    member(w, "day", view->day);
+    member(w, "next_day", view->next_day_s);
+    member(w, "days", view->period.days);
+    cq_write_raw(w, "}");
+}
+
+static void write_pool(struct cq_writer *w, const struct cq_view_pool *pool)
+{
+    const struct cq_view_totals *totals = &pool->totals;
+
+    cq_write_raw(w, "{\"pool\": ");
+    cq_write_json(w, pool->name);
+    member_quota(w, "daily", pool->daily_bytes > 0, pool->daily_bytes);
+    member(w, "grace", pool->grace_bytes);
+    member(w, "sent", totals->sent_bytes);
+    member(w, "free", totals->free_bytes);
+    member(w, "hits", totals->hits);
+    member(w, "refused", totals->refused);
+    member(w, "would_refuse", totals->would_refuse);
+    member(w, "refused_bytes", totals->refused_bytes);
+    member(w, "handler_bytes", totals->handler_bytes);
+    member(w, "clients_ok", pool->clients_ok);
+    member(w, "clients_over", pool->clients_over);
+    member(w, "clients_exempt", pool->clients_exempt);
+    cq_write_raw(w, "}");
+}
+
+static void write_figures(struct cq_writer *w, const struct cq_view *view)
+{
+    const struct cq_view_totals *totals = &view->totals;
+
+    cq_write_raw(w, ",\n  \"table\": {\"capacity\": ");
+    cq_write_int(w, view->table_capacity);
+    member(w, "used", view->table_used);
+    member(w, "evictions", view->evictions);
+    member(w, "untracked", view->untracked);
+    cq_write_raw(w, "},\n  \"totals\": {\"sent\": ");
+    cq_write_int(w, totals->sent_bytes);
+    member(w, "free", totals->free_bytes);
+    member(w, "hits", totals->hits);
+    member(w, "refused", totals->refused);
+    member(w, "would_refuse", totals->would_refuse);
+    member(w, "in_flight", totals->in_flight_bytes);
+    member(w, "refused_bytes", totals->refused_bytes);
+    member(w, "handler_bytes", totals->handler_bytes);
+    cq_write_raw(w, "},\n  \"cluster\": null");
+}
+
+static void write_hour(struct cq_writer *w, const struct cq_view_hour *hour)
+{
+    cq_write_raw(w, "{\"start\": ");
+    cq_write_int(w, hour->start_s);
+    member(w, "sent", hour->sent_bytes);
+    member(w, "free", hour->free_bytes);
+    member(w, "hits", hour->hits);
+    member(w, "refused", hour->refused);
+    cq_write_raw(w, "}");
+}
+
+static void write_client(struct cq_writer *w,
+                         const struct cq_view_client *client)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+    bool limited = client->daily_bytes >= 0;
+
+    cq_write_raw(w, "{\"client\": ");
+    cq_write_json(w, cq_key_format(&client->client, text, sizeof(text)));
+    member(w, "prefix", client->client.prefix);
+    member_text(w, "pool", client->pool);
+    member(w, "used", client->used_bytes);
+    member(w, "today", client->today_bytes);
+    member(w, "free", client->free_bytes);
+    member(w, "in_flight", client->in_flight_bytes);
+    member_quota(w, "daily", limited, client->daily_bytes);
+    member_quota(w, "allowance", limited, client->allowance_bytes);
+    member_text(w, "rule", client->rule);
+    member(w, "hits", client->hits);
+    member(w, "refused", client->refused);
+    member(w, "last_hit", client->last_hit_s);
+    member_text(w, "state", cq_state_word(client->state));
+    member(w, "over_since", client->over_since_s);
+    member(w, "retry_after", client->retry_after_s);
+    cq_write_raw(w, client->jailable ? ", \"jailable\": true}"
+                                     : ", \"jailable\": false}");
+}
+
+/* what stands before item i of an array, each item on a line of its own */
+static void before_item(struct cq_writer *w, size_t i)
+{
+    cq_write_raw(w, i == 0 ? "\n    " : ",\n    ");
+}
+
+void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
+{
+    struct cq_writer writer;
+    struct cq_writer *w = &writer;
+    size_t i;
+
+    cq_write_begin(w, sink);
+    write_head(w, view);
+    cq_write_raw(w, ",\n  \"pools\": [");
+    for (i = 0; i < view->pool_count; i++) {
+        before_item(w, i);
+        write_pool(w, &view->pools[i]);
+    }
+    cq_write_raw(w, "]");
+    write_figures(w, view);
+    cq_write_raw(w, ",\n  \"history\": [");
+    for (i = 0; i < view->history_count; i++) {
+        before_item(w, i);
+        write_hour(w, &view->history[i]);
+    }
+    cq_write_raw(w, "],\n  \"clients\": [");
+    for (i = 0; i < view->client_count; i++) {
+        before_item(w, i);
+        write_client(w, &view->clients[i]);
+    }
+    cq_write_raw(w, "]");
+    member(w, "clients_matched", view->clients_matched);
+    cq_write_raw(w, " }\n");
+    cq_write_end(w);
+}

@@ -1,0 +1,75 @@
+/* link - writes the query string that render/query reads. */
+#include "render/link.h"
+
+#include "render/query.h"
+
+struct cq_link cq_link_of(const struct cq_view *view)
+{
+    struct cq_link link = { .self = view->self,
+                            .format = NULL,
+                            .query = view->query,
+                            .refresh_s = view->refresh_s };
+
+    return link;
+}
+
+const char *cq_link_client(const struct cq_key *client, char *text,
+                           size_t size)
+{
+    if (client->prefix == (client->family == 4 ? 32 : 128)) {
+        return cq_key_format(client, text, size);
+    }
+    return cq_key_format_cidr(client, text, size);
+}
+
+/* "?" or "&amp;", then the key */
+static void key(struct cq_writer *writer, bool *first, const char *name)
+{
+    cq_write_raw(writer, *first ? "?" : "&amp;");
+    cq_write_raw(writer, name);
+    *first = false;
+}
+
+void cq_link_write(struct cq_writer *writer, const struct cq_link *link)
+{
+    const struct cq_query *query = &link->query;
+    const char *self = link->self;
+    char text[CQ_KEY_TEXT_SIZE];
+    bool first = true;
+    bool has_path = self && self[0] == '/' && self[1] != '/';
+
+    /* "//host/" would lead elsewhere: then relative to where the page is */
+    if (has_path) {
+        cq_write_path(writer, self);
+    }
+    if (link->format) {
+        key(writer, &first, link->format);
+    }
+    if (query->sort != CQ_SORT_USED) {
+        key(writer, &first, "sort=");
+        cq_write_raw(writer, cq_query_sort_word(query->sort));
+    }
+    if (query->limit != CQ_QUERY_LIMIT_DEFAULT) {
+        key(writer, &first, "limit=");
+        cq_write_int(writer, query->limit);
+    }
+    if (query->over_only) {
+        key(writer, &first, "state=over");
+    }
+    if (query->pool) {
+        key(writer, &first, "pool=");
+        cq_write_query_value(writer, query->pool);
+    }
+    if (query->has_client) {
+        key(writer, &first, "client=");
+        cq_write_query_value(
+            writer, cq_link_client(&query->client, text, sizeof(text)));
+    }
+    if (link->refresh_s > 0) {
+        key(writer, &first, "refresh=");
+        cq_write_int(writer, link->refresh_s);
+    }
+    if (first && !has_path) {
+        cq_write_raw(writer, "?");
+    }
+}

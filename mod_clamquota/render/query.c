@@ -1,0 +1,258 @@
+/* query - reads the page's query string.
+ *
+ * One row of a table for each parameter; each reader gets a decoded value. */
+#include "render/query.h"
+
+#include <string.h>
+
+/* the longest value that makes sense is a CIDR with blanks around it */
+#define VALUE_SIZE 80
+
+struct parameter {
+    const char *key;
+    bool (*read)(struct cq_query_request *request, char *value);
+    const char *why;
+};
+
+static const char *const sort_words[] = { "used", "today", "refused", "hits",
+                                          "last" };
+
+#define SORTS (sizeof(sort_words) / sizeof(sort_words[0]))
+
+const char *cq_query_sort_word(enum cq_sort sort)
+{
+    return (size_t)sort < SORTS ? sort_words[sort] : sort_words[0];
+}
+
+/* digits only, 0..max */
+static bool read_number(const char *value, int max, int *number)
+{
+    int sum = 0;
+
+    for (; *value; value++) {
+        if (*value < '0' || *value > '9') {
+            return false;
+        }
+        sum = sum * 10 + (*value - '0');
+        if (sum > max) {
+            return false;
+        }
+    }
+    *number = sum;
+    return true;
+}
+
+static bool read_sort(struct cq_query_request *request, char *value)
+{
+    size_t i;
+
+    for (i = 0; i < SORTS; i++) {
+        if (strcmp(value, sort_words[i]) == 0) {
+            request->query.sort = (enum cq_sort)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_limit(struct cq_query_request *request, char *value)
+{
+    return read_number(value, CQ_QUERY_LIMIT_MAX, &request->query.limit) &&
+           request->query.limit >= 1;
+}
+
+static bool read_refresh(struct cq_query_request *request, char *value)
+{
+    return read_number(value, CQ_QUERY_REFRESH_MAX_S, &request->refresh_s);
+}
+
+static bool read_state(struct cq_query_request *request, char *value)
+{
+    request->query.over_only = strcmp(value, "over") == 0;
+    return request->query.over_only;
+}
+
+/* people paste addresses with blanks around them */
+static bool read_client(struct cq_query_request *request, char *value)
+{
+    size_t end = strlen(value);
+
+    while (end > 0 && value[end - 1] == ' ') {
+        value[--end] = '\0';
+    }
+    value += strspn(value, " ");
+    if (*value == '\0') {
+        return true;
+    }
+    request->query.has_client =
+        cq_key_parse(&request->query.client, value, NULL) == CQ_OK;
+    return request->query.has_client;
+}
+
+static bool read_pool(struct cq_query_request *request, char *value)
+{
+    size_t length = strlen(value);
+
+    if (length >= sizeof(request->pool_text) ||
+        strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                      "0123456789._-") != length) {
+        return false;
+    }
+    memcpy(request->pool_text, value, length + 1);
+    request->query.pool = request->pool_text;
+    return true;
+}
+
+static bool read_json(struct cq_query_request *request, char *value)
+{
+    (void)value;
+    request->format = CQ_FORMAT_JSON;
+    return true;
+}
+
+static bool read_auto(struct cq_query_request *request, char *value)
+{
+    (void)value;
+    request->format = CQ_FORMAT_AUTO;
+    return true;
+}
+
+static bool read_openmetrics(struct cq_query_request *request, char *value)
+{
+    (void)value;
+    request->format = CQ_FORMAT_OPENMETRICS;
+    return true;
+}
+
+/* those before the first with a sentence take no value and can't fail */
+static const struct parameter parameters[] = {
+    { "json", read_json, NULL },
+    { "auto", read_auto, NULL },
+    { "openmetrics", read_openmetrics, NULL },
+    { "sort", read_sort,
+      "sort must be used, today, refused, hits or last, e.g. ?sort=hits" },
+    { "limit", read_limit,
+      "limit must be a whole number from 1 to 10000, e.g. ?limit=50" },
+    { "refresh", read_refresh,
+      "refresh must be whole seconds from 0 (none) to 86400, e.g. "
+      "?refresh=30" },
+    { "client", read_client,
+      "client must be an address or a network without host bits, e.g. "
+      "?client=192.0.2.7 or ?client=2001:db8::/32" },
+    { "state", read_state, "state must be over or left out, e.g. ?state=over" },
+    { "pool", read_pool,
+      "pool must be a name of at most 31 letters, digits, dots, dashes and "
+      "underscores, e.g. ?pool=default" },
+};
+
+#define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    if (!at) {
+        return -1;
+    }
+    return (int)(at - digits) < 16 ? (int)(at - digits)
+                                   : (int)(at - digits) - 6;
+}
+
+/* %XX and + to what they stand for. A NUL, a broken %XX and a value too long
+ * for any parameter are refused. */
+static bool decode(const char *from, size_t size, char value[VALUE_SIZE])
+{
+    size_t out = 0;
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        char c = from[i] == '+' ? ' ' : from[i];
+
+        if (c == '%') {
+            int high = i + 2 < size ? hex_digit(from[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(from[i + 2]) : -1;
+
+            if (low < 0 || (high == 0 && low == 0)) {
+                return false;
+            }
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (out + 1 >= VALUE_SIZE) {
+            return false;
+        }
+        value[out++] = c;
+    }
+    value[out] = '\0';
+    return true;
+}
+
+static const struct parameter *find_parameter(const char *key, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < PARAMETERS; i++) {
+        if (strlen(parameters[i].key) == size &&
+            memcmp(parameters[i].key, key, size) == 0) {
+            return &parameters[i];
+        }
+    }
+    return NULL;
+}
+
+static void set_defaults(struct cq_query_request *request)
+{
+    memset(request, 0, sizeof(*request));
+    request->query.limit = CQ_QUERY_LIMIT_DEFAULT;
+}
+
+/* one key=value; NULL or the sentence that says what is wrong */
+static const char *read_pair(struct cq_query_request *request,
+                             const char *pair, size_t size)
+{
+    const char *equals = memchr(pair, '=', size);
+    size_t key_size = equals ? (size_t)(equals - pair) : size;
+    size_t value_size = equals ? size - key_size - 1 : 0;
+    const struct parameter *parameter = find_parameter(pair, key_size);
+    char value[VALUE_SIZE] = "";
+
+    if (!parameter) {
+        return NULL;
+    }
+    if (!parameter->why) {
+        parameter->read(request, value);
+        return NULL;
+    }
+    if (value_size == 0) {
+        return NULL;
+    }
+    if (!decode(equals + 1, value_size, value) ||
+        !parameter->read(request, value)) {
+        return parameter->why;
+    }
+    return NULL;
+}
+
+enum cq_status cq_query_parse(struct cq_query_request *request,
+                              const char *query_string, const char **why)
+{
+    const char *at = query_string ? query_string : "";
+
+    set_defaults(request);
+    while (*at) {
+        size_t size = strcspn(at, "&");
+        const char *wrong = read_pair(request, at, size);
+
+        if (wrong) {
+            set_defaults(request);
+            if (why) {
+                *why = wrong;
+            }
+            return CQ_EINVAL;
+        }
+        at += size;
+        at += *at == '&';
+    }
+    return CQ_OK;
+}

@@ -1,0 +1,158 @@
+/* scan - counts, filters and judges rows; every judgement is core/policy's. */
+#include "render/scan.h"
+
+#include <string.h>
+
+/* RFC 6890: this network and unspecified, loopback, link-local, multicast
+ * and the reserved top with the broadcast address */
+static const char *const inner_texts[CQ_SCAN_INNER_NETS] = {
+    "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4",
+    "240.0.0.0/4", "::", "::1", "fe80::/10", "ff00::/8"
+};
+
+void cq_scan_begin(struct cq_scan *scan)
+{
+    size_t i;
+
+    scan->matched = 0;
+    scan->in_flight_bytes = 0;
+    for (i = 0; i < CQ_SCAN_INNER_NETS; i++) {
+        cq_key_parse(&scan->inner[i], inner_texts[i], NULL);
+    }
+}
+
+static bool has_figures(const struct cq_row *row)
+{
+    return row->used_bytes != 0 || row->free_bytes != 0 || row->hits != 0 ||
+           row->refused != 0 || row->in_flight_bytes != 0;
+}
+
+static bool touches(const struct cq_key *a, const struct cq_key *b)
+{
+    return cq_key_contains(a, b) || cq_key_contains(b, a);
+}
+
+static bool matches(const struct cq_scan *scan, const struct cq_row *row,
+                    enum cq_state state)
+{
+    const struct cq_query *query = scan->query;
+
+    if (query->over_only && state != CQ_STATE_OVER) {
+        return false;
+    }
+    if (query->pool && strcmp(query->pool, scan->pools[row->pool].name) != 0) {
+        return false;
+    }
+    return !query->has_client || touches(&query->client, &row->key);
+}
+
+/* The page knows ok, over and exempt: whom only open transfers hold up is
+ * ok. A daily of 0 is of a policy that was never set: nobody is refused by
+ * it. */
+static enum cq_state state_of(const struct cq_scan *scan,
+                              const struct cq_policy *policy,
+                              const struct cq_row *row)
+{
+    struct cq_usage usage = { .used_bytes = row->used_bytes,
+                              .in_flight_bytes = 0 };
+
+    if (policy->daily_bytes == 0) {
+        return CQ_STATE_OK;
+    }
+    return cq_policy_state(policy, &usage, scan->day);
+}
+
+static void count_state(struct cq_view_pool *pool, enum cq_state state)
+{
+    if (state == CQ_STATE_OVER) {
+        pool->clients_over++;
+    }
+    else if (state == CQ_STATE_EXEMPT) {
+        pool->clients_exempt++;
+    }
+    else {
+        pool->clients_ok++;
+    }
+}
+
+enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
+{
+    const struct cq_policy_info *info;
+    enum cq_state state;
+
+    if (!has_figures(row) || row->pool >= scan->pool_count) {
+        return CQ_OK;
+    }
+    info = scan->policy_of(scan->baton, row->pool, row->policy_index);
+    if (!info) {
+        return CQ_ENOMEM;
+    }
+    state = state_of(scan, &info->policy, row);
+    scan->in_flight_bytes += row->in_flight_bytes;
+    count_state(&scan->pools[row->pool], state);
+    if (matches(scan, row, state)) {
+        scan->matched++;
+        cq_select_offer(&scan->select, row);
+    }
+    return CQ_OK;
+}
+
+/* A jail takes a peer's own address, cut as this table cuts it. */
+static bool is_jailable(const struct cq_scan *scan, const struct cq_row *row,
+                        enum cq_state state)
+{
+    uint8_t bits = row->key.family == 4 ? scan->prefixes.v4_bits
+                                        : scan->prefixes.v6_bits;
+    size_t i;
+
+    if (row->proxied || state == CQ_STATE_EXEMPT || row->key.prefix == 0 ||
+        row->key.prefix != bits) {
+        return false;
+    }
+    for (i = 0; i < CQ_SCAN_INNER_NETS; i++) {
+        if (touches(&scan->inner[i], &row->key)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum cq_status cq_scan_client(const struct cq_scan *scan,
+                              const struct cq_row *row,
+                              struct cq_view_client *client)
+{
+    const struct cq_policy_info *info =
+        scan->policy_of(scan->baton, row->pool, row->policy_index);
+    enum cq_state state;
+
+    if (!info) {
+        return CQ_ENOMEM;
+    }
+    state = state_of(scan, &info->policy, row);
+    memset(client, 0, sizeof(*client));
+    client->client = row->key;
+    client->pool = scan->pools[row->pool].name;
+    client->used_bytes = row->used_bytes;
+    client->today_bytes = row->today_bytes;
+    client->free_bytes = row->free_bytes;
+    client->in_flight_bytes = row->in_flight_bytes;
+    client->daily_bytes = info->policy.daily_bytes;
+    client->allowance_bytes = cq_policy_allowance(&info->policy, scan->day);
+    if (info->policy.daily_bytes == 0) {
+        client->daily_bytes = CQ_UNLIMITED;
+        client->allowance_bytes = CQ_BYTES_MAX;
+    }
+    client->rule = info->rule;
+    client->hits = row->hits;
+    client->refused = row->refused;
+    client->last_hit_s = row->last_hit_s;
+    client->state = state;
+    client->jailable = is_jailable(scan, row, state);
+    if (state == CQ_STATE_OVER) {
+        client->over_since_s = row->over_since_s;
+        client->retry_after_s =
+            cq_policy_retry_after_s(&info->policy, row->used_bytes, state,
+                                    scan->period, scan->now_s, NULL);
+    }
+    return CQ_OK;
+}

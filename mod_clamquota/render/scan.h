@@ -1,0 +1,51 @@
+/* scan - what becomes of each row on its way into a view.
+ *
+ * Counts states, filters by the query, offers what matches to render/select
+ * and turns the best rows into clients of a view. Gets rows and policies
+ * handed to it and never looks into a table: render/collect does. */
+#ifndef CQ_SCAN_H
+#define CQ_SCAN_H
+
+#include "render/select.h"
+
+/* networks that nobody outside can come from, so that no jail gets them */
+#define CQ_SCAN_INNER_NETS 9
+
+struct cq_scan {
+    /* what it works by, set by the caller before cq_scan_begin() */
+    const struct cq_query *query;
+    const struct cq_period *period;
+    int64_t now_s;
+    int day;
+    struct cq_prefixes prefixes;    /* of the table */
+    struct cq_view_pool *pools;     /* states are counted here */
+    size_t pool_count;
+    /* the policy of a row; what it fills in stays valid until the view is
+     * done. NULL: no memory */
+    const struct cq_policy_info *(*policy_of)(void *baton, uint16_t pool,
+                                              uint16_t policy_index);
+    void *baton;
+    struct cq_select select;        /* begun by the caller */
+
+    /* results */
+    int64_t matched;
+    int64_t in_flight_bytes;        /* of every row */
+
+    struct cq_key inner[CQ_SCAN_INNER_NETS];
+};
+
+/** Zeroes the results and gets ready for rows. */
+void cq_scan_begin(struct cq_scan *scan);
+
+/** Takes one row in. Rows without any figure are of a past period: neither
+ * counted nor listed. So are rows of a pool that pools lacks.
+ * @return CQ_OK or CQ_ENOMEM (from policy_of) */
+enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row);
+
+/** Makes the client of a row that was selected.
+ * @return CQ_OK or CQ_ENOMEM (from policy_of) */
+enum cq_status cq_scan_client(const struct cq_scan *scan,
+                              const struct cq_row *row,
+                              struct cq_view_client *client);
+
+#endif

@@ -1,0 +1,155 @@
+/* words - numbers and times for the eye. Asks no clock and no locale. */
+#include "render/words.h"
+
+#include "core/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define DAY_S 86400
+#define HOUR_S 3600
+#define MINUTE_S 60
+
+void cq_words_count(struct cq_writer *writer, int64_t number)
+{
+    char digits[24];
+    const char *at = digits;
+    size_t left;
+
+    snprintf(digits, sizeof(digits), "%" PRId64, number);
+    if (*at == '-') {
+        cq_write_raw(writer, "-");
+        at++;
+    }
+    for (left = strlen(at); left > 0; left--) {
+        cq_write_data(writer, at++, 1);
+        if (left > 1 && (left - 1) % 3 == 0) {
+            cq_write_raw(writer, ",");
+        }
+    }
+}
+
+void cq_words_bytes(struct cq_writer *writer, int64_t bytes)
+{
+    char text[CQ_SIZE_TEXT_SIZE];
+
+    cq_write_raw(writer, "<data value=\"");
+    cq_write_int(writer, bytes);
+    cq_write_raw(writer, "\" title=\"");
+    cq_words_count(writer, bytes);
+    cq_write_raw(writer, " bytes\">");
+    cq_write_raw(writer, cq_size_format_human(bytes, text, sizeof(text)));
+    cq_write_raw(writer, "</data>");
+}
+
+static void unit(struct cq_writer *writer, int64_t number, const char *name)
+{
+    cq_write_int(writer, number);
+    cq_write_raw(writer, name);
+}
+
+/* the two largest units, the smaller only if it is not 0 */
+void cq_words_duration(struct cq_writer *writer, int64_t seconds)
+{
+    int64_t large_s = DAY_S;
+    int64_t small_s = HOUR_S;
+    const char *large = " d";
+    const char *small = " h";
+
+    if (seconds < MINUTE_S) {
+        unit(writer, seconds < 0 ? 0 : seconds, " s");
+        return;
+    }
+    if (seconds < HOUR_S) {
+        unit(writer, seconds / MINUTE_S, " min");
+        return;
+    }
+    if (seconds < DAY_S) {
+        large_s = HOUR_S;
+        small_s = MINUTE_S;
+        large = " h";
+        small = " min";
+    }
+    unit(writer, seconds / large_s, large);
+    if (seconds % large_s >= small_s) {
+        cq_write_raw(writer, " ");
+        unit(writer, seconds % large_s / small_s, small);
+    }
+}
+
+static void write_time(struct cq_writer *writer, int64_t when_s, bool iso)
+{
+    time_t when = (time_t)when_s;
+    struct tm parts;
+    char text[64];
+    size_t length = 0;
+
+    if (gmtime_r(&when, &parts)) {
+        length = iso ? strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ",
+                                &parts)
+                     : strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC",
+                                &parts);
+    }
+    if (length == 0) {
+        /* a year that no struct tm holds: the number tells more than none */
+        cq_write_int(writer, when_s);
+        return;
+    }
+    cq_write_data(writer, text, length);
+}
+
+void cq_words_utc(struct cq_writer *writer, int64_t when_s)
+{
+    write_time(writer, when_s, false);
+}
+
+void cq_words_iso(struct cq_writer *writer, int64_t when_s)
+{
+    write_time(writer, when_s, true);
+}
+
+void cq_words_moment(struct cq_writer *writer, int64_t when_s)
+{
+    cq_write_raw(writer, "<time datetime=\"");
+    cq_words_iso(writer, when_s);
+    cq_write_raw(writer, "\">");
+    cq_words_utc(writer, when_s);
+    cq_write_raw(writer, "</time>");
+}
+
+void cq_words_relative(struct cq_writer *writer, int64_t when_s,
+                       int64_t now_s)
+{
+    cq_write_raw(writer, "<time datetime=\"");
+    cq_words_iso(writer, when_s);
+    cq_write_raw(writer, "\" title=\"");
+    cq_words_iso(writer, when_s);
+    cq_write_raw(writer, "\">");
+    if (when_s == now_s) {
+        cq_write_raw(writer, "now");
+    }
+    else if (when_s > now_s) {
+        cq_write_raw(writer, "in ");
+        cq_words_duration(writer, when_s - now_s);
+    }
+    else {
+        cq_words_duration(writer, now_s - when_s);
+        cq_write_raw(writer, " ago");
+    }
+    cq_write_raw(writer, "</time>");
+}
+
+void cq_words_percent(struct cq_writer *writer, int64_t part, int64_t whole)
+{
+    double percent = whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+    int64_t tenths = (int64_t)(percent * 10);
+
+    cq_write_int(writer, tenths / 10);
+    if (tenths % 10 > 0) {
+        cq_write_raw(writer, ".");
+        cq_write_int(writer, tenths % 10);
+    }
+    cq_write_raw(writer, " %");
+}

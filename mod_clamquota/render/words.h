@@ -1,0 +1,36 @@
+/* words - numbers and times as people read them, in HTML.
+ *
+ * Everything here is for the eye; exact figures stand beside it in title and
+ * datetime attributes. Times are UTC in ISO form: the page is read by people
+ * far from the server. */
+#ifndef CQ_WORDS_H
+#define CQ_WORDS_H
+
+#include "render/write.h"
+
+/** "1,234,567" */
+void cq_words_count(struct cq_writer *writer, int64_t number);
+
+/** <data> element: "1.5 GiB", the exact number of bytes as value and title. */
+void cq_words_bytes(struct cq_writer *writer, int64_t bytes);
+
+/** "12 s", "3 h 12 min", "2 d 4 h"; negative as 0. No markup. */
+void cq_words_duration(struct cq_writer *writer, int64_t seconds);
+
+/** "2026-11-23 18:21 UTC" as text, or with seconds and T and Z as the
+ * datetime attribute wants it. No markup. */
+void cq_words_utc(struct cq_writer *writer, int64_t when_s);
+void cq_words_iso(struct cq_writer *writer, int64_t when_s);
+
+/** <time> element that shows the moment. */
+void cq_words_moment(struct cq_writer *writer, int64_t when_s);
+
+/** <time> element that shows "5 min ago", "in 3 h" or "now"; the moment is its
+ * title. */
+void cq_words_relative(struct cq_writer *writer, int64_t when_s,
+                       int64_t now_s);
+
+/** "12.3 %" of whole, without markup; "0 %" when there is no whole. */
+void cq_words_percent(struct cq_writer *writer, int64_t part, int64_t whole);
+
+#endif
