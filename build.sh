@@ -121,7 +121,7 @@ link_programs() {
     kind=$1
     mkdir -p "$BUILD/$kind"
     # shellcheck disable=SC2046 # pkg-config prints a list of words
-    compile "$BUILD/obj/$kind" -std=c11 -D_GNU_SOURCE -pthread \
+    compile "$BUILD/obj/$kind" -std=c11 -pedantic -D_GNU_SOURCE -pthread \
         $(pkg-config --cflags check) -- "t/$kind"/*.c
     for object in "$BUILD/obj/$kind"/*.o; do
         [ -e "$object" ] || continue
@@ -152,7 +152,7 @@ do_build() {
     ar rcs "$BUILD/libcq.a" $(find "$BUILD/obj" -name '*.o' | sort)
 
     # shellcheck disable=SC2046 # apr-1-config prints a list of words
-    compile "$BUILD/obj/httpd" -std=c11 -fPIC $(apr-1-config --cppflags) \
+    compile "$BUILD/obj/httpd" -std=c11 -pedantic -fPIC $(apr-1-config --cppflags) \
         -isystem "$(apxs -q INCLUDEDIR)" \
         -isystem "$(apr-1-config --includedir)" -- mod_clamquota/httpd/*.c
     if [ -e "$BUILD/obj/httpd/mod_clamquota.o" ]; then

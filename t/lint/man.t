@@ -1,5 +1,5 @@
 # The man pages are mdoc without a complaint from mandoc; texts for people keep
-# to 80 columns of ASCII.
+# to 80 columns of ASCII; CHANGES begins with the version that the module has.
 use strict;
 use warnings;
 use FindBin;
@@ -28,5 +28,11 @@ for my $name (files('README', 'CHANGES', 'conf/*', 't/sample/*')) {
     }
     is_deeply(\@odd, [], "$name: ASCII, 80 columns, no trailing blanks");
 }
+
+my ($version) =
+    slurp('mod_clamquota/httpd/private.h') =~ /^#define CQ_VERSION "(\S+)"$/m;
+ok(defined $version, 'the module has a version');
+like(slurp('CHANGES'), qr/\AChanges with mod_clamquota \Q$version\E\n/,
+    'and CHANGES begins with it');
 
 done_testing();

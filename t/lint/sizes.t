@@ -11,7 +11,8 @@ my @sources = files('mod_clamquota/*/*.[ch]', 't/unit/*.c');
 
 my (@long, @wide, @tabs, @functions, $count);
 for my $name (@sources) {
-    my @lines = split /\n/, slurp($name);
+    my @lines = split /\n/, slurp($name), -1;
+    pop @lines;    # what follows the last newline
     push @long, "$name: " . @lines . ' lines' if @lines > 500;
     for my $n (1 .. @lines) {
         push @wide, "$name:$n" if length $lines[ $n - 1 ] > 80;
