@@ -61,7 +61,8 @@ do_deps() {
     fi
     missing=$(missing_packages)
     [ -n "$missing" ] || return 0
-    command="apt-get install -y --no-install-recommends $missing"
+    apt='env DEBIAN_FRONTEND=noninteractive apt-get'
+    command="$apt install -y --no-install-recommends $missing"
     if [ "$(id -u)" -eq 0 ]; then
         root=
     elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true; } 2>/dev/null
@@ -77,11 +78,13 @@ $command"
         say 'clamav-freshclam brings a service that systemd starts; to stop' \
             'it: systemctl disable --now clamav-freshclam' ;;
     esac
-    export DEBIAN_FRONTEND=noninteractive
-    # Lists that are absent or older than the archive fail: only then update.
-    # shellcheck disable=SC2086 # $root and $command are lists of words
-    $root $command || { $root apt-get update && $root $command; } ||
-        die "could not install: $missing"
+    # Only lists that are absent, or older than what they list, need an update.
+    # shellcheck disable=SC2086 # $root, $apt and $command are lists of words
+    {
+        $root $apt -s install $missing >/dev/null 2>&1 || $root $apt update
+        $root $command || { $root $apt update && $root $command; } ||
+            die "could not install: $missing"
+    }
     missing=$(missing_packages)
     [ -z "$missing" ] || die "still missing after installing: $missing"
 }
@@ -152,8 +155,8 @@ do_build() {
     ar rcs "$BUILD/libcq.a" $(find "$BUILD/obj" -name '*.o' | sort)
 
     # shellcheck disable=SC2046 # apr-1-config prints a list of words
-    compile "$BUILD/obj/httpd" -std=c11 -pedantic -fPIC $(apr-1-config --cppflags) \
-        -isystem "$(apxs -q INCLUDEDIR)" \
+    compile "$BUILD/obj/httpd" -std=c11 -pedantic -fPIC \
+        $(apr-1-config --cppflags) -isystem "$(apxs -q INCLUDEDIR)" \
         -isystem "$(apr-1-config --includedir)" -- mod_clamquota/httpd/*.c
     if [ -e "$BUILD/obj/httpd/mod_clamquota.o" ]; then
         # httpd looks up one symbol; everything else stays inside
@@ -204,9 +207,10 @@ do_test() {
             CQ_TEST_MPM=$mpm suite "$mpm" --timer $files
         done
     fi
-    say '' "Summary:$summary"
-    find "$BUILD/tap" -type f -exec grep -i '# skip' {} + |
-        sed "s|^$BUILD/tap/|  skipped: |" || :
+    printf '\nSummary:%s\n' "$summary"
+    # FILE:TAP LINE # skip REASON
+    find "$BUILD/tap" -type f -exec grep -Hi '# skip' {} + |
+        sed "s|^$BUILD/tap/\([^:]*\):.*# *[Ss][Kk][Ii][Pp][a-z]* *|  skipped: \1: |"
     [ $tests_failed -eq 0 ] || die 'tests failed'
     say 'All tests passed.'
 }
