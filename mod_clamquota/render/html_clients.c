@@ -134,7 +134,6 @@ static void table_head(struct cq_writer *w, const struct cq_view *view)
     head_sort(w, view, " class=\"use\"", CQ_SORT_USED);
     head_sort(w, view, " class=\"n\"", CQ_SORT_TODAY);
     head_plain(w, " class=\"n\"", "Free");
-    head_plain(w, " class=\"n\"", "In flight");
     head_sort(w, view, " class=\"n\"", CQ_SORT_HITS);
     head_sort(w, view, " class=\"n\"", CQ_SORT_REFUSED);
     head_sort(w, view, "", CQ_SORT_LAST);
@@ -212,6 +211,19 @@ static void state_cell(struct cq_writer *w, const struct cq_view *view,
     cq_write_raw(w, "</span></td>");
 }
 
+static void usage_meter(struct cq_writer *w, int64_t used, int64_t allowance)
+{
+    cq_write_raw(w, "<meter aria-label=\"used of allowance\" max=\"");
+    cq_write_int(w, allowance);
+    cq_write_raw(w, "\" low=\"");
+    cq_write_int(w, allowance / 4 * 3);
+    cq_write_raw(w, "\" high=\"");
+    cq_write_int(w, allowance - allowance / 100);
+    cq_write_raw(w, "\" optimum=\"0\" value=\"");
+    cq_write_int(w, used < allowance ? used : allowance);
+    cq_write_raw(w, "\"></meter>");
+}
+
 static void use_cell(struct cq_writer *w, const struct cq_view_client *client)
 {
     int64_t allowance = client->allowance_bytes;
@@ -220,24 +232,20 @@ static void use_cell(struct cq_writer *w, const struct cq_view_client *client)
     cq_write_raw(w, "<span class=\"nw\">");
     cq_words_bytes(w, client->used_bytes);
     if (client->daily_bytes < 0) {
-        cq_write_raw(w, " <span class=\"soft\">unlimited</span></span></td>");
-        return;
+        cq_write_raw(w, " <span class=\"soft\">unlimited</span></span>");
     }
-    cq_write_raw(w, " <span class=\"soft\">of ");
-    cq_words_bytes(w, allowance);
-    cq_write_raw(w, "</span></span>");
-    if (allowance > 0) {
-        /* whole bytes: a double of the reader holds 2^53 */
-        cq_write_raw(w, "<meter aria-label=\"used of allowance\" max=\"");
-        cq_write_int(w, allowance);
-        cq_write_raw(w, "\" low=\"");
-        cq_write_int(w, allowance / 4 * 3);
-        cq_write_raw(w, "\" high=\"");
-        cq_write_int(w, allowance - allowance / 100);
-        cq_write_raw(w, "\" optimum=\"0\" value=\"");
-        cq_write_int(w, client->used_bytes < allowance ? client->used_bytes
-                                                       : allowance);
-        cq_write_raw(w, "\"></meter>");
+    else {
+        cq_write_raw(w, " <span class=\"soft\">of ");
+        cq_words_bytes(w, allowance);
+        cq_write_raw(w, "</span></span>");
+    }
+    if (client->daily_bytes >= 0 && allowance > 0) {
+        usage_meter(w, client->used_bytes, allowance);
+    }
+    if (client->in_flight_bytes > 0) {
+        cq_write_raw(w, "<span class=\"flight soft\">");
+        cq_words_bytes(w, client->in_flight_bytes);
+        cq_write_raw(w, " in flight</span>");
     }
     cq_write_raw(w, "</td>");
 }
@@ -296,7 +304,6 @@ static void client_row(struct cq_writer *w, const struct cq_view *view,
     use_cell(w, client);
     cell_bytes(w, "Today", client->today_bytes);
     cell_bytes(w, "Free", client->free_bytes);
-    cell_bytes(w, "In flight", client->in_flight_bytes);
     cell_count(w, "Hits", client->hits);
     cell_count(w, "Refused", client->refused);
     time_cells(w, view, client);
