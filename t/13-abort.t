@@ -1,0 +1,89 @@
+# A client that goes away is charged what was handed to the kernel for it, not
+# the file; a slow one is charged while it reads.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Httpd;
+use Test::More;
+
+use constant SIZE => 64 * 1024 * 1024;
+use constant PIECE => 256 * 1024;
+
+my $server = Httpd->run(conf => <<'EOT');
+ClamQuotaDaily 1G
+EOT
+# not sparse, and more than the kernel's buffers of both sides
+write_file("$server->{dir}/htdocs/big", join '', map { pack 'N', $_ }
+    1 .. SIZE / 4);
+
+# Reads some of the file, then goes away.
+sub abort_after {
+    my ($from, $bytes) = @_;
+    my $connection = $server->connect(from => $from, buffer => 65536);
+    $connection->send("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    my $got = $connection->take($bytes);
+    $connection->close;
+    # mod_logio is the yardstick: %O is what the kernel accepted
+    my ($line) = $server->access(qr/^\Q$from\E /);
+    my ($out) = ($line // '') =~ /^\S+ \d+ (\d+) /;
+    return ($got, $out // -1);
+}
+
+for my $try (1 .. 3) {
+    my $from = "127.0.0.1$try";
+    my ($got, $out) = abort_after($from, 2_000_000);
+    cmp_ok($out, '>=', $got, "abort $try: yardstick ($out)");
+    cmp_ok($out, '<', SIZE, "abort $try: the file was not sent whole");
+    my $row = $server->row($from, in_flight => 0, hits => 1);
+    cmp_ok($row->{used}, '<=', $out, "abort $try: not more than was accepted");
+    cmp_ok($row->{used}, '>=', $out - PIECE, "abort $try: less by one piece");
+    is($row->{in_flight}, 0, "abort $try: the reservation went back");
+    is($row->{hits}, 1, "abort $try: a hit");
+}
+
+# a slow reader
+my $connection = $server->connect(from => '127.0.0.20', buffer => 65536);
+$connection->send("GET /big HTTP/1.1\r\nHost: localhost\r\n"
+    . "Connection: close\r\n\r\n");
+my @seen;
+for my $megabytes (10, 20, 30, 40) {
+    my $got = $connection->take($megabytes * 1_000_000);
+    my $row;
+    poll(5, sub {
+        $row = $server->row('127.0.0.20');
+        return $row && $row->{used} >= $got - PIECE;
+    });
+    cmp_ok($row->{used}, '>=', $got - PIECE, "$megabytes MB read: counted");
+    cmp_ok($row->{used} + $row->{in_flight}, '>=', SIZE,
+        "$megabytes MB read: the rest is in flight");
+    cmp_ok($row->{used} + $row->{in_flight}, '<', SIZE + 1000,
+        "$megabytes MB read: and no more than that");
+    push @seen, $row->{used};
+}
+cmp_ok($seen[3], '>', $seen[0], 'the count moves while the client downloads');
+cmp_ok($seen[0], '<', SIZE, 'and is not the file before it was sent');
+is($server->json->{totals}{in_flight}, $server->row('127.0.0.20')->{in_flight},
+    'the total in flight is this one');
+$connection->drain;
+my $row = $server->row('127.0.0.20', used => $connection->{bytes});
+is($row->{used}, $connection->{bytes}, 'in the end: to the byte');
+is($row->{in_flight}, 0, 'nothing left in flight');
+
+# a child is killed in the middle: what had left stays, the rest goes back
+$connection = $server->connect(from => '127.0.0.21', buffer => 65536);
+$connection->send("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
+my $got = $connection->take(5_000_000);
+my @children = $server->children;
+kill 'KILL', @children;
+$connection->take(SIZE + 1000);
+$row = $server->row('127.0.0.21', in_flight => 0);
+is($row->{in_flight}, 0, 'killed: in flight is right again');
+cmp_ok($row->{used}, '<=', SIZE, 'killed: not more than the file');
+cmp_ok($row->{used}, '>=', $connection->{bytes} - PIECE,
+    'killed: less by one piece');
+my $killed = @children;
+$server->allow_log(qr/AH00052.*Killed/, $killed);
+
+finish();

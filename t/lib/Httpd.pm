@@ -1,0 +1,309 @@
+package Httpd;
+
+# Httpd - a private httpd for one test file.
+#
+# Owns its start, stop, temporary directory, log and clock; Client.pm (mixed
+# in) talks to it. A test gives configuration text, in which %DIR%, %PORT%,
+# %PORT2% and %TLSPORT% stand for this server's own, and ends with finish(),
+# which stops what runs and demands a log without warnings. CQ_TEST_MPM chooses
+# the MPM, CQ_TEST_LEAVE keeps the directory, CQ_TEST_PRELOAD is for libasan.
+
+use strict;
+use warnings;
+use Cwd 'abs_path';
+use Exporter 'import';
+use File::Basename 'dirname';
+use File::Path 'remove_tree';
+use File::Temp ();
+use IO::Socket::IP;
+use POSIX ();
+use Test::More;
+use Time::HiRes ();
+use Client;
+
+our @ISA = ('Client');
+our @EXPORT = qw(finish poll write_file read_file mpm);
+our $ROOT = abs_path(dirname(__FILE__) . '/../..');
+my $HTTPD = (grep { -x } map { ("$_/apache2", "$_/httpd") }
+    '/usr/sbin', '/usr/local/apache2/bin', split /:/, $ENV{PATH})[0]
+    or die "no httpd found: ./build.sh deps\n";
+my $FAKETIME = (glob '/usr/lib/*/faketime/libfaketimeMT.so.1')[0];
+chomp(my $MODULES = `apxs -q LIBEXECDIR`);
+my @servers;
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
+sub mpm { $ENV{CQ_TEST_MPM} || 'event' }
+
+# Calls until the answer is true or the time is up; returns the last answer.
+sub poll {
+    my ($seconds, $done) = @_;
+    my $end = Time::HiRes::time() + $seconds;
+    while (1) {
+        my $answer = $done->();
+        return $answer if $answer || Time::HiRes::time() > $end;
+        Time::HiRes::sleep(0.01);
+    }
+}
+
+sub write_file {
+    my ($path, $content) = @_;
+    open my $fh, '>:raw', "$path.new" or die "$path: $!";
+    print $fh $content;
+    close $fh or die "$path: $!";
+    rename "$path.new", $path or die "$path: $!";
+}
+
+sub read_file {
+    open my $fh, '<:raw', $_[0] or return '';
+    local $/;
+    return scalar(<$fh>) // '';
+}
+
+# conf: text; modules: names; clients: 1000; quota => 0: without our module;
+# tls, ipv6: listen there too; faketime: "2026-01-31 23:59:50"; tz; env: {}
+sub new {
+    my ($class, %option) = @_;
+    my $dir = File::Temp::tempdir('cq-XXXXXX', TMPDIR => 1);
+    my $self = bless { clients => 1000, quota => 1, tz => 'UTC', env => {},
+        modules => [], allow => [], %option, dir => $dir }, $class;
+    mkdir "$dir/$_" or die for qw(htdocs logs run state);
+    chmod 0755, $dir, "$dir/htdocs";
+    my @probes = map { IO::Socket::IP->new(LocalHost => '127.0.0.1',
+        Listen => 1) or die "no free port: $@" } 1 .. 3;
+    @$self{qw(port port2 tls_port)} = map { $_->sockport } @probes;
+    $self->certificate if $self->{tls};
+    $self->set_time($self->{faketime}) if $self->{faketime};
+    push @servers, $self;
+    return $self;
+}
+
+# A server that runs, or the end of the test.
+sub run {
+    my $self = shift->new(@_);
+    my $failure = $self->start;
+    die "httpd did not start: $failure\n" if $failure;
+    return $self;
+}
+
+sub certificate {
+    my ($self) = @_;
+    waitpid $self->spawn("$self->{dir}/logs/openssl", 'openssl', split ' ',
+        'req -x509 -batch -nodes -newkey ec'
+        . ' -pkeyopt ec_paramgen_curve:P-256 -days 3650 -subj /CN=localhost'
+        . ' -addext basicConstraints=critical,CA:FALSE'
+        . ' -addext subjectAltName=DNS:localhost'
+        . " -keyout $self->{dir}/run/key -out $self->{dir}/run/crt"), 0;
+}
+
+sub conf_text {
+    my ($self, $conf) = @_;
+    my $mpm = mpm();
+    my @modules = ("mpm_$mpm", qw(unixd log_config logio authz_core authz_host
+        dir mime alias), $self->{tls} ? qw(ssl socache_shmcb) : (), @{$self->{modules}});
+    my $text = join '', map { "LoadModule ${_}_module $MODULES/mod_$_.so\n" }
+        grep { -e "$MODULES/mod_$_.so" } @modules;
+    $text .= $mpm eq 'prefork' ? "StartServers 3\nMaxRequestWorkers 40\n"
+        : "StartServers 2\nServerLimit 4\nThreadsPerChild 20\n"
+        . "MinSpareThreads 1\nMaxSpareThreads 40\nMaxRequestWorkers 40\n";
+    my ($user) = grep { getpwnam $_ } qw(www-data apache nobody);
+    $text .= "User $user\nGroup #" . (getpwnam $user)[3] . "\n" if !$<;
+    $text .= <<'EOT';
+ServerRoot %DIR%
+DefaultRuntimeDir %DIR%/run
+PidFile run/httpd.pid
+ServerName localhost
+DocumentRoot %DIR%/htdocs
+ErrorLog logs/error.log
+LogLevel notice
+TypesConfig /etc/mime.types
+Timeout 20
+Listen 127.0.0.1:%PORT%
+<Directory %DIR%>
+    Require all granted
+</Directory>
+LogFormat "%a %>s %O \"%r\"" test
+CustomLog logs/access.log test
+EOT
+    $text .= "Listen [::1]:%PORT%\n" if $self->{ipv6};
+    if ($self->{quota}) {
+        my $so = $ENV{CQ_TEST_MODULE} || "$ROOT/build/mod_clamquota.so";
+        $text .= "LoadModule clamquota_module $so\n"
+            . "LogLevel clamquota:info\nClamQuotaTable %DIR%/state/clamquota.table\n"
+            . "<Location /clamquota>\nSetHandler clamquota-status\n</Location>\n";
+        $text .= "ClamQuotaClients $self->{clients}\n" if $self->{clients};
+    }
+    $text .= $conf // $self->{conf} // '';
+    $text .= <<'EOT' if $self->{tls};
+SSLSessionCache shmcb:run/ssl(512000)
+Listen 127.0.0.1:%TLSPORT%
+<VirtualHost 127.0.0.1:%TLSPORT%>
+    SSLEngine on
+    SSLCertificateFile run/crt
+    SSLCertificateKeyFile run/key
+</VirtualHost>
+EOT
+    my %mine = (DIR => $self->{dir}, PORT => $self->{port}, PORT2 =>
+        $self->{port2}, TLSPORT => $self->{tls_port});
+    $text =~ s/%(DIR|PORT2?|TLSPORT)%/$mine{$1}/g;
+    return $text;
+}
+
+# In a new process: own session (prefork kills its process group), own output.
+sub spawn {
+    my ($self, $output, @command) = @_;
+    my @preload = ($ENV{CQ_TEST_PRELOAD} // (),
+        $self->{faketime} ? $FAKETIME : ());
+    defined(my $pid = fork) or die "fork: $!";
+    return $pid if $pid;
+    POSIX::setsid();
+    open STDIN, '<', '/dev/null';
+    open STDOUT, '>', $output;
+    open STDERR, '>&', \*STDOUT;
+    %ENV = (%ENV, TZ => $self->{tz}, %{$self->{env}});
+    $ENV{LD_PRELOAD} = join ':', @preload if @preload;
+    %ENV = (%ENV, FAKETIME_TIMESTAMP_FILE => "$self->{dir}/run/faketime",
+        FAKETIME_NO_CACHE => 1, FAKETIME_DONT_FAKE_MONOTONIC => 1,
+        NO_FAKE_STAT => 1) if $self->{faketime};
+    exec { $command[0] } @command or POSIX::_exit(127);
+}
+
+# Checks a configuration: (exit status, what it said).
+sub config_test {
+    my ($self, $conf) = @_;
+    write_file("$self->{dir}/test.conf", $self->conf_text($conf));
+    my $output = "$self->{dir}/logs/config_test";
+    waitpid $self->spawn($output, $HTTPD, '-t', '-f',
+        "$self->{dir}/test.conf"), 0;
+    return ($? >> 8, read_file($output));
+}
+
+# '' when it runs; else what it said on the terminal. as: a command (setpriv
+# ...) to start it through.
+sub start {
+    my ($self, @as) = @_;
+    my ($terminal, $mark) = ("$self->{dir}/logs/terminal", $self->mark);
+    write_file("$self->{dir}/httpd.conf", $self->conf_text);
+    $self->{pid} = $self->spawn($terminal, @as, $HTTPD, '-DFOREGROUND', '-f',
+        "$self->{dir}/httpd.conf");
+    poll(20, sub { $self->gone || $self->log_since($mark) =~ /resuming norm/ });
+    return '' if $self->{pid};
+    return read_file($terminal) || "silent, exit status $self->{exit}";
+}
+
+sub gone {
+    my ($self) = @_;
+    return 1 if !$self->{pid};
+    return 0 if waitpid($self->{pid}, POSIX::WNOHANG()) == 0;
+    ($self->{exit}, $self->{pid}) = ($? >> 8, undef);
+    return 1;
+}
+
+# How (a signal): TERM, or WINCH to let downloads finish.
+sub stop {
+    my ($self, $how) = @_;
+    return 1 if !$self->{pid};
+    kill $how // 'TERM', $self->{pid};
+    return poll(15, sub { $self->gone }) || ($self->kill9_all, 0)[1];
+}
+
+# Every process of the server at one blow, as when the machine stops.
+sub kill9_all {
+    my ($self) = @_;
+    return if !(my $group = $self->{pid});
+    kill 'KILL', -$group;
+    poll(10, sub { $self->gone && !grep { $_->[2] == $group } processes() })
+        or die "processes of $group survived SIGKILL";
+    unlink "$self->{dir}/run/httpd.pid";
+}
+
+# [pid, parent, group] of each process that is not a zombie
+sub processes {
+    return map { read_file($_) =~ /^(\d+) \(.*\) ([^Z]) (\d+) (\d+)/s
+        ? [$1, $3, $4] : () } glob '/proc/[0-9]*/stat';
+}
+
+sub children {
+    my ($self) = @_;
+    return map { $_->[0] } grep { $_->[1] == ($self->{pid} // 0) } processes();
+}
+
+# Each waits until the new generation runs.
+sub graceful { return shift->again('USR1') }
+sub restart { return shift->again('HUP') }
+
+sub again {
+    my ($self, $signal) = @_;
+    my $mark = $self->mark;
+    write_file("$self->{dir}/httpd.conf", $self->conf_text);
+    kill $signal, $self->{pid};
+    poll(20, sub { $self->gone || $self->log_since($mark) =~ /resuming norm/ });
+    return $self->{pid} ? 1 : 0;
+}
+
+# "2026-01-31 23:59:50" in the server's zone; from then on the clock runs.
+sub set_time {
+    my ($self, $text) = @_;
+    my ($y, $mo, $d, $h, $mi, $s) = $text =~ /\d+/g;
+    local $ENV{TZ} = $self->{tz};
+    POSIX::tzset();
+    my $at = POSIX::mktime($s, $mi, $h, $d, $mo - 1, $y - 1900, 0, 0, -1);
+    $self->{offset} = $at - time;
+    write_file("$self->{dir}/run/faketime", sprintf "%+d\n", $self->{offset});
+    chmod 0644, "$self->{dir}/run/faketime";
+    return $at;
+}
+
+sub mark { return -s "$_[0]{dir}/logs/error.log" // 0 }
+sub log_since {
+    return substr read_file("$_[0]{dir}/logs/error.log"), $_[1] // 0;
+}
+
+# The lines of the error log since the mark that match.
+sub log_lines {
+    my ($self, $wanted, $mark) = @_;
+    return grep { $_ =~ $wanted } split /\n/, $self->log_since($mark);
+}
+
+# The first such line, as soon as it is there; undef after 15 s.
+sub wait_log {
+    my ($self, $wanted, $mark) = @_;
+    return poll(15, sub { ($self->log_lines($wanted, $mark))[0] });
+}
+
+# Says that warnings that match are meant, exactly so many of them.
+sub allow_log {
+    my ($self, $wanted, $count) = @_;
+    push @{$self->{allow}}, [$wanted, $count // 1];
+}
+
+# Stops it if it runs; its log may hold no warning but those allowed.
+sub assert_clean {
+    my ($self) = @_;
+    ok($self->stop, 'httpd stops') if $self->{pid};
+    my @bad = $self->log_lines(qr/\[\w*:(?:warn|error|crit|alert|emerg)\]
+        |exit\ signal|Sanitizer|runtime\ error:/x);
+    for my $allowed (@{$self->{allow}}) {
+        my ($wanted, $count) = @$allowed;
+        is(scalar(grep { $_ =~ $wanted } @bad), $count, "logged: $wanted");
+        @bad = grep { $_ !~ $wanted } @bad;
+    }
+    is(join("\n", @bad), '', 'the error log is clean');
+}
+
+# The end of every test file.
+sub finish {
+    $_->assert_clean for @servers;
+    done_testing();
+}
+
+END {
+    my $exit = $?;
+    for my $server (@servers) {
+        $server->kill9_all;
+        remove_tree($server->{dir}) if !$ENV{CQ_TEST_LEAVE};
+        diag("left in $server->{dir}") if $ENV{CQ_TEST_LEAVE};
+    }
+    $? = $exit;
+}
+
+1;
