@@ -4,6 +4,7 @@
 # tracking to go wrong. Each room of the source has its own compiler flags, so
 # that core, render and table cannot see httpd or APR at all.
 set -eu
+started_in=$PWD
 cd -- "$(dirname -- "$0")"
 
 : "${CC=gcc}"
@@ -81,7 +82,8 @@ $command"
     # Only lists that are absent, or older than what they list, need an update.
     # shellcheck disable=SC2086 # $root, $apt and $command are lists of words
     {
-        $root $apt -s install $missing >/dev/null 2>&1 || $root $apt update
+        $root $apt -s install $missing >/dev/null 2>&1 || $root $apt update ||
+            die 'could not update the package lists'
         $root $command || { $root $apt update && $root $command; } ||
             die "could not install: $missing"
     }
@@ -239,6 +241,7 @@ under_prefix() {
 
 do_install() {
     need apxs install
+    case $DESTDIR in ''|/*) ;; *) DESTDIR=$started_in/$DESTDIR ;; esac
     so=$BUILD/mod_clamquota.so
     if [ ! -e "$so" ] || [ -n "$(find mod_clamquota -newer "$so")" ]; then
         do_build
