@@ -164,6 +164,7 @@ int cq_start_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
                        apr_pool_t *ptemp, server_rec *base);
 int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *base);
+void cq_start_child_init(apr_pool_t *p, server_rec *s);
 int cq_start_monitor(apr_pool_t *p, server_rec *s);
 void cq_start_child_status(server_rec *s, pid_t pid,
                            ap_generation_t generation, int slot,

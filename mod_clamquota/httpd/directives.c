@@ -1,0 +1,499 @@
+/* directives - how the directives are read.
+ *
+ * One setter for each type of value; a directive is a line of cq_directives.
+ * Its last column is the expected form with an example, and every complaint
+ * names it, so that -t and -L say the same. Setters never depend on the order
+ * of directives: cross-checks are in conf_check.c. */
+#include "httpd/private.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define CLIENTS_MAX 100000000   /* 1.5 rows of 128 bytes each: 19.2 GB */
+
+/* leaves room for each pool's own policy */
+#define CLIENT_RULES_MAX (CQ_POLICIES_MAX - CQ_POOLS_MAX)
+
+/* ---- complaints ---- */
+
+/* all arguments as one text: a value too many shows like a wrong one */
+static const char *arguments(const cmd_parms *cmd, int argc,
+                             char *const argv[])
+{
+    const char *text = argc > 0 ? argv[0] : "";
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        text = apr_pstrcat(cmd->pool, text, " ", argv[i], NULL);
+    }
+    return text;
+}
+
+static const char *refuse(const cmd_parms *cmd, int argc, char *const argv[])
+{
+    if (argc == 0) {
+        return apr_psprintf(cmd->pool, "%s: a value is missing, expected %s",
+                            cmd->cmd->name, cmd->cmd->errmsg);
+    }
+    return apr_psprintf(cmd->pool, "%s \"%.200s\": expected %s",
+                        cmd->cmd->name, arguments(cmd, argc, argv),
+                        cmd->cmd->errmsg);
+}
+
+/* for directives of the server config: NULL where they may stand */
+static const char *enter_server(cmd_parms *cmd)
+{
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (error == NULL) {
+        return NULL;
+    }
+    return apr_pstrcat(cmd->pool, error, ", it belongs in the server config"
+                       " outside of every section", NULL);
+}
+
+/* for directives of a scope: remembers it for cq_conf_check() */
+static const char *enter_scope(cmd_parms *cmd, struct cq_dir_conf *conf)
+{
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS |
+                                                  NOT_IN_LIMIT);
+    struct cq_server_conf *server_conf;
+
+    if (error != NULL) {
+        return error;
+    }
+    if (conf->server == NULL) {
+        conf->server = cmd->server;
+        server_conf = cq_server_conf(cmd->server);
+        APR_ARRAY_PUSH(server_conf->scopes, struct cq_dir_conf *) = conf;
+    }
+    return NULL;
+}
+
+/* the member of a scope's conf that cq_directives names */
+static void *member(const cmd_parms *cmd, void *conf)
+{
+    return (char *)conf + (size_t)cmd->info;
+}
+
+/* ---- words ---- */
+
+struct choice {
+    const char *directive;
+    const char *word;
+    int value;
+};
+
+static const struct choice choices[] = {
+    { "ClamQuotaEngine", "On", CQ_ENGINE_ON },
+    { "ClamQuotaEngine", "Off", CQ_ENGINE_OFF },
+    { "ClamQuotaEngine", "LogOnly", CQ_ENGINE_LOGONLY },
+    { "ClamQuotaPeriod", "Month", CQ_PERIOD_MONTH },
+    { "ClamQuotaPeriod", "Week", CQ_PERIOD_WEEK },
+    { "ClamQuotaPeriod", "Day", CQ_PERIOD_DAY },
+    { "ClamQuotaTimezone", "Local", CQ_ZONE_LOCAL },
+    { "ClamQuotaTimezone", "UTC", CQ_ZONE_UTC },
+    { "ClamQuotaFree", "On", 1 },
+    { "ClamQuotaFree", "Off", 0 },
+    { "ClamQuotaVariables", "On", 1 },
+    { "ClamQuotaVariables", "Off", 0 },
+    { "ClamQuotaStatus", "429", 429 },
+    { "ClamQuotaStatus", "403", 403 },
+    { "ClamQuotaStatus", "503", 503 },
+    { "ClamQuotaStatus", "509", 509 },
+};
+
+static bool choose(const cmd_parms *cmd, int argc, char *const argv[],
+                   int *value)
+{
+    size_t i;
+
+    for (i = 0; argc == 1 && i < sizeof(choices) / sizeof(choices[0]); i++) {
+        if (strcmp(choices[i].directive, cmd->cmd->name) == 0 &&
+            ap_cstr_casecmp(choices[i].word, argv[0]) == 0) {
+            *value = choices[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *set_choice(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[])
+{
+    const char *error = enter_scope(cmd, conf);
+
+    if (error != NULL) {
+        return error;
+    }
+    return choose(cmd, argc, argv, member(cmd, conf))
+        ? NULL : refuse(cmd, argc, argv);
+}
+
+static const char *set_free(cmd_parms *cmd, void *conf, int argc,
+                            char *const argv[])
+{
+    if (cmd->path == NULL) {
+        return "ClamQuotaFree belongs inside <Location>, <Directory> or <Files>,"
+               " such as <FilesMatch \"\\.cdiff$\">";
+    }
+    return set_choice(cmd, conf, argc, argv);
+}
+
+static const char *set_engine(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[])
+{
+    struct cq_dir_conf *scope = conf;
+    const char *error = enter_scope(cmd, conf);
+    int value;
+
+    if (error != NULL) {
+        return error;
+    }
+    if (!choose(cmd, argc, argv, &value)) {
+        return refuse(cmd, argc, argv);
+    }
+    scope->engine = (enum cq_engine)value;
+    return NULL;
+}
+
+static const char *set_period(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[])
+{
+    const char *error = enter_server(cmd);
+    int value;
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (!choose(cmd, argc, argv, &value)) {
+        return refuse(cmd, argc, argv);
+    }
+    cq_server_conf(cmd->server)->period_kind = (enum cq_period_kind)value;
+    return NULL;
+}
+
+static const char *set_timezone(cmd_parms *cmd, void *conf, int argc,
+                                char *const argv[])
+{
+    const char *error = enter_server(cmd);
+    int value;
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (!choose(cmd, argc, argv, &value)) {
+        return refuse(cmd, argc, argv);
+    }
+    cq_server_conf(cmd->server)->zone = (enum cq_zone)value;
+    return NULL;
+}
+
+/* ---- sizes and durations, into an int64_t member of a scope ---- */
+
+static const char *take_size(cmd_parms *cmd, void *conf, int argc,
+                             char *const argv[], int64_t min_bytes)
+{
+    const char *error = enter_scope(cmd, conf);
+    int64_t bytes;
+
+    if (error != NULL) {
+        return error;
+    }
+    if (argc != 1 || cq_size_parse(argv[0], &bytes) != CQ_OK ||
+        bytes < min_bytes) {
+        return refuse(cmd, argc, argv);
+    }
+    *(int64_t *)member(cmd, conf) = bytes;
+    return NULL;
+}
+
+static const char *set_size(cmd_parms *cmd, void *conf, int argc,
+                            char *const argv[])
+{
+    return take_size(cmd, conf, argc, argv, 1);
+}
+
+static const char *set_size_or_zero(cmd_parms *cmd, void *conf, int argc,
+                                    char *const argv[])
+{
+    return take_size(cmd, conf, argc, argv, 0);
+}
+
+static const char *set_size_or_off(cmd_parms *cmd, void *conf, int argc,
+                                   char *const argv[])
+{
+    static char zero[] = "0";
+    char *const off[] = { zero };
+
+    if (argc == 1 && ap_cstr_casecmp(argv[0], "Off") == 0) {
+        return take_size(cmd, conf, 1, off, 0);
+    }
+    return take_size(cmd, conf, argc, argv, 1);
+}
+
+static const char *take_duration(cmd_parms *cmd, void *conf, int argc,
+                                 char *const argv[], int64_t min_s)
+{
+    const char *error = enter_scope(cmd, conf);
+    int64_t seconds;
+
+    if (error != NULL) {
+        return error;
+    }
+    if (argc != 1 || cq_duration_parse_s(argv[0], &seconds) != CQ_OK ||
+        seconds < min_s) {
+        return refuse(cmd, argc, argv);
+    }
+    *(int64_t *)member(cmd, conf) = seconds;
+    return NULL;
+}
+
+static const char *set_duration(cmd_parms *cmd, void *conf, int argc,
+                                char *const argv[])
+{
+    return take_duration(cmd, conf, argc, argv, 1);
+}
+
+static const char *set_duration_or_zero(cmd_parms *cmd, void *conf, int argc,
+                                        char *const argv[])
+{
+    return take_duration(cmd, conf, argc, argv, 0);
+}
+
+/* ---- the ones of their own kind ---- */
+
+/* decimal digits only, 1..max */
+static bool take_count(const char *text, int64_t max, int64_t *count)
+{
+    int64_t n = 0;
+
+    if (*text == '\0') {
+        return false;
+    }
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9') {
+            return false;
+        }
+        n = n * 10 + (*text - '0');
+        if (n > max) {
+            return false;
+        }
+    }
+    *count = n;
+    return n >= 1;
+}
+
+static const char *set_clients(cmd_parms *cmd, void *conf, int argc,
+                               char *const argv[])
+{
+    const char *error = enter_server(cmd);
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (argc != 1 || !take_count(argv[0], CLIENTS_MAX,
+                                 &cq_server_conf(cmd->server)->clients_n)) {
+        return refuse(cmd, argc, argv);
+    }
+    return NULL;
+}
+
+static const char *set_prefix(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[])
+{
+    const char *error = enter_server(cmd);
+    struct cq_prefixes *prefixes;
+    int64_t v4_bits, v6_bits;
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (argc != 2 || !take_count(argv[0], 32, &v4_bits) ||
+        !take_count(argv[1], 128, &v6_bits)) {
+        return refuse(cmd, argc, argv);
+    }
+    prefixes = &cq_server_conf(cmd->server)->prefixes;
+    prefixes->v4_bits = (uint8_t)v4_bits;
+    prefixes->v6_bits = (uint8_t)v6_bits;
+    return NULL;
+}
+
+static const char *set_table(cmd_parms *cmd, void *conf, int argc,
+                             char *const argv[])
+{
+    const char *error = enter_server(cmd);
+    const char *path = NULL;
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (argc == 1 && argv[0][0] != '\0') {
+        path = ap_server_root_relative(cmd->pool, argv[0]);
+    }
+    if (path == NULL || path[strlen(path) - 1] == '/') {
+        return refuse(cmd, argc, argv);
+    }
+    cq_server_conf(cmd->server)->table_path = path;
+    return NULL;
+}
+
+static bool valid_pool_name(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length >= 1 && length < CQ_POOL_NAME_SIZE &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                        "0123456789._-") == length;
+}
+
+static const char *set_pool(cmd_parms *cmd, void *conf, int argc,
+                            char *const argv[])
+{
+    struct cq_dir_conf *scope = conf;
+    const char *error = enter_scope(cmd, conf);
+
+    if (error != NULL) {
+        return error;
+    }
+    if (argc != 1 || !valid_pool_name(argv[0])) {
+        return refuse(cmd, argc, argv);
+    }
+    scope->pool = cq_conf_pool(cmd->pool, cq_server_conf(cmd->server),
+                               argv[0]);
+    if (scope->pool == NULL) {
+        return apr_psprintf(cmd->pool, "ClamQuotaPool \"%s\": there are %d "
+                            "pools already, expected at most that many, "
+                            "among them one called " CQ_POOL_DEFAULT,
+                            argv[0], CQ_POOLS_MAX);
+    }
+    return NULL;
+}
+
+/* NULL, or what is wrong with a network that is well-formed */
+static const char *wrong_network(const cmd_parms *cmd,
+                                 const struct cq_server_conf *conf,
+                                 const struct cq_key *net)
+{
+    int i;
+
+    for (i = 0; i < conf->clients->nelts; i++) {
+        const struct cq_client_decl *other =
+            &APR_ARRAY_IDX(conf->clients, i, struct cq_client_decl);
+
+        if (cq_key_compare(&other->net, net) == 0) {
+            return apr_pstrcat(cmd->pool, "this network has a value already (",
+                               other->where, "), expected each one once",
+                               NULL);
+        }
+    }
+    if (conf->clients->nelts >= CLIENT_RULES_MAX) {
+        return apr_psprintf(cmd->pool, "there are %d networks already, "
+                            "expected at most that many", CLIENT_RULES_MAX);
+    }
+    return NULL;
+}
+
+static const char *set_client(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[])
+{
+    struct cq_server_conf *server_conf = cq_server_conf(cmd->server);
+    const char *error = enter_server(cmd);
+    struct cq_client_decl *client;
+    struct cq_key net;
+    char text[CQ_KEY_TEXT_SIZE];
+    int64_t bytes = CQ_UNLIMITED;
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (argc != 2 ||
+        (ap_cstr_casecmp(argv[1], "Unlimited") != 0 &&
+         (cq_size_parse(argv[1], &bytes) != CQ_OK || bytes < 1))) {
+        return refuse(cmd, argc, argv);
+    }
+    if (cq_key_parse(&net, argv[0], &error) == CQ_OK) {
+        error = wrong_network(cmd, server_conf, &net);
+    }
+    if (error != NULL) {
+        return apr_psprintf(cmd->pool, "ClamQuotaClient \"%.200s\": %s, such "
+                            "as ClamQuotaClient 192.0.2.0/24 500M",
+                            arguments(cmd, argc, argv), error);
+    }
+    if (cq_net_add(&server_conf->client_nets, &net,
+                   server_conf->clients->nelts) != CQ_OK) {
+        return "ClamQuotaClient: no memory for another network";
+    }
+    client = apr_array_push(server_conf->clients);
+    client->net = net;
+    client->daily_bytes = bytes;
+    client->rule = apr_pstrcat(cmd->pool, "ClamQuotaClient ",
+                               cq_key_format_cidr(&net, text, sizeof(text)),
+                               NULL);
+    client->where = apr_psprintf(cmd->pool, "%s line %d",
+                                 cmd->directive->filename,
+                                 cmd->directive->line_num);
+    return NULL;
+}
+
+/* ---- the directives ---- */
+
+#define SIZE_EXAMPLES "50M, 1.5G or 400k"
+#define DURATION_EXAMPLES "90s, 15m, 6h or 1d"
+#define MEMBER(name) ((void *)offsetof(struct cq_dir_conf, name))
+
+/* Where one may not stand is said by its setter, in a sentence; .htaccess is
+ * out because neither of these is an override. */
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+
+const command_rec cq_directives[] = {
+    AP_INIT_TAKE_ARGV("ClamQuotaEngine", set_engine, NULL, ANYWHERE,
+        "On, Off or LogOnly, such as ClamQuotaEngine LogOnly"),
+    AP_INIT_TAKE_ARGV("ClamQuotaDaily", set_size, MEMBER(daily_bytes),
+        ANYWHERE, "a size from 1 byte to 4T such as " SIZE_EXAMPLES),
+    AP_INIT_TAKE_ARGV("ClamQuotaPool", set_pool, NULL, ANYWHERE,
+        "a name of 1 to 31 letters, digits, dots, underscores or dashes "
+        "such as databases"),
+    AP_INIT_TAKE_ARGV("ClamQuotaPeriod", set_period, NULL, ANYWHERE,
+        "Month, Week or Day, such as ClamQuotaPeriod Month"),
+    AP_INIT_TAKE_ARGV("ClamQuotaTimezone", set_timezone, NULL, ANYWHERE,
+        "Local or UTC, such as ClamQuotaTimezone UTC"),
+    AP_INIT_TAKE_ARGV("ClamQuotaGrace", set_size_or_zero,
+        MEMBER(grace_bytes), ANYWHERE,
+        "a size from 0 to 4T such as " SIZE_EXAMPLES),
+    AP_INIT_TAKE_ARGV("ClamQuotaFree", set_free, MEMBER(free), ANYWHERE,
+        "On or Off, such as ClamQuotaFree On"),
+    AP_INIT_TAKE_ARGV("ClamQuotaFreeRange", set_size_or_off,
+        MEMBER(free_range_bytes), ANYWHERE,
+        "a size from 1 byte to 4T or Off, such as 4k"),
+    AP_INIT_TAKE_ARGV("ClamQuotaFreeRangeDaily", set_size,
+        MEMBER(free_range_daily_bytes), ANYWHERE,
+        "a size from 1 byte to 4T such as 10M"),
+    AP_INIT_TAKE_ARGV("ClamQuotaClient", set_client, NULL, ANYWHERE,
+        "a network and a size from 1 byte to 4T or Unlimited, such as "
+        "ClamQuotaClient 192.0.2.0/24 500M"),
+    AP_INIT_TAKE_ARGV("ClamQuotaPrefix", set_prefix, NULL, ANYWHERE,
+        "two numbers of bits, 1 to 32 for IPv4 and 1 to 128 for IPv6, such "
+        "as ClamQuotaPrefix 32 64"),
+    AP_INIT_TAKE_ARGV("ClamQuotaStatus", set_choice, MEMBER(status), ANYWHERE,
+        "429, 403, 503 or 509, such as ClamQuotaStatus 429"),
+    AP_INIT_TAKE_ARGV("ClamQuotaRetryMax", set_duration, MEMBER(retry_max_s),
+        ANYWHERE, "a duration from 1s to 366d such as " DURATION_EXAMPLES),
+    AP_INIT_TAKE_ARGV("ClamQuotaRetryJitter", set_duration_or_zero,
+        MEMBER(retry_jitter_s), ANYWHERE,
+        "a duration from 0 to 366d such as " DURATION_EXAMPLES),
+    AP_INIT_TAKE_ARGV("ClamQuotaVariables", set_choice, MEMBER(variables),
+        ANYWHERE, "On or Off, such as ClamQuotaVariables On"),
+    AP_INIT_TAKE_ARGV("ClamQuotaTable", set_table, NULL, ANYWHERE,
+        "the path of a file, absolute or below ServerRoot, such as "
+        "/var/lib/clamquota/clamquota.table"),
+    AP_INIT_TAKE_ARGV("ClamQuotaClients", set_clients, NULL, ANYWHERE,
+        "a number from 1 to 100000000 such as 262144"),
+    { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
+};

@@ -1,0 +1,44 @@
+/* mod_clamquota - the module record and the hooks: the table of contents.
+ *
+ * Every hook of the module is registered here, in the order in which it runs
+ * in the life of a server and of a request, with the reason for its place. */
+#include "httpd/private.h"
+
+#include <mod_status.h>
+#include <mpm_common.h>
+
+static void register_hooks(apr_pool_t *p)
+{
+    /* stderr is the terminal until httpd's own open_logs has run */
+    static const char *const before_logs[] = { "core.c", NULL };
+
+    (void)p;
+
+    /* the server's life */
+    ap_hook_pre_config(cq_start_pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(cq_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_open_logs(cq_start_open_logs, NULL, before_logs,
+                      APR_HOOK_REALLY_FIRST);
+    ap_hook_post_config(cq_start_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(cq_start_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_monitor(cq_start_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(cq_start_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* a request: gate, meter, variables */
+
+    /* the pages; mod_status may be absent */
+    ap_hook_handler(cq_page_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ap, status_hook, cq_page_status_hook, NULL, NULL,
+                      APR_HOOK_MIDDLE);
+}
+
+module AP_MODULE_DECLARE_DATA clamquota_module = {
+    STANDARD20_MODULE_STUFF,
+    cq_dir_conf_create,
+    cq_dir_conf_merge,
+    cq_server_conf_create,
+    NULL,                       /* vhosts share the base server's */
+    cq_directives,
+    register_hooks,
+    AP_MODULE_FLAG_NONE
+};

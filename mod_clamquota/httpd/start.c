@@ -1,0 +1,454 @@
+/* start - the table's life in httpd: opened, kept, watched.
+ *
+ * httpd reads its configuration twice at a start and once more at each
+ * graceful restart. In the first pass the table is opened and closed again,
+ * so that what is wrong with it is said on the terminal. In the second one,
+ * in the process that stays, it is opened for good: its lock belongs to the
+ * process, and closing any descriptor of the file would lose it. The mapping
+ * lies in retained data, because a graceful restart unloads this module; from
+ * then on nothing here fails, and nothing is opened twice. */
+#include "httpd/private.h"
+#include "table/tablefile.h"
+
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+
+#define RETAINED_KEY "mod_clamquota"
+
+/* what the default ledger holds; 4 entries for each worker are asked for
+ * beyond that: (AsyncRequestWorkerFactor, 2, + 1) and some HTTP/2 streams */
+#define LEDGER_DEFAULT 65536
+#define LEDGER_PER_WORKER 4
+#define LEDGER_MAX (1 << 24)
+
+/* outlives the module's being unloaded */
+struct retained {
+    char version[16];           /* whose struct this is: stays first */
+    bool running;               /* a start succeeded: later ones are graceful */
+    struct cq_table *table;
+    struct cq_clock_watch watch;
+    unsigned events;            /* of the first pass, to be logged */
+    const char *failure;        /* of the first pass */
+    /* with what the table was opened */
+    const char *table_path;
+    enum cq_period_kind period_kind;
+    enum cq_zone zone;
+    int64_t clients_n;
+};
+
+struct cq_site cq_site;
+
+static struct retained *retained_data(void)
+{
+    struct retained *retained = ap_retained_data_get(RETAINED_KEY);
+
+    if (retained == NULL) {
+        retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+        apr_cpystrn(retained->version, CQ_VERSION, sizeof(retained->version));
+    }
+    return retained;
+}
+
+/* ---- opening ---- */
+
+static uint32_t ledger_entries(void)
+{
+    int daemons = 0, threads = 0;
+    int64_t entries;
+
+    (void)ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &daemons);
+    (void)ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    entries = (int64_t)LEDGER_PER_WORKER * daemons * (threads > 0 ? threads
+                                                                  : 1);
+    if (entries <= LEDGER_DEFAULT) {
+        return 0;
+    }
+    return (uint32_t)(entries < LEDGER_MAX ? entries : LEDGER_MAX);
+}
+
+static struct cq_table *open_table(const struct cq_server_conf *conf,
+                                   unsigned *events, char *why,
+                                   size_t why_size)
+{
+    struct cq_tablefile_want want;
+    struct cq_table *table = NULL;
+
+    memset(&want, 0, sizeof(want));
+    want.path = conf->table_path;
+    want.clients = (uint64_t)conf->clients_n;
+    want.ledger_entries = ledger_entries();
+    want.kind = conf->period_kind;
+    want.zone = conf->zone;
+    want.prefixes = conf->prefixes;
+    want.now_s = apr_time_sec(apr_time_now());
+    if (cq_tablefile_open(&want, &table, events, why, why_size) != CQ_OK) {
+        return NULL;
+    }
+    return table;
+}
+
+/* s: NULL for the terminal */
+static void log_failure(server_rec *s, const char *why)
+{
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s,
+                 CQNO("0110") "%s", why);
+}
+
+static void log_events(server_rec *s, unsigned events, const char *path)
+{
+    if (events & CQ_TABLE_CREATED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0111")
+                     "made a new table in %s", path);
+    }
+    if (events & CQ_TABLE_SET_ASIDE) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0112")
+                     "%s had an older layout: set aside, its version appended "
+                     "to its name; counters start anew", path);
+    }
+    if (events & CQ_TABLE_RESIZED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")
+                     "%s was copied into a table of the size wanted now",
+                     path);
+    }
+    if (events & CQ_TABLE_NOT_SHRUNK) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0114")
+                     "%s holds more clients than ClamQuotaClients: left as "
+                     "large as it is", path);
+    }
+    if (events & CQ_TABLE_RESTARTED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0115")
+                     "ClamQuotaPeriod, ClamQuotaTimezone or ClamQuotaPrefix "
+                     "changed: the counters in %s start anew", path);
+    }
+    if (events & CQ_TABLE_PERIOD_JUMP) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0116")
+                     "the clock shows another period than the one %s was last "
+                     "used in, or the one after: believed", path);
+    }
+}
+
+/* ---- pools and policies ---- */
+
+/* What has no room is served uncounted (a pool) or shown under the pool's
+ * rule (a network): neither is worth an outage. */
+static void resolve(server_rec *s, struct cq_table *table,
+                    struct cq_server_conf *conf)
+{
+    struct cq_policy policy = { CQ_UNLIMITED, 0 };
+    struct cq_pool_decl *pool;
+    uint16_t fallback = 0;
+    int i;
+
+    cq_table_policies_begin(table);
+    for (pool = conf->pools; pool != NULL; pool = pool->next) {
+        if (!pool->used) {
+            continue;
+        }
+        policy.daily_bytes = pool->daily_bytes != CQ_UNSET
+                             ? pool->daily_bytes : CQ_UNLIMITED;
+        policy.grace_bytes = pool->grace_bytes != CQ_UNSET
+                             ? pool->grace_bytes : 0;
+        if (cq_table_pool(table, pool->name, &pool->index) != CQ_OK ||
+            cq_table_policy(table, pool->index, "ClamQuotaDaily", &policy,
+                            &pool->policy_index) != CQ_OK) {
+            pool->index = CQ_ANY_POOL;
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0118")
+                         "the table remembers as many pools and rules as it "
+                         "can hold: the pool %s is not counted; stop httpd, "
+                         "move %s away and start again", pool->name,
+                         conf->table_path);
+            continue;
+        }
+        fallback = pool->policy_index;
+    }
+    policy.grace_bytes = 0;
+    for (i = 0; i < conf->clients->nelts; i++) {
+        struct cq_client_decl *client =
+            &APR_ARRAY_IDX(conf->clients, i, struct cq_client_decl);
+
+        policy.daily_bytes = client->daily_bytes;
+        if (cq_table_policy(table, CQ_ANY_POOL, client->rule, &policy,
+                            &client->policy_index) != CQ_OK) {
+            client->policy_index = fallback;
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0119")
+                         "the table remembers as many rules as it can hold: "
+                         "%s is in force, but reports show another rule",
+                         client->rule);
+        }
+    }
+}
+
+/* ---- a graceful restart ---- */
+
+static const char *period_name(enum cq_period_kind kind)
+{
+    return kind == CQ_PERIOD_WEEK ? "Week"
+         : kind == CQ_PERIOD_DAY ? "Day" : "Month";
+}
+
+static void say_kept(server_rec *s, const char *directive, const char *old,
+                     const char *wanted)
+{
+    if (strcmp(old, wanted) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0117")
+                     "%s stays %s: the new value, %s, takes effect at a full "
+                     "restart", directive, old, wanted);
+    }
+}
+
+static const char *prefixes_text(apr_pool_t *p, struct cq_prefixes prefixes)
+{
+    return apr_psprintf(p, "%d %d", prefixes.v4_bits, prefixes.v6_bits);
+}
+
+/* What can't change under the old children keeps its value. */
+static void keep_old_values(server_rec *s, apr_pool_t *ptemp,
+                            const struct retained *retained,
+                            struct cq_server_conf *conf)
+{
+    struct cq_prefixes prefixes = cq_table_prefixes(retained->table);
+
+    say_kept(s, "ClamQuotaPeriod", period_name(retained->period_kind),
+             period_name(conf->period_kind));
+    say_kept(s, "ClamQuotaTimezone",
+             retained->zone == CQ_ZONE_UTC ? "UTC" : "Local",
+             conf->zone == CQ_ZONE_UTC ? "UTC" : "Local");
+    say_kept(s, "ClamQuotaPrefix", prefixes_text(ptemp, prefixes),
+             prefixes_text(ptemp, conf->prefixes));
+    say_kept(s, "ClamQuotaTable", retained->table_path, conf->table_path);
+    say_kept(s, "ClamQuotaClients",
+             apr_psprintf(ptemp, "%" APR_INT64_T_FMT, retained->clients_n),
+             apr_psprintf(ptemp, "%" APR_INT64_T_FMT, conf->clients_n));
+    conf->period_kind = retained->period_kind;
+    conf->zone = retained->zone;
+    conf->prefixes = prefixes;
+    conf->table_path = retained->table_path;
+    conf->clients_n = retained->clients_n;
+}
+
+/* ---- housekeeping ---- */
+
+static int64_t boot_clock_s(void)
+{
+    struct timespec now;
+
+#ifdef CLOCK_BOOTTIME
+    if (clock_gettime(CLOCK_BOOTTIME, &now) == 0) {
+        return now.tv_sec;
+    }
+#endif
+    return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? now.tv_sec : 0;
+}
+
+static void tick(server_rec *s, struct cq_clock_watch *watch)
+{
+    switch (cq_table_tick(cq_site.table, watch, apr_time_sec(apr_time_now()),
+                          boot_clock_s())) {
+    case CQ_CLOCK_DOUBT:
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0122")
+                     "the clock jumped into another period: the old one stays "
+                     "in force unless it still says so in %d s",
+                     CQ_CLOCK_DOUBT_S);
+        break;
+    case CQ_CLOCK_ADOPT:
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0123")
+                     "another period is in force: its counters start anew");
+        break;
+    case CQ_CLOCK_STAY:
+    default:
+        break;
+    }
+}
+
+static void say_notices(server_rec *s)
+{
+    uint32_t notices = cq_table_notices(cq_site.table);
+    struct cq_table_figures figures;
+
+    if (notices == 0) {
+        return;
+    }
+    cq_table_figures(cq_site.table, &figures);
+    if (notices & CQ_NOTICE_FILL) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0130")
+                     "80 %% of ClamQuotaClients %" APR_INT64_T_FMT " are in "
+                     "use: raise it and restart", figures.capacity);
+    }
+    if (notices & CQ_NOTICE_EVICT) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0131")
+                     "a client of this period was forgotten to make room: "
+                     "raise ClamQuotaClients (now %" APR_INT64_T_FMT ") and "
+                     "restart", figures.capacity);
+    }
+    if (notices & CQ_NOTICE_UNTRACKED) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0132")
+                     "a client found no room in the table and is served "
+                     "uncounted: raise ClamQuotaClients (now %" APR_INT64_T_FMT
+                     ") and restart", figures.capacity);
+    }
+    if (notices & CQ_NOTICE_LEDGER) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0133")
+                     "more requests are open than the ledger has entries: "
+                     "those beyond are served uncounted");
+    }
+    if (notices & CQ_NOTICE_PROXY) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0134")
+                     "a proxy seems to be the client, so that all its "
+                     "visitors share one counter: load mod_remoteip and set "
+                     "RemoteIPHeader and RemoteIPTrustedProxy");
+    }
+}
+
+/* ---- hooks ---- */
+
+int cq_start_pre_config(apr_pool_t *pconf, apr_pool_t *plog,
+                        apr_pool_t *ptemp)
+{
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    memset(&cq_site, 0, sizeof(cq_site));
+    return OK;
+}
+
+/* Runs before httpd's own ap_open_logs(): stderr is still the terminal. Not
+ * in check_config, where `httpd -k stop` passes while a server has the lock. */
+int cq_start_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
+                       apr_pool_t *ptemp, server_rec *base)
+{
+    const struct cq_server_conf *conf = cq_server_conf(base);
+    struct retained *retained;
+    struct cq_table *table;
+    char why[CQ_WHY_SIZE];
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    if (!conf->wanted ||
+        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK;
+    }
+    retained = retained_data();
+    table = open_table(conf, &retained->events, why, sizeof(why));
+    if (table == NULL) {
+        retained->failure = apr_pstrdup(base->process->pool, why);
+        log_failure(NULL, why);
+        return OK;      /* the error log shall have it too: post_config */
+    }
+    cq_tablefile_close(table);
+    return OK;
+}
+
+static int start_cold(server_rec *s, struct retained *retained,
+                      const struct cq_server_conf *conf)
+{
+    char why[CQ_WHY_SIZE];
+    unsigned events = 0;
+
+    if (conf->wanted) {
+        retained->table = open_table(conf, &events, why, sizeof(why));
+        if (retained->table == NULL) {
+            if (!retained->running) {
+                log_failure(s, why);
+                return HTTP_INTERNAL_SERVER_ERROR;
+            }
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0120")
+                         "%s; nothing is counted until a full restart", why);
+            return OK;
+        }
+        log_events(s, events | retained->events, conf->table_path);
+        retained->events = 0;
+        retained->table_path = apr_pstrdup(s->process->pool, conf->table_path);
+        retained->period_kind = conf->period_kind;
+        retained->zone = conf->zone;
+        retained->clients_n = conf->clients_n;
+    }
+    retained->running = true;
+    return OK;
+}
+
+int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                         apr_pool_t *ptemp, server_rec *base)
+{
+    struct cq_server_conf *conf = cq_server_conf(base);
+    struct retained *retained = retained_data();
+
+    (void)pconf;
+    (void)plog;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        if (retained->failure != NULL) {
+            log_failure(base, retained->failure);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+        return OK;
+    }
+    cq_site.conf = conf;
+    cq_site.base = base;
+    cq_site.prefixes = conf->prefixes;
+    if (strcmp(retained->version, CQ_VERSION) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, base, CQNO("0121")
+                     "the module was version %.15s when httpd started and is "
+                     CQ_VERSION " now: nothing is counted until a full "
+                     "restart", retained->version);
+        return OK;
+    }
+    if (retained->table != NULL) {
+        keep_old_values(base, ptemp, retained, conf);
+    }
+    else if (start_cold(base, retained, conf) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    cq_site.table = retained->table;
+    if (cq_site.table != NULL) {
+        cq_site.prefixes = cq_table_prefixes(cq_site.table);
+        resolve(base, cq_site.table, conf);
+        tick(base, &retained->watch);
+    }
+    return OK;
+}
+
+void cq_start_child_init(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+    if (cq_site.table != NULL) {
+        cq_table_enter(cq_site.table);
+    }
+}
+
+int cq_start_monitor(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    if (cq_site.table != NULL) {
+        tick(s, &retained_data()->watch);
+        say_notices(s);
+    }
+    return OK;
+}
+
+void cq_start_child_status(server_rec *s, pid_t pid,
+                           ap_generation_t generation, int slot,
+                           mpm_child_status status)
+{
+    int settled;
+
+    (void)generation;
+    (void)slot;
+    if (cq_site.table == NULL || status != MPM_CHILD_EXITED) {
+        return;
+    }
+    settled = cq_table_settle(cq_site.table, (int32_t)pid);
+    if (settled > 0) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")
+                     "child %" APR_PID_T_FMT " left %d open requests: what "
+                     "they had reserved was given back", pid, settled);
+    }
+}
+
+void cq_start_say_notices(request_rec *r)
+{
+    if (cq_site.table != NULL) {
+        say_notices(r->server);
+    }
+}
