@@ -271,9 +271,11 @@ do_install() {
         say "clamquota.conf was changed here and stays; the new one is $conf"
     fi
     install -m 644 "$BUILD/clamquota.conf" "$conf"
-    say "Installed below ${DESTDIR:-/}. Next:" \
-        '  a2enmod clamquota && systemctl restart apache2' \
-        "  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf"
+    cat <<EOT
+Installed below ${DESTDIR:-/}. Next:
+  a2enmod clamquota && systemctl restart apache2
+  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf
+EOT
 }
 
 # --- the command ------------------------------------------------------------

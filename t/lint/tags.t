@@ -31,11 +31,26 @@ for my $name (files('mod_clamquota/httpd/*.c')) {
 }
 is_deeply(\@bare, [], 'every message from info upwards has a tag');
 
-my %explained = map { $_ => 1 }
-    slurp('mod_clamquota/mod_clamquota.5') =~ /^\.It (?:Li )?(CQ\d{4})/mg;
+# .It Li CQ0101 Pq warn
+my %explained =
+    slurp('mod_clamquota/mod_clamquota.5') =~ /^\.It Li (CQ\d{4}) Pq (\w+)$/mg;
 is_deeply([ grep { !$explained{$_} } sort keys %where ],
     [], 'each is explained in the man page');
 is_deeply([ grep { !$where{$_} } sort keys %explained ],
     [], 'the man page explains none that is not used');
+
+my @levels;
+for my $name (files('mod_clamquota/httpd/*.c')) {
+    my $text = code($name, keep_strings => 1);
+    while ($text =~ /\bap_log_[rcp]?error\s*\(([^;]*?)\bCQNO\("(\d{4})"\)/g) {
+        my ($before, $tag) = ($1, "CQ$2");
+        my ($level) = $before =~ /\bAPLOG_(EMERG|CRIT|ERR|WARNING|NOTICE|INFO)\b/
+            or next;    # decided at run time
+        $level = { ERR => 'error', WARNING => 'warn' }->{$level} // lc $level;
+        push @levels, "$tag is $level in $name"
+            if ($explained{$tag} // '') ne $level;
+    }
+}
+is_deeply(\@levels, [], 'with the level it has');
 
 done_testing();
