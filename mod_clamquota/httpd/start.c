@@ -29,6 +29,7 @@ struct retained {
     struct cq_table *table;
     struct cq_clock_watch watch;
     unsigned events;            /* of the first pass, to be logged */
+    const char *aside;          /* where an older table went in that pass */
     const char *failure;        /* of the first pass */
     /* with what the table was opened */
     const char *table_path;
@@ -67,13 +68,17 @@ static uint32_t ledger_entries(void)
     return (uint32_t)(entries < LEDGER_MAX ? entries : LEDGER_MAX);
 }
 
-static struct cq_table *open_table(const struct cq_server_conf *conf,
-                                   unsigned *events, char *why,
-                                   size_t why_size)
+/* Adds to what the first pass found.
+ * @return NULL: why tells */
+static struct cq_table *open_table(server_rec *s, struct retained *retained,
+                                   char *why, size_t why_size)
 {
+    const struct cq_server_conf *conf = cq_server_conf(s);
     struct cq_tablefile_want want;
     struct cq_table *table = NULL;
+    unsigned events = 0;
 
+    why[0] = '\0';
     memset(&want, 0, sizeof(want));
     want.path = conf->table_path;
     want.clients = (uint64_t)conf->clients_n;
@@ -82,9 +87,15 @@ static struct cq_table *open_table(const struct cq_server_conf *conf,
     want.zone = conf->zone;
     want.prefixes = conf->prefixes;
     want.now_s = apr_time_sec(apr_time_now());
-    if (cq_tablefile_open(&want, &table, events, why, why_size) != CQ_OK) {
+    if (cq_tablefile_open(&want, &table, &events, why, why_size) != CQ_OK) {
         return NULL;
     }
+    if (events & CQ_TABLE_SET_ASIDE) {
+        retained->aside = why[0] != '\0'
+            ? apr_pstrdup(s->process->pool, why)
+            : apr_pstrcat(s->process->pool, want.path, ".vN", NULL);
+    }
+    retained->events |= events;
     return table;
 }
 
@@ -95,16 +106,19 @@ static void log_failure(server_rec *s, const char *why)
                  CQNO("0110") "%s", why);
 }
 
-static void log_events(server_rec *s, unsigned events, const char *path)
+static void log_events(server_rec *s, const struct retained *retained)
 {
+    const char *path = retained->table_path;
+    unsigned events = retained->events;
+
     if (events & CQ_TABLE_CREATED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0111")
                      "made a new table in %s", path);
     }
     if (events & CQ_TABLE_SET_ASIDE) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0112")
-                     "%s had an older layout: set aside, its version appended "
-                     "to its name; counters start anew", path);
+                     "%s had an older layout and is set aside as %s: counters "
+                     "start anew", path, retained->aside);
     }
     if (events & CQ_TABLE_RESIZED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")
@@ -317,7 +331,6 @@ int cq_start_pre_config(apr_pool_t *pconf, apr_pool_t *plog,
 int cq_start_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
                        apr_pool_t *ptemp, server_rec *base)
 {
-    const struct cq_server_conf *conf = cq_server_conf(base);
     struct retained *retained;
     struct cq_table *table;
     char why[CQ_WHY_SIZE];
@@ -325,12 +338,12 @@ int cq_start_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
     (void)pconf;
     (void)plog;
     (void)ptemp;
-    if (!conf->wanted ||
+    if (!cq_server_conf(base)->wanted ||
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
     retained = retained_data();
-    table = open_table(conf, &retained->events, why, sizeof(why));
+    table = open_table(base, retained, why, sizeof(why));
     if (table == NULL) {
         retained->failure = apr_pstrdup(base->process->pool, why);
         log_failure(NULL, why);
@@ -344,10 +357,9 @@ static int start_cold(server_rec *s, struct retained *retained,
                       const struct cq_server_conf *conf)
 {
     char why[CQ_WHY_SIZE];
-    unsigned events = 0;
 
     if (conf->wanted) {
-        retained->table = open_table(conf, &events, why, sizeof(why));
+        retained->table = open_table(s, retained, why, sizeof(why));
         if (retained->table == NULL) {
             if (!retained->running) {
                 log_failure(s, why);
@@ -357,12 +369,11 @@ static int start_cold(server_rec *s, struct retained *retained,
                          "%s; nothing is counted until a full restart", why);
             return OK;
         }
-        log_events(s, events | retained->events, conf->table_path);
-        retained->events = 0;
         retained->table_path = apr_pstrdup(s->process->pool, conf->table_path);
         retained->period_kind = conf->period_kind;
         retained->zone = conf->zone;
         retained->clients_n = conf->clients_n;
+        log_events(s, retained);
     }
     retained->running = true;
     return OK;
