@@ -2,8 +2,9 @@
  *
  * Every hook of the module is registered here, in the order in which it runs
  * in the life of a server and of a request, with the reason for its place. */
-#include "httpd/private.h"
+#include "httpd/request.h"
 
+#include <ap_expr.h>
 #include <mod_status.h>
 #include <mpm_common.h>
 
@@ -11,6 +12,12 @@ static void register_hooks(apr_pool_t *p)
 {
     /* stderr is the terminal until httpd's own open_logs has run */
     static const char *const before_logs[] = { "core.c", NULL };
+
+    static const char *const after_http[] = { "http_core.c", NULL };
+    static const char *const after_dir[] = { "mod_dir.c", "mod_rewrite.c",
+                                             NULL };
+    static const char *const before_log_config[] = { "mod_log_config.c",
+                                                     NULL };
 
     (void)p;
 
@@ -24,7 +31,24 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_monitor(cq_start_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(cq_start_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
-    /* a request: gate, meter, variables */
+    /* A request. The meter goes in after http_core has put its own protocol
+     * filters in: before them the response would go out without its header
+     * filter (http_core's hook is REALLY_LAST). */
+    cq_meter_register();
+    ap_hook_create_request(cq_meter_create_request, after_http, NULL,
+                           APR_HOOK_REALLY_LAST);
+    /* first of all: before access control and authentication cost anything */
+    ap_hook_header_parser(cq_gate_header_parser, NULL, NULL, APR_HOOK_FIRST);
+    /* last: mod_dir, mod_rewrite and who sets a handler have been there;
+     * mod_dir is LAST, so later than that */
+    ap_hook_fixups(cq_gate_fixups, after_dir, NULL, APR_HOOK_REALLY_LAST);
+    /* after the verdict that they speak of */
+    ap_hook_fixups(cq_variables_fixups, NULL, NULL,
+                   APR_HOOK_REALLY_LAST + 1);
+    ap_hook_expr_lookup(cq_variables_lookup, NULL, NULL, APR_HOOK_MIDDLE);
+    /* before the access log is written */
+    ap_hook_log_transaction(cq_variables_log, NULL, before_log_config,
+                            APR_HOOK_REALLY_FIRST);
 
     /* the pages; mod_status may be absent */
     ap_hook_handler(cq_page_handler, NULL, NULL, APR_HOOK_MIDDLE);

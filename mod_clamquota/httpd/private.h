@@ -173,23 +173,13 @@ void cq_start_child_status(server_rec *s, pid_t pid,
 /** Logs what the table has to say once, if it has. */
 void cq_start_say_notices(request_rec *r);
 
-/* ---- a request ---- */
-
+/* which column of the contract's table a response is booked in */
 enum cq_column {
     CQ_COLUMN_USED = 0,
     CQ_COLUMN_FREE,
     CQ_COLUMN_REFUSED,          /* our own refusal */
     CQ_COLUMN_HANDLER           /* our own pages */
 };
-
-/* Shared by gate and meter; one for each request that came over the wire
- * (internal redirects, subrequests and ErrorDocuments find their first one).
- * In the connection's bucket allocator and counted by reference, because
- * marker buckets may outlive the request's pool. */
-struct cq_request;
-
-/** State of the request that came over the wire, NULL if it isn't counted. */
-struct cq_request *cq_request_of(const request_rec *r);
 
 /* ---- page ---- */
 

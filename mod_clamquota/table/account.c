@@ -415,14 +415,14 @@ void cq_account_mark(struct cq_account *a, uint16_t policy_index, bool proxied)
     } while (!atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
 }
 
-void cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
+int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
 {
     if (a->entry == CQ_NO_ENTRY) {
-        return;
+        return 0;
     }
-    cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
     atomic_store_explicit(&cold_of(a)->last_hit_s, clock->now_s,
                           memory_order_relaxed);
+    return cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
 }
 
 void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,

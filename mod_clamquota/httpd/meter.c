@@ -1,0 +1,365 @@
+/* meter - counts what really leaves.
+ *
+ * One output filter for each request that came over the wire, behind the
+ * header, chunk, range and deflate filters and before TLS: it sees every byte
+ * of the response, and still knows the request. It does not book what it
+ * hands on, but what went:
+ *
+ * HTTP/1.x: the brigade is cut into pieces and a marker bucket put behind each
+ * piece. The core output filter destroys buckets in order, and only after the
+ * kernel took the bytes before them, so a marker's destruction is the moment
+ * to book its piece - unless the connection is aborted or going down, when
+ * buckets are destroyed unsent.
+ *
+ * HTTP/2: a marker would never leave the stream's connection, but passing on
+ * blocks until the peer's window has room: pieces are passed one by one and
+ * booked when the call comes back. */
+#include "httpd/request.h"
+
+#define PIECE_BYTES (256 * 1024)        /* what a killed child may forget */
+#define PIECE_BYTES_H2 (64 * 1024)      /* what an abort may book too much */
+
+static ap_filter_rec_t *meter_handle;
+
+/* ---- booking ---- */
+
+static void book(struct cq_request *q, int64_t bytes)
+{
+    static const enum cq_total total_of[] = {
+        [CQ_COLUMN_USED] = CQ_TOTAL_SENT,
+        [CQ_COLUMN_FREE] = CQ_TOTAL_FREE,
+        [CQ_COLUMN_REFUSED] = CQ_TOTAL_REFUSED_BYTES,
+        [CQ_COLUMN_HANDLER] = CQ_TOTAL_HANDLER_BYTES
+    };
+    struct cq_clock clock;
+
+    q->sent_bytes += bytes;
+    if (q->pool == NULL || q->pool->index == CQ_ANY_POOL) {
+        return;
+    }
+    cq_table_total_add(cq_site.table, q->pool->index, total_of[q->column],
+                       bytes);
+    if (!q->account_open || q->column == CQ_COLUMN_REFUSED
+        || q->column == CQ_COLUMN_HANDLER) {
+        return;
+    }
+    cq_request_clock(&clock);
+    if (q->column == CQ_COLUMN_USED) {
+        cq_account_charge(&q->account, &clock, bytes);
+        return;
+    }
+    cq_account_free(&q->account, &clock, bytes);
+    if (q->free_range) {
+        cq_account_free_range(&q->account, &clock, bytes);
+    }
+}
+
+/* ---- markers ---- */
+
+struct marker {
+    apr_bucket_refcount refcount;
+    struct cq_request *q;
+    int64_t bytes;              /* of the piece before it */
+};
+
+static void marker_destroy(void *data)
+{
+    struct marker *marker = data;
+    struct cq_request *q = marker->q;
+
+    if (!apr_bucket_shared_destroy(marker)) {
+        return;
+    }
+    if (!q->finished && !q->c->aborted && !q->connection->closing) {
+        book(q, marker->bytes);
+    }
+    cq_request_release(q);
+    apr_bucket_free(marker);
+}
+
+static apr_status_t marker_read(apr_bucket *b, const char **data,
+                                apr_size_t *length, apr_read_type_e block)
+{
+    (void)b;
+    (void)block;
+    *data = NULL;
+    *length = 0;
+    return APR_SUCCESS;
+}
+
+static const apr_bucket_type_t marker_type = {
+    "CLAMQUOTA", 5, APR_BUCKET_METADATA, marker_destroy, marker_read,
+    apr_bucket_setaside_noop, apr_bucket_split_notimpl,
+    apr_bucket_shared_copy
+};
+
+static apr_bucket *marker_create(struct cq_request *q, int64_t bytes,
+                                 apr_bucket_alloc_t *list)
+{
+    apr_bucket *b = apr_bucket_alloc(sizeof(*b), list);
+    struct marker *marker = apr_bucket_alloc(sizeof(*marker), list);
+
+    APR_BUCKET_INIT(b);
+    b->free = apr_bucket_free;
+    b->list = list;
+    marker->q = q;
+    marker->bytes = bytes;
+    q->references++;
+    b = apr_bucket_shared_make(b, marker, 0, 0);
+    b->type = &marker_type;
+    return b;
+}
+
+/* ---- the first bytes of a response ---- */
+
+static bool is_own_page(const request_rec *r)
+{
+    return r->handler != NULL && strcmp(r->handler, CQ_HANDLER_STATUS) == 0;
+}
+
+static bool brings_a_file(apr_bucket_brigade *bb)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+         b = APR_BUCKET_NEXT(b)) {
+        if (APR_BUCKET_IS_FILE(b) || APR_BUCKET_IS_MMAP(b)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The length the response was given by now, -1 if it has none. */
+static int64_t content_length(const request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_out, "Content-Length");
+    apr_off_t length;
+
+    return text != NULL && ap_parse_strict_length(&length, text)
+        ? (int64_t)length : -1;
+}
+
+/* Which column a response belongs to, by what it is. */
+static enum cq_column column_of(struct cq_request *q, const request_rec *r,
+                                const struct cq_dir_conf *conf,
+                                apr_bucket_brigade *bb)
+{
+    struct cq_clock clock;
+
+    if (q->verdict == CQ_VERDICT_REFUSED) {
+        return CQ_COLUMN_REFUSED;
+    }
+    if (conf->free == 1 || r->header_only
+        || r->status == HTTP_NO_CONTENT || ap_is_HTTP_INFO(r->status)
+        || ap_is_HTTP_REDIRECT(r->status)) {
+        return CQ_COLUMN_FREE;
+    }
+    if (r->status >= 400) {
+        return brings_a_file(bb) ? CQ_COLUMN_USED : CQ_COLUMN_FREE;
+    }
+    if (r->status == HTTP_PARTIAL_CONTENT && r->finfo.filetype == APR_REG
+        && q->account_open) {
+        int64_t length = content_length(r);
+
+        cq_request_clock(&clock);
+        if (length >= 0
+            && cq_gate_is_free_range(q, r, conf, &clock)
+            && length <= cq_predict_bytes(r)) {
+            q->free_range = true;
+            return CQ_COLUMN_FREE;
+        }
+    }
+    return CQ_COLUMN_USED;
+}
+
+/* Decides what is counted and how.
+ * @return false: not counted at all */
+static bool begin(struct cq_request *q, request_rec *r,
+                  apr_bucket_brigade *bb)
+{
+    const struct cq_dir_conf *conf = cq_dir_conf(r);
+    struct cq_clock clock;
+
+    q->begun = true;
+    if (is_own_page(r)) {
+        q->column = CQ_COLUMN_HANDLER;
+        q->pool = cq_dir_conf_pool(conf, cq_site.conf);
+        return true;
+    }
+    if (!q->account_tried) {
+        /* no verdict fell: the scope that was asked for counts */
+        const request_rec *first = cq_request_first(r);
+
+        conf = cq_dir_conf(first);
+        if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
+            return false;
+        }
+        cq_request_clock(&clock);
+        cq_request_account(q, first, conf, &clock);
+    }
+    q->column = column_of(q, r, conf, bb);
+    if (!q->account_open) {
+        return true;
+    }
+    if (q->column == CQ_COLUMN_USED) {
+        int64_t length = content_length(r);
+
+        if (length >= 0) {
+            cq_account_reserve_at_most(&q->account, length);
+        }
+    }
+    else {
+        cq_account_reserve_at_most(&q->account, 0);
+    }
+    if (q->column != CQ_COLUMN_REFUSED) {
+        cq_request_clock(&clock);
+        if (cq_account_hit(&q->account, &clock) == 1 && !q->proxied
+            && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL) {
+            cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
+        }
+        cq_table_total_add(cq_site.table, q->pool->index, CQ_TOTAL_HITS, 1);
+    }
+    cq_start_say_notices(r);
+    return true;
+}
+
+/* ---- the filter ---- */
+
+/* Reads a bucket of unknown length: it then has one. */
+static apr_status_t known_length(apr_bucket *b)
+{
+    const char *data;
+    apr_size_t length;
+
+    return b->length == (apr_size_t)-1
+        ? apr_bucket_read(b, &data, &length, APR_BLOCK_READ) : APR_SUCCESS;
+}
+
+/* HTTP/1.x: cuts the brigade and puts markers in. */
+static apr_status_t mark(struct cq_request *q, apr_bucket_brigade *bb)
+{
+    apr_bucket_alloc_t *list = bb->bucket_alloc;
+    int64_t piece = 0;
+    apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+    while (b != APR_BRIGADE_SENTINEL(bb)) {
+        apr_status_t rv;
+
+        if (APR_BUCKET_IS_METADATA(b)) {
+            if (piece > 0
+                && (APR_BUCKET_IS_EOS(b) || APR_BUCKET_IS_FLUSH(b))) {
+                APR_BUCKET_INSERT_BEFORE(b, marker_create(q, piece, list));
+                piece = 0;
+            }
+            b = APR_BUCKET_NEXT(b);
+            continue;
+        }
+        rv = known_length(b);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        if ((int64_t)b->length > PIECE_BYTES - piece) {
+            rv = apr_bucket_split(b, (apr_size_t)(PIECE_BYTES - piece));
+            if (rv != APR_SUCCESS) {
+                return rv;
+            }
+        }
+        piece += (int64_t)b->length;
+        b = APR_BUCKET_NEXT(b);
+        if (piece >= PIECE_BYTES) {
+            APR_BUCKET_INSERT_BEFORE(b, marker_create(q, piece, list));
+            piece = 0;
+        }
+    }
+    if (piece > 0) {
+        APR_BRIGADE_INSERT_TAIL(bb, marker_create(q, piece, list));
+    }
+    return APR_SUCCESS;
+}
+
+/* HTTP/2: passes the brigade on piece by piece. */
+static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
+                                   apr_bucket_brigade *bb)
+{
+    apr_bucket_brigade *piece_bb =
+        apr_brigade_create(f->r->pool, bb->bucket_alloc);
+
+    do {
+        int64_t piece = 0;
+        apr_status_t rv = APR_SUCCESS;
+
+        while (!APR_BRIGADE_EMPTY(bb) && piece < PIECE_BYTES_H2) {
+            apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+            if (!APR_BUCKET_IS_METADATA(b)) {
+                rv = known_length(b);
+                if (rv == APR_SUCCESS
+                    && (int64_t)b->length > PIECE_BYTES_H2 - piece) {
+                    rv = apr_bucket_split(
+                        b, (apr_size_t)(PIECE_BYTES_H2 - piece));
+                }
+                if (rv != APR_SUCCESS) {
+                    apr_brigade_destroy(piece_bb);
+                    return rv;
+                }
+                piece += (int64_t)b->length;
+            }
+            APR_BUCKET_REMOVE(b);
+            APR_BRIGADE_INSERT_TAIL(piece_bb, b);
+        }
+        rv = ap_pass_brigade(f->next, piece_bb);
+        apr_brigade_cleanup(piece_bb);
+        if (rv != APR_SUCCESS) {
+            apr_brigade_destroy(piece_bb);
+            return rv;
+        }
+        if (piece > 0 && !q->finished && !q->c->aborted) {
+            book(q, piece);
+        }
+    } while (!APR_BRIGADE_EMPTY(bb));
+    apr_brigade_destroy(piece_bb);
+    return APR_SUCCESS;
+}
+
+static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    struct cq_request *q;
+    apr_status_t rv;
+
+    if (APR_BRIGADE_EMPTY(bb)) {
+        return ap_pass_brigade(f->next, bb);
+    }
+    q = cq_request_make(f->r);
+    if (q == NULL || (!q->begun && !begin(q, f->r, bb))) {
+        ap_remove_output_filter(f);
+        return ap_pass_brigade(f->next, bb);
+    }
+    if (q->column == CQ_COLUMN_FREE && f->r->status >= 400
+        && brings_a_file(bb)) {
+        q->column = CQ_COLUMN_USED;
+    }
+    if (q->connection == NULL) {
+        return pass_in_pieces(f, q, bb);
+    }
+    rv = mark(q, bb);
+    return rv == APR_SUCCESS ? ap_pass_brigade(f->next, bb) : rv;
+}
+
+void cq_meter_register(void)
+{
+    /* +5: behind everything that still changes the response */
+    meter_handle = ap_register_output_filter("CLAMQUOTA", meter_filter, NULL,
+                                             (ap_filter_type)
+                                             (AP_FTYPE_TRANSCODE + 5));
+}
+
+int cq_meter_create_request(request_rec *r)
+{
+    /* protocol filters stay for redirects, ErrorDocuments and subrequests:
+     * added once, to the request that came over the wire */
+    if (cq_site.table != NULL && r->main == NULL && r->prev == NULL) {
+        ap_add_output_filter_handle(meter_handle, NULL, r, r->connection);
+    }
+    return OK;
+}

@@ -1,0 +1,189 @@
+/* variables - CLAMQUOTA_*: in expressions always, as environment and notes
+ * with ClamQuotaVariables On. */
+#include "httpd/request.h"
+
+#include <ap_expr.h>
+
+enum variable {
+    VARIABLE_STATE, VARIABLE_CLIENT, VARIABLE_POOL, VARIABLE_USED,
+    VARIABLE_ALLOWANCE, VARIABLE_SENT, VARIABLE_RETRY, VARIABLES
+};
+
+static const char *const names[VARIABLES] = {
+    "CLAMQUOTA_STATE", "CLAMQUOTA_CLIENT", "CLAMQUOTA_POOL", "CLAMQUOTA_USED",
+    "CLAMQUOTA_ALLOWANCE", "CLAMQUOTA_SENT", "CLAMQUOTA_RETRY"
+};
+
+/* what the variables are made of */
+struct facts {
+    enum cq_state state;
+    struct cq_key client;
+    const char *pool;
+    int64_t used_bytes;
+    int64_t allowance_bytes;
+    int64_t sent_bytes;
+    int64_t retry_after_s;
+};
+
+/* Where a client stands whose request the gate has not seen: an <If> is
+ * evaluated before it. */
+static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
+                    struct facts *facts)
+{
+    struct cq_request unseen = { .pool = cq_dir_conf_pool(conf,
+                                                          cq_site.conf) };
+    struct cq_policy policy;
+    struct cq_usage usage = { 0, 0 };
+    struct cq_clock clock;
+    struct cq_row row;
+
+    if (!cq_request_client(r, &facts->client, &unseen.override)) {
+        return false;
+    }
+    cq_request_clock(&clock);
+    policy = cq_request_policy(&unseen, conf);
+    facts->pool = unseen.pool->name;
+    if (cq_table_row(cq_site.table, unseen.pool->index, &facts->client,
+                     &clock, &row) == CQ_OK) {
+        usage.used_bytes = row.used_bytes;
+        usage.in_flight_bytes = row.in_flight_bytes;
+    }
+    facts->used_bytes = usage.used_bytes;
+    facts->allowance_bytes = cq_policy_allowance(&policy, clock.day);
+    facts->state = conf->free == 1 ? CQ_STATE_FREE
+        : policy.daily_bytes == CQ_UNLIMITED && unseen.override == NULL
+        ? CQ_STATE_OK : cq_policy_state(&policy, &usage, clock.day);
+    return true;
+}
+
+/* @return false: nothing is counted here, the variables are empty */
+static bool find(request_rec *r, struct facts *facts)
+{
+    const struct cq_dir_conf *conf = cq_dir_conf(r);
+    const struct cq_request *q;
+
+    memset(facts, 0, sizeof(*facts));
+    if (cq_site.table == NULL) {
+        return false;
+    }
+    q = cq_request_of(r);
+    if (q != NULL) {
+        facts->sent_bytes = q->sent_bytes;
+        facts->retry_after_s = q->retry_after_s;
+    }
+    if (q == NULL || q->verdict == CQ_VERDICT_NONE) {
+        return cq_dir_conf_engine(conf) != CQ_ENGINE_OFF
+            && look_up(r, conf, facts);
+    }
+    facts->state = q->state;
+    facts->client = q->client;
+    facts->pool = q->pool->name;
+    facts->used_bytes = q->used_bytes;
+    facts->allowance_bytes = q->allowance_bytes;
+    return true;
+}
+
+static const char *value_of(apr_pool_t *p, const struct facts *facts,
+                            enum variable variable)
+{
+    char client[CQ_KEY_TEXT_SIZE];
+
+    switch (variable) {
+    case VARIABLE_STATE:
+        return cq_state_word(facts->state);
+    case VARIABLE_CLIENT:
+        return apr_pstrdup(p, cq_key_format(&facts->client, client,
+                                            sizeof(client)));
+    case VARIABLE_POOL:
+        return facts->pool;
+    case VARIABLE_USED:
+        return apr_off_t_toa(p, facts->used_bytes);
+    case VARIABLE_ALLOWANCE:
+        return apr_off_t_toa(p, facts->allowance_bytes);
+    case VARIABLE_SENT:
+        return apr_off_t_toa(p, facts->sent_bytes);
+    case VARIABLE_RETRY:
+        return apr_off_t_toa(p, facts->retry_after_s);
+    case VARIABLES:
+        break;
+    }
+    return "";
+}
+
+/* ---- in expressions ---- */
+
+static const char *evaluate(ap_expr_eval_ctx_t *ctx, const void *data)
+{
+    struct facts facts;
+
+    return find(ctx->r, &facts)
+        ? value_of(ctx->p, &facts,
+                   (enum variable)((const char *const *)data - names))
+        : "";
+}
+
+int cq_variables_lookup(ap_expr_lookup_parms *parms)
+{
+    int i;
+
+    if (parms->type != AP_EXPR_FUNC_VAR
+        || ap_cstr_casecmpn(parms->name, "CLAMQUOTA_", 10) != 0) {
+        return DECLINED;
+    }
+    for (i = 0; i < VARIABLES; i++) {
+        if (ap_cstr_casecmp(parms->name, names[i]) == 0) {
+            ap_expr_var_func_t *func = evaluate;
+
+            /* ISO C has no conversion for what this interface wants */
+            memcpy(parms->func, &func, sizeof(func));
+            *parms->data = &names[i];
+            return OK;
+        }
+    }
+    return DECLINED;
+}
+
+/* ---- as environment and notes ---- */
+
+static void set_all(request_rec *r, const struct facts *facts)
+{
+    int i;
+
+    for (i = 0; i < VARIABLES; i++) {
+        const char *value = value_of(r->pool, facts, (enum variable)i);
+
+        apr_table_setn(r->subprocess_env, names[i], value);
+        apr_table_setn(r->notes, names[i], value);
+    }
+}
+
+int cq_variables_fixups(request_rec *r)
+{
+    struct facts facts;
+
+    if (r->main == NULL && cq_dir_conf(r)->variables == 1
+        && find(r, &facts)) {
+        set_all(r, &facts);
+    }
+    return DECLINED;
+}
+
+/* Final figures for the access log: in the request that was asked for and in
+ * the one that answered, since log formats may look at either. */
+int cq_variables_log(request_rec *r)
+{
+    struct facts facts;
+    request_rec *last = r;
+
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    if ((cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1)
+        && find(r, &facts)) {
+        set_all(r, &facts);
+        if (last != r) {
+            set_all(last, &facts);
+        }
+    }
+    return DECLINED;
+}
