@@ -1,0 +1,181 @@
+/* render: the page and the section in mod_status's, read as markup: what they
+ * show, what their links keep, and that no name breaks out of its place. */
+#include "render_sample.h"
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    while ((text = strstr(text, what)) != NULL) {
+        n++;
+        text += strlen(what);
+    }
+    return n;
+}
+
+/* Tags are well nested and attributes quoted: a name that broke out of where
+ * it stands would break one of these. A style element is stepped over. */
+static void expect_markup(const char *text)
+{
+    static const char *const empty[] = { "meta", "link", "input", "hr" };
+    char open[32][16];
+    int depth = 0;
+
+    while ((text = strchr(text, '<')) != NULL) {
+        bool closes = text[1] == '/';
+        char name[16];
+        bool is_void = false;
+        size_t i;
+
+        text++;
+        if (*text == '!') {
+            continue;
+        }
+        text = word(text + closes, " />\n", name, sizeof(name));
+        while (*text != '>') {
+            ck_assert_int_ne(*text, '\0');
+            ck_assert_int_ne(*text, '<');
+            if (*text == '"') {
+                text += strcspn(text + 1, "\"<\n") + 1;
+                ck_assert_int_eq(*text, '"');
+            }
+            text++;
+        }
+        for (i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+            is_void = is_void || strcmp(name, empty[i]) == 0;
+        }
+        if (closes) {
+            ck_assert_int_gt(depth, 0);
+            ck_assert_str_eq(open[--depth], name);
+        }
+        else if (!is_void && text[-1] != '/') {
+            ck_assert_int_lt(depth, 32);
+            memcpy(open[depth++], name, sizeof(name));
+        }
+        if (!closes && strcmp(name, "style") == 0) {
+            text = strstr(text, "</style>");
+        }
+    }
+    ck_assert_int_eq(depth, 0);
+}
+
+START_TEST(html)
+{
+    const char *text;
+
+    make_view();
+    text = rendered(cq_render_html, &view);
+    expect_markup(text);
+    ck_assert_uint_eq(count(text, "<form method=\"post\""), 2);
+    ck_assert_ptr_nonnull(
+        strstr(text, "name=\"action\" value=\"reset\"><input type=\"hidden\" "
+                     "name=\"client\" value=\"2001:db8::\">"));
+    ck_assert_ptr_nonnull(strstr(text, "2 of 2 clients shown"));
+    ck_assert_ptr_nonnull(strstr(text, "<b>Month, day 23 of 30</b>"));
+    ck_assert_ptr_nonnull(strstr(text, ">in 12 h</time>"));
+    ck_assert_ptr_nonnull(strstr(text, ">2026-12-01 00:00 UTC</time>"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "title=\"9,007,199,254,740,993 bytes\""));
+    ck_assert_uint_eq(count(text, "<svg "), 2);
+    ck_assert_uint_eq(count(text, "<script"), 0);
+    ck_assert_uint_eq(count(text, "http:"), 0);
+    ck_assert_uint_eq(count(text, "https:"), 0);
+    ck_assert_uint_eq(count(text, "http-equiv=\"refresh\""), 0);
+}
+END_TEST
+
+START_TEST(html_keeps_the_query)
+{
+    const char *text;
+
+    make_view();
+    view.refresh_s = 15;
+    view.query.sort = CQ_SORT_HITS;
+    view.query.limit = 50;
+    view.query.over_only = true;
+    text = rendered(cq_render_html, &view);
+    expect_markup(text);
+    ck_assert_ptr_nonnull(
+        strstr(text, "<meta http-equiv=\"refresh\" content=\"15\">"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "href=\"/clamquota?sort=today&amp;limit=50&amp;"
+                     "state=over&amp;refresh=15\">Today</a>"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "href=\"/clamquota?json&amp;sort=hits&amp;limit=50&amp;"
+                     "state=over\">JSON</a>"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "aria-sort=\"descending\"><a "
+                     "href=\"/clamquota?sort=hits"));
+}
+END_TEST
+
+START_TEST(html_hostile)
+{
+    make_hostile();
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_uint_eq(count(out.data, "<script"), 0);
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "&lt;script&gt;&quot;&amp;&#39;\\"));
+    expect_markup(rendered(cq_render_status_section, &view));
+    ck_assert_uint_eq(count(out.data, "<script"), 0);
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "&lt;script&gt;&quot;&amp;&#39;\\"));
+}
+END_TEST
+
+START_TEST(html_empty)
+{
+    make_view();
+    view.client_count = 0;
+    view.clients_matched = 0;
+    view.history_count = 0;
+    view.pool_count = 0;
+    view.table_capacity = 0;
+    view.self = NULL;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, "No hour has been recorded yet"));
+    ck_assert_ptr_nonnull(strstr(out.data, "No client has come"));
+    expect_markup(rendered(cq_render_status_section, &view));
+    make_view();
+    hours[0].sent_bytes = 0;
+    hours[0].refused = 0;
+    rendered(cq_render_html, &view);
+    ck_assert_ptr_nonnull(strstr(out.data, "Nothing counted was sent"));
+}
+END_TEST
+
+START_TEST(section_has_ten_at_most)
+{
+    static struct cq_view_client many[11];
+    size_t i;
+
+    make_view();
+    for (i = 0; i < 11; i++) {
+        many[i] = clients[0];
+    }
+    view.clients = many;
+    view.client_count = 11;
+    expect_markup(rendered(cq_render_status_section, &view));
+    ck_assert_uint_eq(count(out.data, "<tr><td>2001:db8::/64</td>"), 10);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("render/html");
+    TCase *formats = tcase_create("formats");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, formats);
+    tcase_add_test(formats, html);
+    tcase_add_test(formats, html_keeps_the_query);
+    tcase_add_test(formats, html_hostile);
+    tcase_add_test(formats, html_empty);
+    tcase_add_test(formats, section_has_ten_at_most);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
