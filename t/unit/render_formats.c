@@ -184,8 +184,8 @@ static const char *metadata(const char *at, struct family *family,
             ck_assert_str_ne(seen[i], name);
         }
         ck_assert_int_lt(*seen_n, 32);
-        strncpy(seen[(*seen_n)++], name, 63);
-        strncpy(family->name, name, 63);
+        memcpy(seen[(*seen_n)++], name, sizeof(name));
+        memcpy(family->name, name, sizeof(name));
         family->samples = 0;
         return strchr(at, '\n');
     }
