@@ -70,10 +70,17 @@ static const char *enter_scope(cmd_parms *cmd, struct cq_dir_conf *conf)
     return NULL;
 }
 
-/* the member of a scope's conf that cq_directives names */
+/* the third column of cq_directives: which member of a scope's conf, and
+ * whether it may be 0 */
+#define MEMBER(name) ((void *)offsetof(struct cq_dir_conf, name))
+#define MEMBER_OR_ZERO(name) \
+    ((void *)(offsetof(struct cq_dir_conf, name) | OR_ZERO))
+#define OR_ZERO ((size_t)1 << 16)
+_Static_assert(sizeof(struct cq_dir_conf) < OR_ZERO, "offsets stay below");
+
 static void *member(const cmd_parms *cmd, void *conf)
 {
-    return (char *)conf + (size_t)cmd->info;
+    return (char *)conf + ((size_t)cmd->info & ~OR_ZERO);
 }
 
 /* ---- words ---- */
@@ -134,8 +141,8 @@ static const char *set_free(cmd_parms *cmd, void *conf, int argc,
                             char *const argv[])
 {
     if (cmd->path == NULL) {
-        return "ClamQuotaFree belongs inside <Location>, <Directory> or <Files>,"
-               " such as <FilesMatch \"\\.cdiff$\">";
+        return "ClamQuotaFree belongs inside <Location>, <Directory> or "
+               "<Files>, such as <FilesMatch \"\\.cdiff$\">";
     }
     return set_choice(cmd, conf, argc, argv);
 }
@@ -157,110 +164,98 @@ static const char *set_engine(cmd_parms *cmd, void *conf, int argc,
     return NULL;
 }
 
+static const char *choose_server(cmd_parms *cmd, int argc,
+                                 char *const argv[], int *value)
+{
+    const char *error = enter_server(cmd);
+
+    if (error == NULL && !choose(cmd, argc, argv, value)) {
+        error = refuse(cmd, argc, argv);
+    }
+    return error;
+}
+
 static const char *set_period(cmd_parms *cmd, void *conf, int argc,
                               char *const argv[])
 {
-    const char *error = enter_server(cmd);
     int value;
+    const char *error = choose_server(cmd, argc, argv, &value);
 
     (void)conf;
-    if (error != NULL) {
-        return error;
+    if (error == NULL) {
+        cq_server_conf(cmd->server)->period_kind = (enum cq_period_kind)value;
     }
-    if (!choose(cmd, argc, argv, &value)) {
-        return refuse(cmd, argc, argv);
-    }
-    cq_server_conf(cmd->server)->period_kind = (enum cq_period_kind)value;
-    return NULL;
+    return error;
 }
 
 static const char *set_timezone(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[])
 {
-    const char *error = enter_server(cmd);
     int value;
+    const char *error = choose_server(cmd, argc, argv, &value);
 
     (void)conf;
-    if (error != NULL) {
-        return error;
+    if (error == NULL) {
+        cq_server_conf(cmd->server)->zone = (enum cq_zone)value;
     }
-    if (!choose(cmd, argc, argv, &value)) {
-        return refuse(cmd, argc, argv);
-    }
-    cq_server_conf(cmd->server)->zone = (enum cq_zone)value;
-    return NULL;
+    return error;
 }
 
 /* ---- sizes and durations, into an int64_t member of a scope ---- */
 
-static const char *take_size(cmd_parms *cmd, void *conf, int argc,
-                             char *const argv[], int64_t min_bytes)
+static bool take_size(const char *text, int64_t *bytes)
+{
+    return cq_size_parse(text, bytes) == CQ_OK;
+}
+
+static bool take_size_or_off(const char *text, int64_t *bytes)
+{
+    if (ap_cstr_casecmp(text, "Off") == 0) {
+        *bytes = 0;
+        return true;
+    }
+    return take_size(text, bytes) && *bytes != 0;
+}
+
+static bool take_duration(const char *text, int64_t *seconds)
+{
+    return cq_duration_parse_s(text, seconds) == CQ_OK;
+}
+
+static const char *set_number(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[],
+                              bool (*take)(const char *text, int64_t *number))
 {
     const char *error = enter_scope(cmd, conf);
-    int64_t bytes;
+    int64_t number;
 
     if (error != NULL) {
         return error;
     }
-    if (argc != 1 || cq_size_parse(argv[0], &bytes) != CQ_OK ||
-        bytes < min_bytes) {
+    if (argc != 1 || !take(argv[0], &number) ||
+        (number == 0 && ((size_t)cmd->info & OR_ZERO) == 0)) {
         return refuse(cmd, argc, argv);
     }
-    *(int64_t *)member(cmd, conf) = bytes;
+    *(int64_t *)member(cmd, conf) = number;
     return NULL;
 }
 
 static const char *set_size(cmd_parms *cmd, void *conf, int argc,
                             char *const argv[])
 {
-    return take_size(cmd, conf, argc, argv, 1);
-}
-
-static const char *set_size_or_zero(cmd_parms *cmd, void *conf, int argc,
-                                    char *const argv[])
-{
-    return take_size(cmd, conf, argc, argv, 0);
+    return set_number(cmd, conf, argc, argv, take_size);
 }
 
 static const char *set_size_or_off(cmd_parms *cmd, void *conf, int argc,
                                    char *const argv[])
 {
-    static char zero[] = "0";
-    char *const off[] = { zero };
-
-    if (argc == 1 && ap_cstr_casecmp(argv[0], "Off") == 0) {
-        return take_size(cmd, conf, 1, off, 0);
-    }
-    return take_size(cmd, conf, argc, argv, 1);
-}
-
-static const char *take_duration(cmd_parms *cmd, void *conf, int argc,
-                                 char *const argv[], int64_t min_s)
-{
-    const char *error = enter_scope(cmd, conf);
-    int64_t seconds;
-
-    if (error != NULL) {
-        return error;
-    }
-    if (argc != 1 || cq_duration_parse_s(argv[0], &seconds) != CQ_OK ||
-        seconds < min_s) {
-        return refuse(cmd, argc, argv);
-    }
-    *(int64_t *)member(cmd, conf) = seconds;
-    return NULL;
+    return set_number(cmd, conf, argc, argv, take_size_or_off);
 }
 
 static const char *set_duration(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[])
 {
-    return take_duration(cmd, conf, argc, argv, 1);
-}
-
-static const char *set_duration_or_zero(cmd_parms *cmd, void *conf, int argc,
-                                        char *const argv[])
-{
-    return take_duration(cmd, conf, argc, argv, 0);
+    return set_number(cmd, conf, argc, argv, take_duration);
 }
 
 /* ---- the ones of their own kind ---- */
@@ -446,7 +441,6 @@ static const char *set_client(cmd_parms *cmd, void *conf, int argc,
 
 #define SIZE_EXAMPLES "50M, 1.5G or 400k"
 #define DURATION_EXAMPLES "90s, 15m, 6h or 1d"
-#define MEMBER(name) ((void *)offsetof(struct cq_dir_conf, name))
 
 /* Where one may not stand is said by its setter, in a sentence; .htaccess is
  * out because neither of these is an override. */
@@ -464,13 +458,13 @@ const command_rec cq_directives[] = {
         "Month, Week or Day, such as ClamQuotaPeriod Month"),
     AP_INIT_TAKE_ARGV("ClamQuotaTimezone", set_timezone, NULL, ANYWHERE,
         "Local or UTC, such as ClamQuotaTimezone UTC"),
-    AP_INIT_TAKE_ARGV("ClamQuotaGrace", set_size_or_zero,
-        MEMBER(grace_bytes), ANYWHERE,
+    AP_INIT_TAKE_ARGV("ClamQuotaGrace", set_size,
+        MEMBER_OR_ZERO(grace_bytes), ANYWHERE,
         "a size from 0 to 4T such as " SIZE_EXAMPLES),
     AP_INIT_TAKE_ARGV("ClamQuotaFree", set_free, MEMBER(free), ANYWHERE,
         "On or Off, such as ClamQuotaFree On"),
     AP_INIT_TAKE_ARGV("ClamQuotaFreeRange", set_size_or_off,
-        MEMBER(free_range_bytes), ANYWHERE,
+        MEMBER_OR_ZERO(free_range_bytes), ANYWHERE,
         "a size from 1 byte to 4T or Off, such as 4k"),
     AP_INIT_TAKE_ARGV("ClamQuotaFreeRangeDaily", set_size,
         MEMBER(free_range_daily_bytes), ANYWHERE,
@@ -485,8 +479,8 @@ const command_rec cq_directives[] = {
         "429, 403, 503 or 509, such as ClamQuotaStatus 429"),
     AP_INIT_TAKE_ARGV("ClamQuotaRetryMax", set_duration, MEMBER(retry_max_s),
         ANYWHERE, "a duration from 1s to 366d such as " DURATION_EXAMPLES),
-    AP_INIT_TAKE_ARGV("ClamQuotaRetryJitter", set_duration_or_zero,
-        MEMBER(retry_jitter_s), ANYWHERE,
+    AP_INIT_TAKE_ARGV("ClamQuotaRetryJitter", set_duration,
+        MEMBER_OR_ZERO(retry_jitter_s), ANYWHERE,
         "a duration from 0 to 366d such as " DURATION_EXAMPLES),
     AP_INIT_TAKE_ARGV("ClamQuotaVariables", set_choice, MEMBER(variables),
         ANYWHERE, "On or Off, such as ClamQuotaVariables On"),

@@ -99,10 +99,11 @@ static struct cq_table *open_table(server_rec *s, struct retained *retained,
     return table;
 }
 
-/* s: NULL for the terminal */
+/* s: NULL for the terminal, where the bare sentence stands */
 static void log_failure(server_rec *s, const char *why)
 {
-    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s,
+    ap_log_error(APLOG_MARK,
+                 s != NULL ? APLOG_EMERG : APLOG_STARTUP | APLOG_EMERG, 0, s,
                  CQNO("0110") "%s", why);
 }
 
@@ -207,7 +208,7 @@ static void say_kept(server_rec *s, const char *directive, const char *old,
     if (strcmp(old, wanted) != 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0117")
                      "%s stays %s: the new value, %s, takes effect at a full "
-                     "restart", directive, old, wanted);
+                     "restart (stop and start)", directive, old, wanted);
     }
 }
 
