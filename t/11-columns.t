@@ -13,7 +13,7 @@ my $server = Httpd->run(
         mpm() eq 'prefork' ? 'cgi' : 'cgid'],
     conf => <<'EOT');
 ClamQuotaDaily 1G
-ScriptSock run/cgid
+ScriptSock %DIR%/run/cgid
 AddOutputFilter INCLUDES .shtml
 AddHandler cgi-script .cgi
 AddType text/plain .txt

@@ -75,15 +75,12 @@ is($row->{in_flight}, 0, 'nothing left in flight');
 $connection = $server->connect(from => '127.0.0.21', buffer => 65536);
 $connection->send("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
 my $got = $connection->take(5_000_000);
-my @children = $server->children;
-kill 'KILL', @children;
+kill 'KILL', $server->children;
 $connection->take(SIZE + 1000);
 $row = $server->row('127.0.0.21', in_flight => 0);
 is($row->{in_flight}, 0, 'killed: in flight is right again');
 cmp_ok($row->{used}, '<=', SIZE, 'killed: not more than the file');
 cmp_ok($row->{used}, '>=', $connection->{bytes} - PIECE,
     'killed: less by one piece');
-my $killed = @children;
-$server->allow_log(qr/AH00052.*Killed/, $killed);
 
 finish();

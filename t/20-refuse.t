@@ -16,7 +16,7 @@ ClamQuotaDaily 10000
 ClamQuotaPeriod Day
 ClamQuotaTimezone UTC
 ClamQuotaRetryMax 1h
-ScriptSock run/cgid
+ScriptSock %DIR%/run/cgid
 AddHandler cgi-script .cgi
 AddType text/plain .txt
 KeepAliveTimeout 20
@@ -106,8 +106,7 @@ my ($wait) = ($headers->{ratelimit} // '') =~ /;t=(\d+)/;
 is($name, $policy, 'RateLimit names the policy of RateLimit-Policy');
 is($quota, $row->{allowance}, 'its quota is the allowance');
 is($rest, 0, 'nothing remains');
-cmp_ok(abs($wait - $server->row('127.0.0.2')->{retry_after}), '<=', 2,
-    'until when: as on the page');
+is($wait, $headers->{'retry-after'}, 'until when: as Retry-After');
 
 # keep-alive stays
 my $connection = $server->connect(from => '127.0.0.2');
@@ -169,6 +168,7 @@ is($server->get('/file')->{status}, 200, 'another client is served');
 is($server->row('127.0.0.2')->{used}, $used, 'none of it was used');
 
 # what is refused, whatever answers
+my $n = 0;
 for (['MultiViews', '/many'], ['DirectoryIndex', '/dir/'],
     ['RewriteRule, server', '/server-rule'], ['RewriteRule to CGI', '/to-cgi'],
     ['RewriteRule, per-dir', '/perdir/rule'],
@@ -176,7 +176,7 @@ for (['MultiViews', '/many'], ['DirectoryIndex', '/dir/'],
     ['FallbackResource', '/fallback/nothing'],
     ['CGI', '/hello.cgi'], ['proxy', '/proxied/file']) {
     my ($what, $path) = @$_;
-    is($server->get($path, '--interface', '127.0.0.9')->{status}, 200,
+    is($server->get($path, '--interface', '127.0.1.' . ++$n)->{status}, 200,
         "$what: served");
     is($server->get($path, @over)->{status}, 429, "$what: refused when over");
 }

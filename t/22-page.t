@@ -110,7 +110,7 @@ $answer = $server->get('/clamquota');
 like($answer->{headers}{'content-type'}, qr{^text/html; ?charset=utf-8}i,
     'html: type');
 like($answer->{body}, qr/^<!DOCTYPE html>.*<\/html>\s*$/is, 'html: complete');
-like($answer->{body}, qr/127\.0\.2\.5/, 'html: with the clients');
+ok($answer->{body} =~ /127\.0\.2\.5/, 'html: with the clients');
 unlike($answer->{body}, qr/<script/i, 'html: no script');
 like($server->get('/clamquota?refresh=7')->{body}
     . $server->get('/clamquota?refresh=7')->{head}, qr/refresh.*\b7\b/is,
@@ -129,21 +129,25 @@ is($answer->{headers}{'content-type'},
     'openmetrics: type');
 like($answer->{body}, qr/\n# EOF\n\z/, 'openmetrics: ends with # EOF');
 unlike($answer->{body}, qr/127\.0\./, 'openmetrics: no addresses');
-for my $line ('clamquota_up 1', 'clamquota_clients{pool="default",state="over"}'
-    . ' 1', 'clamquota_hits_total{pool="default"} 15',
-    'clamquota_refused_total{pool="default"} 1',
-    "clamquota_sent_bytes_total{pool=\"other\"} $pool{other}{sent}",
-    'clamquota_free_bytes_total{pool="other"} 0', 'clamquota_in_flight_bytes 0',
-    'clamquota_evictions_total 0', 'clamquota_untracked_total 0') {
-    like($answer->{body}, qr/^\Q$line\E$/m, "openmetrics: $line");
-}
-like($answer->{body}, qr/^clamquota_table_fill_ratio 0\.006\d*$/m,
+my %metric = $answer->{body} =~ /^(clamquota\S+) (\S+)$/mg;
+my %want = ('clamquota_up' => 1,
+    'clamquota_clients{pool="default",state="over"}' => 1,
+    'clamquota_clients{pool="default",state="ok"}' => 4,
+    'clamquota_clients{pool="other",state="exempt"}' => 1,
+    'clamquota_hits_total{pool="default"}' => 15,
+    'clamquota_refused_total{pool="default"}' => 1,
+    'clamquota_sent_bytes_total{pool="other"}' => $pool{other}{sent},
+    'clamquota_free_bytes_total{pool="other"}' => 0,
+    'clamquota_in_flight_bytes' => 0, 'clamquota_evictions_total' => 0,
+    'clamquota_untracked_total' => 0);
+is($metric{$_}, $want{$_}, "openmetrics: $_") for sort keys %want;
+cmp_ok(abs($metric{clamquota_table_fill_ratio} - 0.006), '<', 0.0001,
     'openmetrics: fill ratio');
 
 # ---- mod_status ----
 $answer = $server->get('/server-status');
 like($answer->{body}, qr/clamquota/i, 'mod_status: a section');
-like($answer->{body}, qr/127\.0\.2\.5/, 'with the worst clients');
+ok($answer->{body} =~ /127\.0\.2\.5/, 'with the worst clients');
 like($answer->{body}, qr/<\/html>\s*$/, 'inside the page');
 $answer = $server->get('/server-status?auto');
 is_deeply([$answer->{body} =~ /^(ClamQuota[^:]*):/mg], \@auto,
@@ -151,8 +155,8 @@ is_deeply([$answer->{body} =~ /^(ClamQuota[^:]*):/mg], \@auto,
 
 # ---- nonsense ----
 for my $query (qw(sort=colour limit=0 limit=-1 limit=99999999999999999999
-    limit=x client=nobody client=1.2.3.4/33 state=angry refresh=x nonsense=1
-    client=%00 json&limit=), 'pool=%zz', 'client=' . '1' x 5000) {
+    limit=x client=nobody client=1.2.3.4/33 state=angry refresh=x
+    client=%00), 'pool=%zz', 'client=' . '1' x 5000) {
     $answer = $server->get("/clamquota?$query");
     my $short = substr $query, 0, 30;
     is($answer->{status}, 400, "?$short: 400");
@@ -166,6 +170,7 @@ is($server->get('/clamquota/more/path')->{status} =~ /^(?:200|404)$/, 1,
     'path info');
 
 my @pids = sort $server->children;
+my $from = 0;
 for my $lines (
     ["GET / HTTP/1.1", 'Host: ' . 'a.' x 3000],
     ["GET / HTTP/1.1", 'Host: [::1'],
@@ -183,7 +188,7 @@ for my $lines (
     ["POST /file HTTP/1.1", 'Host: x', 'Content-Length: 99999999999999999999'],
     ["OPTIONS * HTTP/1.1", 'Host: x'], ["TRACE /file HTTP/1.1", 'Host: x'],
     ["CONNECT x:1 HTTP/1.1", 'Host: x']) {
-    my $connection = $server->connect(from => '127.0.4.1');
+    my $connection = $server->connect(from => '127.0.4.' . ++$from);
     my $data = $connection->send(join "\r\n", @$lines, 'Connection: close',
         '', '')->drain;
     like($data, qr/^(?:HTTP\/1\.[01] \d{3}|f{5000}|<!DOCTYPE)/,
@@ -191,7 +196,8 @@ for my $lines (
 }
 is($server->get('/file')->{status}, 200, 'and the server lives');
 is_deeply([sort $server->children], \@pids, 'with the same children');
-is($server->row('127.0.4.1', in_flight => 0)->{in_flight}, 0,
-    'nothing is left in flight');
+poll(5, sub { !$server->json->{totals}{in_flight} });
+is($server->json->{totals}{in_flight}, 0, 'nothing is left in flight');
+$server->allow_log(qr/AH00127: Cannot map/, 1);
 
 finish();

@@ -37,7 +37,9 @@ Foreground yes
 EOT
 
 # Runs it; (exit status, what it said, its requests as "status path").
-my $seen = 0;
+# The page and the filler are the test's own.
+my ($seen, $read) = (0, 0);
+my $request = qr{^127\.0\.0\.1 (\d+) \d+ "GET (?!/clamquota|/filler)(\S+)};
 sub freshclam {
     my $output = "$dir/logs/freshclam";
     waitpid $server->spawn($output, $freshclam, '--no-dns', '--stdout',
@@ -46,9 +48,11 @@ sub freshclam {
     $server->get('/fence-' . ++$seen, '--interface', '127.0.0.9');
     $server->access(qr/fence-$seen /, 1);
     my @lines = $server->access(qr/./, 1);
-    my ($begin) = grep { $lines[$_] =~ /fence-@{[$seen - 1]} / } 0 .. $#lines;
-    return ($exit, read_file($output), map { m{^127\.0\.0\.1 (\d+) \d+
-        \ "GET\ (?!/clamquota|/filler)(\S+)}x ? "$1 $2" : () } @lines[($begin // -1) + 1 .. $#lines]);
+    my ($end) = grep { $lines[$_] =~ /fence-$seen / } 0 .. $#lines;
+    my @new = @lines[$read .. $end - 1];
+    $read = $end + 1;
+    return ($exit, read_file($output), map { $_ =~ $request ? "$1 $2" : () }
+        @new);
 }
 
 my $filler = 'f' x 21_000;

@@ -50,6 +50,8 @@ sub write_file {
     open my $fh, '>:raw', "$path.new" or die "$path: $!";
     print $fh $content;
     close $fh or die "$path: $!";
+    # older than a second: httpd makes a strong ETag of it
+    utime time - 60, time - 60, "$path.new";
     rename "$path.new", $path or die "$path: $!";
 }
 
@@ -67,7 +69,7 @@ sub new {
     my $self = bless { clients => 1000, quota => 1, tz => 'UTC', env => {},
         modules => [], allow => [], %option, dir => $dir }, $class;
     mkdir "$dir/$_" or die for qw(htdocs logs run state);
-    chmod 0755, $dir, "$dir/htdocs";
+    chmod 0755, $dir, "$dir/htdocs", "$dir/run";
     my @probes = map { IO::Socket::IP->new(LocalHost => '127.0.0.1',
         Listen => 1) or die "no free port: $@" } 1 .. 3;
     @$self{qw(port port2 tls_port)} = map { $_->sockport } @probes;

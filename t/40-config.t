@@ -1,0 +1,157 @@
+# What `httpd -t` says to a configuration: nothing to a good one, one sentence
+# with directive, value, expected form and an example to a bad one.
+# mpm: once
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Httpd;
+use Test::More;
+
+# checked only, never started; no Clients of the harness's own
+my $server = Httpd->new(clients => 0);
+
+sub good {
+    my ($conf) = @_;
+    my ($exit, $said) = $server->config_test("$conf\n");
+    my ($name) = split /\n/, $conf;
+    is($exit, 0, "good: $name");
+    is($said, "Syntax OK\n", "and nothing else is said");
+}
+
+# Its sentence must match. The last line of conf holds the bad directive.
+sub bad {
+    my ($conf, $want) = @_;
+    my ($exit, $said) = $server->config_test("$conf\n");
+    my ($name) = substr +(split /\n/, $conf)[0], 0, 60;
+    is($exit, 1, "bad: $name");
+    # httpd's own words around it
+    $said =~ s/^AH00526: .*:\n//;
+    $said =~ s/^AH00014: .*\n//m;
+    like($said, $want, 'says what is wrong');
+    is(scalar(my @lines = split /\n/, $said), 1, 'in one line');
+    return $said;
+}
+
+# Directive, good values, bad values. Missing and surplus arguments are tried
+# for each.
+my @sizes_bad = ('0', '-1', '50MB', '1.5', '1e3', 'M', '5 M', '0x10', '9999T',
+    '99999999999999999999', '1..5G', '+5M', '5M;');
+my @durations_bad = ('-1', '6hours', '1.5h', 'h', '500ms', '400d', '1h30m',
+    '99999999999999999999');
+my @table = (
+    ['Engine', ['On', 'off', 'LogOnly'], ['Yes', '1', 'DryRun']],
+    ['Daily', ['50M', '1.5G', '400k', '52428800', '4T'], \@sizes_bad],
+    ['Pool', ['a', 'a.b-c_9'], ['a b', 'x' x 64, 'a/b', "\xc3\xa4"]],
+    ['Period', ['Month', 'week', 'Day'], ['Year', '30', 'monthly']],
+    ['Timezone', ['Local', 'utc'], ['GMT', 'Europe/Berlin', '+1']],
+    ['Grace', ['0', '300M'], [grep { $_ } @sizes_bad]],
+    ['FreeRange', ['4k', 'Off'], [@sizes_bad, 'On']],
+    ['FreeRangeDaily', ['10M'], \@sizes_bad],
+    ['Client', ['10.0.0.0/8 1G', '192.0.2.7 Unlimited', '2001:db8::/32 5M',
+        '::ffff:10.0.0.0/104 5M'],
+        ['10.0.0.0/8 0', '10.0.0.0/8 Off', '10.0.0.1/8 1G', '10.0.0.0/33 1G',
+        '10.0.0 1G', 'example.org 1G', '2001:db8::/129 1G', '2001:db8::1/32 1G',
+        '10.0.0.0/ 1G', '10.0.0.0/-1 1G', '010.0.0.0/8 1G', '1.2.3.4% 1G']],
+    ['Prefix', ['24 48', '32 64', '32 128'], ['33 64', '32 129', '-1 64',
+        'x 64', '24.0 48', '0x18 48']],
+    ['Status', [429, 403, 503, 509], [200, 404, 418, 430, 'x', '429.0', -429]],
+    ['RetryMax', ['90', '90s', '15m', '6h', '1d'], [@durations_bad, '0']],
+    ['RetryJitter', ['0', '10m'], \@durations_bad],
+    ['Variables', ['On', 'Off'], ['Yes', '1']],
+    ['Table', ['/tmp/x.table', 'state/x.table'], ['/tmp/']],
+    ['Clients', ['1', '262144'], ['0', '-5', '10k', '1.5', 'many',
+        '99999999999999999999']],
+);
+for (@table) {
+    my ($name, $good, $bad) = @$_;
+    my $directive = "ClamQuota$name";
+    my $two = $name =~ /^(?:Client|Prefix)$/;
+    my $server_only = $name =~
+        /^(?:Period|Timezone|Client|Prefix|Table|Clients)$/;
+    # an Engine that is on keeps cross-checks from warning
+    good("ClamQuotaDaily 1M\n$directive $_") for grep { $name ne 'Engine'
+        || !/logonly/i } @$good;
+    my @wrong = ($directive, "$directive \"\"",
+        "$directive $good->[0] $good->[-1]", "$directive a b c");
+    push @wrong, "$directive " . (split ' ', $good->[0])[0] if $two;
+    push @wrong, map { "$directive " . ($two || !/ / ? $_ : "\"$_\"") } @$bad;
+    for my $line (@wrong) {
+        my ($value) = $line =~ /^\S+ "?(.*?)"?$/;
+        my $said = bad($line, qr/\b$directive\b/);
+        like($said, qr/expected|takes|requires/i, 'what was expected');
+        like($said, qr/such as|for example|e\.g\./, 'with an example');
+        like($said, qr/\Q$value\E/, 'and the value') if length($value // '')
+            && $value !~ /[^ -~]/ && length $value < 60;
+    }
+    my $section = "<Location /x>\n$directive $good->[0]\n</Location>";
+    if ($server_only) {
+        bad($section, qr/\b$directive\b/);
+        bad("<VirtualHost *>\n$directive $good->[0]\n</VirtualHost>",
+            qr/\b$directive\b/);
+    }
+    else {
+        good($name eq 'Daily' ? $section : "ClamQuotaDaily 1M\n$section");
+        good("<Directory /x>\nClamQuotaDaily 1M\n$directive $good->[0]\n"
+            . '</Directory>') if $name ne 'Daily';
+        good("<VirtualHost *:1>\nClamQuotaDaily 1M\n$directive $good->[0]\n"
+            . '</VirtualHost>') if $name ne 'Daily';
+    }
+}
+good("<FilesMatch \"\\.cdiff\$\">\nClamQuotaFree On\n</FilesMatch>");
+bad('ClamQuotaFree On', qr/ClamQuotaFree .*such as <FilesMatch/);
+bad("<Location /x>\nClamQuotaFree Maybe\n</Location>",
+    qr/ClamQuotaFree "Maybe".*expected.*such as ClamQuotaFree On/);
+
+# ---- what can only be judged as a whole ----
+sub warns {
+    my ($conf, $count, $want) = @_;
+    my ($exit, $said) = $server->config_test($conf);
+    my $name = substr +(grep { /Quota/ } split /\n/, $conf)[0], 0, 60;
+    is($exit, 0, "accepted: $name");
+    my @warnings = grep { /clamquota/ } split /\n/, $said;
+    is(scalar @warnings, $count, "warnings: $count") or diag $said;
+    like($warnings[0] // '', $want, 'that says why') if $count;
+}
+warns(<<'EOT', 1, qr/CQ0\d+: ClamQuotaDaily 10M and ClamQuotaDaily 20M /);
+ClamQuotaDaily 10M
+<Location /a>
+ClamQuotaDaily 20M
+</Location>
+<Location /b>
+ClamQuotaDaily 30M
+</Location>
+EOT
+warns(<<'EOT', 1, qr/CQ0\d+: .*ClamQuotaGrace/);
+ClamQuotaDaily 10M
+<Location /a>
+ClamQuotaGrace 20M
+</Location>
+EOT
+warns(<<'EOT', 0);
+ClamQuotaDaily 10M
+<Location /a>
+ClamQuotaDaily 20M
+ClamQuotaPool a
+</Location>
+<Location /b>
+ClamQuotaDaily 10M
+</Location>
+EOT
+warns("ClamQuotaEngine LogOnly\n", 1, qr/CQ0\d+: .*without ClamQuotaDaily/);
+my $said = bad("ClamQuotaDaily 1M\nClamQuotaPrefix 24 48\n"
+    . 'ClamQuotaClient 192.0.2.0/28 1M', qr/CQ0\d+: ClamQuotaClient/);
+like($said, qr{192\.0\.2\.0/28.*ClamQuotaPrefix.*/24}, 'a /28 of /24 clients');
+bad("ClamQuotaDaily 1M\nClamQuotaClient 2001:db8::1 1M",
+    qr{ClamQuotaClient .*ClamQuotaPrefix.*/64});
+bad("ClamQuotaClient 192.0.2.0/24 1M\nClamQuotaClient 192.0.2.0/24 2M",
+    qr/ClamQuotaClient "192\.0\.2\.0\/24 2M".*already/);
+good("ClamQuotaDaily 1M\nClamQuotaPrefix 24 48\nClamQuotaClient 192.0.2.0/24 1M"
+    . "\nClamQuotaClient 192.0.0.0/16 2M");
+bad("ClamQuotaNonsense On", qr/ClamQuotaNonsense/);
+
+# a check touches no table
+is(join(' ', glob "$server->{dir}/state/*"), '', 'no table was made');
+
+finish();
