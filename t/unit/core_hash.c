@@ -156,8 +156,8 @@ START_TEST(every_bit_counts)
 END_TEST
 
 /* A /16 of neighbours spreads over 4096 buckets like throws of a die: 16 in
- * each on average, none empty, none with more than 48, in the low bits and in the
- * high ones. */
+ * each on average, none empty, none with more than 48, in the low bits and in
+ * the high ones. */
 START_TEST(neighbours_spread)
 {
     static uint8_t low_bits[4096];
