@@ -116,7 +116,7 @@ sub fetch {
 my $probe = fetch('/main.cvd', headers => { Range => 'bytes=0-511' });
 is($probe->{status}, 206, 'the header of main.cvd');
 like($probe->{content},
-    qr/^ClamAV-VDB:[^:]{22}:\d+:\d+:\d+:[0-9a-f]{32}:[^:]+:\w+:\d+ +$/,
+    qr/^ClamAV-VDB:[^:]{23}:\d+:\d+:\d+:[0-9a-f]{32}:[^:]+:\w+:\d+ +$/,
     'is a well-formed CVD header');
 is($probe->{bytes}, 512, 'of 512 bytes');
 my $first = fetch('/main.cvd');
