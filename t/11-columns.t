@@ -13,7 +13,9 @@ my $server = Httpd->run(
         mpm() eq 'prefork' ? 'cgi' : 'cgid'],
     conf => <<'EOT');
 ClamQuotaDaily 1G
-ScriptSock %DIR%/run/cgid
+<IfModule mod_cgid.c>
+    ScriptSock %DIR%/run/cgid
+</IfModule>
 AddOutputFilter INCLUDES .shtml
 AddHandler cgi-script .cgi
 AddType text/plain .txt

@@ -16,7 +16,9 @@ ClamQuotaDaily 10000
 ClamQuotaPeriod Day
 ClamQuotaTimezone UTC
 ClamQuotaRetryMax 1h
-ScriptSock %DIR%/run/cgid
+<IfModule mod_cgid.c>
+    ScriptSock %DIR%/run/cgid
+</IfModule>
 AddHandler cgi-script .cgi
 AddType text/plain .txt
 KeepAliveTimeout 20

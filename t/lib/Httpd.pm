@@ -30,7 +30,7 @@ my $HTTPD = (grep { -x } map { ("$_/apache2", "$_/httpd") }
 my $FAKETIME = (glob '/usr/lib/*/faketime/libfaketimeMT.so.1')[0];
 chomp(my $MODULES = `apxs -q LIBEXECDIR`);
 my @servers;
-$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP PIPE);
 
 sub mpm { $ENV{CQ_TEST_MPM} || 'event' }
 
@@ -300,6 +300,7 @@ sub finish {
 
 END {
     my $exit = $?;
+    $SIG{PIPE} = 'IGNORE';
     for my $server (@servers) {
         $server->kill9_all;
         remove_tree($server->{dir}) if !$ENV{CQ_TEST_LEAVE};
