@@ -193,13 +193,14 @@ do_test() {
     tests_failed=0
     summary=
     rm -rf "$BUILD/tap"
+    : "${CQ_TEST_MODULE=$(cd "$BUILD" && pwd)/mod_clamquota.so}"
+    export CQ_TEST_MODULE
     if [ $# -gt 0 ]; then
         CQ_TEST_MPM=${CQ_TEST_MPM:-event}
         export CQ_TEST_MPM
         suite "$CQ_TEST_MPM" "$@"
     else
-        suite unit --timer "$BUILD"/unit/*
-        suite lint --timer t/lint/*.t
+        suite lint+unit -j2 --timer t/lint/*.t "$BUILD"/unit/*
         for mpm in ${CQ_TEST_MPM:-event worker prefork}; do
             # "# mpm: once" near its top: the MPM makes no difference there
             files=$(ls t/*.t)
