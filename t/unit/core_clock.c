@@ -275,6 +275,17 @@ START_TEST(first_look_explains_nothing)
 }
 END_TEST
 
+/* One clock at zero is a time like any other. */
+START_TEST(a_look_at_the_second_of_the_boot)
+{
+    struct cq_clock_watch watch = { 0 };
+
+    ck_assert_int_eq(cq_clock_look(&watch, 100, 100, WALL, 0), CQ_CLOCK_STAY);
+    ck_assert_int_eq(cq_clock_look(&watch, 100, 103, WALL + 3 * DAY, 3 * DAY),
+                     CQ_CLOCK_ADOPT);
+}
+END_TEST
+
 START_TEST(flapping)
 {
     struct machine m = started(CQ_PERIOD_DAY, WALL);
@@ -358,6 +369,7 @@ int main(void)
     tcase_add_test(clock, doubt_ends_at_the_second);
     tcase_add_test(clock, a_racing_wall_clock_proves_nothing);
     tcase_add_test(clock, first_look_explains_nothing);
+    tcase_add_test(clock, a_look_at_the_second_of_the_boot);
     tcase_add_test(clock, flapping);
     tcase_add_test(clock, back_from_doubt_days_later);
     tcase_add_test(clock, no_period_is_never_adopted);

@@ -143,6 +143,7 @@ START_TEST(refuses)
         { "::1.2.3.4:5", ADDRESS }, { "-::1", ADDRESS },
         /* longer than any address, with and without a prefix */
         { "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000", ADDRESS },
+        { "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555", ADDRESS },
         { "1.2.3.4xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx/8",
           ADDRESS },
         { "fe80::1%eth0", ZONE }, { "fe80::1%1", ZONE }, { "fe80::1%", ZONE },

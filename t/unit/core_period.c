@@ -370,6 +370,12 @@ START_TEST(invalid_local_midnights)
             expect_invalid(&bad, "not ascending");
         }
     }
+    /* a week that begins on Tuesday, with midnights that could be its own */
+    bad = at(CQ_PERIOD_WEEK, 20780 * DAY);
+    bad.zone = CQ_ZONE_LOCAL;
+    ck_assert(cq_period_valid(&bad));
+    bad.first_day++;
+    expect_invalid(&bad, "from Tuesday");
     /* one empty day is known on this earth; a period is never empty */
     bad = good;
     bad.midnight_s[12] = bad.midnight_s[11];

@@ -99,6 +99,10 @@ START_TEST(unlimited)
         ck_assert_int_eq(cq_policy_state(&policy, &usage, day),
                          CQ_STATE_EXEMPT);
     }
+    /* none at all is not the same */
+    policy.daily_bytes = 0;
+    ck_assert_int_eq(cq_policy_allowance(&policy, 3), 0);
+    ck_assert_int_eq(cq_policy_state(&policy, &usage, 3), CQ_STATE_OVER);
     /* nothing else that is negative is a limit either */
     policy.daily_bytes = INT64_MIN;
     policy.grace_bytes = 5;
