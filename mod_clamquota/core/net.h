@@ -1,0 +1,43 @@
+/* net - a list of networks with a value each; the longest prefix wins.
+ *
+ * Filled once at configuration, sealed, then only read: lookups of a sealed
+ * list are safe from any thread. Cost of a lookup: one binary search for each
+ * distinct prefix length of the family. */
+#ifndef CQ_NET_H
+#define CQ_NET_H
+
+#include "core/key.h"
+
+struct cq_net_rule {
+    struct cq_key net;
+    int64_t value;      /* the caller's: bytes, CQ_UNLIMITED, an index ... */
+};
+
+struct cq_net_list {
+    struct cq_net_rule *rules;
+    size_t count;
+    size_t capacity;
+    bool sealed;
+};
+
+/** An empty list is all zero bytes.
+ * @return CQ_OK, CQ_ENOMEM (list as before), CQ_EINVAL (sealed, or the net is
+ *         not canonical) */
+enum cq_status cq_net_add(struct cq_net_list *list, const struct cq_key *net,
+                          int64_t value);
+
+/** Sorts the list and makes it ready for cq_net_find().
+ * @param twice  on CQ_EDUP the network that stands in the list twice (the
+ *               list is then not sealed); may be NULL
+ * @return CQ_OK or CQ_EDUP */
+enum cq_status cq_net_seal(struct cq_net_list *list, struct cq_key *twice);
+
+/** The rule with the longest prefix that contains key, or NULL (also for a
+ * list that is not sealed or empty). */
+const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
+                                      const struct cq_key *key);
+
+/** Frees the rules; the list is empty again. */
+void cq_net_free(struct cq_net_list *list);
+
+#endif
