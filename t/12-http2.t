@@ -103,4 +103,15 @@ $answer = $server->get($server->tls_url("$tiny?[1-3]"), '--http2',
 is_deeply($answer->{codes}, [429, 429, 429], 'h2: and again');
 is($answer->{connects}, 1, 'h2: on a connection that stays');
 
+# ---- a client that goes away: what was framed for it, not the file ----
+write_file("$server->{dir}/htdocs/big", 'b' x 64_000_000);
+$answer = $server->get($server->tls_url('/big'), '--http2', '-m', 1,
+    '--limit-rate', '2M', '--interface', '127.0.1.6');
+is($answer->{exit}, 28, 'h2: a client gives up');
+my $row = $server->row('127.0.1.6', in_flight => 0, hits => 1);
+my $got = length $answer->{body};
+cmp_ok($row->{used}, '>=', $got, 'h2: what it received is counted');
+cmp_ok($row->{used}, '<', 64_000_000, 'h2: the file is not');
+is($row->{in_flight}, 0, 'h2: the reservation went back');
+
 finish();

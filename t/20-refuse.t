@@ -59,16 +59,26 @@ ProxyPass /proxied http://127.0.0.1:%PORT2%/
     ClamQuotaRetryMax 2d
     ClamQuotaRetryJitter 1d
 </Location>
+<Location /pieces>
+    ClamQuotaPool pieces
+    ClamQuotaFreeRangeDaily 2000
+</Location>
+<Location /busy>
+    ClamQuotaPool busy
+    ClamQuotaDaily 100M
+</Location>
 Listen 127.0.0.1:%PORT2%
 <VirtualHost 127.0.0.1:%PORT2%>
     ClamQuotaEngine Off
 </VirtualHost>
 EOT
 my $htdocs = "$server->{dir}/htdocs";
-my @scopes = qw(text local s403 s503 s509 exact second spread dir fallback);
+my @scopes = qw(text local s403 s503 s509 exact second spread dir fallback pieces
+    busy);
 mkdir "$htdocs/$_" for @scopes, qw(errors perdir);
 write_file("$htdocs/$_/file", 'f' x 5000) for @scopes, '.';
 write_file("$htdocs/20k", '2' x 20_000);
+write_file("$htdocs/busy/big", 'b' x 64_000_000);
 write_file("$htdocs/errors/429.html", '<p>too much' . '!' x 6000);
 write_file("$htdocs/dir/index.html", 'i' x 5000);
 write_file("$htdocs/fallback/page.html", 'f' x 5000);
@@ -182,6 +192,47 @@ for (['MultiViews', '/many'], ['DirectoryIndex', '/dir/'],
         "$what: served");
     is($server->get($path, @over)->{status}, 429, "$what: refused when over");
 }
+
+# small ranges that add up: free for so many bytes a day, then like any other
+my @pieces = ('--interface', '127.0.0.4', '-r');
+my $total = 0;
+$total += $server->get('/pieces/file', @pieces, '0-511')->{bytes} for 1 .. 5;
+$row = $server->row('127.0.0.4', pool => 'pieces', hits => 5);
+is($row->{free} + $row->{used}, $total, 'small ranges: each byte is counted');
+cmp_ok($row->{free}, '>=', 2000, 'FreeRangeDaily of them is free');
+cmp_ok($row->{free}, '<', 2000 + $total / 5, 'and no response more');
+is($server->get('/pieces/file', @pieces, '0-')->{status}, 206,
+    'below the allowance: served') for 1 .. 2;
+$server->row('127.0.0.4', pool => 'pieces', hits => 7, in_flight => 0);
+is($server->get('/pieces/file', @pieces, '0-511')->{status}, 429,
+    'over, a small range is refused as well');
+
+# only what is in flight stands in the way: two downloads of 64 MB have not
+# drawn 100 MB, but will
+my @slow = map { $server->connect(from => '127.0.0.5', buffer => 65536)
+    ->send("GET /busy/big HTTP/1.0\r\nHost: x\r\n\r\n") } 1 .. 2;
+$_->take(1) for @slow;
+$row = $server->row('127.0.0.5', pool => 'busy', hits => 2);
+cmp_ok($row->{used} + $row->{in_flight}, '>=', 128_000_000,
+    'busy: both are reserved');
+my $before = $server->json->{totals}{refused};
+$answer = $server->get('/busy/file', '--interface', '127.0.0.5');
+is($answer->{status}, 429, 'busy: refused');
+like($answer->{headers}{'retry-after'}, qr/^(?:3\d|40)$/,
+    'busy: for 30 to 40 seconds');
+is($server->get('/busy/file', '-I', '--interface', '127.0.0.5')->{status}, 200,
+    'busy: HEAD is served');
+is($server->get('/busy/file', '--interface', '127.0.0.6')->{status}, 200,
+    'busy: another client is not');
+is($server->json->{totals}{refused}, $before + 1, 'busy: a refusal in total');
+$row = $server->row('127.0.0.5', pool => 'busy');
+is("$row->{state} $row->{refused} $row->{over_since}", 'ok 0 0',
+    'busy: no offence');
+$_->close for @slow;
+$row = $server->row('127.0.0.5', pool => 'busy', in_flight => 0);
+is($row->{in_flight}, 0, 'busy: not for longer than they last');
+is($server->get('/busy/file', '--interface', '127.0.0.5')->{status}, 200,
+    'busy: then served');
 
 # a client is set free by POST from the page itself, and by nothing else
 my @cross = (['Origin: http://evil.example'], ['Sec-Fetch-Site: cross-site'],
