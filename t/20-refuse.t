@@ -73,8 +73,8 @@ Listen 127.0.0.1:%PORT2%
 </VirtualHost>
 EOT
 my $htdocs = "$server->{dir}/htdocs";
-my @scopes = qw(text local s403 s503 s509 exact second spread dir fallback pieces
-    busy);
+my @scopes = qw(text local s403 s503 s509 exact second spread dir fallback
+    pieces busy);
 mkdir "$htdocs/$_" for @scopes, qw(errors perdir);
 write_file("$htdocs/$_/file", 'f' x 5000) for @scopes, '.';
 write_file("$htdocs/20k", '2' x 20_000);

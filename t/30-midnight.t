@@ -105,7 +105,7 @@ for (['2026-01-31 23:59:55', 'UTC', '2026-02-01 00:00:00', 'month 31', 31, 1],
 at('2026-01-31 23:59:55', 'UTC');
 write_file("$server->{dir}/htdocs/giant", 'g' x 30_000_000);
 my $connection = $server->connect(from => '127.0.0.2', buffer => 65536);
-$connection->send("GET /giant HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+$connection->send("GET /giant HTTP/1.0\r\nHost: x\r\n\r\n");
 my $january = $connection->take(10_000_000);
 poll(5, sub { $server->row('127.0.0.2')->{used} >= $january - 262_144 });
 $server->set_time('2026-02-01 00:00:00');

@@ -51,7 +51,8 @@ my %content = (
     'cut in half' => [substr($good, 0, length($good) / 2),
         qr/damaged|short|size/],
     'cut by a byte' => [substr($good, 0, -1), qr/damaged|short|size/],
-    'only its head' => [substr($good, 0, 100), qr/damaged|short|size|not a clamquota table/],
+    'only its head' => [substr($good, 0, 100),
+        qr/damaged|short|size|not a clamquota table/],
 );
 for my $name (sort keys %content) {
     my ($bytes, $why) = @{$content{$name}};

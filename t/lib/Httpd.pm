@@ -6,7 +6,8 @@ package Httpd;
 # in) talks to it. A test gives configuration text, in which %DIR%, %PORT%,
 # %PORT2% and %TLSPORT% stand for this server's own, and ends with finish(),
 # which stops what runs and demands a log without warnings. CQ_TEST_MPM chooses
-# the MPM, CQ_TEST_LEAVE keeps the directory, CQ_TEST_PRELOAD is for libasan.
+# the MPM, CQ_TEST_MODULE another .so, CQ_TEST_PRELOAD is for libasan, and
+# CQ_TEST_LEAVE keeps the directory.
 
 use strict;
 use warnings;
@@ -101,7 +102,8 @@ sub conf_text {
     my ($self, $conf) = @_;
     my $mpm = mpm();
     my @modules = ("mpm_$mpm", qw(unixd log_config logio authz_core authz_host
-        dir mime alias), $self->{tls} ? qw(ssl socache_shmcb) : (), @{$self->{modules}});
+        dir mime alias), @{$self->{modules}});
+    push @modules, qw(ssl socache_shmcb) if $self->{tls};
     my $text = join '', map { "LoadModule ${_}_module $MODULES/mod_$_.so\n" }
         grep { -e "$MODULES/mod_$_.so" } @modules;
     $text .= $mpm eq 'prefork' ? "StartServers 3\nMaxRequestWorkers 40\n"
@@ -130,8 +132,10 @@ EOT
     if ($self->{quota}) {
         my $so = $ENV{CQ_TEST_MODULE} || "$ROOT/build/mod_clamquota.so";
         $text .= "LoadModule clamquota_module $so\n"
-            . "LogLevel clamquota:info\nClamQuotaTable %DIR%/state/clamquota.table\n"
-            . "<Location /clamquota>\nSetHandler clamquota-status\n</Location>\n";
+            . "LogLevel clamquota:info\n"
+            . "ClamQuotaTable %DIR%/state/clamquota.table\n"
+            . "<Location /clamquota>\n    SetHandler clamquota-status\n"
+            . "</Location>\n";
         $text .= "ClamQuotaClients $self->{clients}\n" if $self->{clients};
     }
     $text .= $conf // $self->{conf} // '';
@@ -179,8 +183,8 @@ sub config_test {
     return ($? >> 8, read_file($output));
 }
 
-# '' when it runs; else what it said on the terminal. as: a command (setpriv
-# ...) to start it through.
+# '' when it runs; else what it said on the terminal. as: a command to start it
+# through, e.g. setpriv and its arguments.
 sub start {
     my ($self, @as) = @_;
     my ($terminal, $mark) = ("$self->{dir}/logs/terminal", $self->mark);
