@@ -19,7 +19,7 @@ cd -- "$(dirname -- "$0")"
 # apache2-bin and not apache2: the latter starts a server on port 80.
 packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
 apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
-util-linux media-types shellcheck mandoc clang valgrind strace'
+util-linux media-types tzdata shellcheck mandoc clang valgrind strace'
 
 warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 -Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'

@@ -193,7 +193,20 @@ enum cq_status cq_duration_parse_s(const char *text, int64_t *seconds)
 static const char *put_signed(bool negative, const char *number, char *text,
                               size_t size)
 {
-    snprintf(text, size, "%s%s", negative ? "-" : "", number);
+    size_t n = strlen(number);
+    size_t at = 0;
+
+    if (size == 0) {
+        return text;
+    }
+    if (negative && size > 1) {
+        text[at++] = '-';
+    }
+    if (n > size - 1 - at) {
+        n = size - 1 - at;
+    }
+    memcpy(text + at, number, n);
+    text[at + n] = '\0';
     return text;
 }
 
@@ -260,6 +273,23 @@ const char *cq_size_format_exact(int64_t bytes, char *text, size_t size)
     return put_signed(bytes < 0, best, text, size);
 }
 
+/* Decimal digits without snprintf(): this runs in every refusal.
+ * @return where the number ends */
+static char *put_digits(uint64_t n, char *at)
+{
+    char digits[20];
+    size_t count = 0;
+
+    do {
+        digits[count++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+    while (count > 0) {
+        *at++ = digits[--count];
+    }
+    return at;
+}
+
 const char *cq_size_format_human(int64_t bytes, char *text, size_t size)
 {
     static const char *const words[] = {
@@ -271,7 +301,7 @@ const char *cq_size_format_human(int64_t bytes, char *text, size_t size)
     char number[NUMBER_SIZE];
 
     if (n < 1024) {
-        snprintf(number, sizeof(number), "%u B", (unsigned)n);
+        memcpy(put_digits(n, number), " B", sizeof(" B"));
         return put_signed(bytes < 0, number, text, size);
     }
     for (size_t i = 0; i <= last; i++) {
@@ -282,9 +312,12 @@ const char *cq_size_format_human(int64_t bytes, char *text, size_t size)
         tenths = (n >> shift) * 10 + ((rest * 10 + half) >> shift);
         /* what rounds up to 1024.0 is 1.0 of the next unit */
         if (tenths < 10240 || i == last) {
-            snprintf(number, sizeof(number), "%llu.%u %s",
-                     (unsigned long long)(tenths / 10),
-                     (unsigned)(tenths % 10), words[i]);
+            char *at = put_digits(tenths / 10, number);
+
+            *at++ = '.';
+            *at++ = (char)('0' + tenths % 10);
+            *at++ = ' ';
+            memcpy(at, words[i], sizeof("KiB"));
             break;
         }
     }

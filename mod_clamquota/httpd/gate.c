@@ -19,14 +19,17 @@ static int64_t free_range_of(const struct cq_dir_conf *conf)
 }
 
 bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
-                           const struct cq_dir_conf *conf,
-                           const struct cq_clock *clock)
+                           const struct cq_dir_conf *conf)
 {
     int64_t daily = conf->free_range_daily_bytes != CQ_UNSET
                     ? conf->free_range_daily_bytes : FREE_RANGE_DAILY_BYTES;
 
-    return cq_predict_small_range(r, free_range_of(conf))
-        && cq_account_free_range(&q->account, clock, 0) < daily;
+    if (!cq_predict_small_range(r, free_range_of(conf))) {
+        return false;
+    }
+    return cq_account_free_range(&q->account,
+                                 cq_request_clock(q, r->request_time), 0)
+        < daily;
 }
 
 /* An ErrorDocument: the verdict on the request it answers stands. */
@@ -45,7 +48,7 @@ static bool is_own_page(const request_rec *r)
 
 /* A refusal, or what LogOnly makes of one. */
 static int over(request_rec *r, struct cq_request *q,
-                const struct cq_dir_conf *conf, const struct cq_clock *clock)
+                const struct cq_dir_conf *conf)
 {
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0202")
@@ -61,20 +64,19 @@ static int over(request_rec *r, struct cq_request *q,
         return DECLINED;
     }
     q->verdict = CQ_VERDICT_REFUSED;
-    cq_account_refused(&q->account, clock, q->state);
+    cq_account_refused(&q->account, &q->clock, q->state);
     cq_table_total_add(cq_site.table, q->pool->index, CQ_TOTAL_REFUSED, 1);
-    return cq_refuse(r, q, conf, clock);
+    return cq_refuse(r, q, conf);
 }
 
 /* Nothing of this is refused, whatever was drawn; only asked in fixups. */
 static bool is_lenient(request_rec *r, struct cq_request *q,
-                       const struct cq_dir_conf *conf,
-                       const struct cq_clock *clock)
+                       const struct cq_dir_conf *conf)
 {
     if (!cq_predict_plain_file(r)) {
         return false;
     }
-    if (cq_gate_is_free_range(q, r, conf, clock)) {
+    if (cq_gate_is_free_range(q, r, conf)) {
         q->state = CQ_STATE_FREE;
         return true;
     }
@@ -92,26 +94,26 @@ static bool may_be_lenient(const request_rec *r)
 static int decide(request_rec *r, struct cq_request *q,
                   const struct cq_dir_conf *conf, bool in_fixups)
 {
-    struct cq_clock clock;
     struct cq_policy policy;
     struct cq_usage usage = { 0, 0 };
+    const struct cq_clock *clock;
 
-    cq_request_clock(&clock);
-    if (!cq_request_account(q, r, conf, &clock)) {
+    if (!cq_request_account(q, r, conf)) {
         q->verdict = CQ_VERDICT_ADMITTED;
         return DECLINED;
     }
+    clock = cq_request_clock(q, r->request_time);
     policy = cq_request_policy(q, conf);
-    q->allowance_bytes = cq_policy_allowance(&policy, clock.day);
+    q->allowance_bytes = cq_policy_allowance(&policy, clock->day);
     if (policy.daily_bytes == CQ_UNLIMITED || conf->free == 1) {
-        cq_account_usage(&q->account, &clock, &usage);
+        cq_account_usage(&q->account, clock, &usage);
         q->used_bytes = usage.used_bytes;
         q->verdict = CQ_VERDICT_ADMITTED;
         q->state = conf->free == 1 ? CQ_STATE_FREE
             : q->override != NULL ? CQ_STATE_EXEMPT : CQ_STATE_OK;
         return DECLINED;
     }
-    if (cq_account_admit(&q->account, &clock, q->allowance_bytes,
+    if (cq_account_admit(&q->account, clock, q->allowance_bytes,
                          cq_predict_bytes(r), &usage) == CQ_OK) {
         q->used_bytes = usage.used_bytes;
         q->verdict = CQ_VERDICT_ADMITTED;
@@ -119,15 +121,15 @@ static int decide(request_rec *r, struct cq_request *q,
         return DECLINED;
     }
     q->used_bytes = usage.used_bytes;
-    q->state = cq_policy_state(&policy, &usage, clock.day);
+    q->state = cq_policy_state(&policy, &usage, clock->day);
     if (!in_fixups && may_be_lenient(r)) {
         return DECLINED;        /* when the handler is known */
     }
-    if (in_fixups && is_lenient(r, q, conf, &clock)) {
+    if (in_fixups && is_lenient(r, q, conf)) {
         q->verdict = CQ_VERDICT_ADMITTED;
         return DECLINED;
     }
-    return over(r, q, conf, &clock);
+    return over(r, q, conf);
 }
 
 /* Is this a request that the gate has to look at, and not yet decided? */
@@ -136,20 +138,20 @@ static struct cq_request *undecided(request_rec *r)
     const struct cq_dir_conf *conf;
     struct cq_request *q;
 
-    if (r->main != NULL || cq_site.table == NULL || is_error_document(r)) {
+    if (r->main != NULL || cq_site.table == NULL || is_error_document(r)
+        || ((q = cq_request_of(r)) != NULL
+            && q->verdict != CQ_VERDICT_NONE)) {
         return NULL;
     }
     conf = cq_dir_conf(r);
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
         return NULL;
     }
-    q = cq_request_make(r);
-    if (q == NULL || q->verdict != CQ_VERDICT_NONE || is_own_page(r)
-        || r->header_only
+    if (is_own_page(r) || r->header_only
         || r->method_number == M_OPTIONS || r->method_number == M_TRACE) {
         return NULL;
     }
-    return q;
+    return cq_request_make(r);
 }
 
 int cq_gate_header_parser(request_rec *r)

@@ -31,7 +31,7 @@ static void book(struct cq_request *q, int64_t bytes)
         [CQ_COLUMN_REFUSED] = CQ_TOTAL_REFUSED_BYTES,
         [CQ_COLUMN_HANDLER] = CQ_TOTAL_HANDLER_BYTES
     };
-    struct cq_clock clock;
+    const struct cq_clock *clock;
 
     q->sent_bytes += bytes;
     if (q->pool == NULL || q->pool->index == CQ_ANY_POOL) {
@@ -43,38 +43,58 @@ static void book(struct cq_request *q, int64_t bytes)
         || q->column == CQ_COLUMN_HANDLER) {
         return;
     }
-    cq_request_clock(&clock);
+    clock = cq_request_clock(q, apr_time_now());
     if (q->column == CQ_COLUMN_USED) {
-        cq_account_charge(&q->account, &clock, bytes);
+        cq_account_charge(&q->account, clock, bytes);
         return;
     }
-    cq_account_free(&q->account, &clock, bytes);
+    cq_account_free(&q->account, clock, bytes);
     if (q->free_range) {
-        cq_account_free_range(&q->account, &clock, bytes);
+        cq_account_free_range(&q->account, clock, bytes);
     }
 }
 
 /* ---- markers ---- */
 
-struct marker {
-    apr_bucket_refcount refcount;
-    struct cq_request *q;
+/* One block with its bucket. */
+struct cq_marker {
+    apr_bucket bucket;
+    struct cq_request *q;       /* NULL: the request has ended */
+    struct cq_marker *next;     /* of the same request */
+    struct cq_marker *previous;
     int64_t bytes;              /* of the piece before it */
 };
 
+void cq_meter_let_go(struct cq_request *q)
+{
+    struct cq_marker *marker;
+
+    for (marker = q->markers; marker != NULL; marker = marker->next) {
+        marker->q = NULL;
+    }
+    q->markers = NULL;
+}
+
 static void marker_destroy(void *data)
 {
-    struct marker *marker = data;
+    struct cq_marker *marker = data;
     struct cq_request *q = marker->q;
 
-    if (!apr_bucket_shared_destroy(marker)) {
+    if (q == NULL) {
         return;
     }
-    if (!q->finished && !q->c->aborted && !q->connection->closing) {
+    if (marker->previous != NULL) {
+        marker->previous->next = marker->next;
+    }
+    else {
+        q->markers = marker->next;
+    }
+    if (marker->next != NULL) {
+        marker->next->previous = marker->previous;
+    }
+    if (!q->c->aborted && !q->connection->closing) {
         book(q, marker->bytes);
     }
-    cq_request_release(q);
-    apr_bucket_free(marker);
 }
 
 static apr_status_t marker_read(apr_bucket *b, const char **data,
@@ -87,26 +107,34 @@ static apr_status_t marker_read(apr_bucket *b, const char **data,
     return APR_SUCCESS;
 }
 
+/* never copied: a copy would book its piece twice */
 static const apr_bucket_type_t marker_type = {
     "CLAMQUOTA", 5, APR_BUCKET_METADATA, marker_destroy, marker_read,
     apr_bucket_setaside_noop, apr_bucket_split_notimpl,
-    apr_bucket_shared_copy
+    apr_bucket_copy_notimpl
 };
 
 static apr_bucket *marker_create(struct cq_request *q, int64_t bytes,
                                  apr_bucket_alloc_t *list)
 {
-    apr_bucket *b = apr_bucket_alloc(sizeof(*b), list);
-    struct marker *marker = apr_bucket_alloc(sizeof(*marker), list);
+    struct cq_marker *marker = apr_bucket_alloc(sizeof(*marker), list);
+    apr_bucket *b = &marker->bucket;
 
     APR_BUCKET_INIT(b);
     b->free = apr_bucket_free;
     b->list = list;
+    b->type = &marker_type;
+    b->length = 0;
+    b->start = 0;
+    b->data = marker;
     marker->q = q;
     marker->bytes = bytes;
-    q->references++;
-    b = apr_bucket_shared_make(b, marker, 0, 0);
-    b->type = &marker_type;
+    marker->previous = NULL;
+    marker->next = q->markers;
+    if (q->markers != NULL) {
+        q->markers->previous = marker;
+    }
+    q->markers = marker;
     return b;
 }
 
@@ -145,8 +173,6 @@ static enum cq_column column_of(struct cq_request *q, const request_rec *r,
                                 const struct cq_dir_conf *conf,
                                 apr_bucket_brigade *bb)
 {
-    struct cq_clock clock;
-
     if (q->verdict == CQ_VERDICT_REFUSED) {
         return CQ_COLUMN_REFUSED;
     }
@@ -162,9 +188,7 @@ static enum cq_column column_of(struct cq_request *q, const request_rec *r,
         && q->account_open) {
         int64_t length = content_length(r);
 
-        cq_request_clock(&clock);
-        if (length >= 0
-            && cq_gate_is_free_range(q, r, conf, &clock)
+        if (length >= 0 && cq_gate_is_free_range(q, r, conf)
             && length <= cq_predict_bytes(r)) {
             q->free_range = true;
             return CQ_COLUMN_FREE;
@@ -179,9 +203,7 @@ static bool begin(struct cq_request *q, request_rec *r,
                   apr_bucket_brigade *bb)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
-    struct cq_clock clock;
 
-    q->begun = true;
     if (is_own_page(r)) {
         q->column = CQ_COLUMN_HANDLER;
         q->pool = cq_dir_conf_pool(conf, cq_site.conf);
@@ -195,26 +217,26 @@ static bool begin(struct cq_request *q, request_rec *r,
         if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
             return false;
         }
-        cq_request_clock(&clock);
-        cq_request_account(q, first, conf, &clock);
+        cq_request_account(q, first, conf);
     }
     q->column = column_of(q, r, conf, bb);
     if (!q->account_open) {
         return true;
     }
     if (q->column == CQ_COLUMN_USED) {
-        int64_t length = content_length(r);
-
-        if (length >= 0) {
-            cq_account_reserve_at_most(&q->account, length);
+        /* as set last by the byte range or content length filter; stale where
+         * a filter made the length unknown, and then no smaller */
+        if (r->clength > 0) {
+            cq_account_reserve_at_most(&q->account, r->clength);
         }
     }
     else {
         cq_account_reserve_at_most(&q->account, 0);
     }
     if (q->column != CQ_COLUMN_REFUSED) {
-        cq_request_clock(&clock);
-        if (cq_account_hit(&q->account, &clock) == 1 && !q->proxied
+        const struct cq_clock *clock = cq_request_clock(q, r->request_time);
+
+        if (cq_account_hit(&q->account, clock) == 1 && !q->proxied
             && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL) {
             cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
         }
@@ -314,7 +336,7 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
             apr_brigade_destroy(piece_bb);
             return rv;
         }
-        if (piece > 0 && !q->finished && !q->c->aborted) {
+        if (piece > 0 && !q->c->aborted) {
             book(q, piece);
         }
     } while (!APR_BRIGADE_EMPTY(bb));
@@ -330,10 +352,14 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     if (APR_BRIGADE_EMPTY(bb)) {
         return ap_pass_brigade(f->next, bb);
     }
-    q = cq_request_make(f->r);
-    if (q == NULL || (!q->begun && !begin(q, f->r, bb))) {
-        ap_remove_output_filter(f);
-        return ap_pass_brigade(f->next, bb);
+    q = f->ctx;
+    if (q == NULL) {
+        q = cq_request_make(f->r);
+        if (q == NULL || !begin(q, f->r, bb)) {
+            ap_remove_output_filter(f);
+            return ap_pass_brigade(f->next, bb);
+        }
+        f->ctx = q;
     }
     if (q->column == CQ_COLUMN_FREE && f->r->status >= 400
         && brings_a_file(bb)) {

@@ -7,77 +7,159 @@
 #define RETRY_MAX_S (INT64_C(6) * 3600)
 #define RETRY_JITTER_S (INT64_C(10) * 60)
 
+/* A number of the client's own, the same at each refusal; no secret. */
+static uint64_t spread_of(const struct cq_key *client)
+{
+    uint64_t words[2];
+
+    memcpy(words, client->bytes, sizeof(words));
+    /* 2^64 / golden ratio: neighbours come out far apart */
+    return ((words[0] ^ words[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+}
+
 /* What freshclam, cvdupdate, curl and wget all understand: whole seconds,
  * never a date, never 0. */
 static int64_t retry_after(const struct cq_request *q,
                            const struct cq_dir_conf *conf,
-                           const struct cq_clock *clock,
-                           struct cq_period *period)
+                           const struct cq_period *period)
 {
-    static const struct cq_seed fixed;  /* the spread is no secret */
     struct cq_policy policy = cq_request_policy(q, conf);
     struct cq_retry retry = {
         .max_s = conf->retry_max_s != CQ_UNSET ? conf->retry_max_s
                                                : RETRY_MAX_S,
         .jitter_s = conf->retry_jitter_s != CQ_UNSET ? conf->retry_jitter_s
                                                      : RETRY_JITTER_S,
-        .spread = cq_hash_key(&fixed, q->pool->index, &q->client),
+        .spread = spread_of(&q->client),
     };
 
-    cq_table_period(cq_site.table, period);
     return cq_policy_retry_after_s(&policy, q->used_bytes, q->state, period,
-                                   clock->now_s, &retry);
+                                   q->clock.now_s, &retry);
+}
+
+/* ---- words ---- */
+
+/* A refusal must cost less than what it refuses, and formatting would be most
+ * of what it costs: so everything is written once, from left to right, into
+ * one block. The sizes below add up to less. */
+#define WORDS_SIZE 1024
+
+struct words {
+    char *at;                   /* where the next one goes */
+    const char *client;
+    const char *retry_s;
+    const char *policy;
+    const char *limit;
+    const char *text;
+    apr_size_t text_length;
+};
+
+#define PUT(w, literal) put((w), (literal), sizeof(literal) - 1)
+
+static inline void put(struct words *w, const char *text, apr_size_t length)
+{
+    memcpy(w->at, text, length);
+    w->at += length;
+}
+
+static void put_number(struct words *w, int64_t n)
+{
+    char digits[20];
+    apr_size_t at = sizeof(digits);
+    uint64_t rest = n < 0 ? 0 : (uint64_t)n;
+
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    put(w, digits + at, sizeof(digits) - at);
+}
+
+static void put_size(struct words *w, int64_t bytes)
+{
+    cq_size_format_human(bytes, w->at, CQ_SIZE_TEXT_SIZE);
+    w->at += strlen(w->at);
+    PUT(w, " (");
+    put_number(w, bytes);
+    PUT(w, " bytes)");
+}
+
+/* "21:05", UTC */
+static void put_time_of_day(struct words *w, int64_t at_s)
+{
+    int minutes = (int)(at_s / 60 % (24 * 60));
+
+    *w->at++ = (char)('0' + minutes / 600);
+    *w->at++ = (char)('0' + minutes / 60 % 10);
+    *w->at++ = ':';
+    *w->at++ = (char)('0' + minutes % 60 / 10);
+    *w->at++ = (char)('0' + minutes % 10);
+}
+
+static void put_text(struct words *w, const struct cq_request *q)
+{
+    const char *start = w->at;
+
+    put(w, w->client, strlen(w->client));
+    PUT(w, " has drawn ");
+    put_size(w, q->used_bytes);
+    PUT(w, "; allowed by now: ");
+    put_size(w, q->allowance_bytes);
+    PUT(w, ".\nCome back in ");
+    put_number(w, q->retry_after_s);
+    if (q->state == CQ_STATE_BUSY) {
+        PUT(w, " seconds: downloads under way may use up the rest.\n");
+    }
+    else {
+        PUT(w, " seconds, at ");
+        put_time_of_day(w, q->clock.now_s + q->retry_after_s);
+        PUT(w, " UTC");
+        if (q->retry_after_s >= 86400) {
+            PUT(w, " of a later day");
+        }
+        PUT(w, ".\nFetch only what has changed (freshclam: ScriptedUpdates "
+               "yes), share one\nlocal copy, or ask the operator of this "
+               "server for more.\n");
+    }
+    w->text = start;
+    w->text_length = (apr_size_t)(w->at - start);
+    *w->at++ = '\0';
 }
 
 /* draft-ietf-httpapi-ratelimit-headers-10: what the pool allows in the
  * period, and that nothing of it is left for so many seconds. */
-static void set_fields(request_rec *r, const struct cq_request *q,
-                       const struct cq_period *period)
+static void put_limits(struct words *w, const struct cq_request *q,
+                       int64_t window_s)
+{
+    apr_size_t name_length = strlen(q->pool->name);
+
+    w->policy = w->at;
+    PUT(w, "\"");
+    put(w, q->pool->name, name_length);
+    PUT(w, "\";q=");
+    put_number(w, q->allowance_bytes);
+    PUT(w, ";qu=\"content-bytes\";w=");
+    put_number(w, window_s);
+    *w->at++ = '\0';
+    w->limit = w->at;
+    PUT(w, "\"");
+    put(w, q->pool->name, name_length);
+    PUT(w, "\";r=0;t=");
+    w->retry_s = w->at;         /* the last word of both fields */
+    put_number(w, q->retry_after_s);
+    *w->at++ = '\0';
+}
+
+static void set_fields(request_rec *r, const struct words *w)
 {
     apr_table_t *fields = r->err_headers_out;   /* also an ErrorDocument's */
 
-    apr_table_setn(fields, "Retry-After",
-                   apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
-                                q->retry_after_s));
-    apr_table_setn(fields, "Cache-Control", "no-store");
-    apr_table_setn(fields, "RateLimit-Policy",
-                   apr_psprintf(r->pool, "\"%s\";q=%" APR_INT64_T_FMT
-                                ";qu=\"content-bytes\";w=%" APR_INT64_T_FMT,
-                                q->pool->name, q->allowance_bytes,
-                                period->midnight_s[period->days]
-                                    - period->midnight_s[0]));
-    apr_table_setn(fields, "RateLimit",
-                   apr_psprintf(r->pool, "\"%s\";r=0;t=%" APR_INT64_T_FMT,
-                                q->pool->name, q->retry_after_s));
+    apr_table_addn(fields, "Retry-After", w->retry_s);
+    apr_table_addn(fields, "Cache-Control", "no-store");
+    apr_table_addn(fields, "RateLimit-Policy", w->policy);
+    apr_table_addn(fields, "RateLimit", w->limit);
 }
 
-/* Under 400 bytes whatever the numbers are. */
-static const char *text_of(request_rec *r, const struct cq_request *q,
-                           const struct cq_clock *clock)
-{
-    char client[CQ_KEY_TEXT_SIZE];
-    char used[CQ_SIZE_TEXT_SIZE], allowed[CQ_SIZE_TEXT_SIZE];
-    char until[APR_RFC822_DATE_LEN];
-
-    cq_key_format(&q->client, client, sizeof(client));
-    cq_size_format_human(q->used_bytes, used, sizeof(used));
-    cq_size_format_human(q->allowance_bytes, allowed, sizeof(allowed));
-    apr_rfc822_date(until, apr_time_from_sec(clock->now_s
-                                             + q->retry_after_s));
-    if (q->state == CQ_STATE_BUSY) {
-        return apr_psprintf(r->pool,
-            "%s has drawn %s of %s and downloads under way will use up the "
-            "rest.\nCome back in %" APR_INT64_T_FMT " seconds, when they have "
-            "ended.\n", client, used, allowed, q->retry_after_s);
-    }
-    return apr_psprintf(r->pool,
-        "%s has drawn %s (%" APR_INT64_T_FMT " bytes); allowed by now are %s "
-        "(%" APR_INT64_T_FMT ").\nCome back in %" APR_INT64_T_FMT
-        " seconds: %s.\nFetch only what has changed (freshclam: "
-        "ScriptedUpdates yes), share one\nlocal copy, or ask the operator of "
-        "this server for more.\n", client, used, q->used_bytes, allowed,
-        q->allowance_bytes, q->retry_after_s, until);
-}
+/* ---- answering ---- */
 
 /* Has the operator an ErrorDocument for it? */
 static bool has_error_document(request_rec *r, int status)
@@ -87,21 +169,49 @@ static bool has_error_document(request_rec *r, int status)
         && ap_response_code_string(r, ap_index_of_response(status)) != NULL;
 }
 
+/* The answer, without the filters of a resource: nothing was found yet that
+ * they could be for. */
+static int answer(request_rec *r, int status, const struct words *w)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
+
+    /* as ap_send_error_response() does, for "Header always set" */
+    ap_run_insert_error_filter(r);
+    r->status = status;
+    if (status == 509) {
+        r->status_line = "509 Bandwidth Limit Exceeded";
+    }
+    ap_set_content_type(r, "text/plain; charset=us-ascii");
+    ap_set_content_length(r, (apr_off_t)w->text_length);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(w->text,
+                                                       w->text_length,
+                                                       r->pool, list));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
+    ap_pass_brigade(r->output_filters, bb);
+    return DONE;
+}
+
 int cq_refuse(request_rec *r, struct cq_request *q,
-              const struct cq_dir_conf *conf, const struct cq_clock *clock)
+              const struct cq_dir_conf *conf)
 {
     int status = conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
     struct cq_period period;
-    const char *text;
+    struct words w;
 
-    q->retry_after_s = retry_after(q, conf, clock, &period);
-    set_fields(r, q, &period);
+    cq_table_period(cq_site.table, &period);
+    q->retry_after_s = retry_after(q, conf, &period);
+    /* as it is shown everywhere; httpd has a whole address as text already */
+    w.client = q->client.prefix == (q->client.family == 4 ? 32 : 128)
+        ? r->useragent_ip : cq_request_client_text(r->pool, &q->client);
+    w.at = apr_palloc(r->pool, WORDS_SIZE);
+    put_limits(&w, q, period.midnight_s[period.days] - period.midnight_s[0]);
+    set_fields(r, &w);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0201")
                   "refused (%s): %s has drawn %" APR_INT64_T_FMT " of %"
-                  APR_INT64_T_FMT " bytes in pool %s, may come back in %"
-                  APR_INT64_T_FMT " s: %s", cq_state_word(q->state),
-                  r->useragent_ip, q->used_bytes, q->allowance_bytes,
-                  q->pool->name, q->retry_after_s,
+                  APR_INT64_T_FMT " bytes in pool %s, may come back in %s s: "
+                  "%s", cq_state_word(q->state), w.client, q->used_bytes,
+                  q->allowance_bytes, q->pool->name, w.retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
     cq_variables_fixups(r);
     if (has_error_document(r, status)) {
@@ -111,13 +221,6 @@ int cq_refuse(request_rec *r, struct cq_request *q,
         /* not worth the wait for what it wanted to send */
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-    text = text_of(r, q, clock);
-    r->status = status;
-    if (status == 509) {
-        r->status_line = "509 Bandwidth Limit Exceeded";
-    }
-    ap_set_content_type(r, "text/plain; charset=us-ascii");
-    ap_set_content_length(r, (apr_off_t)strlen(text));
-    ap_rputs(text, r);
-    return DONE;
+    put_text(&w, q);
+    return answer(r, status, &w);
 }

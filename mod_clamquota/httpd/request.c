@@ -22,24 +22,16 @@ struct cq_request *cq_request_of(const request_rec *r)
                                 &clamquota_module);
 }
 
-void cq_request_release(struct cq_request *q)
-{
-    if (--q->references == 0) {
-        apr_bucket_free(q);
-    }
-}
-
 /* The end of a request, however it ends: what is reserved goes back. */
 static apr_status_t finish(void *data)
 {
     struct cq_request *q = data;
 
-    q->finished = true;
+    cq_meter_let_go(q);
     if (q->account_open) {
         cq_account_close(&q->account);
         q->account_open = false;
     }
-    cq_request_release(q);
     return APR_SUCCESS;
 }
 
@@ -73,12 +65,10 @@ struct cq_request *cq_request_make(request_rec *r)
     if (q != NULL || cq_site.table == NULL) {
         return q;
     }
-    q = apr_bucket_alloc(sizeof(*q), r->connection->bucket_alloc);
-    memset(q, 0, sizeof(*q));
+    q = apr_pcalloc(first->pool, sizeof(*q));
     q->c = r->connection;
     q->connection = r->connection->master == NULL
                     ? connection_of(r->connection) : NULL;
-    q->references = 1;
     ap_set_module_config(first->request_config, &clamquota_module, q);
     apr_pool_cleanup_register(first->pool, q, finish, apr_pool_cleanup_null);
     return q;
@@ -89,13 +79,15 @@ bool cq_request_client(const request_rec *r, struct cq_key *key,
 {
     const struct cq_server_conf *conf = cq_site.conf;
     const apr_sockaddr_t *peer = r->useragent_addr;
-    const struct cq_net_rule *rule;
+    const struct cq_net_rule *rule = NULL;
 
     if (cq_key_make(key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
                     cq_site.prefixes) != CQ_OK) {
         return false;
     }
-    rule = cq_net_find(&conf->client_nets, key);
+    if (conf->client_nets.count > 0) {
+        rule = cq_net_find(&conf->client_nets, key);
+    }
     *override = rule != NULL
         ? &APR_ARRAY_IDX(conf->clients, rule->value, struct cq_client_decl)
         : NULL;
@@ -103,8 +95,7 @@ bool cq_request_client(const request_rec *r, struct cq_key *key,
 }
 
 bool cq_request_account(struct cq_request *q, const request_rec *r,
-                        const struct cq_dir_conf *conf,
-                        const struct cq_clock *clock)
+                        const struct cq_dir_conf *conf)
 {
     if (q->account_tried) {
         return q->account_open;
@@ -114,7 +105,8 @@ bool cq_request_account(struct cq_request *q, const request_rec *r,
     q->proxied = r->useragent_addr != r->connection->client_addr;
     if (q->pool->index == CQ_ANY_POOL
         || !cq_request_client(r, &q->client, &q->override)
-        || cq_account_open(cq_site.table, q->pool->index, &q->client, clock,
+        || cq_account_open(cq_site.table, q->pool->index, &q->client,
+                           cq_request_clock(q, r->request_time),
                            &q->account) != CQ_OK) {
         q->state = CQ_STATE_ERROR;
         return false;
@@ -140,4 +132,17 @@ struct cq_policy cq_request_policy(const struct cq_request *q,
         policy.daily_bytes = q->override->daily_bytes;
     }
     return policy;
+}
+
+const char *cq_request_client_text(apr_pool_t *p, const struct cq_key *key)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+
+    if (key->prefix == (key->family == 4 ? 32 : 128)) {
+        cq_key_format(key, text, sizeof(text));
+    }
+    else {
+        cq_key_format_cidr(key, text, sizeof(text));
+    }
+    return apr_pstrdup(p, text);
 }

@@ -2,8 +2,8 @@
  *
  * There is one struct cq_request for each request that came over the wire;
  * internal redirects, subrequests and ErrorDocuments find their first one.
- * It lives in the connection's bucket allocator and is counted by reference,
- * because marker buckets may outlive the request's pool. */
+ * Marker buckets may outlive it and its pool: it knows the markers that are
+ * under way and lets them go when it ends. */
 #ifndef CQ_HTTPD_REQUEST_H
 #define CQ_HTTPD_REQUEST_H
 
@@ -26,8 +26,8 @@ struct cq_connection {
 struct cq_request {
     conn_rec *c;
     struct cq_connection *connection;   /* NULL on HTTP/2 */
-    unsigned references;        /* the request's own and one per marker */
-    bool finished;              /* settled: later bytes are not booked */
+    struct cq_marker *markers;  /* under way, newest first */
+    struct cq_clock clock;      /* as last looked up */
 
     /* the account */
     bool account_tried;
@@ -46,10 +46,13 @@ struct cq_request {
     int64_t retry_after_s;      /* 0: not refused */
 
     /* the response */
-    bool begun;                 /* the meter has seen its first bytes */
     enum cq_column column;
     bool free_range;            /* free as a small range */
     int64_t sent_bytes;         /* booked so far, in whatever column */
+
+    /* the variables */
+    const request_rec *told;    /* the request that got them last */
+    char sent_text[24];         /* CLAMQUOTA_SENT of it, final at log time */
 };
 
 /** The request that came over the wire. */
@@ -62,15 +65,11 @@ struct cq_request *cq_request_of(const request_rec *r);
 /** The same, made if need be; NULL where nothing is counted: no table. */
 struct cq_request *cq_request_make(request_rec *r);
 
-/** One reference less; the last one frees it. */
-void cq_request_release(struct cq_request *q);
-
 /** Finds out whose request it is and opens the client's account in the pool of
  * this scope; once per request.
  * @return whether there is an account; else the request is served uncounted */
 bool cq_request_account(struct cq_request *q, const request_rec *r,
-                        const struct cq_dir_conf *conf,
-                        const struct cq_clock *clock);
+                        const struct cq_dir_conf *conf);
 
 /** What holds for this client in this scope. */
 struct cq_policy cq_request_policy(const struct cq_request *q,
@@ -82,11 +81,23 @@ struct cq_policy cq_request_policy(const struct cq_request *q,
 bool cq_request_client(const request_rec *r, struct cq_key *key,
                        const struct cq_client_decl **override);
 
-static inline void cq_request_clock(struct cq_clock *clock)
+/** A client as text: "192.0.2.7", "2001:db8::/64"; its prefix only where it
+ * has one. */
+const char *cq_request_client_text(apr_pool_t *p, const struct cq_key *key);
+
+/** What time it is for this request, looked up anew when the second has
+ * changed.
+ * @param now  r->request_time before the first byte, apr_time_now() for bytes
+ *             that flow: after midnight they are the new day's */
+static inline const struct cq_clock *cq_request_clock(struct cq_request *q,
+                                                      apr_time_t now)
 {
-    /* not r->request_time: bytes that flow after midnight are the new day's */
-    cq_table_clock(cq_site.table, (int64_t)apr_time_sec(apr_time_now()),
-                   clock);
+    int64_t now_s = (int64_t)apr_time_sec(now);
+
+    if (now_s != q->clock.now_s) {
+        cq_table_clock(cq_site.table, now_s, &q->clock);
+    }
+    return &q->clock;
 }
 
 /* ---- predict ---- */
@@ -112,8 +123,7 @@ bool cq_predict_plain_file(const request_rec *r);
 /** Is this a small closed range, and has the client some left today of what
  * is free of these? */
 bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
-                           const struct cq_dir_conf *conf,
-                           const struct cq_clock *clock);
+                           const struct cq_dir_conf *conf);
 int cq_gate_header_parser(request_rec *r);
 int cq_gate_fixups(request_rec *r);
 
@@ -122,9 +132,14 @@ int cq_gate_fixups(request_rec *r);
 /** Answers instead of the resource.
  * @return DONE when the answer was written, else the status for ap_die() */
 int cq_refuse(request_rec *r, struct cq_request *q,
-              const struct cq_dir_conf *conf, const struct cq_clock *clock);
+              const struct cq_dir_conf *conf);
 
 /* ---- meter ---- */
+
+/** Lets the markers go that are still under way: their bytes are not booked
+ * any more. */
+void cq_meter_let_go(struct cq_request *q);
+
 void cq_meter_register(void);
 int cq_meter_create_request(request_rec *r);
 

@@ -40,7 +40,8 @@ static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
     if (!cq_request_client(r, &facts->client, &unseen.override)) {
         return false;
     }
-    cq_request_clock(&clock);
+    cq_table_clock(cq_site.table, (int64_t)apr_time_sec(r->request_time),
+                   &clock);
     policy = cq_request_policy(&unseen, conf);
     facts->pool = unseen.pool->name;
     if (cq_table_row(cq_site.table, unseen.pool->index, &facts->client,
@@ -145,44 +146,71 @@ int cq_variables_lookup(ap_expr_lookup_parms *parms)
 
 /* ---- as environment and notes ---- */
 
-static void set_all(request_rec *r, const struct facts *facts)
+/* Adds them without looking for old ones, which would compare each name with
+ * all the others. */
+static void tell(request_rec *r, struct cq_request *q,
+                 const struct facts *facts)
 {
     int i;
 
     for (i = 0; i < VARIABLES; i++) {
-        const char *value = value_of(r->pool, facts, (enum variable)i);
+        const char *value;
 
-        apr_table_setn(r->subprocess_env, names[i], value);
-        apr_table_setn(r->notes, names[i], value);
+        if (i == VARIABLE_SENT) {
+            value = q->sent_text;   /* rewritten in place at log time */
+        }
+        else if (i == VARIABLE_CLIENT && facts->client.prefix
+                 == (facts->client.family == 4 ? 32 : 128)) {
+            value = r->useragent_ip;
+        }
+        else {
+            value = value_of(r->pool, facts, (enum variable)i);
+        }
+        apr_table_addn(r->subprocess_env, names[i], value);
+        apr_table_addn(r->notes, names[i], value);
+    }
+    q->told = r;
+}
+
+static void tell_once(request_rec *r, struct cq_request *q)
+{
+    struct facts facts;
+
+    if (q->told != r && apr_table_get(r->notes, names[0]) == NULL
+        && find(r, &facts)) {
+        tell(r, q, &facts);
     }
 }
 
 int cq_variables_fixups(request_rec *r)
 {
-    struct facts facts;
+    struct cq_request *q;
 
     if (r->main == NULL && cq_dir_conf(r)->variables == 1
-        && find(r, &facts)) {
-        set_all(r, &facts);
+        && (q = cq_request_make(r)) != NULL) {
+        tell_once(r, q);
     }
     return DECLINED;
 }
 
-/* Final figures for the access log: in the request that was asked for and in
- * the one that answered, since log formats may look at either. */
+/* For the access log: what was sent is final now, and requests that fixups did
+ * not see get all of them. In the request that was asked for and in the one
+ * that answered, since log formats may look at either. */
 int cq_variables_log(request_rec *r)
 {
-    struct facts facts;
+    struct cq_request *q;
     request_rec *last = r;
 
     while (last->next != NULL) {
         last = last->next;
     }
     if ((cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1)
-        && find(r, &facts)) {
-        set_all(r, &facts);
+        && (q = cq_request_make(r)) != NULL) {
+        apr_cpystrn(q->sent_text, apr_off_t_toa(r->pool, q->sent_bytes),
+                    sizeof(q->sent_text));
+        tell_once(last, q);
         if (last != r) {
-            set_all(last, &facts);
+            tell_once(r, q);
         }
     }
     return DECLINED;

@@ -1,0 +1,148 @@
+#!/usr/bin/perl
+# What the module costs a request: user instructions (callgrind) and system
+# calls (strace), to the same httpd without it. Both are counts, so they don't
+# depend on how busy the machine is. Each figure is the difference of a long
+# and a short run of keep-alive GETs of a 1 KB file, so that start and stop
+# cancel out.
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use POSIX qw(setsid WNOHANG);
+use Time::HiRes qw(sleep time);
+
+my $top = abs_path(dirname(__FILE__) . '/../..');
+my $build = $ENV{BUILD} // 'build';
+$build = "$top/$build" unless $build =~ m{^/};
+my $module = "$build/mod_clamquota.so";
+my ($httpd) = grep { -x } map { "$_/apache2" } qw(/usr/sbin /usr/local/sbin);
+chomp(my $modules = `apxs -q LIBEXECDIR`);
+my $port = 20000 + $$ % 20000;
+my ($short, $long) = (300, 1300);
+
+sub slurp { local (@ARGV, $/) = @_; return <> // '' }
+
+# one run: httpd -X under a tool, $n requests; returns the tool's directory
+sub run_httpd {
+    my ($directives, $n, @tool) = @_;
+    my $dir = tempdir('cq-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    mkdir "$dir/docs";
+    chmod 0755, $dir, "$dir/docs";
+    open my $file, '>', "$dir/docs/1k" or die "$dir: $!";
+    print $file 'x' x 1024;
+    close $file;
+    my $load = $directives eq 'none' ? ''
+        : "LoadModule clamquota_module $module\n"
+        . "ClamQuotaTable $dir/table\nClamQuotaClients 1000\n$directives\n";
+    my $user = $> == 0 ? "User www-data\nGroup www-data" : '';
+    open my $conf, '>', "$dir/httpd.conf" or die "$dir: $!";
+    print $conf <<"CONF";
+ServerRoot $dir
+ServerName bench
+Listen 127.0.0.1:$port
+PidFile $dir/pid
+DefaultRuntimeDir $dir
+Mutex pthread
+ErrorLog $dir/error.log
+LoadModule mpm_event_module $modules/mod_mpm_event.so
+LoadModule authz_core_module $modules/mod_authz_core.so
+DocumentRoot $dir/docs
+KeepAlive On
+MaxKeepAliveRequests 0
+ThreadsPerChild 4
+MaxRequestWorkers 4
+$user
+$load
+CONF
+    close $conf;
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        setsid();
+        open STDOUT, '>', "$dir/out";
+        open STDERR, '>&', \*STDOUT;
+        exec map({ s/DIR/$dir/r } @tool), $httpd, '-X', '-d', $dir, '-f',
+            "$dir/httpd.conf";
+        die "exec: $!";
+    }
+    my $socket;
+    for (my $end = time + 60; !$socket && time < $end;) {
+        $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port")
+            or sleep 0.05;
+        last if waitpid($pid, WNOHANG) == $pid;
+    }
+    $socket or die "httpd did not start: ", slurp("$dir/out"),
+        slurp("$dir/error.log");
+    my %seen;
+    for (1 .. $n) {
+        print $socket "GET /1k HTTP/1.1\r\nHost: bench\r\n\r\n";
+        my $answer = '';
+        until ($answer =~ /\r\n\r\n/) {
+            sysread($socket, $answer, 65536, length $answer) or die "closed";
+        }
+        my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+        my ($length) = $head =~ /^Content-Length: (\d+)/mi;
+        while (length $body < $length) {
+            sysread($socket, $body, 65536, length $body) or die 'closed';
+        }
+        $seen{substr $head, 9, 3}++;
+    }
+    close $socket;
+    my ($server) = slurp("$dir/pid") =~ /(\d+)/;
+    kill TERM => $server;
+    for (my $end = time + 60; waitpid($pid, WNOHANG) != $pid;) {
+        die 'httpd does not stop' if time > $end;
+        sleep 0.05;
+    }
+    return ($dir, join ' ', map { "$_ x $seen{$_}" } sort keys %seen);
+}
+
+sub instructions {
+    my ($directives) = @_;
+    my @count;
+    for my $n ($short, $long) {
+        my ($dir) = run_httpd($directives, $n, qw(valgrind --tool=callgrind
+            --callgrind-out-file=/dev/null));
+        push @count, slurp("$dir/out") =~ /Collected : (\d+)/;
+    }
+    return ($count[1] - $count[0]) / ($long - $short);
+}
+
+sub syscalls {
+    my ($directives) = @_;
+    my @count;
+    for my $n ($short, $long) {
+        my ($dir) = run_httpd($directives, $n, qw(strace -f -c -o DIR/strace));
+        push @count, slurp("$dir/strace")
+            =~ /^\s*100\.00\s+\S+(?:\s+\S+)?\s+(\d+)(?:\s+\d+)?\s+total/m;
+    }
+    return ($count[1] - $count[0]) / ($long - $short);
+}
+
+my @variants = (
+    ['without the module', 'none'],
+    ['the same again (A/A)', 'none'],
+    ['Engine Off', 'ClamQuotaEngine Off'],
+    ['counted', 'ClamQuotaDaily 1T'],
+    ['counted, Variables On', "ClamQuotaDaily 1T\nClamQuotaVariables On"],
+    ['refused', 'ClamQuotaDaily 1'],
+);
+my ($base, $counted);
+printf "%-26s %12s %7s\n", 'user instructions/request', '', 'ratio';
+for (@variants) {
+    my ($name, $directives) = @$_;
+    my $n = instructions($directives);
+    $base //= $n;
+    $counted = $n if $name eq 'counted';
+    printf "%-26s %12.0f %7.3f\n", $name, $n, $n / $base;
+    printf "%-26s %12s %7.3f\n", '  to the 200 it replaces', '', $n / $counted
+        if $name eq 'refused';
+}
+printf "%-26s %12s %7s\n", 'system calls/request', '', 'more';
+my $calls;
+for (@variants[0, 3, 5]) {
+    my $n = syscalls($_->[1]);
+    $calls //= $n;
+    printf "%-26s %12.2f %+7.2f\n", $_->[0], $n, $n - $calls;
+}
