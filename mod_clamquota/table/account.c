@@ -23,100 +23,7 @@ static struct cq_entry *entry_of(const struct cq_account *a)
     return &a->table->ledger[a->entry];
 }
 
-/* ---- stepping into another period ---- */
-
-/* Remembers the last count of the period that drawn is about to leave. Of two
- * processes that step at once the larger count is the later one. */
-static void remember(struct cq_hot *hot, uint64_t drawn)
-{
-    uint64_t before = atomic_load(&hot->before);
-
-    while ((cq_stamp(before) != cq_stamp(drawn)
-            || cq_bytes(before) < cq_bytes(drawn))
-           && !atomic_compare_exchange_weak(&hot->before, &before, drawn)) {
-    }
-}
-
-/* committed follows drawn: forward, what is in flight is all that goes along;
- * back (the clock was wrong), what was drawn meanwhile joins what had been
- * drawn before. */
-static void roll_committed(struct cq_hot *hot, uint16_t period_id)
-{
-    uint64_t c = atomic_load(&hot->committed);
-
-    while (cq_stamp(c) != period_id) {
-        uint64_t before = atomic_load(&hot->before);
-        int64_t bytes = cq_bytes(c);
-
-        if (cq_stamp(c) < period_id) {
-            bytes = cq_stamp(before) == cq_stamp(c) ? bytes - cq_bytes(before)
-                                                    : 0;
-        }
-        else if (cq_stamp(before) == period_id) {
-            bytes += cq_bytes(before);
-        }
-        if (atomic_compare_exchange_weak(&hot->committed, &c,
-                                         cq_stamped(period_id, bytes))) {
-            return;
-        }
-    }
-}
-
-static bool roll_drawn(struct cq_hot *hot, uint64_t d, uint16_t period_id)
-{
-    int64_t bytes = 0;
-
-    if (cq_stamp(d) < period_id) {
-        if (cq_stamp(d) != 0) {
-            remember(hot, d);
-        }
-    }
-    else {
-        uint64_t before = atomic_load(&hot->before);
-
-        bytes = cq_bytes(d)
-            + (cq_stamp(before) == period_id ? cq_bytes(before) : 0);
-    }
-    CQ_POINT("roll-remembered");
-    return atomic_compare_exchange_strong(&hot->drawn, &d,
-                                          cq_stamped(period_id, bytes));
-}
-
-static void count_client(struct cq_table *t, uint16_t period_id)
-{
-    int64_t n = cq_stamped_add(&t->header->clients_now, period_id, 1);
-
-    if (n * 5 >= (int64_t)t->header->geometry.clients_n * 4) {
-        cq_table_notice(t, CQ_NOTICE_FILL);
-    }
-}
-
-uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
-{
-    struct cq_hot *hot = &t->hot[row];
-    uint64_t d = atomic_load(&hot->drawn);
-
-    while (cq_stamp(d) != period_id) {
-        if (cq_stamp(d) > period_id) {
-            /* the caller's look at the calendar may be older than midnight */
-            uint32_t now = atomic_load(&t->header->period_id);
-
-            if (now == cq_stamp(d)) {
-                return cq_stamp(d);
-            }
-        }
-        roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
-        if (roll_drawn(hot, d, period_id)) {
-            CQ_POINT("roll-drawn");
-            count_client(t, period_id);
-        }
-        d = atomic_load(&hot->drawn);
-    }
-    if (cq_stamp(atomic_load(&hot->committed)) != period_id) {
-        roll_committed(hot, period_id);
-    }
-    return period_id;
-}
+/* ---- holding ---- */
 
 /* The stamp check of every operation: the slow path once per row and month. */
 static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
@@ -133,8 +40,6 @@ static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
     return cq_row_roll(a->table, a->row, period_id);
 }
 
-/* ---- holding ---- */
-
 /* Holds the row if it is still this client's. */
 static bool hold(struct cq_table *t, uint32_t entry, uint32_t row,
                  uint64_t hash)
@@ -148,7 +53,7 @@ static bool hold(struct cq_table *t, uint32_t entry, uint32_t row,
     atomic_store_explicit(&e->left_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&e->purpose, CQ_ENTRY_HELD, memory_order_release);
     CQ_POINT("hold-noted");
-    atomic_fetch_add(&hot->holders, 1);
+    atomic_fetch_add(&hot->holders, CQ_TURN + 1);
     CQ_POINT("hold-held");
     ours = atomic_load(&hot->identity) == (hash | CQ_LIVE);
     if (!ours) {
@@ -172,11 +77,15 @@ enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
     a->table = t;
     a->row = CQ_NO_ROW;
     a->allowance_bytes = INT64_MAX;
+    cq_window_prefetch(t, hash);        /* on its way during what follows */
     a->entry = cq_entry_take(t);
     for (holds = 0; a->entry != CQ_NO_ENTRY && holds < HOLDS_MAX; holds++) {
-        uint32_t row = cq_claim_row(t, a->entry, hash, pool, key,
-                                    clock->period_id);
+        uint32_t row = cq_window_find(t, hash);
 
+        if (row == CQ_NO_ROW) {
+            row = cq_claim_row(t, a->entry, hash, pool, key,
+                               clock->period_id);
+        }
         if (row == CQ_NO_ROW) {
             break;
         }
@@ -216,12 +125,13 @@ void cq_account_close(struct cq_account *a)
 
 /* ---- counting ---- */
 
-static void set_over(struct cq_account *a, int64_t now_s)
+/* The mark may be left from a period before: then it begins anew. */
+static void set_over(struct cq_account *a, const struct cq_clock *clock)
 {
-    uint32_t mark = atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
-
-    if ((mark & CQ_MARK_OVER) == 0) {
-        atomic_store(&cold_of(a)->over_since_s, now_s);
+    if (cq_row_over_since(a->table, a->row, clock->period_id) == 0) {
+        atomic_store(&cold_of(a)->over_since_s, clock->now_s);
+        CQ_POINT("over-since");
+        atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
     }
 }
 
@@ -253,6 +163,26 @@ static void see(struct cq_usage *usage, uint64_t c, uint64_t d)
     }
 }
 
+/* a new day has let him in again */
+static void clear_over(struct cq_account *a)
+{
+    struct cq_hot *hot = hot_of(a);
+
+    if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
+         & CQ_MARK_OVER) != 0) {
+        atomic_store(&cold_of(a)->over_since_s, 0);
+        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+    }
+}
+
+/* As much of n as the packed count can take. */
+static int64_t fitting(int64_t n, uint64_t word)
+{
+    int64_t room = CQ_BYTES_MAX - cq_bytes(word);
+
+    return n < 0 ? 0 : n < room ? n : room;
+}
+
 enum cq_status cq_account_admit(struct cq_account *a,
                                 const struct cq_clock *clock,
                                 int64_t allowance_bytes, int64_t bytes,
@@ -261,7 +191,7 @@ enum cq_status cq_account_admit(struct cq_account *a,
     struct cq_hot *hot;
     struct cq_entry *e;
     uint64_t c;
-    uint16_t period_id;
+    int64_t n;
 
     if (a->entry == CQ_NO_ENTRY) {
         see(usage, 0, 0);
@@ -269,43 +199,29 @@ enum cq_status cq_account_admit(struct cq_account *a,
     }
     hot = hot_of(a);
     e = entry_of(a);
-    period_id = roll(a, clock->period_id);
+    roll(a, clock->period_id);
     a->allowance_bytes = allowance_bytes;
     cq_entry_begin(e);
     c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
     do {
-        if (cq_bytes(c) >= allowance_bytes && cq_stamp(c) == period_id) {
+        if (cq_bytes(c) >= allowance_bytes) {
             cq_entry_end(e);
             see(usage, c, atomic_load(&hot->drawn));
             return CQ_EFULL;
         }
+        n = fitting(bytes, c);
     } while (!atomic_compare_exchange_weak(
-        &hot->committed, &c, cq_stamped(cq_stamp(c), cq_bytes(c) + bytes)));
+        &hot->committed, &c, cq_stamped(cq_stamp(c), cq_bytes(c) + n)));
     CQ_POINT("admit-committed");
     atomic_store_explicit(&e->left_bytes,
                           atomic_load_explicit(&e->left_bytes,
-                                               memory_order_relaxed) + bytes,
+                                               memory_order_relaxed) + n,
                           memory_order_relaxed);
+    CQ_POINT("admit-noted");
     cq_entry_end(e);
     see(usage, c, atomic_load_explicit(&hot->drawn, memory_order_relaxed));
-    if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
-         & CQ_MARK_OVER) != 0) {
-        /* a new day has let him in again */
-        atomic_store(&cold_of(a)->over_since_s, 0);
-        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
-    }
+    clear_over(a);
     return CQ_OK;
-}
-
-/* Changes committed alone, under whatever stamp it has: what is in flight
- * goes along from period to period, so it can be given back in any. */
-static void commit(struct cq_hot *hot, int64_t n)
-{
-    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
-
-    while (!atomic_compare_exchange_weak(
-        &hot->committed, &c, cq_stamped(cq_stamp(c), cq_bytes(c) + n))) {
-    }
 }
 
 void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
@@ -317,6 +233,7 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
         return;
     }
     e = entry_of(a);
+    bytes = bytes > 0 ? bytes : 0;
     left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
     if (left <= bytes) {
         return;
@@ -325,16 +242,19 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     CQ_POINT("refund-before");
     atomic_store_explicit(&e->left_bytes, bytes, memory_order_relaxed);
     CQ_POINT("refund-noted");
-    commit(hot_of(a), bytes - left);
+    cq_row_commit(hot_of(a), bytes - left);
     CQ_POINT("refund-given");
     cq_entry_end(e);
 }
 
+/* Notes what was drawn when this day began. A look at the clock from before
+ * midnight, or a clock put back over it for a moment, must not begin the day
+ * before once more. */
 static void begin_day(struct cq_hot *hot, uint16_t day_stamp)
 {
     uint64_t base = atomic_load_explicit(&hot->day_base, memory_order_relaxed);
 
-    if (cq_stamp(base) != day_stamp) {
+    if (cq_stamp(base) != day_stamp && cq_stamp(base) != day_stamp + 1) {
         uint64_t d = atomic_load(&hot->drawn);
 
         atomic_compare_exchange_strong(&hot->day_base, &base,
@@ -342,12 +262,23 @@ static void begin_day(struct cq_hot *hot, uint16_t day_stamp)
     }
 }
 
+/* Adds to drawn under whatever stamp it has by now. */
+static int64_t draw(struct cq_hot *hot, int64_t bytes)
+{
+    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    uint64_t new;
+
+    do {
+        new = cq_stamped(cq_stamp(d), cq_bytes(d) + bytes);
+    } while (!atomic_compare_exchange_weak(&hot->drawn, &d, new));
+    return cq_bytes(new);
+}
+
 void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
                        int64_t bytes)
 {
     struct cq_hot *hot;
     struct cq_entry *e;
-    uint64_t d;
     int64_t left, rest, after;
 
     if (a->entry == CQ_NO_ENTRY || bytes <= 0) {
@@ -359,23 +290,26 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     begin_day(hot, clock->day_stamp);
     left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
     rest = bytes > left ? bytes - left : 0;
+    bytes -= rest;
     cq_entry_begin(e);
     CQ_POINT("charge-before");
     if (rest > 0) {
-        commit(hot, rest);
+        /* first committed, so that it is never below drawn; past what it can
+         * hold nothing is counted, in either */
+        bytes += cq_row_commit(hot, rest < CQ_BYTES_MAX ? rest
+                                                        : CQ_BYTES_MAX);
         CQ_POINT("charge-committed");
     }
-    atomic_store_explicit(&e->left_bytes, left - (bytes - rest),
-                          memory_order_relaxed);
-    d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
-    do {
-        after = cq_bytes(d) + bytes;
-    } while (!atomic_compare_exchange_weak(&hot->drawn, &d,
-                                           cq_stamped(cq_stamp(d), after)));
+    if (left > 0) {
+        atomic_store_explicit(&e->left_bytes, rest > 0 ? 0 : left - bytes,
+                              memory_order_relaxed);
+        CQ_POINT("charge-noted");
+    }
+    after = draw(hot, bytes);
     CQ_POINT("charge-drawn");
     cq_entry_end(e);
     if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
-        set_over(a, clock->now_s);
+        set_over(a, clock);
     }
 }
 
@@ -390,12 +324,19 @@ void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
 int64_t cq_account_free_range(struct cq_account *a,
                               const struct cq_clock *clock, int64_t bytes)
 {
+    uint16_t day = clock->day_stamp;
+    cq_word *word;
+
     if (a->entry == CQ_NO_ENTRY) {
         return 0;
     }
-    return bytes == 0
-        ? cq_stamped_get(&hot_of(a)->free_range, clock->day_stamp)
-        : cq_stamped_add(&hot_of(a)->free_range, clock->day_stamp, bytes);
+    word = &hot_of(a)->free_range;
+    if (cq_stamp(atomic_load_explicit(word, memory_order_relaxed))
+        == day + 1) {
+        day++;          /* as in begin_day(): no day begins twice */
+    }
+    return bytes == 0 ? cq_stamped_get(word, day)
+                      : cq_stamped_add(word, day, bytes);
 }
 
 void cq_account_mark(struct cq_account *a, uint16_t policy_index, bool proxied)
@@ -432,5 +373,6 @@ void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
         return;
     }
     cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
-    set_over(a, clock->now_s);
+    CQ_POINT("refused-tallied");
+    set_over(a, clock);
 }

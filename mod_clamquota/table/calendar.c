@@ -31,9 +31,18 @@ static const struct cq_period *slot_of(const struct cq_table *t, uint32_t id)
     const struct cq_calendar_slot *slot =
         &t->header->calendar[id % CQ_CALENDAR];
 
+    /* the days are an index: a damaged file must not lead past the array */
     return id != 0
         && atomic_load_explicit(&slot->id, memory_order_acquire) == id
+        && slot->period.days - 1u < CQ_PERIOD_MAX_DAYS
         ? &slot->period : NULL;
+}
+
+int64_t cq_calendar_start(const struct cq_table *t, uint16_t id)
+{
+    const struct cq_period *p = slot_of(t, id);
+
+    return p != NULL ? p->midnight_s[0] : 0;
 }
 
 bool cq_calendar_get(const struct cq_table *t, uint16_t id,
@@ -45,7 +54,9 @@ bool cq_calendar_get(const struct cq_table *t, uint16_t id,
         return false;
     }
     *period = *p;
-    return slot_of(t, id) == p && cq_period_valid(period);
+    /* enough to be read safely; cq_table_check() asks for all of it */
+    return slot_of(t, id) == p && period->days >= 1
+        && period->days <= CQ_PERIOD_MAX_DAYS;
 }
 
 void cq_calendar_prepare_next(struct cq_table *t)
@@ -69,9 +80,14 @@ void cq_table_clock(struct cq_table *t, int64_t now_s, struct cq_clock *clock)
 
         if (next != NULL && now_s >= next->midnight_s[0]
             && now_s < next->midnight_s[next->days]) {
-            atomic_compare_exchange_strong(&t->header->period_id, &id,
-                                           id + 1);
-            id = atomic_load(&t->header->period_id);
+            if (t->writable) {
+                atomic_compare_exchange_strong(&t->header->period_id, &id,
+                                               id + 1);
+                id = atomic_load(&t->header->period_id);
+            }
+            else {
+                id++;           /* a tool sees the step and can't make it */
+            }
             p = slot_of(t, id);
         }
     }

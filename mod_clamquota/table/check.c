@@ -60,7 +60,7 @@ static void check_sums(struct check *c, uint32_t row, const int64_t *left,
     const struct cq_hot *hot = &c->table->hot[row];
     uint64_t committed = atomic_load(&hot->committed);
     uint64_t drawn = atomic_load(&hot->drawn);
-    uint32_t holders = atomic_load(&hot->holders);
+    uint32_t holders = atomic_load(&hot->holders) & CQ_HOLDERS;
 
     if (holders != held[row]) {
         complain(c, "row %" PRIu32 " is held by %" PRIu32 " requests, the "
@@ -132,7 +132,9 @@ static void check_ledger(struct check *c, int64_t *left, uint32_t *held)
                      i);
         }
         held[row]++;
-        left[row] += atomic_load(&e->left_bytes);
+        /* as unsigned: a damaged file's sums may overflow */
+        left[row] = (int64_t)((uint64_t)left[row]
+                              + (uint64_t)atomic_load(&e->left_bytes));
     }
 }
 
@@ -141,7 +143,8 @@ static void check_calendar(struct check *c)
     uint16_t id = (uint16_t)atomic_load(&c->table->header->period_id);
     struct cq_period period;
 
-    if (!cq_calendar_get(c->table, id, &period)) {
+    if (!cq_calendar_get(c->table, id, &period)
+        || !cq_period_valid(&period)) {
         complain(c, "period %u is in force, but its calendar is missing or "
                  "damaged", id);
     }

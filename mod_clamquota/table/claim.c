@@ -36,31 +36,25 @@ static void pause_shortly(void)
 #endif
 }
 
-static bool is_over(const struct cq_table *t, uint32_t row)
-{
-    return (atomic_load_explicit(&t->hot[row].mark, memory_order_relaxed)
-            & CQ_MARK_OVER) != 0;
-}
-
 static enum row_class classify(const struct cq_table *t, uint32_t row,
                                uint16_t period_id, int64_t *drawn)
 {
     const struct cq_hot *hot = &t->hot[row];
     uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
-    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
 
     if (id == CQ_EMPTY) {
         return ROW_EMPTY;
     }
     if ((id & CQ_STATE_MASK) != CQ_LIVE
-        || atomic_load_explicit(&hot->holders, memory_order_relaxed) != 0) {
+        || (atomic_load_explicit(&hot->holders, memory_order_relaxed)
+            & CQ_HOLDERS) != 0) {
         return ROW_TAKEN;
     }
-    if (cq_stamp(d) != period_id) {
+    if (!cq_row_is_current(hot, period_id)) {
         return ROW_PAST;
     }
-    *drawn = cq_bytes(d);
-    return is_over(t, row) ? ROW_TAKEN : ROW_SMALL;
+    *drawn = cq_row_used(hot, period_id);
+    return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
 }
 
 /* The row to take for a new client: an empty one, else one of a past period,
@@ -169,9 +163,11 @@ static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
     /* A holder adds himself, then looks at the identity; we changed the
      * identity, now look at the holders: one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(&hot->holders) != 0
-        || (!evicts && cq_stamp(atomic_load(&hot->drawn)) == period_id)) {
+    if ((atomic_load(&hot->holders) & CQ_HOLDERS) != 0
+        || (evicts ? cq_row_over_since(t, row, period_id) != 0
+                   : cq_row_is_current(hot, period_id))) {
         atomic_store(&hot->identity, old);
+        CQ_POINT("reclaim-refused");
         return false;
     }
     atomic_store_explicit(&e->purpose, CQ_ENTRY_ZEROING,
@@ -181,9 +177,11 @@ static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
     CQ_POINT("reclaim-zeroed");
     atomic_store_explicit(&hot->identity, hash | CQ_CLAIM,
                           memory_order_release);
+    CQ_POINT("reclaim-claimed");
     atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
                           memory_order_release);
     if (evicts) {
+        cq_stamped_add(&t->header->clients_now, period_id, -1);
         atomic_fetch_add_explicit(&t->header->evictions, 1,
                                   memory_order_relaxed);
         cq_table_notice(t, CQ_NOTICE_EVICT);
@@ -191,10 +189,12 @@ static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
     return true;
 }
 
-/* Ends our claim of a row that another one has won or killed. */
+/* Ends our claim of a row that another one has won or killed. Nothing was
+ * counted in it, and the address is zeroed with it. */
 static void give_up(struct cq_table *t, uint32_t row)
 {
     cq_row_zero(t, row);
+    CQ_POINT("claim-zeroed");
     atomic_store_explicit(&t->hot[row].identity, CQ_EMPTY,
                           memory_order_release);
 }
@@ -247,6 +247,8 @@ static void try_claim(struct cq_table *t, uint32_t entry, uint64_t hash,
     atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
                           memory_order_release);
     CQ_POINT("claim-noted");
+    /* before the first try to take it: see finish_claim() in settle.c */
+    atomic_fetch_add(&t->hot[row].holders, CQ_TURN);
     if (atomic_compare_exchange_strong(&t->hot[row].identity, &expected,
                                        hash | CQ_CLAIM)
         || reclaim(t, e, row, hash, period_id, evicts)) {
@@ -261,6 +263,7 @@ static void try_claim(struct cq_table *t, uint32_t entry, uint64_t hash,
                                   | ((uint64_t)key->family << 8)
                                   | key->prefix,
                               memory_order_relaxed);
+        CQ_POINT("claim-named");
         expected = hash | CQ_CLAIM;
         atomic_thread_fence(memory_order_seq_cst);
         if (!alone(t, w, row, hash, impatient)

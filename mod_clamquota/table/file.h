@@ -62,6 +62,11 @@ enum cq_file_kind cq_file_validate(int fd, const char *path,
                                    enum cq_status *status,
                                    const struct cq_why *why);
 
+/** Looks at the counts in a mapped file's header.
+ * @return CQ_OK or CQ_ECORRUPT */
+enum cq_status cq_file_counts(const struct cq_table *table, const char *path,
+                              const struct cq_why *why);
+
 /** Takes the lock of a server on a file, for this process. */
 enum cq_status cq_file_lock(int fd, const char *path,
                             const struct cq_why *why);

@@ -12,6 +12,17 @@ static const enum cq_total watched[4] = {
     CQ_TOTAL_SENT, CQ_TOTAL_FREE, CQ_TOTAL_HITS, CQ_TOTAL_REFUSED
 };
 
+/* as unsigned: a damaged file's sums may overflow */
+static int64_t plus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int64_t minus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 static void sums(const struct cq_table *t, int64_t sum[4])
 {
     size_t n = cq_table_pool_count(t);
@@ -24,7 +35,7 @@ static void sums(const struct cq_table *t, int64_t sum[4])
 
         cq_table_totals(t, (uint16_t)pool, totals);
         for (i = 0; i < 4; i++) {
-            sum[i] += totals[watched[i]];
+            sum[i] = plus(sum[i], totals[watched[i]]);
         }
     }
 }
@@ -62,7 +73,8 @@ void cq_history_tick(struct cq_table *t, int64_t now_s)
     }
     sums(t, sum);
     for (i = 0; i < 4; i++) {
-        int64_t grown = sum[i] - atomic_load(&t->header->counted[i]);
+        int64_t grown = minus(sum[i],
+                              atomic_load(&t->header->counted[i]));
 
         atomic_fetch_add(&hour_at(t, filling_s)->count[i], grown);
         atomic_store(&t->header->counted[i], sum[i]);
@@ -82,7 +94,7 @@ size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
 
     sums(t, sum);
     for (ago = CQ_HOURS; ago-- > 0;) {
-        int64_t start_s = filling_s - (int64_t)ago * HOUR_S;
+        int64_t start_s = minus(filling_s, (int64_t)ago * HOUR_S);
         const struct cq_hour_slot *slot;
         int64_t count[4];
         int i;
@@ -97,7 +109,8 @@ size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
         for (i = 0; i < 4; i++) {
             count[i] = atomic_load(&slot->count[i]);
             if (ago == 0) {
-                count[i] += sum[i] - atomic_load(&t->header->counted[i]);
+                count[i] = plus(count[i],
+                    minus(sum[i], atomic_load(&t->header->counted[i])));
             }
         }
         hours[n++] = (struct cq_hour){ start_s, count[0], count[1], count[2],

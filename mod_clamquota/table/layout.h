@@ -29,7 +29,8 @@
  *         before     stamp:16 bytes:48   drawn of the period before
  *         day_base   day:16   bytes:48   drawn when this day began
  *         free_range day:16   bytes:48   small free ranges of this day
- *         holders    open requests that hold the row
+ *         holders    open requests that hold the row:20, turns:12 (how
+ *                    often somebody began to hold or to take it)
  *         mark       policy:16 flags:16
  *         others     (for the cluster)
  *   cold  address, family, prefix, pool
@@ -72,6 +73,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 #define CQ_CALENDAR 4u          /* period id modulo this */
 #define CQ_HOURS 768u           /* 32 days */
 #define CQ_LEDGER_DEFAULT 65536u
+#define CQ_CLIENTS_MAX (UINT32_MAX / 2u)    /* row numbers are 32 bits */
 
 /* Rows for each client of capacity. Two choices of 16 rows each, filled to
  * 2/3: t/unit/table_fill.c shows that N clients then evict nobody; 1.5 x 128
@@ -92,6 +94,12 @@ struct cq_hot {
     cq_word others;
 };
 _Static_assert(sizeof(struct cq_hot) == 64, "a hot row is a cache line");
+
+/* The turns let a settling process see that nobody came and went between its
+ * two looks at a row; they wrap around. */
+#define CQ_HOLDERS 0x000fffffu
+#define CQ_TURN 0x00100000u
+#define CQ_LEDGER_MAX (CQ_HOLDERS / 2u)     /* entries: holders can't overflow */
 
 #define CQ_MARK_POLICY 0x0000ffffu
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
@@ -219,10 +227,15 @@ struct cq_table {
     uint32_t ledger_n;
     uint32_t stripe;            /* this process's */
     uint64_t owner;             /* this process, as in cq_entry.owner */
+    int fd;                     /* holds the lock */
+    bool writable;              /* false: a tool's view, mapped read-only */
+    size_t size;
+    /* Written by each open and close; apart from the above, which the other
+     * threads read all the time, by what two lines can be. */
+    uint8_t gap[128];
     _Atomic uint32_t spare;     /* an entry freed last, or CQ_NO_ENTRY */
     _Atomic uint32_t cursor;    /* where the search for a free entry goes on */
-    int fd;                     /* holds the lock; -1: a tool's view */
-    size_t size;
+    uint8_t gap_after[128];
 };
 
 /* ---- stamped words ---- */
@@ -302,6 +315,13 @@ struct cq_window {
 void cq_window_of(const struct cq_table *table, uint64_t hash,
                   struct cq_window *window);
 
+/** Asks the memory for the lines in which this client most likely is. */
+void cq_window_prefetch(const struct cq_table *table, uint64_t hash);
+
+/** The live row of this identity or CQ_NO_ROW: the way nearly all requests
+ * take, without a list of the window. */
+uint32_t cq_window_find(const struct cq_table *table, uint64_t hash);
+
 /* claim.c */
 
 /** The row of this identity, made if need be and not held yet.
@@ -314,15 +334,42 @@ uint32_t cq_claim_row(struct cq_table *table, uint32_t entry, uint64_t hash,
 /** Sets every word of a row but identity and holders to zero. */
 void cq_row_zero(struct cq_table *table, uint32_t row);
 
-/* account.c */
+/* row.c */
 
 /** Takes a row's words into the period in force. */
 uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
                      uint16_t period_id);
 
+/** Changes committed alone, under whatever stamp it has: what is in flight
+ * goes along from period to period, so it can be given back in any.
+ * @return by how much it changed: less than n where it would pass
+ *         CQ_BYTES_MAX */
+int64_t cq_row_commit(struct cq_hot *hot, int64_t n);
+
+/** What a row has drawn in this period. A later stamp counts too: the clock
+ * went wrong and came back, and the next request joins the two counts. */
+int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
+
+/** Does the row count in this period (else it is of a past one)? */
+static inline bool cq_row_is_current(const struct cq_hot *hot,
+                                     uint16_t period_id)
+{
+    return cq_stamp(atomic_load(&hot->drawn)) >= period_id;
+}
+
+/** When the client became over in this period, 0 when it did not. */
+int64_t cq_row_over_since(const struct cq_table *table, uint32_t row,
+                          uint16_t period_id);
+
 /* ledger.c */
 uint32_t cq_entry_take(struct cq_table *table);
 void cq_entry_give(struct cq_table *table, uint32_t entry);
+
+/** How many entries a scan has to look at; never more than there are. */
+uint32_t cq_ledger_high(const struct cq_table *table);
+
+/** Does the process still live that an entry's owner names? */
+bool cq_owner_lives(uint64_t owner);
 
 static inline void cq_entry_begin(struct cq_entry *entry)
 {
@@ -343,6 +390,9 @@ void cq_calendar_set(struct cq_table *table, const struct cq_period *period);
 bool cq_calendar_get(const struct cq_table *table, uint16_t id,
                      struct cq_period *period);
 void cq_calendar_prepare_next(struct cq_table *table);
+
+/** Unix second at which a period began; 0 when it is not in the calendar. */
+int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
 
 /* history.c */
 void cq_history_tick(struct cq_table *table, int64_t now_s);

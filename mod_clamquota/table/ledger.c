@@ -1,8 +1,8 @@
 /* ledger - who holds what, so that a process may die at any instruction.
  *
  * An entry is written before the row that it speaks of. Only its owner writes
- * it; cq_table_settle() frees the entries of the dead and recomputes what
- * their rows hold from the entries of the living. */
+ * it; for the dead settle.c does. Here entries are taken and given, and
+ * processes told apart. */
 #include "table/layout.h"
 
 #include <errno.h>
@@ -16,9 +16,6 @@
 /* How many entries a request looks at for a free one before it is served
  * without: 4096 cache lines are some tens of microseconds at most. */
 #define PROBES_MAX 4096u
-
-/* A living process in the middle of a change is looked at again so often. */
-#define SETTLE_TRIES 1000
 
 /* Start time of a process in clock ticks since boot: with the pid it names
  * one process for good. 0 when it can't be read. */
@@ -88,8 +85,9 @@ static bool take(struct cq_table *t, uint32_t entry)
 
 uint32_t cq_entry_take(struct cq_table *t)
 {
-    uint32_t entry = atomic_exchange_explicit(&t->spare, CQ_NO_ENTRY,
-                                              memory_order_relaxed);
+    /* Only a hint: of two threads that try it one goes on to the search, so
+     * it need not be taken away from the other by a locked exchange. */
+    uint32_t entry = atomic_load_explicit(&t->spare, memory_order_relaxed);
     uint32_t probes;
 
     if (entry != CQ_NO_ENTRY && take(t, entry)) {
@@ -98,8 +96,11 @@ uint32_t cq_entry_take(struct cq_table *t)
     for (probes = 0; probes < PROBES_MAX && probes < t->ledger_n; probes++) {
         entry = atomic_fetch_add_explicit(&t->cursor, 1, memory_order_relaxed)
                 % t->ledger_n;
+        /* first the mark: who dies in between must be found by a scan */
+        raise_high(t, entry);
+        CQ_POINT("entry-marked");
         if (take(t, entry)) {
-            raise_high(t, entry);
+            CQ_POINT("entry-taken");
             return entry;
         }
     }
@@ -117,223 +118,24 @@ void cq_entry_give(struct cq_table *t, uint32_t entry)
     atomic_store_explicit(&t->spare, entry, memory_order_relaxed);
 }
 
-/* ---- settling ---- */
-
-static bool is_alive(uint64_t owner)
+uint32_t cq_ledger_high(const struct cq_table *t)
 {
-    int32_t pid = (int32_t)(owner >> 32);
+    uint32_t high = atomic_load(&t->header->ledger_high);
+
+    return high < t->ledger_n ? high : t->ledger_n;
+}
+
+bool cq_owner_lives(uint64_t owner)
+{
+    uint32_t high = (uint32_t)(owner >> 32);
     uint32_t started;
 
-    if (kill(pid, 0) != 0 && errno == ESRCH) {
+    if (high == 0 || high > INT32_MAX) {
+        return false;           /* no pid: a damaged file */
+    }
+    if (kill((pid_t)high, 0) != 0 && errno == ESRCH) {
         return false;
     }
-    started = start_time(pid);
+    started = start_time((int32_t)high);
     return started == 0 || started == (uint32_t)owner;
-}
-
-/* What the living hold of a row. */
-struct living {
-    int64_t left_bytes;
-    uint32_t holders;
-    bool claims;                /* somebody is at making it another's */
-    bool moving;                /* an entry changed while we looked */
-};
-
-static void sum_living(const struct cq_table *t, uint32_t row,
-                       const uint64_t *dead, size_t dead_n, struct living *sum)
-{
-    uint32_t high = atomic_load(&t->header->ledger_high);
-    uint32_t i;
-
-    memset(sum, 0, sizeof(*sum));
-    for (i = 0; i < high; i++) {
-        const struct cq_entry *e = &t->ledger[i];
-        uint64_t owner = atomic_load(&e->owner);
-        uint32_t motion, purpose;
-        size_t d;
-
-        if (owner == 0 || atomic_load(&e->row) != row) {
-            continue;
-        }
-        for (d = 0; d < dead_n && dead[d] != owner; d++) {
-        }
-        if (d < dead_n) {
-            continue;
-        }
-        motion = atomic_load_explicit(&e->motion, memory_order_acquire);
-        purpose = atomic_load(&e->purpose);
-        if (motion % 2 != 0) {
-            sum->moving = true;
-        }
-        if (purpose == CQ_ENTRY_CLAIMING || purpose == CQ_ENTRY_ZEROING) {
-            sum->claims = true;
-        }
-        if (purpose == CQ_ENTRY_HELD) {
-            sum->left_bytes += atomic_load(&e->left_bytes);
-            sum->holders++;
-        }
-        atomic_thread_fence(memory_order_acquire);
-        if (atomic_load(&e->motion) != motion) {
-            sum->moving = true;
-        }
-    }
-}
-
-/* Makes a row hold what the living hold of it: holders, and committed = drawn
- * + their reservations. The CAS on a word read before the sum fails if a
- * living one changed it meanwhile; a charge meanwhile moves bytes from an
- * entry to drawn and leaves the sum as it is. */
-static bool recompute(struct cq_table *t, uint32_t row, const uint64_t *dead,
-                      size_t dead_n)
-{
-    struct cq_hot *hot = &t->hot[row];
-    int tries;
-
-    for (tries = 0; tries < SETTLE_TRIES; tries++) {
-        uint64_t c = atomic_load(&hot->committed);
-        uint64_t d = atomic_load(&hot->drawn);
-        uint32_t h = atomic_load(&hot->holders);
-        struct living first, second;
-
-        sum_living(t, row, dead, dead_n, &first);
-        sum_living(t, row, dead, dead_n, &second);
-        if (first.moving || second.moving
-            || first.left_bytes != second.left_bytes
-            || first.holders != second.holders
-            || d != atomic_load(&hot->drawn)) {
-            continue;
-        }
-        if (cq_stamp(c) != cq_stamp(d)) {
-            /* died in the middle of a step into another period: finish it */
-            cq_row_roll(t, row, cq_stamp(d));
-            continue;
-        }
-        if (atomic_compare_exchange_strong(
-                &hot->committed, &c,
-                cq_stamped(cq_stamp(d), cq_bytes(d) + first.left_bytes))
-            && atomic_compare_exchange_strong(&hot->holders, &h,
-                                              first.holders)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Ends what a dead claimant or reclaimer began. */
-static bool finish_claim(struct cq_table *t, uint32_t row, uint32_t purpose,
-                         const uint64_t *dead, size_t dead_n)
-{
-    struct cq_hot *hot = &t->hot[row];
-    uint64_t id = atomic_load(&hot->identity);
-    struct living living;
-
-    if (id == CQ_EMPTY || (id & CQ_STATE_MASK) == CQ_LIVE) {
-        return true;
-    }
-    sum_living(t, row, dead, dead_n, &living);
-    if (living.claims) {
-        return false;           /* perhaps his; looked at again next time */
-    }
-    if ((id & CQ_STATE_MASK) == CQ_RECLAIM && purpose == CQ_ENTRY_CLAIMING) {
-        /* taken, but not yet a word of it changed */
-        return atomic_compare_exchange_strong(&hot->identity, &id,
-                                              id | CQ_LIVE);
-    }
-    cq_row_zero(t, row);
-    atomic_store(&hot->identity, CQ_EMPTY);
-    return true;
-}
-
-static bool settle_entry(struct cq_table *t, uint32_t entry,
-                         const uint64_t *dead, size_t dead_n)
-{
-    struct cq_entry *e = &t->ledger[entry];
-    uint32_t purpose = atomic_load(&e->purpose);
-    uint32_t row = atomic_load(&e->row);
-    bool done = true;
-
-    if (row < t->rows_n) {
-        if (purpose == CQ_ENTRY_CLAIMING || purpose == CQ_ENTRY_ZEROING) {
-            done = finish_claim(t, row, purpose, dead, dead_n);
-        }
-        else if (purpose == CQ_ENTRY_HELD) {
-            done = recompute(t, row, dead, dead_n);
-        }
-    }
-    if (done) {
-        atomic_store(&e->row, CQ_NO_ROW);
-        atomic_store(&e->left_bytes, 0);
-        atomic_store(&e->motion, 0);
-        atomic_store(&e->purpose, CQ_ENTRY_IDLE);
-        atomic_store(&e->owner, 0);
-    }
-    return done;
-}
-
-/* Owners seen in the ledger are few (one for each process) although entries
- * are many: each is asked for once. */
-#define OWNERS_MAX 4096
-
-struct owners {
-    uint64_t dead[OWNERS_MAX];
-    uint64_t alive[OWNERS_MAX];
-    size_t dead_n;
-    size_t alive_n;
-};
-
-static bool known(const uint64_t *list, size_t n, uint64_t owner)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (list[i] == owner) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void collect_owners(const struct cq_table *t, int32_t pid,
-                           struct owners *o)
-{
-    uint32_t high = atomic_load(&t->header->ledger_high);
-    uint32_t i;
-
-    for (i = 0; i < high; i++) {
-        uint64_t owner = atomic_load(&t->ledger[i].owner);
-
-        if (owner == 0 || known(o->dead, o->dead_n, owner)
-            || known(o->alive, o->alive_n, owner)) {
-            continue;
-        }
-        if (pid != 0 ? (int32_t)(owner >> 32) == pid : !is_alive(owner)) {
-            if (o->dead_n < OWNERS_MAX) {
-                o->dead[o->dead_n++] = owner;
-            }
-        }
-        else if (o->alive_n < OWNERS_MAX) {
-            o->alive[o->alive_n++] = owner;
-        }
-    }
-}
-
-int cq_table_settle(struct cq_table *t, int32_t pid)
-{
-    struct owners *o = calloc(1, sizeof(*o));
-    uint32_t high = atomic_load(&t->header->ledger_high);
-    uint32_t i;
-    int settled = 0;
-
-    if (o == NULL) {
-        return 0;
-    }
-    collect_owners(t, pid, o);
-    for (i = 0; o->dead_n > 0 && i < high; i++) {
-        if (known(o->dead, o->dead_n, atomic_load(&t->ledger[i].owner))
-            && settle_entry(t, i, o->dead, o->dead_n)) {
-            settled++;
-        }
-    }
-    free(o);
-    return settled;
 }

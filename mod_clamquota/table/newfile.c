@@ -153,8 +153,8 @@ enum cq_status cq_newfile_publish(const struct cq_table *table,
 
 static bool is_current(const struct cq_table *t, uint64_t row)
 {
-    return cq_stamp(atomic_load(&t->hot[row].drawn))
-        == atomic_load(&t->header->period_id);
+    return cq_row_is_current(&t->hot[row],
+                             (uint16_t)atomic_load(&t->header->period_id));
 }
 
 /* Puts a row of another table where this one's search finds it. */

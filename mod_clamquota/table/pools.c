@@ -17,14 +17,14 @@ static bool name_is_good(const char *name)
 enum cq_status cq_table_pool(struct cq_table *t, const char *name,
                              uint16_t *pool)
 {
-    uint32_t n = atomic_load(&t->header->pool_n);
+    uint32_t n = (uint32_t)cq_table_pool_count(t);
     uint32_t i;
 
     if (!name_is_good(name)) {
         return CQ_EINVAL;
     }
     for (i = 0; i < n; i++) {
-        if (strcmp(t->pools[i].name, name) == 0) {
+        if (strncmp(t->pools[i].name, name, CQ_POOL_NAME_SIZE) == 0) {
             *pool = (uint16_t)i;
             return CQ_OK;
         }
@@ -56,6 +56,7 @@ enum cq_status cq_table_policy(struct cq_table *t, uint16_t pool,
     uint32_t n = atomic_load(&t->header->policy_n);
     uint32_t i;
 
+    n = n < CQ_POLICIES_MAX ? n : CQ_POLICIES_MAX;
     for (i = 0; i < n; i++) {
         if (t->policies[i].pool == pool
             && strncmp(t->policies[i].rule, rule, CQ_RULE_SIZE) == 0) {
@@ -139,9 +140,11 @@ void cq_table_totals(const struct cq_table *t, uint16_t pool,
     memset(totals, 0, CQ_TOTALS * sizeof(totals[0]));
     for (s = 0; pool < CQ_POOLS_MAX && s < CQ_STRIPES; s++) {
         for (i = 0; i < CQ_TOTALS; i++) {
-            totals[i] += atomic_load_explicit(
-                &t->stripes[pool * CQ_STRIPES + s].count[i],
-                memory_order_relaxed);
+            /* as unsigned: a damaged file's sums may overflow */
+            totals[i] = (int64_t)((uint64_t)totals[i]
+                + (uint64_t)atomic_load_explicit(
+                    &t->stripes[pool * CQ_STRIPES + s].count[i],
+                    memory_order_relaxed));
         }
     }
 }

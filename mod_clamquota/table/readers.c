@@ -22,18 +22,6 @@ static void copy_key(const struct cq_cold *cold, struct cq_key *key,
     *pool = (uint16_t)(who >> 16);
 }
 
-/* What drawn says of this period, also when the clock went back and the row
- * has a later stamp; see roll_committed() in account.c. */
-static int64_t used_now(const struct cq_hot *hot, uint16_t period_id)
-{
-    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
-
-    if (cq_stamp(d) > period_id) {
-        return cq_bytes(d) + cq_stamped_get(&hot->before, period_id);
-    }
-    return cq_stamp(d) == period_id ? cq_bytes(d) : 0;
-}
-
 static void copy_figures(const struct cq_table *t, uint32_t i,
                          const struct cq_clock *clock, struct cq_row *row)
 {
@@ -45,7 +33,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
                                          memory_order_relaxed);
     uint32_t mark = atomic_load_explicit(&hot->mark, memory_order_relaxed);
 
-    row->used_bytes = used_now(hot, clock->period_id);
+    row->used_bytes = cq_row_used(hot, clock->period_id);
     if (cq_stamp(base) == clock->day_stamp
         && cq_bytes(base) < row->used_bytes) {
         row->today_bytes = row->used_bytes - cq_bytes(base);
@@ -60,10 +48,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     row->refused = cq_stamped_get(&cold->refused, clock->period_id);
     row->last_hit_s = atomic_load_explicit(&cold->last_hit_s,
                                            memory_order_relaxed);
-    if ((mark & CQ_MARK_OVER) != 0) {
-        row->over_since_s = atomic_load_explicit(&cold->over_since_s,
-                                                 memory_order_relaxed);
-    }
+    row->over_since_s = cq_row_over_since(t, i, clock->period_id);
 }
 
 static bool copy_row(const struct cq_table *t, uint32_t i,
@@ -140,6 +125,7 @@ static void reset_row(struct cq_table *t, struct cq_account *a)
     struct cq_hot *hot = &t->hot[a->row];
     struct cq_cold *cold = &t->cold[a->row];
     struct cq_entry *e = &t->ledger[a->entry];
+    uint64_t before = atomic_load(&hot->before);
     uint64_t d, c;
 
     /* in motion until drawn and committed agree again: whoever finds us dead
@@ -155,7 +141,16 @@ static void reset_row(struct cq_table *t, struct cq_account *a)
         &hot->committed, &c,
         cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
     }
+    CQ_POINT("reset-committed");
     cq_entry_end(e);
+    /* unless somebody just stepped into another period and needs it */
+    if (cq_stamp(before) != cq_stamp(d)) {
+        atomic_compare_exchange_strong(&hot->before, &before, 0);
+    }
+    else {
+        atomic_compare_exchange_strong(&hot->before, &before,
+                                       cq_stamped(cq_stamp(d), 0));
+    }
     atomic_store(&hot->day_base, 0);
     atomic_store(&hot->free_range, 0);
     atomic_store(&cold->refused, 0);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum cq_status cq_file_map(int fd, size_t size, bool writable,
@@ -30,6 +31,7 @@ enum cq_status cq_file_map(int fd, size_t size, bool writable,
     }
     cq_table_view(t, base);
     t->fd = fd;
+    t->writable = writable;
     *table = t;
     return CQ_OK;
 }
@@ -172,6 +174,18 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
     return status;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, two;
+    bool same = lstat(a, &one) == 0 && lstat(b, &two) == 0
+        && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+
+    if (!same) {
+        errno = EEXIST;
+    }
+    return same;
+}
+
 static enum cq_status set_aside(const struct cq_tablefile_want *want,
                                 uint32_t version, const struct cq_why *why)
 {
@@ -183,14 +197,28 @@ static enum cq_status set_aside(const struct cq_tablefile_want *want,
         return cq_fail(why, CQ_ENOMEM, "%s: out of memory", want->path);
     }
     snprintf(aside, size, "%s.v%u", want->path, version);
-    /* link() and not rename(): what was set aside earlier is never lost */
-    if (link(want->path, aside) != 0 || unlink(want->path) != 0) {
+    /* link() and not rename(): what was set aside earlier is never lost,
+     * unless it is this very file and who did it died before unlink() */
+    if ((link(want->path, aside) != 0
+         && !(errno == EEXIST && is_same_file(want->path, aside)))
+        || unlink(want->path) != 0) {
         status = cq_fail(why, cq_status_of_errno(errno),
             "%s: a table of the older layout %u that could not be set aside "
             "as %s: %s", want->path, version, aside, strerror(errno));
     }
     free(aside);
     return status;
+}
+
+/* Between open and lock another server may have put a new file in this one's
+ * place: the lock on the old one would guard nothing. */
+static bool still_named(int fd, const char *path)
+{
+    struct stat open_file, named;
+
+    return fstat(fd, &open_file) == 0 && lstat(path, &named) == 0
+        && open_file.st_dev == named.st_dev
+        && open_file.st_ino == named.st_ino;
 }
 
 static enum cq_status open_existing(const struct cq_tablefile_want *want,
@@ -201,6 +229,10 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
     struct cq_geometry g;
     enum cq_status status = cq_file_lock(fd, want->path, why);
 
+    if (status == CQ_OK && !still_named(fd, want->path)) {
+        status = cq_fail(why, CQ_ELOCKED, "%s: was replaced by another "
+                         "server at this moment; start again", want->path);
+    }
     if (status != CQ_OK) {
         close(fd);
         return status;
@@ -225,9 +257,12 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
         close(fd);
         return status;
     }
-    cq_table_enter(*table);
-    atomic_store(&(*table)->header->notices, 0);
-    status = adjust(want, table, events, why);
+    status = cq_file_counts(*table, want->path, why);
+    if (status == CQ_OK) {
+        cq_table_enter(*table);
+        atomic_store(&(*table)->header->notices, 0);
+        status = adjust(want, table, events, why);
+    }
     if (status == CQ_OK && (*events & CQ_TABLE_RESTARTED) == 0) {
         status = set_calendar(*table, want, events, why);
     }
@@ -252,6 +287,13 @@ enum cq_status cq_tablefile_open(const struct cq_tablefile_want *want,
     }
     *events = 0;
     *table = NULL;
+    if (want->clients == 0 || want->clients > CQ_CLIENTS_MAX
+        || want->ledger_entries > CQ_LEDGER_MAX) {
+        return cq_fail(&why, CQ_EINVAL,
+            "%s: %llu clients and %u open requests: expected 1 to %u and at "
+            "most %u", want->path, (unsigned long long)want->clients,
+            want->ledger_entries, CQ_CLIENTS_MAX, CQ_LEDGER_MAX);
+    }
     status = cq_file_open(want->path, true, &fd, &why);
     if (status == CQ_ENOENT) {
         status = create(want, table, events, &why);
@@ -297,6 +339,12 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
     }
     if (status != CQ_OK) {
         close(fd);
+        return status;
+    }
+    status = cq_file_counts(*table, path, &why);
+    if (status != CQ_OK) {
+        cq_tablefile_close(*table);
+        *table = NULL;
         return status;
     }
     if (writable) {

@@ -41,8 +41,8 @@ static bool geometry_is_ours(const struct cq_geometry *g)
 {
     struct cq_geometry plan;
 
-    if (g->clients_n == 0 || g->clients_n > UINT32_MAX / 2
-        || g->ledger_n == 0 || g->ledger_n > (1u << 24)) {
+    if (g->clients_n == 0 || g->clients_n > CQ_CLIENTS_MAX
+        || g->ledger_n == 0 || g->ledger_n > CQ_LEDGER_MAX) {
         return false;
     }
     memset(&plan, 0, sizeof(plan));
@@ -55,6 +55,28 @@ static bool geometry_is_ours(const struct cq_geometry *g)
         && g->period_kind >= CQ_PERIOD_MONTH && g->period_kind <= CQ_PERIOD_DAY
         && (g->zone == CQ_ZONE_LOCAL || g->zone == CQ_ZONE_UTC)
         && g->prefixes.v4_bits <= 32 && g->prefixes.v6_bits <= 128;
+}
+
+enum cq_status cq_file_counts(const struct cq_table *t, const char *path,
+                              const struct cq_why *why)
+{
+    const struct cq_header *h = t->header;
+    uint32_t pools = atomic_load(&h->pool_n);
+    uint32_t i;
+
+    for (i = 0; i < pools && i < CQ_POOLS_MAX; i++) {
+        if (memchr(t->pools[i].name, '\0', CQ_POOL_NAME_SIZE) == NULL) {
+            break;
+        }
+    }
+    if (i < pools || atomic_load(&h->policy_n) > CQ_POLICIES_MAX
+        || atomic_load(&h->ledger_high) > t->ledger_n) {
+        return cq_fail(why, CQ_ECORRUPT,
+            "%s: the table is damaged (a count in its header is larger than "
+            "what it counts): move the file away to start with new counters",
+            path);
+    }
+    return CQ_OK;
 }
 
 enum cq_file_kind cq_file_validate(int fd, const char *path,

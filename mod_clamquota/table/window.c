@@ -17,25 +17,77 @@ static uint64_t scale(uint64_t hash, uint64_t n)
 #endif
 }
 
-void cq_window_of(const struct cq_table *table, uint64_t hash,
-                  struct cq_window *window)
+static uint32_t home_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 2) % CQ_BUCKET_ROWS;
+}
+
+/* the first row of the client's first bucket */
+static uint32_t first_of(const struct cq_table *t, uint64_t hash)
+{
+    return (uint32_t)(scale(hash, t->buckets_n) * CQ_BUCKET_ROWS);
+}
+
+static uint32_t second_of(const struct cq_table *t, uint64_t hash)
 {
     /* an odd constant (2^64 / golden ratio) makes another number of the hash
      * for the second choice */
-    uint64_t first = scale(hash, table->buckets_n);
+    uint64_t first = scale(hash, t->buckets_n);
     uint64_t second = scale(hash * UINT64_C(0x9e3779b97f4a7c15),
-                            table->buckets_n);
-    uint32_t home = (uint32_t)(hash >> 2) % CQ_BUCKET_ROWS;
-    uint32_t i;
+                            t->buckets_n);
 
     if (second == first) {
-        second = (first + 1) % table->buckets_n;
+        second = (first + 1) % t->buckets_n;
     }
+    return (uint32_t)(second * CQ_BUCKET_ROWS);
+}
+
+void cq_window_of(const struct cq_table *table, uint64_t hash,
+                  struct cq_window *window)
+{
+    uint32_t first = first_of(table, hash);
+    uint32_t second = second_of(table, hash);
+    uint32_t home = home_of(hash);
+    uint32_t i;
+
     for (i = 0; i < CQ_BUCKET_ROWS; i++) {
         uint32_t offset = (home + i) % CQ_BUCKET_ROWS;
 
-        window->row[i] = (uint32_t)(first * CQ_BUCKET_ROWS) + offset;
-        window->row[CQ_BUCKET_ROWS + i] =
-            (uint32_t)(second * CQ_BUCKET_ROWS) + offset;
+        window->row[i] = first + offset;
+        window->row[CQ_BUCKET_ROWS + i] = second + offset;
     }
+}
+
+void cq_window_prefetch(const struct cq_table *t, uint64_t hash)
+{
+    uint32_t first = first_of(t, hash);
+    uint32_t home = home_of(hash);
+
+    __builtin_prefetch(&t->hot[first + home], 1);
+    __builtin_prefetch(&t->hot[first + (home + 1) % CQ_BUCKET_ROWS], 1);
+}
+
+static uint32_t find_in(const struct cq_table *t, uint32_t bucket,
+                        uint32_t home, uint64_t identity)
+{
+    uint32_t i;
+
+    for (i = 0; i < CQ_BUCKET_ROWS; i++) {
+        uint32_t row = bucket + (home + i) % CQ_BUCKET_ROWS;
+
+        if (atomic_load_explicit(&t->hot[row].identity, memory_order_acquire)
+            == identity) {
+            return row;
+        }
+    }
+    return CQ_NO_ROW;
+}
+
+uint32_t cq_window_find(const struct cq_table *t, uint64_t hash)
+{
+    uint32_t home = home_of(hash);
+    uint32_t row = find_in(t, first_of(t, hash), home, hash | CQ_LIVE);
+
+    return row != CQ_NO_ROW
+        ? row : find_in(t, second_of(t, hash), home, hash | CQ_LIVE);
 }

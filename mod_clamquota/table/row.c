@@ -1,0 +1,127 @@
+/* row - the packed counters of one row, and their step into another period.
+ *
+ * drawn and committed are two words, so a step of both is two compare-and-
+ * swaps; whoever finds a row between them finishes the step. */
+#include "table/layout.h"
+
+int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
+{
+    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
+    uint64_t new;
+
+    do {
+        new = cq_stamped(cq_stamp(c), cq_bytes(c) + n);
+    } while (!atomic_compare_exchange_weak(&hot->committed, &c, new));
+    return cq_bytes(new) - cq_bytes(c);
+}
+
+int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id)
+{
+    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+
+    if (cq_stamp(d) > period_id) {
+        return cq_bytes(cq_stamped(0, cq_bytes(d)
+            + cq_stamped_get(&hot->before, period_id)));
+    }
+    return cq_stamp(d) == period_id ? cq_bytes(d) : 0;
+}
+
+int64_t cq_row_over_since(const struct cq_table *t, uint32_t row,
+                          uint16_t period_id)
+{
+    int64_t since_s;
+
+    if ((atomic_load_explicit(&t->hot[row].mark, memory_order_relaxed)
+         & CQ_MARK_OVER) == 0) {
+        return 0;
+    }
+    since_s = atomic_load_explicit(&t->cold[row].over_since_s,
+                                   memory_order_relaxed);
+    return since_s >= cq_calendar_start(t, period_id) ? since_s : 0;
+}
+
+/* committed follows drawn: forward, what is in flight is all that goes along;
+ * back (the clock was wrong), what was drawn meanwhile joins what had been
+ * drawn before. */
+static void roll_committed(struct cq_hot *hot, uint16_t period_id)
+{
+    uint64_t c = atomic_load(&hot->committed);
+
+    while (cq_stamp(c) != period_id) {
+        uint64_t before = atomic_load(&hot->before);
+        int64_t bytes = cq_bytes(c);
+
+        if (cq_stamp(c) < period_id) {
+            bytes = cq_stamp(before) == cq_stamp(c) ? bytes - cq_bytes(before)
+                                                    : 0;
+        }
+        else if (cq_stamp(before) == period_id) {
+            bytes += cq_bytes(before);
+        }
+        if (atomic_compare_exchange_weak(&hot->committed, &c,
+                                         cq_stamped(period_id, bytes))) {
+            return;
+        }
+    }
+}
+
+/* One try to step drawn from d. Forward, the count that is left behind is
+ * noted in before first; before was read ahead of d, so when it is still the
+ * same nobody has stepped since, and when the step then succeeds before is
+ * exactly what drawn was. */
+static bool roll_drawn(struct cq_hot *hot, uint64_t before, uint64_t d,
+                       uint16_t period_id)
+{
+    int64_t bytes = 0;
+
+    if (cq_stamp(d) > period_id) {
+        bytes = cq_bytes(d)
+            + (cq_stamp(before) == period_id ? cq_bytes(before) : 0);
+    }
+    else if (cq_stamp(d) != 0 && before != d
+             && !atomic_compare_exchange_strong(&hot->before, &before, d)) {
+        return false;
+    }
+    CQ_POINT("roll-remembered");
+    return atomic_compare_exchange_strong(&hot->drawn, &d,
+                                          cq_stamped(period_id, bytes));
+}
+
+static void count_client(struct cq_table *t, uint16_t period_id)
+{
+    int64_t n = cq_stamped_add(&t->header->clients_now, period_id, 1);
+
+    if (n * 5 >= (int64_t)t->header->geometry.clients_n * 4) {
+        cq_table_notice(t, CQ_NOTICE_FILL);
+    }
+}
+
+uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
+{
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t before = atomic_load(&hot->before);
+    uint64_t d = atomic_load(&hot->drawn);
+
+    while (cq_stamp(d) != period_id) {
+        if (cq_stamp(d) > period_id) {
+            /* the caller's look at the calendar may be older than midnight */
+            uint32_t now = atomic_load(&t->header->period_id);
+
+            if (now == cq_stamp(d)) {
+                period_id = cq_stamp(d);
+                break;
+            }
+        }
+        roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
+        if (roll_drawn(hot, before, d, period_id)) {
+            CQ_POINT("roll-drawn");
+            count_client(t, period_id);
+        }
+        before = atomic_load(&hot->before);
+        d = atomic_load(&hot->drawn);
+    }
+    if (cq_stamp(atomic_load(&hot->committed)) != period_id) {
+        roll_committed(hot, period_id);
+    }
+    return period_id;
+}

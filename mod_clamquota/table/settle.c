@@ -1,0 +1,347 @@
+/* settle - what dead processes left in the ledger.
+ *
+ * Only the holder of the table's lock settles, so there is one at a time; it
+ * may itself be killed anywhere and the next one begins again. A dead
+ * process's entry changes no more. When it was not in the middle of something
+ * it tells exactly what to give back. When it was, only the living can tell
+ * what is theirs: the rest was his. */
+#include "table/layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A row that living processes keep changing is looked at again so often, then
+ * left for the next round. */
+#define SETTLE_TRIES 64
+
+/* Owners in the ledger are few (one for each process) although entries are
+ * many: each is asked for once. More dead ones wait for the next round. */
+#define OWNERS_MAX 4096
+
+struct owners {
+    uint64_t dead[OWNERS_MAX];
+    uint64_t alive[OWNERS_MAX];
+    size_t dead_n;
+    size_t alive_n;
+};
+
+static bool known(const uint64_t *list, size_t n, uint64_t owner)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (list[i] == owner) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void collect_owners(const struct cq_table *t, int32_t pid,
+                           struct owners *o)
+{
+    uint32_t high = cq_ledger_high(t);
+    uint64_t last = 0;
+    uint32_t i;
+
+    for (i = 0; i < high; i++) {
+        uint64_t owner = atomic_load(&t->ledger[i].owner);
+
+        if (owner == 0 || owner == last || known(o->dead, o->dead_n, owner)
+            || known(o->alive, o->alive_n, owner)) {
+            continue;
+        }
+        last = owner;
+        if (pid != 0 ? (int32_t)(owner >> 32) == pid
+                     : owner != t->owner && !cq_owner_lives(owner)) {
+            if (o->dead_n < OWNERS_MAX) {
+                o->dead[o->dead_n++] = owner;
+            }
+        }
+        else if (o->alive_n < OWNERS_MAX) {
+            o->alive[o->alive_n++] = owner;
+        }
+    }
+}
+
+/* ---- one look at a row and at who speaks of it ---- */
+
+struct look {
+    uint64_t identity;
+    uint64_t committed;
+    uint64_t drawn;
+    uint32_t holders;           /* with turns */
+};
+
+static struct look look_at(const struct cq_hot *hot)
+{
+    struct look look;
+
+    look.identity = atomic_load(&hot->identity);
+    look.committed = atomic_load(&hot->committed);
+    look.drawn = atomic_load(&hot->drawn);
+    look.holders = atomic_load(&hot->holders);
+    return look;
+}
+
+static bool same_look(const struct look *a, const struct look *b)
+{
+    return a->identity == b->identity && a->committed == b->committed
+        && a->drawn == b->drawn && a->holders == b->holders;
+}
+
+/* What entries say of a row. A dead one that was in the middle of something
+ * has no voice; one that was not is heard until its share is given back. */
+struct voices {
+    uint64_t left_bytes;
+    uint32_t holders;
+    uint32_t motions;           /* sum of the counters */
+    bool moving;                /* a living one is in the middle of something */
+    bool living_claims;
+    bool dead_zeroes;
+};
+
+static void hear_entry(const struct cq_entry *e, bool dead, struct voices *v)
+{
+    uint32_t motion = atomic_load_explicit(&e->motion, memory_order_acquire);
+    uint32_t purpose = atomic_load(&e->purpose);
+
+    if (purpose == CQ_ENTRY_CLAIMING || purpose == CQ_ENTRY_ZEROING) {
+        if (!dead) {
+            v->living_claims = true;
+        }
+        else if (purpose == CQ_ENTRY_ZEROING) {
+            v->dead_zeroes = true;
+        }
+    }
+    if (dead && motion % 2 != 0) {
+        return;
+    }
+    v->motions += motion;
+    if (motion % 2 != 0) {
+        v->moving = true;
+    }
+    if (purpose == CQ_ENTRY_HELD) {
+        v->left_bytes += (uint64_t)atomic_load(&e->left_bytes);
+        v->holders++;
+    }
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load(&e->motion) != motion) {
+        v->moving = true;
+    }
+}
+
+static struct voices hear(const struct cq_table *t, uint32_t row,
+                          const struct owners *o)
+{
+    struct voices v = { 0 };
+    uint32_t high = cq_ledger_high(t);
+    uint32_t i;
+
+    for (i = 0; i < high; i++) {
+        const struct cq_entry *e = &t->ledger[i];
+        uint64_t owner;
+
+        if (atomic_load_explicit(&e->row, memory_order_acquire) != row) {
+            continue;
+        }
+        owner = atomic_load(&e->owner);
+        if (owner != 0) {
+            hear_entry(e, known(o->dead, o->dead_n, owner), &v);
+        }
+    }
+    return v;
+}
+
+/* ---- giving back ---- */
+
+/* Takes away from a row what nobody has a right to. While the living said the
+ * same twice nobody counted, and between equal looks (turns included) nobody
+ * came or went: the look in the middle shows what they hold and what is too
+ * much. That stays too much whatever they do afterwards. */
+static bool recompute(struct cq_table *t, uint32_t row,
+                      const struct owners *o)
+{
+    struct cq_hot *hot = &t->hot[row];
+    int tries;
+
+    for (tries = 0; tries < SETTLE_TRIES; tries++) {
+        struct look before = look_at(hot);
+        struct voices first = hear(t, row, o);
+        struct look look = look_at(hot);
+        struct voices second = hear(t, row, o);
+        struct look after = look_at(hot);
+        int64_t due;
+
+        if (look.identity != CQ_EMPTY
+            && (look.identity & CQ_STATE_MASK) != CQ_LIVE) {
+            return false;       /* being made another's: next time */
+        }
+        if (!same_look(&before, &look) || !same_look(&look, &after)
+            || first.moving || second.moving
+            || first.motions != second.motions
+            || first.holders != second.holders
+            || first.left_bytes != second.left_bytes) {
+            continue;
+        }
+        if (cq_stamp(look.committed) != cq_stamp(look.drawn)) {
+            /* died in a step into another period: finish it */
+            cq_row_roll(t, row, cq_stamp(look.drawn));
+            continue;
+        }
+        due = first.left_bytes > (uint64_t)CQ_BYTES_MAX
+            ? CQ_BYTES_MAX : (int64_t)first.left_bytes;
+        if (atomic_compare_exchange_strong(
+                &hot->committed, &look.committed,
+                cq_stamped(cq_stamp(look.drawn), cq_bytes(look.drawn) + due))
+            && atomic_compare_exchange_strong(
+                &hot->holders, &look.holders,
+                (look.holders & ~CQ_HOLDERS)
+                    | (first.holders & CQ_HOLDERS))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does a dead entry tell all by itself? */
+static bool is_plain(const struct cq_table *t, const struct cq_entry *e,
+                     uint32_t row)
+{
+    struct look look = look_at(&t->hot[row]);
+    int64_t left = atomic_load(&e->left_bytes);
+
+    return atomic_load(&e->motion) % 2 == 0
+        && (look.identity & CQ_STATE_MASK) == CQ_LIVE
+        && (look.holders & CQ_HOLDERS) != 0
+        && left >= 0 && left <= cq_bytes(look.committed);
+}
+
+static bool give_back(struct cq_table *t, struct cq_entry *e, uint32_t row,
+                      const struct owners *o)
+{
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t d;
+
+    bool plain = is_plain(t, e, row);
+
+    /* in motion, as if its owner did it: it has no voice from now on, and if
+     * we die here the next one recomputes */
+    if (atomic_load(&e->motion) % 2 == 0) {
+        cq_entry_begin(e);
+    }
+    if (!plain) {
+        return recompute(t, row, o);
+    }
+    CQ_POINT("settle-begun");
+    cq_row_commit(hot, -atomic_load(&e->left_bytes));
+    CQ_POINT("settle-given");
+    d = atomic_load(&hot->drawn);
+    if (cq_stamp(atomic_load(&hot->committed)) != cq_stamp(d)) {
+        cq_row_roll(t, row, cq_stamp(d));
+    }
+    atomic_fetch_sub(&hot->holders, 1);
+    CQ_POINT("settle-let-go");
+    return true;
+}
+
+/* ---- unfinished rows ---- */
+
+/* Ends what a dead claimant or reclaimer began. A living one notes the row in
+ * his entry, adds a turn and only then touches the identity: when neither the
+ * identity nor the turns changed while no living one had it noted, it is the
+ * dead one's, and nobody but us will leave its state. */
+static bool finish_claim(struct cq_table *t, uint32_t row,
+                         const struct owners *o)
+{
+    struct cq_hot *hot = &t->hot[row];
+    struct look before = look_at(hot);
+    struct voices v;
+    struct look after;
+    uint64_t id = before.identity;
+
+    if (id == CQ_EMPTY || (id & CQ_STATE_MASK) == CQ_LIVE) {
+        return true;
+    }
+    v = hear(t, row, o);
+    after = look_at(hot);
+    if (v.living_claims || after.identity != id
+        || (after.holders & ~CQ_HOLDERS) != (before.holders & ~CQ_HOLDERS)) {
+        return false;           /* perhaps a living one's: next time */
+    }
+    if ((id & CQ_STATE_MASK) == CQ_RECLAIM && !v.dead_zeroes) {
+        /* taken, but not yet a word of it changed */
+        return atomic_compare_exchange_strong(&hot->identity, &id,
+                                              id | CQ_LIVE);
+    }
+    cq_row_zero(t, row);
+    CQ_POINT("settle-zeroed");
+    atomic_store(&hot->identity, CQ_EMPTY);
+    return true;
+}
+
+/* ---- entries ---- */
+
+static void free_entry(struct cq_entry *e)
+{
+    /* first the row: with none of it there is nothing left to settle, should
+     * we die before the owner is gone */
+    atomic_store(&e->row, CQ_NO_ROW);
+    CQ_POINT("settle-freed");
+    atomic_store(&e->left_bytes, 0);
+    atomic_store(&e->purpose, CQ_ENTRY_IDLE);
+    if (atomic_load(&e->motion) % 2 != 0) {
+        cq_entry_end(e);
+    }
+    atomic_store(&e->owner, 0);
+}
+
+static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
+                         const struct owners *o)
+{
+    struct cq_entry *e = &t->ledger[entry];
+    uint32_t purpose = atomic_load(&e->purpose);
+    uint32_t row = atomic_load(&e->row);
+    bool is_claim = purpose == CQ_ENTRY_CLAIMING
+        || purpose == CQ_ENTRY_ZEROING;
+    bool done = true;
+
+    if (is_claim != claims) {
+        return false;
+    }
+    if (row < t->rows_n && is_claim) {
+        done = finish_claim(t, row, o);
+    }
+    else if (row < t->rows_n && purpose == CQ_ENTRY_HELD) {
+        done = give_back(t, e, row, o);
+    }
+    if (done) {
+        free_entry(e);
+    }
+    return done;
+}
+
+int cq_table_settle(struct cq_table *t, int32_t pid)
+{
+    struct owners *o = calloc(1, sizeof(*o));
+    uint32_t high = cq_ledger_high(t);
+    uint32_t i;
+    int round, settled = 0;
+
+    if (o == NULL) {
+        return 0;
+    }
+    collect_owners(t, pid, o);
+    /* unfinished rows first: what somebody held of them can be given back
+     * only when they are whole */
+    for (round = 0; o->dead_n > 0 && round < 2; round++) {
+        for (i = 0; i < high; i++) {
+            if (known(o->dead, o->dead_n, atomic_load(&t->ledger[i].owner))
+                && settle_entry(t, i, round == 0, o)) {
+                settled++;
+            }
+        }
+    }
+    free(o);
+    return settled;
+}
