@@ -16,7 +16,10 @@
  * booked when the call comes back. */
 #include "httpd/request.h"
 
-#define PIECE_BYTES (256 * 1024)        /* what a killed child may forget */
+/* A killed child forgets at most two of these, 256 KiB: the core output filter
+ * deletes what follows the last bucket of a writev() only with the next one, so
+ * a marker is destroyed up to one piece late. */
+#define PIECE_BYTES (128 * 1024)
 #define PIECE_BYTES_H2 (64 * 1024)      /* what an abort may book too much */
 
 static ap_filter_rec_t *meter_handle;
@@ -236,7 +239,7 @@ static bool begin(struct cq_request *q, request_rec *r,
     if (q->column != CQ_COLUMN_REFUSED) {
         const struct cq_clock *clock = cq_request_clock(q, r->request_time);
 
-        if (cq_account_hit(&q->account, clock) == 1 && !q->proxied
+        if (cq_account_hit(&q->account, clock) == 1 && !cq_site.has_remoteip
             && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL) {
             cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
         }
@@ -336,7 +339,9 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
             apr_brigade_destroy(piece_bb);
             return rv;
         }
-        if (piece > 0 && !q->c->aborted) {
+        /* also when the stream was closed meanwhile: a quick client does that
+         * the moment it has the last byte */
+        if (piece > 0) {
             book(q, piece);
         }
     } while (!APR_BRIGADE_EMPTY(bb));

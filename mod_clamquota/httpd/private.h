@@ -154,6 +154,8 @@ struct cq_site {
     struct cq_server_conf *conf;
     struct cq_prefixes prefixes;        /* in force in the table */
     server_rec *base;
+    bool has_remoteip;          /* mod_remoteip is loaded: whose address a
+                                 * request has was thought of */
 };
 
 extern struct cq_site cq_site;

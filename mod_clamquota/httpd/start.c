@@ -397,6 +397,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     cq_site.conf = conf;
     cq_site.base = base;
+    cq_site.has_remoteip = ap_find_linked_module("mod_remoteip.c") != NULL;
     cq_site.prefixes = conf->prefixes;
     if (strcmp(retained->version, CQ_VERSION) != 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, base, CQNO("0121")
