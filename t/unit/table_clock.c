@@ -1,0 +1,221 @@
+/* table: whose time it is, at midnight, at the end of a period and when the
+ * clock jumps. */
+#include "table_fixture.h"
+
+START_TEST(midnights)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_period period;
+
+    ck_assert_int_eq(clock.now_s, NOON_S);
+    ck_assert_int_eq(clock.day, 15);
+    ck_assert_int_eq(clock.next_day_s, NOON_S + DAY_S / 2);
+    ck_assert_uint_eq(clock.day_stamp, NOON_S / DAY_S + 1);
+    clock = clock_at(t, NOON_S + DAY_S / 2 - 1);
+    ck_assert_int_eq(clock.day, 15);
+    clock = clock_at(t, NOON_S + DAY_S / 2);
+    ck_assert_int_eq(clock.day, 16);
+    ck_assert_int_eq(clock.next_day_s, NOON_S + DAY_S / 2 + DAY_S);
+    cq_table_period(t, &period);
+    ck_assert_uint_eq(period.id, clock.period_id);
+    ck_assert_uint_eq(period.days, 30);
+    ck_assert_int_eq(period.midnight_s[30], NEXT_MONTH_S);
+
+    clock = clock_at(t, NEXT_MONTH_S - 1);
+    ck_assert_uint_eq(clock.period_id, period.id);
+    ck_assert_int_eq(clock.day, 30);
+    ck_assert_int_eq(clock.next_day_s, NEXT_MONTH_S);
+    clock = clock_at(t, NEXT_MONTH_S);
+    ck_assert_uint_eq(clock.period_id, period.id + 1);
+    ck_assert_int_eq(clock.day, 1);
+    ck_assert_int_eq(clock.next_day_s, NEXT_MONTH_S + DAY_S);
+    /* in force for everybody, and there is no way back for a second or two */
+    clock = clock_at(t, NEXT_MONTH_S - 2);
+    ck_assert_uint_eq(clock.period_id, period.id + 1);
+    ck_assert_int_eq(clock.day, 1);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* Without the housekeeping only one step is known. */
+START_TEST(one_step_at_once)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    uint16_t id = clock_at(t, NOON_S).period_id;
+    struct cq_clock clock = clock_at(t, NOON_S + 60 * DAY_S);
+
+    ck_assert_uint_eq(clock.period_id, id);
+    ck_assert_int_eq(clock.day, 30);
+    clock = clock_at(t, NEXT_MONTH_S + DAY_S);
+    ck_assert_uint_eq(clock.period_id, id + 1);
+    clock = clock_at(t, NEXT_MONTH_S + 32 * DAY_S);
+    ck_assert_uint_eq(clock.period_id, id + 1);
+    cq_calendar_prepare_next(t);
+    clock = clock_at(t, NEXT_MONTH_S + 32 * DAY_S);
+    ck_assert_uint_eq(clock.period_id, id + 2);
+    fixture_end(&f, t);
+}
+END_TEST
+
+START_TEST(days_as_periods)
+{
+    struct fixture f;
+    struct cq_table *t;
+    struct cq_clock_watch watch = { 0 };
+    uint16_t id;
+    int day;
+
+    fixture_begin(&f, 10);
+    f.want.kind = CQ_PERIOD_DAY;
+    t = fixture_open(&f, NULL);
+    id = clock_at(t, NOON_S).period_id;
+    for (day = 0; day < 400; day++) {
+        int64_t now_s = NOON_S + day * DAY_S;
+        struct cq_clock clock = clock_at(t, now_s);
+
+        ck_assert_int_eq(clock.period_id, id + day);
+        ck_assert_int_eq(clock.day, 1);
+        ck_assert_int_eq(clock.next_day_s, now_s + DAY_S / 2);
+        ck_assert_int_eq(cq_table_tick(t, &watch, now_s, 100 + day * DAY_S),
+                         CQ_CLOCK_STAY);
+    }
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
+START_TEST(jump_is_doubted)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock_watch watch = { 0 };
+    uint16_t id = clock_at(t, NOON_S).period_id;
+    int64_t far_s = NOON_S + 400 * DAY_S;
+    int i;
+
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S, 1000), CQ_CLOCK_STAY);
+    ck_assert_int_eq(cq_table_tick(t, &watch, far_s, 1005), CQ_CLOCK_DOUBT);
+    for (i = 10; i < 300; i += 5) {
+        ck_assert_int_eq(cq_table_tick(t, &watch, far_s + i, 1000 + i),
+                         CQ_CLOCK_STAY);
+        ck_assert_uint_eq(clock_at(t, far_s + i).period_id, id);
+    }
+    /* it comes back: nothing has happened */
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S + 300, 1300),
+                     CQ_CLOCK_STAY);
+    ck_assert_uint_eq(clock_at(t, NOON_S + 300).period_id, id);
+    ck_assert_int_eq(clock_at(t, NOON_S + 300).day, NOON_DAY);
+
+    /* it stays */
+    ck_assert_int_eq(cq_table_tick(t, &watch, far_s, 1305), CQ_CLOCK_DOUBT);
+    ck_assert_int_eq(cq_table_tick(t, &watch, far_s + 299, 1604),
+                     CQ_CLOCK_STAY);
+    ck_assert_int_eq(cq_table_tick(t, &watch, far_s + 300, 1605),
+                     CQ_CLOCK_ADOPT);
+    ck_assert_uint_eq(clock_at(t, far_s + 300).period_id, id + 13);
+    ck_assert_int_eq(clock_at(t, far_s + 300).day, 20);
+
+    /* and back again, all of it */
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S + 600, 1610),
+                     CQ_CLOCK_DOUBT);
+    ck_assert_uint_eq(clock_at(t, NOON_S + 600).period_id, id + 13);
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S + 900, 1910),
+                     CQ_CLOCK_ADOPT);
+    ck_assert_uint_eq(clock_at(t, NOON_S + 900).period_id, id);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* A machine that slept through the new year is not doubted. */
+START_TEST(sleep_is_believed)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock_watch watch = { 0 };
+    uint16_t id = clock_at(t, NOON_S).period_id;
+
+    cq_table_tick(t, &watch, NOON_S, 1000);
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S + 100 * DAY_S,
+                                   1000 + 100 * DAY_S), CQ_CLOCK_ADOPT);
+    ck_assert_uint_eq(clock_at(t, NOON_S + 100 * DAY_S).period_id, id + 3);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* A tool may look at a table of which the period has ended meanwhile; its
+ * mapping can't be written. */
+START_TEST(read_only_view_steps_for_itself)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_table *view;
+    char why[CQ_WHY_SIZE];
+    uint16_t id = clock.period_id;
+
+    charge_client(t, 1, &clock, 77);
+    ck_assert_int_eq(cq_tablefile_attach(f.path, false, &view, why,
+                                         sizeof(why)), CQ_OK);
+    clock = clock_at(view, NOON_S);
+    ck_assert_int_eq(row_of(view, 1, &clock).used_bytes, 77);
+    clock = clock_at(view, NEXT_MONTH_S);
+    ck_assert_uint_eq(clock.period_id, id + 1);
+    ck_assert_int_eq(clock.day, 1);
+    ck_assert_int_eq(row_of(view, 1, &clock).used_bytes, 0);
+    ck_assert_uint_eq(clock_at(t, NOON_S).period_id, id);
+    ck_assert_int_eq(cq_table_check(view, true, stderr), 0);
+    cq_tablefile_close(view);
+    fixture_end(&f, t);
+}
+END_TEST
+
+START_TEST(history_of_hours)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock_watch watch = { 0 };
+    struct cq_hour hours[800];
+    int64_t h;
+
+    cq_table_total_add(t, 0, CQ_TOTAL_SENT, 5);
+    ck_assert_uint_eq(cq_table_history(t, hours, 800), 1);
+    ck_assert_int_eq(hours[0].start_s, NOON_S);
+    ck_assert_int_eq(hours[0].sent_bytes, 5);
+    for (h = 0; h < 1000; h++) {
+        cq_table_total_add(t, 0, CQ_TOTAL_SENT, 10 + h);
+        cq_table_total_add(t, 0, CQ_TOTAL_REFUSED, 1);
+        cq_table_tick(t, &watch, NOON_S + h * 3600 + 1800, 100 + h * 3600);
+    }
+    /* moved in by the tick that begins an hour: to the hour before */
+    ck_assert_uint_eq(cq_table_history(t, hours, 800), CQ_HOURS);
+    ck_assert_int_eq(hours[CQ_HOURS - 1].start_s, NOON_S + 999 * 3600);
+    ck_assert_int_eq(hours[CQ_HOURS - 1].sent_bytes, 0);
+    ck_assert_int_eq(hours[CQ_HOURS - 2].sent_bytes, 10 + 999);
+    ck_assert_int_eq(hours[0].start_s, NOON_S + (1000 - CQ_HOURS) * 3600);
+    ck_assert_int_eq(hours[0].sent_bytes, 10 + 1000 - CQ_HOURS + 1);
+    ck_assert_int_eq(hours[0].refused, 1);
+    ck_assert_uint_eq(cq_table_history(t, hours, 2), 2);
+    ck_assert_int_eq(hours[1].start_s, NOON_S + 999 * 3600);
+    fixture_end(&f, t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("table/clock");
+    TCase *tcase = tcase_create("clock");
+
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, midnights);
+    tcase_add_test(tcase, one_step_at_once);
+    tcase_add_test(tcase, days_as_periods);
+    tcase_add_test(tcase, jump_is_doubted);
+    tcase_add_test(tcase, sleep_is_believed);
+    tcase_add_test(tcase, read_only_view_steps_for_itself);
+    tcase_add_test(tcase, history_of_hours);
+    return run_suite(suite);
+}
