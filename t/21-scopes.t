@@ -142,8 +142,8 @@ $server->get('/location/file', '-H', 'X-Forwarded-For: 192.0.2.7',
 ok($server->wait_log(qr/clamquota:warn.*mod_remoteip/, $mark),
     'X-Forwarded-For without mod_remoteip is warned about');
 is($server->row('192.0.2.7', pool => 'location'), undef, 'and not believed');
-ok(!$server->row('127.0.8.1', pool => 'location')->{jailable},
-    'loopback is never jailable');
+ok($server->row('127.0.8.1', pool => 'location')->{jailable},
+    'a peer that was seen itself is jailable');
 $server->allow_log(qr/clamquota:warn.*mod_remoteip/, 1);
 
 # a proxy that mod_remoteip trusts
@@ -158,7 +158,7 @@ sub through { return ('-H', "X-Forwarded-For: $_[0]") }
 my $answer = $behind->get('/file', through('192.0.2.7'));
 $row = $behind->row('192.0.2.7', used => $answer->{bytes});
 is($row->{used}, $answer->{bytes}, 'mod_remoteip: its client is the client');
-ok(!$row->{jailable}, 'who can not be jailed here');
+ok(!$row->{jailable}, 'who was seen through a proxy is not jailable');
 is($behind->row('127.0.0.1'), undef, 'the proxy is none');
 is($behind->get('/file', through('192.0.2.7'))->{status}, 429, 'refused');
 is($behind->get('/file', through('192.0.2.8'))->{status}, 200, 'another not');

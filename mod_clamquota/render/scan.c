@@ -3,22 +3,10 @@
 
 #include <string.h>
 
-/* RFC 6890: this network and unspecified, loopback, link-local, multicast
- * and the reserved top with the broadcast address */
-static const char *const inner_texts[CQ_SCAN_INNER_NETS] = {
-    "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4",
-    "240.0.0.0/4", "::", "::1", "fe80::/10", "ff00::/8"
-};
-
 void cq_scan_begin(struct cq_scan *scan)
 {
-    size_t i;
-
     scan->matched = 0;
     scan->in_flight_bytes = 0;
-    for (i = 0; i < CQ_SCAN_INNER_NETS; i++) {
-        cq_key_parse(&scan->inner[i], inner_texts[i], NULL);
-    }
 }
 
 static bool has_figures(const struct cq_row *row)
@@ -97,24 +85,18 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
     return CQ_OK;
 }
 
-/* A jail takes a peer's own address, cut as this table cuts it. */
+/* May a kernel jail take this client by its address? Not one that was seen
+ * through a proxy, whom the jail would hit instead, not one cut otherwise than
+ * this table cuts. Whose address must never be jailed, such as loopback, is the
+ * jail's own business. */
 static bool is_jailable(const struct cq_scan *scan, const struct cq_row *row,
                         enum cq_state state)
 {
     uint8_t bits = row->key.family == 4 ? scan->prefixes.v4_bits
                                         : scan->prefixes.v6_bits;
-    size_t i;
 
-    if (row->proxied || state == CQ_STATE_EXEMPT || row->key.prefix == 0 ||
-        row->key.prefix != bits) {
-        return false;
-    }
-    for (i = 0; i < CQ_SCAN_INNER_NETS; i++) {
-        if (touches(&scan->inner[i], &row->key)) {
-            return false;
-        }
-    }
-    return true;
+    return !row->proxied && state != CQ_STATE_EXEMPT && row->key.prefix != 0
+        && row->key.prefix == bits;
 }
 
 enum cq_status cq_scan_client(const struct cq_scan *scan,

@@ -8,9 +8,6 @@
 
 #include "render/select.h"
 
-/* networks that nobody outside can come from, so that no jail gets them */
-#define CQ_SCAN_INNER_NETS 9
-
 struct cq_scan {
     /* what it works by, set by the caller before cq_scan_begin() */
     const struct cq_query *query;
@@ -30,8 +27,6 @@ struct cq_scan {
     /* results */
     int64_t matched;
     int64_t in_flight_bytes;        /* of every row */
-
-    struct cq_key inner[CQ_SCAN_INNER_NETS];
 };
 
 /** Zeroes the results and gets ready for rows. */
