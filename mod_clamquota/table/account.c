@@ -66,21 +66,49 @@ static bool hold(struct cq_table *t, uint32_t entry, uint32_t row,
     return ours;
 }
 
+uint64_t cq_table_identity(const struct cq_table *t, uint16_t pool,
+                           const struct cq_key *key)
+{
+    return cq_identity(t, pool, key);
+}
+
+static void fetch(const struct cq_table *t, const struct cq_homes *homes)
+{
+    __builtin_prefetch(&t->hot[homes->row[0]], 1);
+    __builtin_prefetch(&t->hot[homes->row[1]], 1);
+}
+
+void cq_account_expect(const struct cq_table *t, uint64_t identity)
+{
+    struct cq_homes homes = cq_window_homes(t, identity);
+
+    fetch(t, &homes);
+}
+
 enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
                                const struct cq_key *key,
                                const struct cq_clock *clock,
                                struct cq_account *a)
 {
-    uint64_t hash = cq_identity(t, pool, key);
+    return cq_account_open_as(t, cq_identity(t, pool, key), pool, key, clock,
+                              a);
+}
+
+enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
+                                  uint16_t pool, const struct cq_key *key,
+                                  const struct cq_clock *clock,
+                                  struct cq_account *a)
+{
+    struct cq_homes homes = cq_window_homes(t, hash);
     int holds;
 
+    fetch(t, &homes);       /* on its way during what follows */
     a->table = t;
     a->row = CQ_NO_ROW;
     a->allowance_bytes = INT64_MAX;
-    cq_window_prefetch(t, hash);        /* on its way during what follows */
     a->entry = cq_entry_take(t);
     for (holds = 0; a->entry != CQ_NO_ENTRY && holds < HOLDS_MAX; holds++) {
-        uint32_t row = cq_window_find(t, hash);
+        uint32_t row = cq_window_find(t, &homes, hash);
 
         if (row == CQ_NO_ROW) {
             row = cq_claim_row(t, a->entry, hash, pool, key,
@@ -111,8 +139,10 @@ void cq_account_close(struct cq_account *a)
     if (a->entry == CQ_NO_ENTRY) {
         return;
     }
-    cq_account_reserve_at_most(a, 0);
     e = entry_of(a);
+    if (atomic_load_explicit(&e->left_bytes, memory_order_relaxed) > 0) {
+        cq_account_reserve_at_most(a, 0);
+    }
     cq_entry_begin(e);
     CQ_POINT("close-before");
     atomic_fetch_sub(&hot_of(a)->holders, 1);

@@ -59,6 +59,24 @@ bool cq_calendar_get(const struct cq_table *t, uint16_t id,
         && period->days <= CQ_PERIOD_MAX_DAYS;
 }
 
+bool cq_calendar_sound(const struct cq_table *t)
+{
+    uint32_t id = atomic_load(&t->header->period_id);
+    uint32_t step;
+
+    for (step = 0; step < 2; step++) {
+        struct cq_period period;
+
+        /* absent is no damage: its writer may be at it or have died there */
+        if (slot_of(t, id + step) != NULL
+            && !cq_calendar_get(t, (uint16_t)(id + step), &period)
+            && slot_of(t, id + step) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void cq_calendar_prepare_next(struct cq_table *t)
 {
     struct cq_period now, next;

@@ -57,7 +57,18 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
     return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
 }
 
-/* The row to take for a new client: an empty one, else one of a past period,
+/* May it be had without taking it from a client of this period? */
+static bool is_free(const struct cq_table *t, uint32_t row,
+                    uint16_t period_id)
+{
+    int64_t drawn;
+    enum row_class class = classify(t, row, period_id, &drawn);
+
+    return class == ROW_EMPTY || class == ROW_PAST;
+}
+
+/* The row to take for a new client: a home that is free, unless its bucket
+ * is fuller than the other one; an empty one, else one of a past period,
  * balanced between the two buckets; else the smallest drawer. */
 static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
                        uint16_t period_id, bool *evicts)
@@ -98,6 +109,13 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
         }
     }
     *evicts = false;
+    for (b = 0; b < 2; b++) {
+        uint32_t home = w->row[b * CQ_BUCKET_ROWS];
+
+        if (full[b] < FIRST_FILL && is_free(t, home, period_id)) {
+            return home;
+        }
+    }
     b = full[0] >= FIRST_FILL && full[1] < full[0] ? 1 : 0;
     if (empty[b] != CQ_NO_ROW) {
         return empty[b];

@@ -4,17 +4,6 @@
  * swaps; whoever finds a row between them finishes the step. */
 #include "table/layout.h"
 
-int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
-{
-    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
-    uint64_t new;
-
-    do {
-        new = cq_stamped(cq_stamp(c), cq_bytes(c) + n);
-    } while (!atomic_compare_exchange_weak(&hot->committed, &c, new));
-    return cq_bytes(new) - cq_bytes(c);
-}
-
 int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id)
 {
     uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);

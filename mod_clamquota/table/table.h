@@ -100,6 +100,18 @@ struct cq_account {
 
 #define CQ_NO_ENTRY UINT32_MAX
 
+/** What a client in a pool is known by in this table, for a caller who has
+ * many requests of one: the hash is a good part of finding a row. */
+uint64_t cq_table_identity(const struct cq_table *table, uint16_t pool,
+                           const struct cq_key *key);
+
+/** Says that this client's account will be opened soon: fetches the lines in
+ * which its row most likely is into the cache, changes nothing and waits for
+ * nothing. Worth a call where the address is known some microseconds before
+ * the decision, in a table much larger than the cache.
+ * @param identity  from cq_table_identity() */
+void cq_account_expect(const struct cq_table *table, uint64_t identity);
+
 /** Finds or makes the row of a client and holds it until cq_account_close():
  * a held row is never given to another client.
  * @param account  result; on failure all other calls do nothing with it
@@ -110,6 +122,13 @@ enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_key *key,
                                const struct cq_clock *clock,
                                struct cq_account *account);
+
+/** The same with the identity of (pool, key) at hand.
+ * @param identity  from cq_table_identity() */
+enum cq_status cq_account_open_as(struct cq_table *table, uint64_t identity,
+                                  uint16_t pool, const struct cq_key *key,
+                                  const struct cq_clock *clock,
+                                  struct cq_account *account);
 
 /** Remembers which policy was applied, and whether the address has been seen
  * as the connection's own peer only (a proxied address is never jailable). */

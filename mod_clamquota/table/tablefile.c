@@ -342,6 +342,10 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
         return status;
     }
     status = cq_file_counts(*table, path, &why);
+    if (status == CQ_OK && !cq_calendar_sound(*table)) {
+        status = cq_fail(&why, CQ_ECORRUPT, "%s: the table's calendar is "
+            "damaged: start the server once to have it written anew", path);
+    }
     if (status != CQ_OK) {
         cq_tablefile_close(*table);
         *table = NULL;

@@ -58,36 +58,44 @@ void cq_window_of(const struct cq_table *table, uint64_t hash,
     }
 }
 
-void cq_window_prefetch(const struct cq_table *t, uint64_t hash)
+struct cq_homes cq_window_homes(const struct cq_table *t, uint64_t hash)
 {
-    uint32_t first = first_of(t, hash);
     uint32_t home = home_of(hash);
 
-    __builtin_prefetch(&t->hot[first + home], 1);
-    __builtin_prefetch(&t->hot[first + (home + 1) % CQ_BUCKET_ROWS], 1);
+    return (struct cq_homes){
+        { first_of(t, hash) + home, second_of(t, hash) + home }
+    };
 }
 
-static uint32_t find_in(const struct cq_table *t, uint32_t bucket,
-                        uint32_t home, uint64_t identity)
+static bool is_at(const struct cq_table *t, uint32_t row, uint64_t identity)
 {
-    uint32_t i;
+    return atomic_load_explicit(&t->hot[row].identity, memory_order_acquire)
+        == identity;
+}
 
-    for (i = 0; i < CQ_BUCKET_ROWS; i++) {
-        uint32_t row = bucket + (home + i) % CQ_BUCKET_ROWS;
+uint32_t cq_window_find(const struct cq_table *t, const struct cq_homes *homes,
+                        uint64_t hash)
+{
+    uint64_t identity = hash | CQ_LIVE;
+    uint32_t b, i;
 
-        if (atomic_load_explicit(&t->hot[row].identity, memory_order_acquire)
-            == identity) {
-            return row;
+    if (is_at(t, homes->row[0], identity)) {
+        return homes->row[0];
+    }
+    if (is_at(t, homes->row[1], identity)) {
+        return homes->row[1];
+    }
+    for (b = 0; b < 2; b++) {
+        uint32_t home = homes->row[b] % CQ_BUCKET_ROWS;
+        uint32_t bucket = homes->row[b] - home;
+
+        for (i = 1; i < CQ_BUCKET_ROWS; i++) {
+            uint32_t row = bucket + (home + i) % CQ_BUCKET_ROWS;
+
+            if (is_at(t, row, identity)) {
+                return row;
+            }
         }
     }
     return CQ_NO_ROW;
-}
-
-uint32_t cq_window_find(const struct cq_table *t, uint64_t hash)
-{
-    uint32_t home = home_of(hash);
-    uint32_t row = find_in(t, first_of(t, hash), home, hash | CQ_LIVE);
-
-    return row != CQ_NO_ROW
-        ? row : find_in(t, second_of(t, hash), home, hash | CQ_LIVE);
 }

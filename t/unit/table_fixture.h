@@ -5,7 +5,11 @@
 #include "table/layout.h"
 #include "table/tablefile.h"
 
+#ifdef CQ_BENCH
+#include "../bench/plain_assert.h"
+#else
 #include <check.h>
+#endif
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -173,6 +177,7 @@ static inline uint64_t xorshift(uint64_t *state)
     return *state;
 }
 
+#ifndef CQ_BENCH
 static inline int run_suite(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
@@ -184,5 +189,6 @@ static inline int run_suite(Suite *suite)
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+#endif
 
 #endif
