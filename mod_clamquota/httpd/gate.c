@@ -27,9 +27,7 @@ bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
     if (!cq_predict_small_range(r, free_range_of(conf))) {
         return false;
     }
-    return cq_account_free_range(&q->account,
-                                 cq_request_clock(q, r->request_time), 0)
-        < daily;
+    return cq_account_free_range(&q->account, &q->clock, 0) < daily;
 }
 
 /* An ErrorDocument: the verdict on the request it answers stands. */
@@ -96,24 +94,22 @@ static int decide(request_rec *r, struct cq_request *q,
 {
     struct cq_policy policy;
     struct cq_usage usage = { 0, 0 };
-    const struct cq_clock *clock;
 
     if (!cq_request_account(q, r, conf)) {
         q->verdict = CQ_VERDICT_ADMITTED;
         return DECLINED;
     }
-    clock = cq_request_clock(q, r->request_time);
     policy = cq_request_policy(q, conf);
-    q->allowance_bytes = cq_policy_allowance(&policy, clock->day);
+    q->allowance_bytes = cq_policy_allowance(&policy, q->clock.day);
     if (policy.daily_bytes == CQ_UNLIMITED || conf->free == 1) {
-        cq_account_usage(&q->account, clock, &usage);
+        cq_account_usage(&q->account, &q->clock, &usage);
         q->used_bytes = usage.used_bytes;
         q->verdict = CQ_VERDICT_ADMITTED;
         q->state = conf->free == 1 ? CQ_STATE_FREE
             : q->override != NULL ? CQ_STATE_EXEMPT : CQ_STATE_OK;
         return DECLINED;
     }
-    if (cq_account_admit(&q->account, clock, q->allowance_bytes,
+    if (cq_account_admit(&q->account, &q->clock, q->allowance_bytes,
                          cq_predict_bytes(r), &usage) == CQ_OK) {
         q->used_bytes = usage.used_bytes;
         q->verdict = CQ_VERDICT_ADMITTED;
@@ -121,7 +117,7 @@ static int decide(request_rec *r, struct cq_request *q,
         return DECLINED;
     }
     q->used_bytes = usage.used_bytes;
-    q->state = cq_policy_state(&policy, &usage, clock->day);
+    q->state = cq_policy_state(&policy, &usage, q->clock.day);
     if (!in_fixups && may_be_lenient(r)) {
         return DECLINED;        /* when the handler is known */
     }

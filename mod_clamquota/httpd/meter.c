@@ -5,11 +5,12 @@
  * of the response, and still knows the request. It does not book what it
  * hands on, but what went:
  *
- * HTTP/1.x: the brigade is cut into pieces and a marker bucket put behind each
- * piece. The core output filter destroys buckets in order, and only after the
- * kernel took the bytes before them, so a marker's destruction is the moment
- * to book its piece - unless the connection is aborted or going down, when
- * buckets are destroyed unsent.
+ * HTTP/1.x: the response is cut into pieces and a marker bucket put behind
+ * each piece. The core output filter destroys buckets in order, and only after
+ * the kernel took the bytes before them, so a marker's destruction is the
+ * moment to book its piece - unless the connection is aborted or going down,
+ * when buckets are destroyed unsent. What is behind the last marker needs none:
+ * httpd's own end-of-request bucket comes after it.
  *
  * HTTP/2: a marker would never leave the stream's connection, but passing on
  * blocks until the peer's window has room: pieces are passed one by one and
@@ -34,7 +35,7 @@ static void book(struct cq_request *q, int64_t bytes)
         [CQ_COLUMN_REFUSED] = CQ_TOTAL_REFUSED_BYTES,
         [CQ_COLUMN_HANDLER] = CQ_TOTAL_HANDLER_BYTES
     };
-    const struct cq_clock *clock;
+    int64_t now_s;
 
     q->sent_bytes += bytes;
     if (q->pool == NULL || q->pool->index == CQ_ANY_POOL) {
@@ -46,14 +47,19 @@ static void book(struct cq_request *q, int64_t bytes)
         || q->column == CQ_COLUMN_HANDLER) {
         return;
     }
-    clock = cq_request_clock(q, apr_time_now());
+    /* not the request's own time: what flows after midnight is the new day's.
+     * time() and not apr_time_now(): seconds are enough, for a third of it. */
+    now_s = (int64_t)time(NULL);
+    if (now_s > q->clock.now_s) {
+        cq_table_clock(cq_site.table, now_s, &q->clock);
+    }
     if (q->column == CQ_COLUMN_USED) {
-        cq_account_charge(&q->account, clock, bytes);
+        cq_account_charge(&q->account, &q->clock, bytes);
         return;
     }
-    cq_account_free(&q->account, clock, bytes);
+    cq_account_free(&q->account, &q->clock, bytes);
     if (q->free_range) {
-        cq_account_free_range(&q->account, clock, bytes);
+        cq_account_free_range(&q->account, &q->clock, bytes);
     }
 }
 
@@ -78,6 +84,19 @@ void cq_meter_let_go(struct cq_request *q)
     q->markers = NULL;
 }
 
+static bool was_sent(const struct cq_request *q)
+{
+    return !q->c->aborted && !q->connection->closing;
+}
+
+void cq_meter_end(struct cq_request *q)
+{
+    if (q->connection != NULL && q->rest_bytes > 0 && was_sent(q)) {
+        book(q, q->rest_bytes);
+    }
+    q->rest_bytes = 0;
+}
+
 static void marker_destroy(void *data)
 {
     struct cq_marker *marker = data;
@@ -95,7 +114,7 @@ static void marker_destroy(void *data)
     if (marker->next != NULL) {
         marker->next->previous = marker->previous;
     }
-    if (!q->c->aborted && !q->connection->closing) {
+    if (was_sent(q)) {
         book(q, marker->bytes);
     }
 }
@@ -145,7 +164,8 @@ static apr_bucket *marker_create(struct cq_request *q, int64_t bytes,
 
 static bool is_own_page(const request_rec *r)
 {
-    return r->handler != NULL && strcmp(r->handler, CQ_HANDLER_STATUS) == 0;
+    return r->handler != NULL && r->handler[0] == CQ_HANDLER_STATUS[0]
+        && strcmp(r->handler, CQ_HANDLER_STATUS) == 0;
 }
 
 static bool brings_a_file(apr_bucket_brigade *bb)
@@ -237,9 +257,7 @@ static bool begin(struct cq_request *q, request_rec *r,
         cq_account_reserve_at_most(&q->account, 0);
     }
     if (q->column != CQ_COLUMN_REFUSED) {
-        const struct cq_clock *clock = cq_request_clock(q, r->request_time);
-
-        if (cq_account_hit(&q->account, clock) == 1 && !cq_site.has_remoteip
+        if (cq_account_hit(&q->account, &q->clock) == 1 && !cq_site.has_remoteip
             && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL) {
             cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
         }
@@ -264,42 +282,30 @@ static apr_status_t known_length(apr_bucket *b)
 /* HTTP/1.x: cuts the brigade and puts markers in. */
 static apr_status_t mark(struct cq_request *q, apr_bucket_brigade *bb)
 {
-    apr_bucket_alloc_t *list = bb->bucket_alloc;
-    int64_t piece = 0;
+    int64_t piece = q->rest_bytes;
     apr_bucket *b = APR_BRIGADE_FIRST(bb);
 
     while (b != APR_BRIGADE_SENTINEL(bb)) {
-        apr_status_t rv;
+        if (!APR_BUCKET_IS_METADATA(b)) {
+            apr_status_t rv = known_length(b);
 
-        if (APR_BUCKET_IS_METADATA(b)) {
-            if (piece > 0
-                && (APR_BUCKET_IS_EOS(b) || APR_BUCKET_IS_FLUSH(b))) {
-                APR_BUCKET_INSERT_BEFORE(b, marker_create(q, piece, list));
-                piece = 0;
+            if (rv == APR_SUCCESS
+                && (int64_t)b->length > PIECE_BYTES - piece) {
+                rv = apr_bucket_split(b, (apr_size_t)(PIECE_BYTES - piece));
             }
-            b = APR_BUCKET_NEXT(b);
-            continue;
-        }
-        rv = known_length(b);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        if ((int64_t)b->length > PIECE_BYTES - piece) {
-            rv = apr_bucket_split(b, (apr_size_t)(PIECE_BYTES - piece));
             if (rv != APR_SUCCESS) {
                 return rv;
             }
+            piece += (int64_t)b->length;
         }
-        piece += (int64_t)b->length;
         b = APR_BUCKET_NEXT(b);
         if (piece >= PIECE_BYTES) {
-            APR_BUCKET_INSERT_BEFORE(b, marker_create(q, piece, list));
+            APR_BUCKET_INSERT_BEFORE(b, marker_create(q, piece,
+                                                      bb->bucket_alloc));
             piece = 0;
         }
     }
-    if (piece > 0) {
-        APR_BRIGADE_INSERT_TAIL(bb, marker_create(q, piece, list));
-    }
+    q->rest_bytes = piece;
     return APR_SUCCESS;
 }
 
@@ -393,4 +399,16 @@ int cq_meter_create_request(request_rec *r)
         ap_add_output_filter_handle(meter_handle, NULL, r, r->connection);
     }
     return OK;
+}
+
+/* The end-of-request bucket logs: what was sent is known now. */
+int cq_meter_log(request_rec *r)
+{
+    struct cq_request *q = cq_request_of(r);
+
+    if (q != NULL) {
+        cq_meter_end(q);
+        cq_variables_log(r, q);
+    }
+    return DECLINED;
 }

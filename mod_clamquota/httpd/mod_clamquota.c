@@ -47,7 +47,7 @@ static void register_hooks(apr_pool_t *p)
                    APR_HOOK_REALLY_LAST + 1);
     ap_hook_expr_lookup(cq_variables_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     /* before the access log is written */
-    ap_hook_log_transaction(cq_variables_log, NULL, before_log_config,
+    ap_hook_log_transaction(cq_meter_log, NULL, before_log_config,
                             APR_HOOK_REALLY_FIRST);
 
     /* the pages; mod_status may be absent */

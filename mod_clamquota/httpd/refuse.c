@@ -46,7 +46,10 @@ static int64_t retry_after(const struct cq_request *q,
 struct words {
     char *at;                   /* where the next one goes */
     const char *client;
-    const char *retry_s;
+    const char *allowance;      /* numbers that stand in several places, */
+    apr_size_t allowance_length;
+    const char *retry_s;        /* ends in NUL */
+    apr_size_t retry_length;
     const char *policy;
     const char *limit;
     const char *text;
@@ -78,9 +81,6 @@ static void put_size(struct words *w, int64_t bytes)
 {
     cq_size_format_human(bytes, w->at, CQ_SIZE_TEXT_SIZE);
     w->at += strlen(w->at);
-    PUT(w, " (");
-    put_number(w, bytes);
-    PUT(w, " bytes)");
 }
 
 /* "21:05", UTC */
@@ -102,10 +102,14 @@ static void put_text(struct words *w, const struct cq_request *q)
     put(w, w->client, strlen(w->client));
     PUT(w, " has drawn ");
     put_size(w, q->used_bytes);
-    PUT(w, "; allowed by now: ");
+    PUT(w, " (");
+    put_number(w, q->used_bytes);
+    PUT(w, " bytes); allowed by now: ");
     put_size(w, q->allowance_bytes);
-    PUT(w, ".\nCome back in ");
-    put_number(w, q->retry_after_s);
+    PUT(w, " (");
+    put(w, w->allowance, w->allowance_length);
+    PUT(w, " bytes).\nCome back in ");
+    put(w, w->retry_s, w->retry_length);
     if (q->state == CQ_STATE_BUSY) {
         PUT(w, " seconds: downloads under way may use up the rest.\n");
     }
@@ -136,7 +140,9 @@ static void put_limits(struct words *w, const struct cq_request *q,
     PUT(w, "\"");
     put(w, q->pool->name, name_length);
     PUT(w, "\";q=");
+    w->allowance = w->at;
     put_number(w, q->allowance_bytes);
+    w->allowance_length = (apr_size_t)(w->at - w->allowance);
     PUT(w, ";qu=\"content-bytes\";w=");
     put_number(w, window_s);
     *w->at++ = '\0';
@@ -144,8 +150,9 @@ static void put_limits(struct words *w, const struct cq_request *q,
     PUT(w, "\"");
     put(w, q->pool->name, name_length);
     PUT(w, "\";r=0;t=");
-    w->retry_s = w->at;         /* the last word of both fields */
+    w->retry_s = w->at;         /* Retry-After is the end of this field */
     put_number(w, q->retry_after_s);
+    w->retry_length = (apr_size_t)(w->at - w->retry_s);
     *w->at++ = '\0';
 }
 
@@ -187,6 +194,9 @@ static int answer(request_rec *r, int status, const struct words *w)
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(w->text,
                                                        w->text_length,
                                                        r->pool, list));
+    /* Written now: the core output filter would set so little aside, and the
+     * MPM take the connection through its write completion for it. */
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(list));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
     ap_pass_brigade(r->output_filters, bb);
     return DONE;

@@ -1,32 +1,12 @@
 /* request - making, finding and ending the state of a request. */
 #include "httpd/request.h"
 
-const request_rec *cq_request_first(const request_rec *r)
-{
-    for (;;) {
-        if (r->main != NULL) {
-            r = r->main;
-        }
-        else if (r->prev != NULL) {
-            r = r->prev;
-        }
-        else {
-            return r;
-        }
-    }
-}
-
-struct cq_request *cq_request_of(const request_rec *r)
-{
-    return ap_get_module_config(cq_request_first(r)->request_config,
-                                &clamquota_module);
-}
-
 /* The end of a request, however it ends: what is reserved goes back. */
 static apr_status_t finish(void *data)
 {
     struct cq_request *q = data;
 
+    cq_meter_end(q);
     cq_meter_let_go(q);
     if (q->account_open) {
         cq_account_close(&q->account);
@@ -94,20 +74,66 @@ bool cq_request_client(const request_rec *r, struct cq_key *key,
     return true;
 }
 
+/* Finds out whose request it is.
+ * @param identity  result: of the client in q->pool
+ * @return false: nobody's who could be counted */
+static bool find_client(struct cq_request *q, const request_rec *r,
+                        uint64_t *identity)
+{
+    struct cq_connection *connection = q->proxied ? NULL : q->connection;
+
+    if (connection != NULL && connection->known
+        && connection->pool == q->pool->index) {
+        q->client = connection->client;
+        q->override = connection->override;
+        *identity = connection->identity;
+        return true;
+    }
+    if (q->pool->index == CQ_ANY_POOL
+        || !cq_request_client(r, &q->client, &q->override)) {
+        return false;
+    }
+    *identity = cq_table_identity(cq_site.table, q->pool->index, &q->client);
+    if (connection != NULL) {
+        connection->known = true;
+        connection->pool = q->pool->index;
+        connection->client = q->client;
+        connection->override = q->override;
+        connection->identity = *identity;
+    }
+    return true;
+}
+
+/* The same second as at the connection's last request: the same day. */
+static void look_at_clock(struct cq_request *q, int64_t now_s)
+{
+    struct cq_connection *connection = q->connection;
+
+    if (connection == NULL) {
+        cq_table_clock(cq_site.table, now_s, &q->clock);
+        return;
+    }
+    if (now_s != connection->clock.now_s) {
+        cq_table_clock(cq_site.table, now_s, &connection->clock);
+    }
+    q->clock = connection->clock;
+}
+
 bool cq_request_account(struct cq_request *q, const request_rec *r,
                         const struct cq_dir_conf *conf)
 {
+    uint64_t identity;
+
     if (q->account_tried) {
         return q->account_open;
     }
     q->account_tried = true;
     q->pool = cq_dir_conf_pool(conf, cq_site.conf);
     q->proxied = r->useragent_addr != r->connection->client_addr;
-    if (q->pool->index == CQ_ANY_POOL
-        || !cq_request_client(r, &q->client, &q->override)
-        || cq_account_open(cq_site.table, q->pool->index, &q->client,
-                           cq_request_clock(q, r->request_time),
-                           &q->account) != CQ_OK) {
+    look_at_clock(q, apr_time_sec(r->request_time));
+    if (!find_client(q, r, &identity)
+        || cq_account_open_as(cq_site.table, identity, q->pool->index,
+                              &q->client, &q->clock, &q->account) != CQ_OK) {
         q->state = CQ_STATE_ERROR;
         return false;
     }

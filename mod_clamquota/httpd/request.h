@@ -17,17 +17,26 @@ enum cq_verdict {
     CQ_VERDICT_REFUSED
 };
 
-/* a connection's part: markers must tell bytes that were sent from bytes that
- * were dropped because the connection's pool goes */
+/* An HTTP/1.x connection's part. */
 struct cq_connection {
-    bool closing;
+    bool closing;               /* its pool goes: buckets that are destroyed
+                                 * from now on were not sent */
+
+    /* whose it is, for the next request: unless mod_remoteip says otherwise it
+     * is the same client */
+    bool known;
+    uint16_t pool;
+    uint64_t identity;          /* of client in pool */
+    struct cq_key client;
+    const struct cq_client_decl *override;
+    struct cq_clock clock;      /* as last looked up */
 };
 
 struct cq_request {
     conn_rec *c;
     struct cq_connection *connection;   /* NULL on HTTP/2 */
     struct cq_marker *markers;  /* under way, newest first */
-    struct cq_clock clock;      /* as last looked up */
+    struct cq_clock clock;      /* as last looked up; good once account_tried */
 
     /* the account */
     bool account_tried;
@@ -49,6 +58,7 @@ struct cq_request {
     enum cq_column column;
     bool free_range;            /* free as a small range */
     int64_t sent_bytes;         /* booked so far, in whatever column */
+    int64_t rest_bytes;         /* HTTP/1.x: handed on behind the last marker */
 
     /* the variables */
     const request_rec *told;    /* the request that got them last */
@@ -56,11 +66,21 @@ struct cq_request {
 };
 
 /** The request that came over the wire. */
-const request_rec *cq_request_first(const request_rec *r);
+static inline const request_rec *cq_request_first(const request_rec *r)
+{
+    while (r->main != NULL || r->prev != NULL) {
+        r = r->main != NULL ? r->main : r->prev;
+    }
+    return r;
+}
 
 /** State of the request that came over the wire.
  * @return NULL if none was made (yet) */
-struct cq_request *cq_request_of(const request_rec *r);
+static inline struct cq_request *cq_request_of(const request_rec *r)
+{
+    return ap_get_module_config(cq_request_first(r)->request_config,
+                                &clamquota_module);
+}
 
 /** The same, made if need be; NULL where nothing is counted: no table. */
 struct cq_request *cq_request_make(request_rec *r);
@@ -84,21 +104,6 @@ bool cq_request_client(const request_rec *r, struct cq_key *key,
 /** A client as text: "192.0.2.7", "2001:db8::/64"; its prefix only where it
  * has one. */
 const char *cq_request_client_text(apr_pool_t *p, const struct cq_key *key);
-
-/** What time it is for this request, looked up anew when the second has
- * changed.
- * @param now  r->request_time before the first byte, apr_time_now() for bytes
- *             that flow: after midnight they are the new day's */
-static inline const struct cq_clock *cq_request_clock(struct cq_request *q,
-                                                      apr_time_t now)
-{
-    int64_t now_s = (int64_t)apr_time_sec(now);
-
-    if (now_s != q->clock.now_s) {
-        cq_table_clock(cq_site.table, now_s, &q->clock);
-    }
-    return &q->clock;
-}
 
 /* ---- predict ---- */
 
@@ -136,16 +141,22 @@ int cq_refuse(request_rec *r, struct cq_request *q,
 
 /* ---- meter ---- */
 
+/** Books what is behind the last marker: to be called when httpd's end of
+ * request bucket is destroyed, i.e. all of it was sent or the connection is
+ * known to be aborted. */
+void cq_meter_end(struct cq_request *q);
+
 /** Lets the markers go that are still under way: their bytes are not booked
  * any more. */
 void cq_meter_let_go(struct cq_request *q);
 
 void cq_meter_register(void);
 int cq_meter_create_request(request_rec *r);
+int cq_meter_log(request_rec *r);
 
 /* ---- variables ---- */
 int cq_variables_lookup(ap_expr_lookup_parms *parms);
 int cq_variables_fixups(request_rec *r);
-int cq_variables_log(request_rec *r);
+void cq_variables_log(request_rec *r, struct cq_request *q);
 
 #endif

@@ -196,16 +196,14 @@ int cq_variables_fixups(request_rec *r)
 /* For the access log: what was sent is final now, and requests that fixups did
  * not see get all of them. In the request that was asked for and in the one
  * that answered, since log formats may look at either. */
-int cq_variables_log(request_rec *r)
+void cq_variables_log(request_rec *r, struct cq_request *q)
 {
-    struct cq_request *q;
     request_rec *last = r;
 
     while (last->next != NULL) {
         last = last->next;
     }
-    if ((cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1)
-        && (q = cq_request_make(r)) != NULL) {
+    if (cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1) {
         apr_cpystrn(q->sent_text, apr_off_t_toa(r->pool, q->sent_bytes),
                     sizeof(q->sent_text));
         tell_once(last, q);
@@ -213,5 +211,4 @@ int cq_variables_log(request_rec *r)
             tell_once(r, q);
         }
     }
-    return DECLINED;
 }

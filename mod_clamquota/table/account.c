@@ -75,7 +75,7 @@ uint64_t cq_table_identity(const struct cq_table *t, uint16_t pool,
 static void fetch(const struct cq_table *t, const struct cq_homes *homes)
 {
     __builtin_prefetch(&t->hot[homes->row[0]], 1);
-    __builtin_prefetch(&t->hot[homes->row[1]], 1);
+    __builtin_prefetch(&t->hot[homes->row[0] ^ 1], 1);
 }
 
 void cq_account_expect(const struct cq_table *t, uint64_t identity)
