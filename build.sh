@@ -140,7 +140,7 @@ do_build() {
     need "$CC" ar apxs apr-1-config pkg-config
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
-    rm -rf "$BUILD/obj" "$BUILD/unit" "$BUILD/bench" \
+    rm -rf "$BUILD/obj" "$BUILD/unit" "$BUILD/bench" "$BUILD/peer" \
         "$BUILD/libcq.a" "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD"
 
@@ -172,6 +172,7 @@ do_build() {
             -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
     fi
     link_programs unit
+    link_programs peer
     link_programs bench
 }
 
