@@ -11,6 +11,8 @@ use HTTP::Tiny;
 use IO::Select;
 use IO::Socket::IP;
 use JSON::PP ();
+use POSIX ();
+use Socket;
 
 sub url {
     my ($self, $path) = @_;
@@ -92,10 +94,12 @@ sub access {
     return @lines;
 }
 
-# ---- a raw connection: options from, to, port, buffer (receive buffer) ----
+# ---- a raw connection: options from, to, port, buffer (receive buffer); tls:
+# the protocol to agree on ----
 
 sub connect {
     my ($self, %option) = @_;
+    return $self->connect_tls(%option) if $option{tls};
     my $socket = IO::Socket::IP->new(PeerHost => $option{to} // '127.0.0.1',
         PeerPort => $option{port} // $self->{port}, Timeout => 10,
         $option{from} ? (LocalHost => $option{from}) : (),
@@ -103,6 +107,26 @@ sub connect {
             $option{buffer}]]) : ()) or die "connect: $@";
     $socket->blocking(1);
     return bless { socket => $socket, bytes => 0, data => '' },
+        'Client::Connection';
+}
+
+# openssl does the cipher: this end has the plaintext.
+sub connect_tls {
+    my ($self, %option) = @_;
+    socketpair my $mine, my $its, AF_UNIX(), SOCK_STREAM(), PF_UNSPEC()
+        or die "socketpair: $!";
+    defined(my $pid = fork) or die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<&', $its;
+        open STDOUT, '>&', $its;
+        open STDERR, '>', '/dev/null';
+        exec 'openssl', qw(s_client -quiet -connect),
+            '127.0.0.1:' . ($option{port} // $self->{tls_port}),
+            '-alpn', $option{tls}, '-bind', ($option{from} // '127.0.0.1')
+            . ':0' or POSIX::_exit(127);
+    }
+    close $its;
+    return bless { socket => $mine, bytes => 0, data => '', openssl => $pid },
         'Client::Connection';
 }
 
@@ -155,6 +179,18 @@ sub take {
 }
 
 # Goes away; with unread bytes the kernel sends a reset.
-sub close { $_[0]{socket}->close }
+sub close {
+    my ($self) = @_;
+    $self->{socket}->close;
+    my $pid = delete $self->{openssl} or return;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($?, $!);
+    $self->close if $self->{openssl};
+}
 
 1;
