@@ -144,8 +144,18 @@ do_build() {
         "$BUILD/libcq.a" "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD"
 
+    # Across the rooms' walls only the compiler may look: a request passes
+    # through functions of four rooms, and inlining them saves a tenth.
+    lto=
+    if echo 'int main(void){return 0;}' |
+        $CC -Werror -flto=auto -ffat-lto-objects -x c -o "$BUILD/lto" - 2>/dev/null
+    then
+        lto='-flto=auto -ffat-lto-objects'
+    fi
+    rm -f "$BUILD/lto"
+
     # These three know nothing of httpd and APR: no such include path is here.
-    lib='-std=c11 -pedantic -fPIC -fvisibility=hidden'
+    lib="-std=c11 -pedantic -fPIC -fvisibility=hidden $lto"
     posix=-D_POSIX_C_SOURCE=200809L
     # shellcheck disable=SC2086 # lists of words
     {
@@ -160,14 +170,14 @@ do_build() {
     ring=
     case $($CC --version) in *clang*) ring=-Wno-cast-qual ;; esac
     # shellcheck disable=SC2046,SC2086 # lists of words
-    compile "$BUILD/obj/httpd" -std=c11 -pedantic -fPIC $ring \
+    compile "$BUILD/obj/httpd" -std=c11 -pedantic -fPIC $ring $lto \
         $(apr-1-config --cppflags) -isystem "$(apxs -q INCLUDEDIR)" \
         -isystem "$(apr-1-config --includedir)" -- mod_clamquota/httpd/*.c
     if [ -e "$BUILD/obj/httpd/mod_clamquota.o" ]; then
         # httpd looks up one symbol; everything else stays inside
         say '{ global: clamquota_module; local: *; };' >"$BUILD/obj/exports"
         # shellcheck disable=SC2086
-        $CC $CFLAGS -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
+        $CC $CFLAGS $lto -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
             -Wl,--version-script="$BUILD/obj/exports" \
             -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
     fi

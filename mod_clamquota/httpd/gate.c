@@ -39,9 +39,8 @@ static bool is_error_document(const request_rec *r)
 static bool is_own_page(const request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    const char *handler = r->handler != NULL ? r->handler : core->handler;
 
-    return handler != NULL && strcmp(handler, CQ_HANDLER_STATUS) == 0;
+    return cq_is_own_page(r->handler != NULL ? r->handler : core->handler);
 }
 
 /* A refusal, or what LogOnly makes of one. */
@@ -192,9 +191,13 @@ static bool is_answered(request_rec *r)
 int cq_gate_fixups(request_rec *r)
 {
     struct cq_request *q = undecided(r);
+    int rv = DECLINED;
 
-    if (q == NULL || !is_answered(r)) {
-        return DECLINED;
+    if (q != NULL && is_answered(r)) {
+        rv = decide(r, q, cq_dir_conf(r), true);
     }
-    return decide(r, q, cq_dir_conf(r), true);
+    if (rv == DECLINED) {
+        cq_variables_set(r);    /* they speak of the verdict */
+    }
+    return rv;
 }

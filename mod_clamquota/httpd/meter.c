@@ -162,12 +162,6 @@ static apr_bucket *marker_create(struct cq_request *q, int64_t bytes,
 
 /* ---- the first bytes of a response ---- */
 
-static bool is_own_page(const request_rec *r)
-{
-    return r->handler != NULL && r->handler[0] == CQ_HANDLER_STATUS[0]
-        && strcmp(r->handler, CQ_HANDLER_STATUS) == 0;
-}
-
 static bool brings_a_file(apr_bucket_brigade *bb)
 {
     apr_bucket *b;
@@ -227,7 +221,7 @@ static bool begin(struct cq_request *q, request_rec *r,
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
 
-    if (is_own_page(r)) {
+    if (cq_is_own_page(r->handler)) {
         q->column = CQ_COLUMN_HANDLER;
         q->pool = cq_dir_conf_pool(conf, cq_site.conf);
         return true;

@@ -42,9 +42,6 @@ static void register_hooks(apr_pool_t *p)
     /* last: mod_dir, mod_rewrite and who sets a handler have been there;
      * mod_dir is LAST, so later than that */
     ap_hook_fixups(cq_gate_fixups, after_dir, NULL, APR_HOOK_REALLY_LAST);
-    /* after the verdict that they speak of */
-    ap_hook_fixups(cq_variables_fixups, NULL, NULL,
-                   APR_HOOK_REALLY_LAST + 1);
     ap_hook_expr_lookup(cq_variables_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     /* before the access log is written */
     ap_hook_log_transaction(cq_meter_log, NULL, before_log_config,

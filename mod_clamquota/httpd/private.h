@@ -190,4 +190,11 @@ int cq_page_status_hook(request_rec *r, int flags);
 
 #define CQ_HANDLER_STATUS "clamquota-status"
 
+/** Is this one of our own handlers? Asked for every request. */
+static inline bool cq_is_own_page(const char *handler)
+{
+    return handler != NULL && handler[0] == CQ_HANDLER_STATUS[0]
+        && strcmp(handler, CQ_HANDLER_STATUS) == 0;
+}
+
 #endif

@@ -223,7 +223,7 @@ int cq_refuse(request_rec *r, struct cq_request *q,
                   "%s", cq_state_word(q->state), w.client, q->used_bytes,
                   q->allowance_bytes, q->pool->name, w.retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
-    cq_variables_fixups(r);
+    cq_variables_set(r);
     if (has_error_document(r, status)) {
         return status;
     }

@@ -45,7 +45,8 @@ struct cq_request *cq_request_make(request_rec *r)
     if (q != NULL || cq_site.table == NULL) {
         return q;
     }
-    q = apr_pcalloc(first->pool, sizeof(*q));
+    q = apr_palloc(first->pool, sizeof(*q));
+    memset(q, 0, offsetof(struct cq_request, client));
     q->c = r->connection;
     q->connection = r->connection->master == NULL
                     ? connection_of(r->connection) : NULL;

@@ -36,15 +36,12 @@ struct cq_request {
     conn_rec *c;
     struct cq_connection *connection;   /* NULL on HTTP/2 */
     struct cq_marker *markers;  /* under way, newest first */
-    struct cq_clock clock;      /* as last looked up; good once account_tried */
 
     /* the account */
     bool account_tried;
     bool account_open;
-    struct cq_account account;
-    struct cq_key client;
-    const struct cq_pool_decl *pool;
     bool proxied;
+    const struct cq_pool_decl *pool;
     const struct cq_client_decl *override;  /* ClamQuotaClient, or NULL */
 
     /* the decision */
@@ -62,7 +59,12 @@ struct cq_request {
 
     /* the variables */
     const request_rec *told;    /* the request that got them last */
-    char sent_text[24];         /* CLAMQUOTA_SENT of it, final at log time */
+
+    /* Not zeroed when the request is made, so that it costs less: */
+    struct cq_key client;       /* once account_tried */
+    struct cq_clock clock;      /* as last looked up, once account_tried */
+    struct cq_account account;  /* once account_open */
+    char sent_text[24];         /* CLAMQUOTA_SENT, once told */
 };
 
 /** The request that came over the wire. */
@@ -156,7 +158,7 @@ int cq_meter_log(request_rec *r);
 
 /* ---- variables ---- */
 int cq_variables_lookup(ap_expr_lookup_parms *parms);
-int cq_variables_fixups(request_rec *r);
+void cq_variables_set(request_rec *r);
 void cq_variables_log(request_rec *r, struct cq_request *q);
 
 #endif

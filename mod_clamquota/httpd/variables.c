@@ -153,6 +153,7 @@ static void tell(request_rec *r, struct cq_request *q,
 {
     int i;
 
+    apr_cpystrn(q->sent_text, "0", sizeof(q->sent_text));
     for (i = 0; i < VARIABLES; i++) {
         const char *value;
 
@@ -182,7 +183,7 @@ static void tell_once(request_rec *r, struct cq_request *q)
     }
 }
 
-int cq_variables_fixups(request_rec *r)
+void cq_variables_set(request_rec *r)
 {
     struct cq_request *q;
 
@@ -190,7 +191,6 @@ int cq_variables_fixups(request_rec *r)
         && (q = cq_request_make(r)) != NULL) {
         tell_once(r, q);
     }
-    return DECLINED;
 }
 
 /* For the access log: what was sent is final now, and requests that fixups did
@@ -204,11 +204,11 @@ void cq_variables_log(request_rec *r, struct cq_request *q)
         last = last->next;
     }
     if (cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1) {
-        apr_cpystrn(q->sent_text, apr_off_t_toa(r->pool, q->sent_bytes),
-                    sizeof(q->sent_text));
         tell_once(last, q);
         if (last != r) {
             tell_once(r, q);
         }
+        apr_cpystrn(q->sent_text, apr_off_t_toa(r->pool, q->sent_bytes),
+                    sizeof(q->sent_text));
     }
 }

@@ -22,6 +22,21 @@ chomp(my $modules = `apxs -q LIBEXECDIR`);
 my $port = 20000 + $$ % 20000;
 my ($short, $long) = (300, 1300);
 
+# What Debian enables when httpd is installed, with its settings: a 200 of a
+# bare core would be cheaper than any server's.
+my $debian = join "\n", map { "LoadModule ${_}_module $modules/mod_$_.so" }
+    qw(mpm_event authz_core authz_host authz_user authn_core authn_file
+    auth_basic access_compat alias autoindex deflate dir env filter mime
+    negotiation reqtimeout setenvif status);
+$debian .= <<'CONF';
+
+AddOutputFilterByType DEFLATE text/html text/plain text/xml text/css
+TypesConfig /etc/mime.types
+RequestReadTimeout header=20-40,minrate=500
+RequestReadTimeout body=10,minrate=500
+ExtendedStatus On
+CONF
+
 sub slurp { local (@ARGV, $/) = @_; return <> // '' }
 
 # one run: httpd -X under a tool, $n requests; returns the tool's directory
@@ -46,9 +61,11 @@ PidFile $dir/pid
 DefaultRuntimeDir $dir
 Mutex pthread
 ErrorLog $dir/error.log
-LoadModule mpm_event_module $modules/mod_mpm_event.so
-LoadModule authz_core_module $modules/mod_authz_core.so
+$debian
 DocumentRoot $dir/docs
+<Directory />
+AllowOverride None
+</Directory>
 KeepAlive On
 MaxKeepAliveRequests 0
 ThreadsPerChild 4
