@@ -68,9 +68,8 @@ bool cq_calendar_sound(const struct cq_table *t)
         struct cq_period period;
 
         /* absent is no damage: its writer may be at it or have died there */
-        if (slot_of(t, id + step) != NULL
-            && !cq_calendar_get(t, (uint16_t)(id + step), &period)
-            && slot_of(t, id + step) != NULL) {
+        if (cq_calendar_get(t, (uint16_t)(id + step), &period)
+            && !cq_period_valid(&period)) {
             return false;
         }
     }

@@ -67,8 +67,8 @@ static bool is_free(const struct cq_table *t, uint32_t row,
     return class == ROW_EMPTY || class == ROW_PAST;
 }
 
-/* The row to take for a new client: a home that is free, unless its bucket
- * is fuller than the other one; an empty one, else one of a past period,
+/* The row to take for a new client: one of the pairs where the search begins,
+ * unless the bucket is rather full; an empty one, else one of a past period,
  * balanced between the two buckets; else the smallest drawer. */
 static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
                        uint16_t period_id, bool *evicts)
@@ -109,10 +109,10 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
         }
     }
     *evicts = false;
-    for (b = 0; b < 2; b++) {
-        uint32_t home = w->row[b * CQ_BUCKET_ROWS];
+    for (i = 0; i < 4; i++) {
+        uint32_t home = w->row[i / 2 * CQ_BUCKET_ROWS + i % 2];
 
-        if (full[b] < FIRST_FILL && is_free(t, home, period_id)) {
+        if (full[i / 2] < FIRST_FILL && is_free(t, home, period_id)) {
             return home;
         }
     }

@@ -99,7 +99,7 @@ _Static_assert(sizeof(struct cq_hot) == 64, "a hot row is a cache line");
  * two looks at a row; they wrap around. */
 #define CQ_HOLDERS 0x000fffffu
 #define CQ_TURN 0x00100000u
-#define CQ_LEDGER_MAX (CQ_HOLDERS / 2u)     /* entries: holders can't overflow */
+#define CQ_LEDGER_MAX (CQ_HOLDERS / 2u)     /* holders can't overflow */
 
 #define CQ_MARK_POLICY 0x0000ffffu
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
@@ -315,8 +315,8 @@ struct cq_window {
 void cq_window_of(const struct cq_table *table, uint64_t hash,
                   struct cq_window *window);
 
-/* Where the search in each of the two buckets begins: there nine of ten
- * clients are found. */
+/* Where the search in each of the two buckets begins: there and in the line
+ * beside it nine of ten clients are found. */
 struct cq_homes {
     uint32_t row[2];
 };

@@ -169,7 +169,8 @@ int64_t cq_account_free_range(struct cq_account *account,
 
 /** Tallies a hit (a response that counts as one) and the time of it.
  * @return the client's hits in this period, 1 for the first */
-int64_t cq_account_hit(struct cq_account *account, const struct cq_clock *clock);
+int64_t cq_account_hit(struct cq_account *account,
+                       const struct cq_clock *clock);
 
 /** Tallies a refusal; notes since when the client is over. BUSY refusals and
  * LogOnly ones are no offence: they count in the totals only.

@@ -1,8 +1,9 @@
 /* window - the rows in which a client may be found.
  *
  * Two buckets of 16 rows, both from the client's hash; in each the search
- * begins at a row of the client's own and wraps around, so that a client is
- * mostly found in the first line looked at. */
+ * begins at a row of the client's own and goes on by exclusive or: first its
+ * neighbour in the same pair of cache lines, which processors fetch together
+ * and which costs no second look into the page table, then the next pair. */
 #include "table/layout.h"
 
 /* the upper half of a 64 x 64 bit product spreads a hash over n evenly */
@@ -51,7 +52,7 @@ void cq_window_of(const struct cq_table *table, uint64_t hash,
     uint32_t i;
 
     for (i = 0; i < CQ_BUCKET_ROWS; i++) {
-        uint32_t offset = (home + i) % CQ_BUCKET_ROWS;
+        uint32_t offset = home ^ i;
 
         window->row[i] = first + offset;
         window->row[CQ_BUCKET_ROWS + i] = second + offset;
@@ -79,21 +80,20 @@ uint32_t cq_window_find(const struct cq_table *t, const struct cq_homes *homes,
     uint64_t identity = hash | CQ_LIVE;
     uint32_t b, i;
 
-    if (is_at(t, homes->row[0], identity)) {
-        return homes->row[0];
-    }
-    if (is_at(t, homes->row[1], identity)) {
-        return homes->row[1];
+    for (b = 0; b < 2; b++) {
+        /* no branch on which of the pair it is: nobody could predict that;
+         * row numbers of a bucket differ in the low bits only */
+        uint32_t row = homes->row[b]
+            ^ (uint32_t)!is_at(t, homes->row[b], identity);
+
+        if (is_at(t, row, identity)) {
+            return row;
+        }
     }
     for (b = 0; b < 2; b++) {
-        uint32_t home = homes->row[b] % CQ_BUCKET_ROWS;
-        uint32_t bucket = homes->row[b] - home;
-
-        for (i = 1; i < CQ_BUCKET_ROWS; i++) {
-            uint32_t row = bucket + (home + i) % CQ_BUCKET_ROWS;
-
-            if (is_at(t, row, identity)) {
-                return row;
+        for (i = 2; i < CQ_BUCKET_ROWS; i++) {
+            if (is_at(t, homes->row[b] ^ i, identity)) {
+                return homes->row[b] ^ i;
             }
         }
     }

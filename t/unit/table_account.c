@@ -1,19 +1,7 @@
 /* table: an account's counting, exact to the byte. */
 #include "table_fixture.h"
 
-#include <pthread.h>
-
 #define MB INT64_C(1000000)
-
-static void assert_row(const struct cq_table *t, uint32_t k,
-                       const struct cq_clock *clock, int64_t used,
-                       int64_t in_flight)
-{
-    struct cq_row row = row_of(t, k, clock);
-
-    ck_assert_int_eq(row.used_bytes, used);
-    ck_assert_int_eq(row.in_flight_bytes, in_flight);
-}
 
 START_TEST(reservation)
 {
@@ -239,133 +227,6 @@ START_TEST(today)
 }
 END_TEST
 
-START_TEST(period_rolls_with_bytes_in_flight)
-{
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 10);
-    struct cq_clock old = clock_at(t, NEXT_MONTH_S - 1);
-    struct cq_account a = open_client(t, 1, &old);
-    struct cq_account b;
-    struct cq_clock clock;
-    struct cq_usage usage;
-
-    cq_account_admit(&a, &old, 10000, 1000, NULL);
-    cq_account_charge(&a, &old, 300);
-    assert_row(t, 1, &old, 300, 700);
-    clock = clock_at(t, NEXT_MONTH_S);
-    ck_assert_int_eq(clock.day, 1);
-    ck_assert_int_eq(clock.period_id, old.period_id + 1);
-    assert_row(t, 1, &clock, 0, 700);
-
-    /* the first request of the new period sees it */
-    b = open_client(t, 1, &clock);
-    ck_assert_int_eq(cq_account_admit(&b, &clock, 700, 50, &usage), CQ_EFULL);
-    ck_assert_int_eq(usage.used_bytes, 0);
-    ck_assert_int_eq(usage.in_flight_bytes, 700);
-    ck_assert_int_eq(cq_account_admit(&b, &clock, 701, 50, &usage), CQ_OK);
-    assert_row(t, 1, &clock, 0, 750);
-
-    /* what flows now belongs to now, also by a look from before */
-    cq_account_charge(&a, &old, 100);
-    cq_account_charge(&a, &clock, 200);
-    assert_row(t, 1, &clock, 300, 450);
-    /* of the day, what looked at it as such */
-    ck_assert_int_eq(row_of(t, 1, &clock).today_bytes, 200);
-    cq_account_close(&a);
-    assert_row(t, 1, &clock, 300, 50);
-    cq_account_close(&b);
-    assert_row(t, 1, &clock, 300, 0);
-    assert_sound(t);
-    fixture_end(&f, t);
-}
-END_TEST
-
-/* The period in force as if the housekeeping had adopted another one. */
-static struct cq_clock adopt(struct cq_table *t, int64_t now_s)
-{
-    struct cq_period period;
-
-    ck_assert_int_eq(cq_period_at(CQ_PERIOD_MONTH, CQ_ZONE_UTC, now_s,
-                                  &period), CQ_OK);
-    cq_calendar_set(t, &period);
-    atomic_store(&t->header->period_id, period.id);
-    cq_calendar_prepare_next(t);
-    return clock_at(t, now_s);
-}
-
-static void jump_and_return(int64_t there_s)
-{
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 10);
-    struct cq_clock clock = clock_at(t, NOON_S);
-    struct cq_account a = open_client(t, 1, &clock);
-    struct cq_account b;
-    struct cq_clock there;
-
-    charge_client(t, 2, &clock, 555);
-    cq_account_admit(&a, &clock, 10000, 1000, NULL);
-    cq_account_charge(&a, &clock, 300);
-    there = adopt(t, there_s);
-    ck_assert_uint_ne(there.period_id, clock.period_id);
-    assert_row(t, 2, &there, 0, 0);
-    b = open_client(t, 1, &there);
-    cq_account_admit(&b, &there, 10000, 60, NULL);
-    cq_account_charge(&b, &there, 10);
-    cq_account_charge(&a, &there, 100);
-    clock = adopt(t, NOON_S + 600);
-    /* nothing changed but by what was drawn meanwhile */
-    assert_row(t, 2, &clock, 555, 0);
-    assert_row(t, 1, &clock, 410, 650);
-    cq_account_charge(&b, &clock, 1);
-    assert_row(t, 1, &clock, 411, 649);
-    cq_account_close(&a);
-    cq_account_close(&b);
-    assert_row(t, 1, &clock, 411, 0);
-    charge_client(t, 2, &clock, 5);
-    assert_row(t, 2, &clock, 560, 0);
-    assert_sound(t);
-
-    /* and the real midnight comes */
-    clock = clock_at(t, NEXT_MONTH_S);
-    charge_client(t, 1, &clock, 9);
-    assert_row(t, 1, &clock, 9, 0);
-    assert_sound(t);
-    fixture_end(&f, t);
-}
-
-START_TEST(clock_jumps_ahead_and_back)
-{
-    jump_and_return(NEXT_MONTH_S + 60);
-    jump_and_return(NOON_S + 365 * DAY_S);
-    jump_and_return(INT64_C(2145916800));       /* 2038 */
-}
-END_TEST
-
-/* A wrong clock in the past: rows of the future stay what they are. */
-START_TEST(clock_jumps_back_and_returns)
-{
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 10);
-    struct cq_clock clock = clock_at(t, NOON_S);
-    struct cq_account a = open_client(t, 1, &clock);
-    struct cq_clock past;
-
-    charge_client(t, 2, &clock, 555);
-    cq_account_admit(&a, &clock, 10000, 1000, NULL);
-    cq_account_charge(&a, &clock, 300);
-    past = adopt(t, NOON_S - 90 * DAY_S);
-    assert_row(t, 2, &past, 555, 0);
-    cq_account_charge(&a, &past, 100);
-    assert_row(t, 1, &past, 400, 600);
-    clock = adopt(t, NOON_S + 600);
-    assert_row(t, 2, &clock, 555, 0);
-    cq_account_close(&a);
-    ck_assert_int_eq(row_of(t, 1, &clock).in_flight_bytes, 0);
-    assert_sound(t);
-    fixture_end(&f, t);
-}
-END_TEST
-
 START_TEST(parallel_admits)
 {
     struct fixture f;
@@ -510,9 +371,6 @@ int main(void)
     tcase_add_test(tcase, tallies);
     tcase_add_test(tcase, saturates);
     tcase_add_test(tcase, today);
-    tcase_add_test(tcase, period_rolls_with_bytes_in_flight);
-    tcase_add_test(tcase, clock_jumps_ahead_and_back);
-    tcase_add_test(tcase, clock_jumps_back_and_returns);
     tcase_add_test(tcase, parallel_admits);
     tcase_add_test(tcase, reset);
     tcase_add_test(tcase, ledger_full);

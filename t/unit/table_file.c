@@ -1,73 +1,10 @@
-/* table: the file. Made whole, kept through everything, never overwritten
- * when it is not understood, and no byte in it is trusted. */
-#include "table_fixture.h"
+/* table: the file. Made whole, kept through everything, for one server. */
+#include "table_fileops.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
-
-static char why[CQ_WHY_SIZE];
-
-static enum cq_status try_open(struct fixture *f, struct cq_table **table,
-                               unsigned *events)
-{
-    memset(why, 0, sizeof(why));
-    return cq_tablefile_open(&f->want, table, events, why, sizeof(why));
-}
-
-/* Refused with a sentence that names the file, and the file is as it was. */
-static void assert_refused(struct fixture *f, enum cq_status expected)
-{
-    struct cq_table *table;
-    struct stat before, after;
-    unsigned events;
-
-    ck_assert_int_eq(lstat(f->path, &before), 0);
-    ck_assert_int_eq(try_open(f, &table, &events), expected);
-    ck_assert_ptr_null(table);
-    ck_assert_ptr_nonnull(strstr(why, f->path));
-    ck_assert_int_eq(lstat(f->path, &after), 0);
-    ck_assert_uint_eq(before.st_ino, after.st_ino);
-    ck_assert_int_eq(before.st_size, after.st_size);
-    ck_assert_int_eq(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
-    ck_assert_int_eq(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
-    ck_assert_int_eq(cq_tablefile_attach(f->path, false, &table, why,
-                                         sizeof(why)), expected);
-}
-
-static int names_in(const char *path)
-{
-    DIR *dir = opendir(path);
-    int n = 0;
-
-    ck_assert_ptr_nonnull(dir);
-    while (readdir(dir) != NULL) {
-        n++;
-    }
-    closedir(dir);
-    return n - 2;
-}
-
-static void write_file(const char *path, const void *bytes, size_t n)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, bytes, n), (ssize_t)n);
-    close(fd);
-}
-
-static void poke(const char *path, off_t at, const void *bytes, size_t n)
-{
-    int fd = open(path, O_WRONLY);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(pwrite(fd, bytes, n, at), (ssize_t)n);
-    close(fd);
-}
 
 START_TEST(created)
 {
@@ -174,31 +111,6 @@ START_TEST(survives_kill_9)
     fixture_end(&f, t);
 }
 END_TEST
-
-static void put_clients(struct cq_table *t, uint32_t n)
-{
-    struct cq_clock clock = clock_at(t, NOON_S);
-    uint32_t k;
-
-    for (k = 0; k < n; k++) {
-        charge_client(t, k, &clock, 100 + k);
-    }
-}
-
-static void assert_clients(struct cq_table *t, uint32_t n)
-{
-    struct cq_clock clock = clock_at(t, NOON_S);
-    struct cq_table_figures figures;
-    uint32_t k;
-
-    for (k = 0; k < n; k++) {
-        ck_assert_int_eq(row_of(t, k, &clock).used_bytes, 100 + k);
-    }
-    cq_table_figures(t, &figures);
-    ck_assert_int_eq(figures.clients, n);
-    ck_assert_int_eq(figures.evictions, 0);
-    assert_sound(t);
-}
 
 START_TEST(resized)
 {
@@ -341,79 +253,6 @@ START_TEST(setting_aside_is_finished)
     ck_assert_int_eq(link(f.path, name), 0);
     fixture_end(&f, fixture_open(&f, &events));
     ck_assert_uint_eq(events, CQ_TABLE_SET_ASIDE);
-}
-END_TEST
-
-START_TEST(foreign_files)
-{
-    struct fixture f;
-    static unsigned char bytes[65536];
-    uint64_t random = 4711;
-    uint32_t version = CQ_LAYOUT_VERSION + 1;
-    struct stat st;
-    size_t i;
-
-    fixture_begin(&f, 100);
-    write_file(f.path, "", 0);
-    assert_refused(&f, CQ_ENOTTABLE);
-    write_file(f.path, "CLAM", 4);
-    assert_refused(&f, CQ_ENOTTABLE);
-    write_file(f.path, bytes, sizeof(bytes));
-    assert_refused(&f, CQ_ENOTTABLE);
-    for (i = 0; i < sizeof(bytes); i++) {
-        bytes[i] = (unsigned char)(xorshift(&random) >> 20);
-    }
-    write_file(f.path, bytes, sizeof(bytes));
-    assert_refused(&f, CQ_ENOTTABLE);
-    unlink(f.path);
-
-    cq_tablefile_close(fixture_open(&f, NULL));
-    ck_assert_int_eq(stat(f.path, &st), 0);
-    ck_assert_int_eq(truncate(f.path, st.st_size - 1), 0);
-    assert_refused(&f, CQ_ECORRUPT);
-    ck_assert_int_eq(truncate(f.path, 100), 0);
-    assert_refused(&f, CQ_ECORRUPT);
-    ck_assert_int_eq(truncate(f.path, st.st_size + 4096), 0);
-    assert_refused(&f, CQ_ECORRUPT);
-    unlink(f.path);
-
-    cq_tablefile_close(fixture_open(&f, NULL));
-    poke(f.path, offsetof(struct cq_geometry, version), &version,
-         sizeof(version));
-    assert_refused(&f, CQ_EVERSION);
-    ck_assert_ptr_nonnull(strstr(why, "newer"));
-    fixture_end(&f, NULL);
-}
-END_TEST
-
-START_TEST(no_regular_file)
-{
-    struct fixture f;
-    char name[128];
-    struct cq_table *t;
-
-    fixture_begin(&f, 100);
-    ck_assert_int_eq(mkdir(f.path, 0700), 0);
-    ck_assert_int_eq(try_open(&f, &t, NULL), CQ_ENOTTABLE);
-    ck_assert_ptr_nonnull(strstr(why, "directory"));
-    ck_assert_int_eq(rmdir(f.path), 0);
-    ck_assert_int_eq(mkfifo(f.path, 0600), 0);
-    assert_refused(&f, CQ_ENOTTABLE);
-    unlink(f.path);
-    snprintf(name, sizeof(name), "%s.real", f.path);
-    ck_assert_int_eq(symlink(name, f.path), 0);
-    assert_refused(&f, CQ_ENOTTABLE);
-    ck_assert_ptr_nonnull(strstr(why, "symbolic link"));
-    ck_assert_int_ne(access(name, F_OK), 0);
-    unlink(f.path);
-    ck_assert_int_eq(cq_tablefile_attach(f.path, true, &t, why, sizeof(why)),
-                     CQ_ENOENT);
-    f.want.clients = 0;
-    ck_assert_int_eq(try_open(&f, &t, NULL), CQ_EINVAL);
-    f.want.clients = UINT64_C(1) << 40;
-    ck_assert_int_eq(try_open(&f, &t, NULL), CQ_EINVAL);
-    ck_assert_int_eq(names_in(f.dir), 0);
-    fixture_end(&f, NULL);
 }
 END_TEST
 
@@ -580,176 +419,11 @@ START_TEST(many_at_once)
 }
 END_TEST
 
-/* ---- no byte is trusted ---- */
-
-/* Everything that a reader, a tool or a server does to a file it has opened. */
-static void use_all(struct cq_table *t)
-{
-    struct cq_clock clock = clock_at(t, NOON_S);
-    struct cq_clock_watch watch = { 0 };
-    struct cq_row row;
-    struct cq_table_figures figures;
-    struct cq_pool_info info;
-    struct cq_policy_info policy;
-    struct cq_policy some = { 1000, 10 };
-    struct cq_hour hours[CQ_HOURS];
-    struct cq_period period;
-    uint64_t position = 0;
-    uint32_t k;
-    uint16_t index;
-
-    cq_table_settle(t, 0);
-    cq_table_settle(t, 1);
-    while (cq_table_next_row(t, &clock, &position, &row)) {
-        cq_table_policy_info(t, row.pool, row.policy_index, &policy);
-    }
-    cq_table_check(t, true, NULL);
-    cq_table_check(t, false, NULL);
-    cq_table_figures(t, &figures);
-    cq_table_pool_info(t, 0, &info);
-    cq_table_pool_info(t, 63, &info);
-    cq_table_policy_info(t, 65535, 65535, &policy);
-    cq_table_history(t, hours, CQ_HOURS);
-    cq_table_period(t, &period);
-    cq_table_pool(t, "another", &index);
-    cq_table_policy(t, 0, "ClamQuotaDaily", &some, &index);
-    cq_table_tick(t, &watch, NOON_S + 1, 1);
-    cq_table_notices(t);
-    for (k = 0; k < 20; k++) {
-        struct cq_key key = client(k);
-        struct cq_account a;
-
-        cq_table_row(t, 0, &key, &clock, &row);
-        if (cq_account_open(t, 0, &key, &clock, &a) == CQ_OK) {
-            struct cq_usage usage;
-
-            cq_account_admit(&a, &clock, 1000, 10, &usage);
-            cq_account_charge(&a, &clock, 20);
-            cq_account_usage(&a, &clock, &usage);
-            cq_account_refused(&a, &clock, CQ_STATE_OVER);
-            cq_account_close(&a);
-        }
-        cq_table_reset(t, &key, &clock);
-    }
-    clock = clock_at(t, NEXT_MONTH_S);
-}
-
-static unsigned char *read_whole(const char *path, size_t *size)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY);
-    unsigned char *bytes;
-
-    ck_assert(fd >= 0 && fstat(fd, &st) == 0);
-    *size = (size_t)st.st_size;
-    bytes = malloc(*size);
-    ck_assert_ptr_nonnull(bytes);
-    ck_assert_int_eq(read(fd, bytes, *size), st.st_size);
-    close(fd);
-    return bytes;
-}
-
-START_TEST(every_byte_of_the_header_flipped)
-{
-    static const unsigned char masks[] = { 0x01, 0x80, 0xff };
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 10);
-    unsigned char *good;
-    size_t size, at, m;
-
-    put_clients(t, 10);
-    cq_tablefile_close(t);
-    good = read_whole(f.path, &size);
-    for (at = 0; at < sizeof(struct cq_header); at++) {
-        for (m = 0; m < sizeof(masks); m++) {
-            unsigned char bad = good[at] ^ masks[m];
-            enum cq_status status;
-
-            poke(f.path, (off_t)at, &bad, 1);
-            status = cq_tablefile_attach(f.path, true, &t, why, sizeof(why));
-            if (at < sizeof(struct cq_geometry)) {
-                ck_assert(status == CQ_ECORRUPT || status == CQ_ENOTTABLE
-                          || status == CQ_EVERSION);
-            }
-            ck_assert(status == CQ_OK || status == CQ_ECORRUPT
-                      || status == CQ_ENOTTABLE || status == CQ_EVERSION);
-            if (status == CQ_OK) {
-                use_all(t);
-                cq_tablefile_close(t);
-            }
-            write_file(f.path, good, size);
-            if (at >= sizeof(struct cq_geometry) && m == 2) {
-                poke(f.path, (off_t)at, &bad, 1);
-                if (try_open(&f, &t, NULL) == CQ_OK) {
-                    use_all(t);
-                    cq_tablefile_close(t);
-                }
-                write_file(f.path, good, size);
-            }
-        }
-    }
-    free(good);
-    fixture_end(&f, NULL);
-}
-END_TEST
-
-START_TEST(noise_behind_the_header)
-{
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 10);
-    unsigned char *good, *bad;
-    uint64_t random = 99;
-    size_t size, i;
-    int round;
-
-    put_clients(t, 10);
-    cq_tablefile_close(t);
-    good = read_whole(f.path, &size);
-    bad = malloc(size);
-    ck_assert_ptr_nonnull(bad);
-    for (round = 0; round < 60; round++) {
-        /* everything, or something here and there, or only the end */
-        size_t from = round % 4 == 3 ? size - 8192 : sizeof(struct cq_geometry);
-
-        memcpy(bad, good, size);
-        for (i = from; i < size; i++) {
-            uint64_t r = xorshift(&random);
-
-            if (round % 4 != 1 || r % 64 == 0) {
-                bad[i] = (unsigned char)(r >> 30);
-            }
-            if (round % 4 == 2 && i == 4096) {
-                i = size - 65536;       /* rows and ledger only */
-            }
-        }
-        write_file(f.path, bad, size);
-        if (cq_tablefile_attach(f.path, true, &t, why, sizeof(why))
-            == CQ_OK) {
-            use_all(t);
-            cq_tablefile_close(t);
-        }
-        memcpy(bad, good, offsetof(struct cq_header, clients_now));
-        write_file(f.path, bad, size);
-        if (try_open(&f, &t, NULL) == CQ_OK) {
-            use_all(t);
-            cq_tablefile_close(t);
-        }
-        else {
-            ck_assert_int_ne(why[0], '\0');
-        }
-    }
-    free(good);
-    free(bad);
-    fixture_end(&f, NULL);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("table/file");
     TCase *file = tcase_create("file");
     TCase *servers = tcase_create("servers");
-    TCase *trust = tcase_create("trust");
 
     suite_add_tcase(suite, file);
     tcase_set_timeout(file, 60);
@@ -761,8 +435,6 @@ int main(void)
     tcase_add_test(file, older_is_set_aside);
     tcase_add_test(file, what_was_set_aside_is_kept);
     tcase_add_test(file, setting_aside_is_finished);
-    tcase_add_test(file, foreign_files);
-    tcase_add_test(file, no_regular_file);
     tcase_add_test(file, not_permitted);
     tcase_add_test(file, disk_full);
     tcase_add_test(file, growth_that_does_not_fit);
@@ -770,9 +442,5 @@ int main(void)
     tcase_set_timeout(servers, 60);
     tcase_add_test(servers, second_server);
     tcase_add_test(servers, many_at_once);
-    suite_add_tcase(suite, trust);
-    tcase_set_timeout(trust, 120);
-    tcase_add_test(trust, every_byte_of_the_header_flipped);
-    tcase_add_test(trust, noise_behind_the_header);
     return run_suite(suite);
 }

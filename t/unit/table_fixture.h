@@ -146,6 +146,29 @@ static inline struct cq_row row_of(const struct cq_table *table, uint32_t k,
     return row;
 }
 
+static inline void assert_row(const struct cq_table *t, uint32_t k,
+                              const struct cq_clock *clock, int64_t used,
+                              int64_t in_flight)
+{
+    struct cq_row row = row_of(t, k, clock);
+
+    ck_assert_int_eq(row.used_bytes, used);
+    ck_assert_int_eq(row.in_flight_bytes, in_flight);
+}
+
+/* The period in force as if the housekeeping had adopted another one. */
+static inline struct cq_clock adopt(struct cq_table *t, int64_t now_s)
+{
+    struct cq_period period;
+
+    ck_assert_int_eq(cq_period_at(CQ_PERIOD_MONTH, CQ_ZONE_UTC, now_s,
+                                  &period), CQ_OK);
+    cq_calendar_set(t, &period);
+    atomic_store(&t->header->period_id, period.id);
+    cq_calendar_prepare_next(t);
+    return clock_at(t, now_s);
+}
+
 static inline void assert_sound(const struct cq_table *table)
 {
     ck_assert_int_eq(cq_table_check(table, true, stderr), 0);
