@@ -64,7 +64,9 @@ for my $megabytes (10, 20, 30, 40) {
 }
 cmp_ok($seen[3], '>', $seen[0], 'the count moves while the client downloads');
 cmp_ok($seen[0], '<', SIZE, 'and is not the file before it was sent');
-is($server->json->{totals}{in_flight}, $server->row('127.0.0.20')->{in_flight},
+my $page = $server->json;
+my ($open) = grep { $_->{client} eq '127.0.0.20' } @{$page->{clients}};
+is($page->{totals}{in_flight}, $open->{in_flight},
     'the total in flight is this one');
 $connection->drain;
 my $row = $server->row('127.0.0.20', used => $connection->{bytes});

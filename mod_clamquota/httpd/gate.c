@@ -18,16 +18,22 @@ static int64_t free_range_of(const struct cq_dir_conf *conf)
                                               : FREE_RANGE_BYTES;
 }
 
-bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
-                           const struct cq_dir_conf *conf)
+/* Small ranges are free up to so much a day; what was let through because it
+ * looked small and then was not counts against the same bound. */
+static bool has_leniency_left(struct cq_request *q,
+                              const struct cq_dir_conf *conf)
 {
     int64_t daily = conf->free_range_daily_bytes != CQ_UNSET
                     ? conf->free_range_daily_bytes : FREE_RANGE_DAILY_BYTES;
 
-    if (!cq_predict_small_range(r, free_range_of(conf))) {
-        return false;
-    }
     return cq_account_free_range(&q->account, &q->clock, 0) < daily;
+}
+
+bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
+                           const struct cq_dir_conf *conf)
+{
+    return cq_predict_small_range(r, free_range_of(conf))
+        && has_leniency_left(q, conf);
 }
 
 /* An ErrorDocument: the verdict on the request it answers stands. */
@@ -70,10 +76,10 @@ static int over(request_rec *r, struct cq_request *q,
 static bool is_lenient(request_rec *r, struct cq_request *q,
                        const struct cq_dir_conf *conf)
 {
-    if (!cq_predict_plain_file(r)) {
+    if (!cq_predict_plain_file(r) || !has_leniency_left(q, conf)) {
         return false;
     }
-    if (cq_gate_is_free_range(q, r, conf)) {
+    if (cq_predict_small_range(r, free_range_of(conf))) {
         q->state = CQ_STATE_FREE;
         return true;
     }
@@ -121,6 +127,7 @@ static int decide(request_rec *r, struct cq_request *q,
         return DECLINED;        /* when the handler is known */
     }
     if (in_fixups && is_lenient(r, q, conf)) {
+        q->lenient = true;
         q->verdict = CQ_VERDICT_ADMITTED;
         return DECLINED;
     }
@@ -142,8 +149,7 @@ static struct cq_request *undecided(request_rec *r)
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
         return NULL;
     }
-    if (is_own_page(r) || r->header_only
-        || r->method_number == M_OPTIONS || r->method_number == M_TRACE) {
+    if (is_own_page(r) || r->header_only || r->method_number == M_TRACE) {
         return NULL;
     }
     return cq_request_make(r);
@@ -158,10 +164,11 @@ int cq_gate_header_parser(request_rec *r)
         return DECLINED;
     }
     core = ap_get_core_module_config(r->per_dir_config);
-    if (r->proxyreq == PROXYREQ_NONE
-        && (r->finfo.filetype != APR_REG
-            || (r->path_info != NULL && *r->path_info != '\0')
-            || core->expr_handler != NULL)) {
+    if (r->method_number == M_OPTIONS
+        || (r->proxyreq == PROXYREQ_NONE
+            && (r->finfo.filetype != APR_REG
+                || (r->path_info != NULL && *r->path_info != '\0')
+                || core->expr_handler != NULL))) {
         return DECLINED;        /* fixups will know more */
     }
     return decide(r, q, cq_dir_conf(r), false);
@@ -176,11 +183,15 @@ static bool is_answered(request_rec *r)
     if (r->proxyreq != PROXYREQ_NONE) {
         return true;
     }
+    if (r->method_number == M_OPTIONS && !handled) {
+        return false;           /* httpd's own answer has no body */
+    }
     if (handled && strcmp(r->handler, "redirect-handler") == 0) {
         return false;           /* mod_rewrite: looked at where it leads to */
     }
     if (r->finfo.filetype == APR_REG) {
-        return handled || r->path_info == NULL || *r->path_info == '\0';
+        return handled || r->path_info == NULL || *r->path_info == '\0'
+            || r->used_path_info == AP_REQ_ACCEPT_PATH_INFO;
     }
     if (r->finfo.filetype == APR_DIR) {
         return handled || (ap_allow_options(r) & OPT_INDEXES) != 0;

@@ -5,29 +5,20 @@
  * of the response, and still knows the request. It does not book what it
  * hands on, but what went:
  *
- * HTTP/1.x: the response is cut into pieces and a marker bucket put behind
- * each piece. The core output filter destroys buckets in order, and only after
- * the kernel took the bytes before them, so a marker's destruction is the
- * moment to book its piece - unless the connection is aborted or going down,
- * when buckets are destroyed unsent. What is behind the last marker needs none:
- * httpd's own end-of-request bucket comes after it.
+ * HTTP/1.x: marker buckets in the response tell when it went (marker.c).
  *
  * HTTP/2: a marker would never leave the stream's connection, but passing on
  * blocks until the peer's window has room: pieces are passed one by one and
  * booked when the call comes back. */
 #include "httpd/request.h"
 
-/* A killed child forgets at most two of these, 256 KiB: the core output filter
- * deletes what follows the last bucket of a writev() only with the next one, so
- * a marker is destroyed up to one piece late. */
-#define PIECE_BYTES (128 * 1024)
 #define PIECE_BYTES_H2 (64 * 1024)      /* what an abort may book too much */
 
 static ap_filter_rec_t *meter_handle;
 
 /* ---- booking ---- */
 
-static void book(struct cq_request *q, int64_t bytes)
+void cq_meter_book(struct cq_request *q, int64_t bytes)
 {
     static const enum cq_total total_of[] = {
         [CQ_COLUMN_USED] = CQ_TOTAL_SENT,
@@ -55,6 +46,10 @@ static void book(struct cq_request *q, int64_t bytes)
     }
     if (q->column == CQ_COLUMN_USED) {
         cq_account_charge(&q->account, &q->clock, bytes);
+        if (q->lenient) {
+            /* it looked small and was not: there is a bound to that */
+            cq_account_free_range(&q->account, &q->clock, bytes);
+        }
         return;
     }
     cq_account_free(&q->account, &q->clock, bytes);
@@ -63,109 +58,18 @@ static void book(struct cq_request *q, int64_t bytes)
     }
 }
 
-/* ---- markers ---- */
-
-/* One block with its bucket. */
-struct cq_marker {
-    apr_bucket bucket;
-    struct cq_request *q;       /* NULL: the request has ended */
-    struct cq_marker *next;     /* of the same request */
-    struct cq_marker *previous;
-    int64_t bytes;              /* of the piece before it */
-};
-
-void cq_meter_let_go(struct cq_request *q)
-{
-    struct cq_marker *marker;
-
-    for (marker = q->markers; marker != NULL; marker = marker->next) {
-        marker->q = NULL;
-    }
-    q->markers = NULL;
-}
-
-static bool was_sent(const struct cq_request *q)
-{
-    return !q->c->aborted && !q->connection->closing;
-}
-
-void cq_meter_end(struct cq_request *q)
-{
-    if (q->connection != NULL && q->rest_bytes > 0 && was_sent(q)) {
-        book(q, q->rest_bytes);
-    }
-    q->rest_bytes = 0;
-}
-
-static void marker_destroy(void *data)
-{
-    struct cq_marker *marker = data;
-    struct cq_request *q = marker->q;
-
-    if (q == NULL) {
-        return;
-    }
-    if (marker->previous != NULL) {
-        marker->previous->next = marker->next;
-    }
-    else {
-        q->markers = marker->next;
-    }
-    if (marker->next != NULL) {
-        marker->next->previous = marker->previous;
-    }
-    if (was_sent(q)) {
-        book(q, marker->bytes);
-    }
-}
-
-static apr_status_t marker_read(apr_bucket *b, const char **data,
-                                apr_size_t *length, apr_read_type_e block)
-{
-    (void)b;
-    (void)block;
-    *data = NULL;
-    *length = 0;
-    return APR_SUCCESS;
-}
-
-/* never copied: a copy would book its piece twice */
-static const apr_bucket_type_t marker_type = {
-    "CLAMQUOTA", 5, APR_BUCKET_METADATA, marker_destroy, marker_read,
-    apr_bucket_setaside_noop, apr_bucket_split_notimpl,
-    apr_bucket_copy_notimpl
-};
-
-static apr_bucket *marker_create(struct cq_request *q, int64_t bytes,
-                                 apr_bucket_alloc_t *list)
-{
-    struct cq_marker *marker = apr_bucket_alloc(sizeof(*marker), list);
-    apr_bucket *b = &marker->bucket;
-
-    APR_BUCKET_INIT(b);
-    b->free = apr_bucket_free;
-    b->list = list;
-    b->type = &marker_type;
-    b->length = 0;
-    b->start = 0;
-    b->data = marker;
-    marker->q = q;
-    marker->bytes = bytes;
-    marker->previous = NULL;
-    marker->next = q->markers;
-    if (q->markers != NULL) {
-        q->markers->previous = marker;
-    }
-    q->markers = marker;
-    return b;
-}
-
 /* ---- the first bytes of a response ---- */
 
-static bool brings_a_file(apr_bucket_brigade *bb)
+/* An error whose body is a file: an ErrorDocument, also when a filter has
+ * changed what is in it. */
+static bool brings_a_file(const request_rec *r, apr_bucket_brigade *bb)
 {
     apr_bucket *b;
 
+    if (r->prev != NULL && r->finfo.filetype == APR_REG
+        && (r->handler == NULL || strcmp(r->handler, "default-handler") == 0)) {
+        return true;
+    }
     for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
          b = APR_BUCKET_NEXT(b)) {
         if (APR_BUCKET_IS_FILE(b) || APR_BUCKET_IS_MMAP(b)) {
@@ -190,7 +94,8 @@ static enum cq_column column_of(struct cq_request *q, const request_rec *r,
                                 const struct cq_dir_conf *conf,
                                 apr_bucket_brigade *bb)
 {
-    if (q->verdict == CQ_VERDICT_REFUSED) {
+    /* some filter may have put something else in its place */
+    if (q->verdict == CQ_VERDICT_REFUSED && r->status >= 400) {
         return CQ_COLUMN_REFUSED;
     }
     if (conf->free == 1 || r->header_only
@@ -199,7 +104,7 @@ static enum cq_column column_of(struct cq_request *q, const request_rec *r,
         return CQ_COLUMN_FREE;
     }
     if (r->status >= 400) {
-        return brings_a_file(bb) ? CQ_COLUMN_USED : CQ_COLUMN_FREE;
+        return brings_a_file(r, bb) ? CQ_COLUMN_USED : CQ_COLUMN_FREE;
     }
     if (r->status == HTTP_PARTIAL_CONTENT && r->finfo.filetype == APR_REG
         && q->account_open) {
@@ -263,53 +168,17 @@ static bool begin(struct cq_request *q, request_rec *r,
 
 /* ---- the filter ---- */
 
-/* Reads a bucket of unknown length: it then has one. */
-static apr_status_t known_length(apr_bucket *b)
-{
-    const char *data;
-    apr_size_t length;
-
-    return b->length == (apr_size_t)-1
-        ? apr_bucket_read(b, &data, &length, APR_BLOCK_READ) : APR_SUCCESS;
-}
-
-/* HTTP/1.x: cuts the brigade and puts markers in. */
-static apr_status_t mark(struct cq_request *q, apr_bucket_brigade *bb)
-{
-    int64_t piece = q->rest_bytes;
-    apr_bucket *b = APR_BRIGADE_FIRST(bb);
-
-    while (b != APR_BRIGADE_SENTINEL(bb)) {
-        if (!APR_BUCKET_IS_METADATA(b)) {
-            apr_status_t rv = known_length(b);
-
-            if (rv == APR_SUCCESS
-                && (int64_t)b->length > PIECE_BYTES - piece) {
-                rv = apr_bucket_split(b, (apr_size_t)(PIECE_BYTES - piece));
-            }
-            if (rv != APR_SUCCESS) {
-                return rv;
-            }
-            piece += (int64_t)b->length;
-        }
-        b = APR_BUCKET_NEXT(b);
-        if (piece >= PIECE_BYTES) {
-            APR_BUCKET_INSERT_BEFORE(b, marker_create(q, piece,
-                                                      bb->bucket_alloc));
-            piece = 0;
-        }
-    }
-    q->rest_bytes = piece;
-    return APR_SUCCESS;
-}
-
 /* HTTP/2: passes the brigade on piece by piece. */
 static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
                                    apr_bucket_brigade *bb)
 {
-    apr_bucket_brigade *piece_bb =
-        apr_brigade_create(f->r->pool, bb->bucket_alloc);
+    apr_bucket_brigade *piece_bb;
 
+    if (q->piece_bb == NULL) {
+        q->piece_bb = apr_brigade_create(cq_request_first(f->r)->pool,
+                                         bb->bucket_alloc);
+    }
+    piece_bb = q->piece_bb;
     do {
         int64_t piece = 0;
         apr_status_t rv = APR_SUCCESS;
@@ -318,14 +187,14 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
             apr_bucket *b = APR_BRIGADE_FIRST(bb);
 
             if (!APR_BUCKET_IS_METADATA(b)) {
-                rv = known_length(b);
+                rv = cq_marker_known_length(b);
                 if (rv == APR_SUCCESS
                     && (int64_t)b->length > PIECE_BYTES_H2 - piece) {
                     rv = apr_bucket_split(
                         b, (apr_size_t)(PIECE_BYTES_H2 - piece));
                 }
                 if (rv != APR_SUCCESS) {
-                    apr_brigade_destroy(piece_bb);
+                    apr_brigade_cleanup(piece_bb);
                     return rv;
                 }
                 piece += (int64_t)b->length;
@@ -336,16 +205,14 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
         rv = ap_pass_brigade(f->next, piece_bb);
         apr_brigade_cleanup(piece_bb);
         if (rv != APR_SUCCESS) {
-            apr_brigade_destroy(piece_bb);
             return rv;
         }
         /* also when the stream was closed meanwhile: a quick client does that
          * the moment it has the last byte */
         if (piece > 0) {
-            book(q, piece);
+            cq_meter_book(q, piece);
         }
     } while (!APR_BRIGADE_EMPTY(bb));
-    apr_brigade_destroy(piece_bb);
     return APR_SUCCESS;
 }
 
@@ -367,13 +234,13 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         f->ctx = q;
     }
     if (q->column == CQ_COLUMN_FREE && f->r->status >= 400
-        && brings_a_file(bb)) {
+        && brings_a_file(f->r, bb)) {
         q->column = CQ_COLUMN_USED;
     }
     if (q->connection == NULL) {
         return pass_in_pieces(f, q, bb);
     }
-    rv = mark(q, bb);
+    rv = cq_marker_cut(q, bb);
     return rv == APR_SUCCESS ? ap_pass_brigade(f->next, bb) : rv;
 }
 
@@ -401,7 +268,7 @@ int cq_meter_log(request_rec *r)
     struct cq_request *q = cq_request_of(r);
 
     if (q != NULL) {
-        cq_meter_end(q);
+        cq_marker_end(q);
         cq_variables_log(r, q);
     }
     return DECLINED;

@@ -176,16 +176,20 @@ static bool has_error_document(request_rec *r, int status)
         && ap_response_code_string(r, ap_index_of_response(status)) != NULL;
 }
 
-/* The answer, without the filters of a resource: nothing was found yet that
- * they could be for. */
 static int answer(request_rec *r, int status, const struct words *w)
 {
     apr_bucket_alloc_t *list = r->connection->bucket_alloc;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
 
+    /* Nothing of the resource: not its filters, which would change the text or
+     * put a cached body in its place, nor what it is encoded in. */
+    r->output_filters = r->proto_output_filters;
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
+    apr_table_unset(r->headers_out, "Content-Location");
+    r->status = status;
     /* as ap_send_error_response() does, for "Header always set" */
     ap_run_insert_error_filter(r);
-    r->status = status;
     if (status == 509) {
         r->status_line = "509 Bandwidth Limit Exceeded";
     }
@@ -194,9 +198,6 @@ static int answer(request_rec *r, int status, const struct words *w)
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(w->text,
                                                        w->text_length,
                                                        r->pool, list));
-    /* Written now: the core output filter would set so little aside, and the
-     * MPM take the connection through its write completion for it. */
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(list));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(list));
     ap_pass_brigade(r->output_filters, bb);
     return DONE;

@@ -6,8 +6,8 @@ static apr_status_t finish(void *data)
 {
     struct cq_request *q = data;
 
-    cq_meter_end(q);
-    cq_meter_let_go(q);
+    cq_marker_end(q);
+    cq_marker_let_go(q);
     if (q->account_open) {
         cq_account_close(&q->account);
         q->account_open = false;
@@ -136,6 +136,7 @@ bool cq_request_account(struct cq_request *q, const request_rec *r,
         || cq_account_open_as(cq_site.table, identity, q->pool->index,
                               &q->client, &q->clock, &q->account) != CQ_OK) {
         q->state = CQ_STATE_ERROR;
+        memset(&q->client, 0, sizeof(q->client));
         return false;
     }
     q->account_open = true;

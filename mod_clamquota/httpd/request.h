@@ -54,8 +54,11 @@ struct cq_request {
     /* the response */
     enum cq_column column;
     bool free_range;            /* free as a small range */
+    bool lenient;               /* over, and let through as free or small */
     int64_t sent_bytes;         /* booked so far, in whatever column */
     int64_t rest_bytes;         /* HTTP/1.x: handed on behind the last marker */
+    int64_t piece_bytes;        /* HTTP/1.x: size of the next piece */
+    apr_bucket_brigade *piece_bb;       /* HTTP/2 */
 
     /* the variables */
     const request_rec *told;    /* the request that got them last */
@@ -143,18 +146,29 @@ int cq_refuse(request_rec *r, struct cq_request *q,
 
 /* ---- meter ---- */
 
-/** Books what is behind the last marker: to be called when httpd's end of
- * request bucket is destroyed, i.e. all of it was sent or the connection is
- * known to be aborted. */
-void cq_meter_end(struct cq_request *q);
-
-/** Lets the markers go that are still under way: their bytes are not booked
- * any more. */
-void cq_meter_let_go(struct cq_request *q);
+/** Books bytes that left in the request's column. */
+void cq_meter_book(struct cq_request *q, int64_t bytes);
 
 void cq_meter_register(void);
 int cq_meter_create_request(request_rec *r);
 int cq_meter_log(request_rec *r);
+
+/* ---- marker: HTTP/1.x ---- */
+
+/** Cuts a brigade into pieces with markers behind them. */
+apr_status_t cq_marker_cut(struct cq_request *q, apr_bucket_brigade *bb);
+
+/** Reads a bucket of unknown length: it then has one. */
+apr_status_t cq_marker_known_length(apr_bucket *b);
+
+/** Books what is behind the last marker: to be called when httpd's end of
+ * request bucket is destroyed, i.e. all of it was sent or the connection is
+ * known to be aborted. */
+void cq_marker_end(struct cq_request *q);
+
+/** Lets the markers go that are still under way: their bytes are not booked
+ * any more. */
+void cq_marker_let_go(struct cq_request *q);
 
 /* ---- variables ---- */
 int cq_variables_lookup(ap_expr_lookup_parms *parms);

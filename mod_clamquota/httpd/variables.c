@@ -93,6 +93,9 @@ static const char *value_of(apr_pool_t *p, const struct facts *facts,
     case VARIABLE_STATE:
         return cq_state_word(facts->state);
     case VARIABLE_CLIENT:
+        if (facts->client.family == 0) {
+            return "";          /* nobody who could be counted */
+        }
         return apr_pstrdup(p, cq_key_format(&facts->client, client,
                                             sizeof(client)));
     case VARIABLE_POOL:
