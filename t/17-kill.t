@@ -6,25 +6,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Httpd;
-use List::Util qw(max sum);
+use List::Util qw(sum);
 use Load;
 use Test::More;
 
 use constant ROUNDS => 30;
 use constant SERVERS => 3;
 
-my $server = Httpd->run(conf => <<'EOC');
-ClamQuotaDaily 1T
-MaxKeepAliveRequests 0
-<IfModule !mpm_prefork_module>
-    StartServers 4
-    MaxRequestWorkers 80
-    MinSpareThreads 60
-    MaxSpareThreads 80
-</IfModule>
-EOC
-write_file("$server->{dir}/htdocs/big", 'k' x 16_000_000);
-write_file("$server->{dir}/htdocs/small", 's' x 20_000);
+my $server = Httpd->run(conf => Load::KILL_CONF);
+Load::write_kill_files($server);
 my $seed = $ENV{CQ_TEST_SEED} // srand;
 srand $seed;
 note "CQ_TEST_SEED=$seed";

@@ -134,6 +134,24 @@ sub drain {
 
 # ---- rounds of kill -9 ----
 
+# Some children are spare, so that a round need not wait for new ones.
+use constant KILL_CONF => <<'EOT';
+ClamQuotaDaily 1T
+MaxKeepAliveRequests 0
+<IfModule !mpm_prefork_module>
+    StartServers 4
+    MaxRequestWorkers 80
+    MinSpareThreads 60
+    MaxSpareThreads 80
+</IfModule>
+EOT
+
+sub write_kill_files {
+    my ($server) = @_;
+    write_file("$server->{dir}/htdocs/big", 'k' x 16_000_000);
+    write_file("$server->{dir}/htdocs/small", 's' x 20_000);
+}
+
 # One round: downloads and loops of small files run, some children die at a
 # random moment, everybody receives what still comes. Returns {lost: bytes that
 # were received and not booked, seconds: until nothing was in flight, wrong:
