@@ -1,7 +1,7 @@
 /* net - a list of networks with a value each; the longest prefix wins.
  *
  * Filled once at configuration, sealed, then only read: lookups of a sealed
- * list are safe from any thread. Cost of a lookup: one binary search for each
+ * list are safe from any thread. Cost of a lookup: two binary searches for each
  * distinct prefix length of the family. */
 #ifndef CQ_NET_H
 #define CQ_NET_H

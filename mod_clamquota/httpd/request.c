@@ -140,7 +140,7 @@ bool cq_request_account(struct cq_request *q, const request_rec *r,
         return false;
     }
     q->account_open = true;
-    cq_account_mark(&q->account,
+    cq_account_mark(&q->account, &q->clock,
                     q->override != NULL ? q->override->policy_index
                                         : q->pool->policy_index,
                     q->proxied);

@@ -20,7 +20,6 @@
  * beyond that: (AsyncRequestWorkerFactor, 2, + 1) and some HTTP/2 streams */
 #define LEDGER_DEFAULT 65536
 #define LEDGER_PER_WORKER 4
-#define LEDGER_MAX (1 << 24)
 
 /* outlives the module's being unloaded */
 struct retained {
@@ -65,7 +64,7 @@ static uint32_t ledger_entries(void)
     if (entries <= LEDGER_DEFAULT) {
         return 0;
     }
-    return (uint32_t)(entries < LEDGER_MAX ? entries : LEDGER_MAX);
+    return (uint32_t)(entries < CQ_LEDGER_MAX ? entries : CQ_LEDGER_MAX);
 }
 
 /* Adds to what the first pass found.
@@ -305,7 +304,7 @@ static void say_notices(server_rec *s)
     if (notices & CQ_NOTICE_LEDGER) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0133")
                      "more requests are open than the ledger has entries: "
-                     "those beyond are served uncounted");
+                     "those beyond reserve nothing");
     }
     if (notices & CQ_NOTICE_PROXY) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0134")

@@ -95,21 +95,16 @@ enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
                               a);
 }
 
-enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
-                                  uint16_t pool, const struct cq_key *key,
-                                  const struct cq_clock *clock,
-                                  struct cq_account *a)
+/* Finds or makes the row and holds it with the account's entry. */
+static bool find_and_hold(struct cq_account *a, uint64_t hash, uint16_t pool,
+                          const struct cq_key *key,
+                          const struct cq_clock *clock)
 {
+    struct cq_table *t = a->table;
     struct cq_homes homes = cq_window_homes(t, hash);
     int holds;
 
-    fetch(t, homes.row[0]);     /* on its way during what follows */
-    fetch(t, homes.row[1]);     /* one in seven is there */
-    a->table = t;
-    a->row = CQ_NO_ROW;
-    a->allowance_bytes = INT64_MAX;
-    a->entry = cq_entry_take(t);
-    for (holds = 0; a->entry != CQ_NO_ENTRY && holds < HOLDS_MAX; holds++) {
+    for (holds = 0; holds < HOLDS_MAX; holds++) {
         uint32_t row = cq_window_find(t, &homes, hash);
 
         if (row == CQ_NO_ROW) {
@@ -122,29 +117,20 @@ enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
         if (hold(t, a->entry, row, hash)) {
             a->row = row;
             roll(a, clock->period_id);
-            return CQ_OK;
+            return true;
         }
     }
-    if (a->entry != CQ_NO_ENTRY) {
-        cq_entry_give(t, a->entry);
-        a->entry = CQ_NO_ENTRY;
-    }
+    cq_entry_give(t, a->entry);
+    a->entry = CQ_NO_ENTRY;
     atomic_fetch_add_explicit(&t->header->untracked, 1, memory_order_relaxed);
     cq_table_notice(t, CQ_NOTICE_UNTRACKED);
-    return CQ_EFULL;
+    return false;
 }
 
-void cq_account_close(struct cq_account *a)
+static void let_go(struct cq_account *a)
 {
-    struct cq_entry *e;
+    struct cq_entry *e = entry_of(a);
 
-    if (a->entry == CQ_NO_ENTRY) {
-        return;
-    }
-    e = entry_of(a);
-    if (atomic_load_explicit(&e->left_bytes, memory_order_relaxed) > 0) {
-        cq_account_reserve_at_most(a, 0);
-    }
     cq_entry_begin(e);
     CQ_POINT("close-before");
     atomic_fetch_sub(&hot_of(a)->holders, 1);
@@ -153,6 +139,68 @@ void cq_account_close(struct cq_account *a)
     cq_entry_end(e);
     cq_entry_give(a->table, a->entry);
     a->entry = CQ_NO_ENTRY;
+}
+
+/* Every call begins and ends with these two: most accounts hold their row all
+ * the time, brief ones for the call.
+ * @return false: nothing can be counted */
+static bool grip(struct cq_account *a, const struct cq_clock *clock)
+{
+    if (a->entry != CQ_NO_ENTRY) {
+        return true;
+    }
+    if (!a->brief) {
+        return false;
+    }
+    a->entry = cq_entry_take_brief(a->table);
+    return a->entry != CQ_NO_ENTRY
+        && find_and_hold(a, a->identity, a->pool, &a->key, clock);
+}
+
+static void ungrip(struct cq_account *a)
+{
+    if (a->brief) {
+        let_go(a);
+    }
+}
+
+enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
+                                  uint16_t pool, const struct cq_key *key,
+                                  const struct cq_clock *clock,
+                                  struct cq_account *a)
+{
+    cq_account_expect(t, hash);     /* on its way during what follows */
+    a->table = t;
+    a->row = CQ_NO_ROW;
+    a->allowance_bytes = INT64_MAX;
+    a->brief = false;
+    a->entry = cq_entry_take(t);
+    if (a->entry != CQ_NO_ENTRY) {
+        return find_and_hold(a, hash, pool, key, clock) ? CQ_OK : CQ_EFULL;
+    }
+    a->brief = true;
+    a->pool = pool;
+    a->key = *key;
+    a->identity = hash;
+    if (!grip(a, clock)) {
+        a->brief = false;
+        return CQ_EFULL;
+    }
+    ungrip(a);
+    return CQ_OK;
+}
+
+void cq_account_close(struct cq_account *a)
+{
+    a->brief = false;
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    if (atomic_load_explicit(&entry_of(a)->left_bytes, memory_order_relaxed)
+        > 0) {
+        cq_account_reserve_at_most(a, 0);
+    }
+    let_go(a);
 }
 
 /* ---- counting ---- */
@@ -167,14 +215,14 @@ static void set_over(struct cq_account *a, const struct cq_clock *clock)
     }
 }
 
-void cq_account_usage(const struct cq_account *a, const struct cq_clock *clock,
+void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
                       struct cq_usage *usage)
 {
     uint64_t c, d;
 
     usage->used_bytes = 0;
     usage->in_flight_bytes = 0;
-    if (a->entry == CQ_NO_ENTRY) {
+    if (!grip(a, clock)) {
         return;
     }
     roll(a, clock->period_id);
@@ -184,6 +232,7 @@ void cq_account_usage(const struct cq_account *a, const struct cq_clock *clock,
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
     }
+    ungrip(a);
 }
 
 static void see(struct cq_usage *usage, uint64_t c, uint64_t d)
@@ -225,20 +274,22 @@ enum cq_status cq_account_admit(struct cq_account *a,
     uint64_t c;
     int64_t n;
 
-    if (a->entry == CQ_NO_ENTRY) {
+    a->allowance_bytes = allowance_bytes;
+    if (!grip(a, clock)) {
         see(usage, 0, 0);
         return CQ_OK;
     }
     hot = hot_of(a);
     e = entry_of(a);
     roll(a, clock->period_id);
-    a->allowance_bytes = allowance_bytes;
+    bytes = a->brief ? 0 : bytes;
     cq_entry_begin(e);
     c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
     do {
         if (cq_bytes(c) >= allowance_bytes) {
             cq_entry_end(e);
             see(usage, c, atomic_load(&hot->drawn));
+            ungrip(a);
             return CQ_EFULL;
         }
         n = fitting(bytes, c);
@@ -253,6 +304,7 @@ enum cq_status cq_account_admit(struct cq_account *a,
     cq_entry_end(e);
     see(usage, c, atomic_load_explicit(&hot->drawn, memory_order_relaxed));
     clear_over(a);
+    ungrip(a);
     return CQ_OK;
 }
 
@@ -313,7 +365,7 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     struct cq_entry *e;
     int64_t left, rest, after;
 
-    if (a->entry == CQ_NO_ENTRY || bytes <= 0) {
+    if (bytes <= 0 || !grip(a, clock)) {
         return;
     }
     hot = hot_of(a);
@@ -343,13 +395,15 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
         set_over(a, clock);
     }
+    ungrip(a);
 }
 
 void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
                      int64_t bytes)
 {
-    if (a->entry != CQ_NO_ENTRY && bytes > 0) {
+    if (bytes > 0 && grip(a, clock)) {
         cq_stamped_add(&cold_of(a)->free, clock->period_id, bytes);
+        ungrip(a);
     }
 }
 
@@ -358,8 +412,9 @@ int64_t cq_account_free_range(struct cq_account *a,
 {
     uint16_t day = clock->day_stamp;
     cq_word *word;
+    int64_t sum;
 
-    if (a->entry == CQ_NO_ENTRY) {
+    if (!grip(a, clock)) {
         return 0;
     }
     word = &hot_of(a)->free_range;
@@ -367,44 +422,96 @@ int64_t cq_account_free_range(struct cq_account *a,
         == day + 1) {
         day++;          /* as in begin_day(): no day begins twice */
     }
-    return bytes == 0 ? cq_stamped_get(word, day)
-                      : cq_stamped_add(word, day, bytes);
+    sum = bytes == 0 ? cq_stamped_get(word, day)
+                     : cq_stamped_add(word, day, bytes);
+    ungrip(a);
+    return sum;
 }
 
-void cq_account_mark(struct cq_account *a, uint16_t policy_index, bool proxied)
+void cq_account_mark(struct cq_account *a, const struct cq_clock *clock,
+                     uint16_t policy_index, bool proxied)
 {
     uint32_t old, new;
 
-    if (a->entry == CQ_NO_ENTRY) {
+    if (!grip(a, clock)) {
         return;
     }
     old = atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed);
     do {
         new = (old & ~CQ_MARK_POLICY) | policy_index
             | (proxied ? CQ_MARK_PROXIED : 0);
-        if (new == old) {
-            return;
-        }
-    } while (!atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
+    } while (new != old
+             && !atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
+    ungrip(a);
 }
 
 int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
 {
-    if (a->entry == CQ_NO_ENTRY) {
+    int64_t hits;
+
+    if (!grip(a, clock)) {
         return 0;
     }
     atomic_store_explicit(&cold_of(a)->last_hit_s, clock->now_s,
                           memory_order_relaxed);
-    return cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
+    hits = cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
+    ungrip(a);
+    return hits;
 }
 
 void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
                         enum cq_state state)
 {
-    if (a->entry == CQ_NO_ENTRY || state != CQ_STATE_OVER) {
+    if (state != CQ_STATE_OVER || !grip(a, clock)) {
         return;
     }
     cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
     CQ_POINT("refused-tallied");
     set_over(a, clock);
+    ungrip(a);
+}
+
+void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
+{
+    struct cq_hot *hot;
+    struct cq_cold *cold;
+    struct cq_entry *e;
+    uint64_t before, d, c;
+
+    if (!grip(a, clock)) {
+        return;
+    }
+    hot = hot_of(a);
+    cold = cold_of(a);
+    e = entry_of(a);
+    before = atomic_load(&hot->before);
+    /* in motion until drawn and committed agree again: whoever finds us dead
+     * in between recomputes committed from drawn */
+    cq_entry_begin(e);
+    d = atomic_load(&hot->drawn);
+    while (!atomic_compare_exchange_weak(&hot->drawn, &d,
+                                         cq_stamped(cq_stamp(d), 0))) {
+    }
+    CQ_POINT("reset-drawn");
+    c = atomic_load(&hot->committed);
+    while (!atomic_compare_exchange_weak(
+        &hot->committed, &c,
+        cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
+    }
+    CQ_POINT("reset-committed");
+    cq_entry_end(e);
+    /* unless somebody just stepped into another period and needs it */
+    if (cq_stamp(before) != cq_stamp(d)) {
+        atomic_compare_exchange_strong(&hot->before, &before, 0);
+    }
+    else {
+        atomic_compare_exchange_strong(&hot->before, &before,
+                                       cq_stamped(cq_stamp(d), 0));
+    }
+    atomic_store(&hot->day_base, 0);
+    atomic_store(&hot->free_range, 0);
+    atomic_store(&cold->refused, 0);
+    atomic_store(&cold->over_since_s, 0);
+    atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+    ungrip(a);
 }

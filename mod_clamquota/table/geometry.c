@@ -34,7 +34,8 @@ void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
     g->ledger_at = g->history_at
         + page_up(CQ_HOURS * sizeof(struct cq_hour_slot));
     g->hot_at = g->ledger_at
-        + page_up((uint64_t)g->ledger_n * sizeof(struct cq_entry));
+        + page_up(((uint64_t)g->ledger_n + CQ_LEDGER_BRIEF)
+                  * sizeof(struct cq_entry));
     g->cold_at = g->hot_at + page_up(rows_n * sizeof(struct cq_hot));
     g->file_size = g->cold_at + page_up(rows_n * sizeof(struct cq_cold));
 }
@@ -63,6 +64,6 @@ void cq_table_view(struct cq_table *table, void *base)
     table->cold = (void *)(at + g->cold_at);
     table->rows_n = g->rows_n;
     table->buckets_n = g->rows_n / CQ_BUCKET_ROWS;
-    table->ledger_n = g->ledger_n;
+    table->ledger_n = g->ledger_n + CQ_LEDGER_BRIEF;
     table->size = g->file_size;
 }

@@ -73,6 +73,10 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 #define CQ_CALENDAR 4u          /* period id modulo this */
 #define CQ_HOURS 768u           /* 32 days */
 #define CQ_LEDGER_DEFAULT 65536u
+
+/* Behind the entries of requests: some that are only taken for the length of
+ * one call, so that a request that got none is counted all the same. */
+#define CQ_LEDGER_BRIEF 64u
 #define CQ_CLIENTS_MAX (UINT32_MAX / 2u)    /* row numbers are 32 bits */
 
 /* Rows for each client of capacity. Two choices of 16 rows each, filled to
@@ -99,7 +103,7 @@ _Static_assert(sizeof(struct cq_hot) == 64, "a hot row is a cache line");
  * two looks at a row; they wrap around. */
 #define CQ_HOLDERS 0x000fffffu
 #define CQ_TURN 0x00100000u
-#define CQ_LEDGER_MAX (CQ_HOLDERS / 2u)     /* holders can't overflow */
+_Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 
 #define CQ_MARK_POLICY 0x0000ffffu
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
@@ -376,8 +380,17 @@ static inline bool cq_row_is_current(const struct cq_hot *hot,
 int64_t cq_row_over_since(const struct cq_table *table, uint32_t row,
                           uint16_t period_id);
 
+/* account.c */
+
+/** Forgets what the account's client has drawn; what is in flight stays. */
+void cq_account_reset(struct cq_account *account,
+                      const struct cq_clock *clock);
+
 /* ledger.c */
 uint32_t cq_entry_take(struct cq_table *table);
+
+/** One for the length of a call. */
+uint32_t cq_entry_take_brief(struct cq_table *table);
 void cq_entry_give(struct cq_table *table, uint32_t entry);
 
 /** How many entries a scan has to look at; never more than there are. */

@@ -88,14 +88,15 @@ uint32_t cq_entry_take(struct cq_table *t)
     /* Only a hint: of two threads that try it one goes on to the search, so
      * it need not be taken away from the other by a locked exchange. */
     uint32_t entry = atomic_load_explicit(&t->spare, memory_order_relaxed);
+    uint32_t of_requests = t->ledger_n - CQ_LEDGER_BRIEF;
     uint32_t probes;
 
     if (entry != CQ_NO_ENTRY && take(t, entry)) {
         return entry;
     }
-    for (probes = 0; probes < PROBES_MAX && probes < t->ledger_n; probes++) {
+    for (probes = 0; probes < PROBES_MAX && probes < of_requests; probes++) {
         entry = atomic_fetch_add_explicit(&t->cursor, 1, memory_order_relaxed)
-                % t->ledger_n;
+                % of_requests;
         /* first the mark: who dies in between must be found by a scan */
         raise_high(t, entry);
         CQ_POINT("entry-marked");
@@ -110,12 +111,29 @@ uint32_t cq_entry_take(struct cq_table *t)
     return CQ_NO_ENTRY;
 }
 
+uint32_t cq_entry_take_brief(struct cq_table *t)
+{
+    uint32_t i;
+
+    raise_high(t, t->ledger_n - 1);
+    for (i = 0; i < CQ_LEDGER_BRIEF; i++) {
+        uint32_t entry = t->ledger_n - 1 - (t->stripe + i) % CQ_LEDGER_BRIEF;
+
+        if (take(t, entry)) {
+            return entry;
+        }
+    }
+    return CQ_NO_ENTRY;
+}
+
 void cq_entry_give(struct cq_table *t, uint32_t entry)
 {
     atomic_store_explicit(&t->ledger[entry].purpose, CQ_ENTRY_IDLE,
                           memory_order_relaxed);
     atomic_store_explicit(&t->ledger[entry].owner, 0, memory_order_release);
-    atomic_store_explicit(&t->spare, entry, memory_order_relaxed);
+    if (entry < t->ledger_n - CQ_LEDGER_BRIEF) {
+        atomic_store_explicit(&t->spare, entry, memory_order_relaxed);
+    }
 }
 
 uint32_t cq_ledger_high(const struct cq_table *t)

@@ -120,44 +120,6 @@ struct cq_prefixes cq_table_prefixes(const struct cq_table *t)
     return t->header->geometry.prefixes;
 }
 
-static void reset_row(struct cq_table *t, struct cq_account *a)
-{
-    struct cq_hot *hot = &t->hot[a->row];
-    struct cq_cold *cold = &t->cold[a->row];
-    struct cq_entry *e = &t->ledger[a->entry];
-    uint64_t before = atomic_load(&hot->before);
-    uint64_t d, c;
-
-    /* in motion until drawn and committed agree again: whoever finds us dead
-     * in between recomputes committed from drawn */
-    cq_entry_begin(e);
-    d = atomic_load(&hot->drawn);
-    while (!atomic_compare_exchange_weak(&hot->drawn, &d,
-                                         cq_stamped(cq_stamp(d), 0))) {
-    }
-    CQ_POINT("reset-drawn");
-    c = atomic_load(&hot->committed);
-    while (!atomic_compare_exchange_weak(
-        &hot->committed, &c,
-        cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
-    }
-    CQ_POINT("reset-committed");
-    cq_entry_end(e);
-    /* unless somebody just stepped into another period and needs it */
-    if (cq_stamp(before) != cq_stamp(d)) {
-        atomic_compare_exchange_strong(&hot->before, &before, 0);
-    }
-    else {
-        atomic_compare_exchange_strong(&hot->before, &before,
-                                       cq_stamped(cq_stamp(d), 0));
-    }
-    atomic_store(&hot->day_base, 0);
-    atomic_store(&hot->free_range, 0);
-    atomic_store(&cold->refused, 0);
-    atomic_store(&cold->over_since_s, 0);
-    atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
-}
-
 int cq_table_reset(struct cq_table *t, const struct cq_key *key,
                    const struct cq_clock *clock)
 {
@@ -171,7 +133,7 @@ int cq_table_reset(struct cq_table *t, const struct cq_key *key,
 
         if (cq_table_row(t, (uint16_t)pool, key, clock, &row) == CQ_OK
             && cq_account_open(t, (uint16_t)pool, key, clock, &a) == CQ_OK) {
-            reset_row(t, &a);
+            cq_account_reset(&a, clock);
             rows++;
             cq_account_close(&a);
         }

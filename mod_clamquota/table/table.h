@@ -93,12 +93,21 @@ void cq_table_policies_begin(struct cq_table *table);
 struct cq_account {
     struct cq_table *table;
     uint32_t row;
-    uint32_t entry;             /* of the ledger; CQ_NO_ENTRY: untracked */
+    uint32_t entry;             /* of the ledger; CQ_NO_ENTRY: none held */
     int64_t allowance_bytes;    /* as last admitted under: crossing it is
                                  * when a client becomes over */
+    /* The ledger was full: nothing is reserved, and every call finds the row
+     * anew. The rest is only set then. */
+    bool brief;
+    uint16_t pool;
+    struct cq_key key;
+    uint64_t identity;
 };
 
 #define CQ_NO_ENTRY UINT32_MAX
+
+/* open requests that a ledger can be made for (tablefile.h) */
+#define CQ_LEDGER_MAX 500000u
 
 /** What a client in a pool is known by in this table, for a caller who has
  * many requests of one: the hash is a good part of finding a row. */
@@ -116,8 +125,10 @@ void cq_account_expect(const struct cq_table *table, uint64_t identity);
  * a held row is never given to another client.
  * @param account  result; on failure all other calls do nothing with it
  * @param pool     from cq_table_pool()
- * @return CQ_OK; CQ_EFULL: no row or no ledger entry could be had; the
- *         request is to be served uncounted, which is tallied as untracked */
+ * @return CQ_OK, also when the ledger is full: the request is then counted,
+ *         but reserves nothing, and that is tallied. CQ_EFULL: no row could be
+ *         had; the request is to be served uncounted, which is tallied as
+ *         untracked */
 enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_key *key,
                                const struct cq_clock *clock,
@@ -132,11 +143,11 @@ enum cq_status cq_account_open_as(struct cq_table *table, uint64_t identity,
 
 /** Remembers which policy was applied, and whether the address has been seen
  * as the connection's own peer only (a proxied address is never jailable). */
-void cq_account_mark(struct cq_account *account, uint16_t policy_index,
-                     bool proxied);
+void cq_account_mark(struct cq_account *account, const struct cq_clock *clock,
+                     uint16_t policy_index, bool proxied);
 
 /** The client's usage now. */
-void cq_account_usage(const struct cq_account *account,
+void cq_account_usage(struct cq_account *account,
                       const struct cq_clock *clock, struct cq_usage *usage);
 
 /** Admits a request: in one atomic step, if drawn + in flight is below the

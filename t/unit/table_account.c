@@ -139,7 +139,7 @@ START_TEST(tallies)
     cq_account_hit(&a, &clock);
     clock.now_s += 7;
     cq_account_hit(&a, &clock);
-    cq_account_mark(&a, 3, false);
+    cq_account_mark(&a, &clock, 3, false);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 0), 0);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 30), 30);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 5), 35);
@@ -150,8 +150,8 @@ START_TEST(tallies)
     ck_assert_uint_eq(row.policy_index, 3);
     ck_assert(!row.proxied);
     ck_assert_int_eq(row.used_bytes, 0);
-    cq_account_mark(&a, 4, true);
-    cq_account_mark(&a, 5, false);      /* proxied once is proxied */
+    cq_account_mark(&a, &clock, 4, true);
+    cq_account_mark(&a, &clock, 5, false);      /* proxied once is proxied */
     row = row_of(t, 1, &clock);
     ck_assert_uint_eq(row.policy_index, 5);
     ck_assert(row.proxied);
@@ -307,16 +307,17 @@ START_TEST(reset)
 }
 END_TEST
 
-/* A full ledger: served, and said. */
+/* A full ledger: counted all the same, without a reservation, and said. */
 START_TEST(ledger_full)
 {
     struct fixture f;
     struct cq_table *t;
     struct cq_clock clock;
-    struct cq_account a[4], none;
-    struct cq_key key = client(1);
+    struct cq_account a[4], brief, late;
+    struct cq_key key = client(1), new_key = client(2);
     struct cq_table_figures figures;
     struct cq_usage usage;
+    struct cq_row row;
     uint16_t pool;
     int i;
 
@@ -328,26 +329,48 @@ START_TEST(ledger_full)
     for (i = 0; i < 4; i++) {
         a[i] = open_client(t, 1, &clock);
     }
-    ck_assert_int_eq(cq_account_open(t, 0, &key, &clock, &none), CQ_EFULL);
-    ck_assert_int_eq(cq_account_admit(&none, &clock, 1, 5, &usage), CQ_OK);
-    ck_assert_int_eq(usage.used_bytes, 0);
-    cq_account_charge(&none, &clock, 50);
-    cq_account_free(&none, &clock, 50);
-    cq_account_hit(&none, &clock);
-    cq_account_refused(&none, &clock, CQ_STATE_OVER);
-    cq_account_mark(&none, 1, true);
-    cq_account_usage(&none, &clock, &usage);
-    cq_account_reserve_at_most(&none, 0);
-    ck_assert_int_eq(cq_account_free_range(&none, &clock, 1), 0);
-    cq_account_close(&none);
+    ck_assert_int_eq(cq_account_open(t, 0, &key, &clock, &brief), CQ_OK);
+    cq_account_mark(&brief, &clock, 1, true);
+    ck_assert_int_eq(cq_account_admit(&brief, &clock, 60, 40, &usage), CQ_OK);
+    cq_account_usage(&brief, &clock, &usage);
+    ck_assert_int_eq(usage.in_flight_bytes, 0);
+    cq_account_charge(&brief, &clock, 50);
+    ck_assert_int_eq(cq_account_admit(&brief, &clock, 60, 40, &usage), CQ_OK);
+    cq_account_charge(&brief, &clock, 11);
+    ck_assert_int_eq(cq_account_admit(&brief, &clock, 60, 1, &usage),
+                     CQ_EFULL);
+    ck_assert_int_eq(usage.used_bytes, 61);
+    cq_account_reserve_at_most(&brief, 0);
+    cq_account_free(&brief, &clock, 7);
+    ck_assert_int_eq(cq_account_hit(&brief, &clock), 1);
+    cq_account_refused(&brief, &clock, CQ_STATE_OVER);
+    ck_assert_int_eq(cq_account_free_range(&brief, &clock, 3), 3);
+    cq_account_close(&brief);
+    cq_account_charge(&brief, &clock, 1000);    /* closed: does nothing */
+    ck_assert_int_eq(cq_table_row(t, 0, &key, &clock, &row), CQ_OK);
+    ck_assert_int_eq(row.used_bytes, 61);
+    ck_assert_int_eq(row.free_bytes, 7);
+    ck_assert_int_eq(row.refused, 1);
+    ck_assert_int_eq(row.over_since_s, NOON_S);
+    ck_assert(row.proxied);
+
+    /* also who has no row yet */
+    ck_assert_int_eq(cq_account_open(t, 0, &new_key, &clock, &late), CQ_OK);
+    cq_account_charge(&late, &clock, 5);
+    cq_account_close(&late);
+    assert_row(t, 2, &clock, 5, 0);
+
     cq_table_figures(t, &figures);
-    ck_assert_int_eq(figures.ledger_full, 1);
-    ck_assert_int_eq(figures.untracked, 1);
-    ck_assert_uint_eq(cq_table_notices(t),
-                      CQ_NOTICE_LEDGER | CQ_NOTICE_UNTRACKED);
+    ck_assert_int_eq(figures.ledger_full, 2);
+    ck_assert_int_eq(figures.untracked, 0);
+    ck_assert_uint_eq(cq_table_notices(t), CQ_NOTICE_LEDGER);
     ck_assert_uint_eq(cq_table_notices(t), 0);
+    ck_assert_int_eq(cq_table_reset(t, &key, &clock), 1);
+    assert_row(t, 1, &clock, 0, 0);
     cq_account_close(&a[2]);
     a[2] = open_client(t, 1, &clock);
+    ck_assert_int_eq(cq_account_admit(&a[2], &clock, 60, 40, &usage), CQ_OK);
+    ck_assert_int_eq(usage.in_flight_bytes, 0);
     for (i = 0; i < 4; i++) {
         cq_account_close(&a[i]);
     }
