@@ -178,8 +178,8 @@ sub local_times {
     local $ENV{CQ_TEST_PRELOAD} = "$scratch/count.so";
     my $server = server(env => { CQ_LOCALTIME => $list }, %option);
     my $url = $server->url('/small?[1-1000]');
-    my $codes = `curl -q -s --noproxy '*' -w '\\n%{http_code}\\n' '$url' \
-        | grep -cx $status`;
+    my $codes = `curl -q -s --noproxy '*' -w '\\n%{http_code}\\n' '$url' |
+        grep -cx $status`;
     $codes >= 999 or die "$codes responses $status";
     download($server, 'http', 1) if $status == 200;
     my %child = map { $_ => 1 } $server->children;
