@@ -75,6 +75,20 @@ Listen 127.0.0.1:%PORT2%
     RequestReadTimeout header=1 body=1
 </VirtualHost>
 EOT
+# mod_cache's quick handler would answer before anything is known
+for (['at the top', "CacheEnable disk /\n"],
+    ['in a virtual host', "CacheQuickHandler off\n<VirtualHost *:80>\n"
+        . "CacheEnable disk /\nCacheQuickHandler on\n</VirtualHost>\n"]) {
+    my ($where, $conf) = @$_;
+    my ($exit, $output) = $server->config_test(
+        "CacheRoot $server->{dir}/cache\nClamQuotaDaily 1M\n$conf");
+    is($exit, 1, "quick handler $where: refused");
+    like($output, qr/CQ0106: CacheEnable .* expected "CacheQuickHandler off"/,
+        'with a sentence');
+}
+is(($server->config_test("CacheEnable disk /\nClamQuotaEngine Off\n"))[0], 0,
+    'where nothing is counted it may stay');
+
 my $htdocs = "$server->{dir}/htdocs";
 mkdir "$server->{dir}/cache";
 chmod 0777, "$server->{dir}/cache";
@@ -82,6 +96,7 @@ mkdir "$htdocs/$_" for qw(limited cached tiny);
 write_file("$htdocs/limited/9m", 'l' x 9_000_000);
 write_file("$htdocs/file", 'f' x 30_000);
 write_file("$htdocs/$_/30k", 'c' x 30_000) for qw(cached tiny);
+write_file("$htdocs/tiny/60k", 'c' x 60_000);
 write_file("$htdocs/post.cgi", "#!/bin/sh\n"
     . "printf 'Content-Type: text/plain\\n\\n'\nwc -c\n");
 chmod 0755, "$htdocs/post.cgi";
@@ -186,6 +201,11 @@ SKIP: {
     $row = $server->row('127.0.0.12', used => 30_000, in_flight => 0);
     is($row->{used}, 30_000, 'Upgrade: h2c: the body is counted');
     is($row->{in_flight}, 0, 'Upgrade: h2c: nothing in flight');
+    is($row->{hits}, 1, 'Upgrade: h2c: one hit');
+
+    # the request that was taken over holds nothing against its own stream
+    is($server->get('/tiny/60k', '--http2', '--interface',
+        '127.0.0.13')->{status}, 200, 'Upgrade: h2c: not busy with itself');
 }
 
 is($server->json->{totals}{in_flight}, 0, 'nothing in flight in total');

@@ -166,6 +166,9 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     look_at_scopes(ptemp, conf, &found);
+    if (conf->wanted && cq_conf_check_cache(base) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (found.without_daily && !found.with_daily) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0104")
                      "ClamQuotaEngine %s without ClamQuotaDaily: counts but "

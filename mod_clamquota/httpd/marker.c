@@ -30,7 +30,6 @@ struct cq_marker {
     struct cq_marker *next;     /* of the same request */
     struct cq_marker *previous;
     struct cq_marker *tail;     /* whose rest is to be cut when this goes */
-    apr_bucket *rest;           /* of a tail: the file bucket before it */
     int64_t bytes;              /* of the piece before it */
 };
 
@@ -130,7 +129,6 @@ static struct cq_marker *marker_create(struct cq_request *q, int64_t bytes,
     b->data = marker;
     marker->q = q;
     marker->tail = NULL;
-    marker->rest = NULL;
     marker->bytes = bytes;
     marker->previous = NULL;
     marker->next = q->markers;
@@ -159,24 +157,29 @@ static struct cq_marker *cut_piece(struct cq_request *q, apr_bucket *file)
 
 static void cut_next(struct cq_request *q, struct cq_marker *tail)
 {
-    apr_bucket *rest = tail->rest;
+    /* What stands before the tail is the rest, or what others left of it. If
+     * nothing does, this is a brigade's sentinel, whose `type' is the brigade's
+     * allocator and so no file's. */
+    apr_bucket *rest = APR_BUCKET_PREV(&tail->bucket);
     struct cq_marker *marker;
+    int64_t gone;
 
-    /* Somebody may have taken it already, or begun to read it: then the tail
-     * stands for all of it. The address alone is compared first; that bucket
-     * may be gone. */
-    if (rest == NULL || APR_BUCKET_PREV(&tail->bucket) != rest
-        || !APR_BUCKET_IS_FILE(rest) || (int64_t)rest->length != tail->bytes) {
-        tail->rest = NULL;
-        return;
+    if (!APR_BUCKET_IS_FILE(rest) || (int64_t)rest->length > tail->bytes) {
+        return;                 /* all taken: the tail stands for it */
     }
-    if (rest->length <= PIECE_MAX_BYTES
-        || (marker = cut_piece(q, rest)) == NULL) {
-        return;
+    gone = tail->bytes - (int64_t)rest->length;
+    if (gone > 0) {
+        /* a filter behind us (mod_ratelimit) has split it before we did */
+        marker = marker_create(q, gone, rest->list);
+        APR_BUCKET_INSERT_BEFORE(rest, &marker->bucket);
+        marker->tail = tail;
+        tail->bytes -= gone;
     }
-    marker->tail = tail;
-    tail->rest = APR_BUCKET_NEXT(&marker->bucket);
-    tail->bytes -= PIECE_MAX_BYTES;
+    if (rest->length > PIECE_MAX_BYTES
+        && (marker = cut_piece(q, rest)) != NULL) {
+        marker->tail = tail;
+        tail->bytes -= PIECE_MAX_BYTES;
+    }
 }
 
 /* Leaves the rest of a large file for later.
@@ -195,7 +198,6 @@ static apr_bucket *leave_rest(struct cq_request *q, struct cq_marker *first,
     rest = APR_BUCKET_NEXT(&second->bucket);
     tail = marker_create(q, (int64_t)rest->length, rest->list);
     APR_BUCKET_INSERT_AFTER(rest, &tail->bucket);
-    tail->rest = rest;
     first->tail = tail;
     second->tail = tail;
     return APR_BUCKET_NEXT(&tail->bucket);

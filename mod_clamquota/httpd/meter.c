@@ -119,6 +119,21 @@ static enum cq_column column_of(struct cq_request *q, const request_rec *r,
     return CQ_COLUMN_USED;
 }
 
+/* Corrects the reservation: the length is known now, if it is at all. */
+static void reserve(struct cq_request *q, const request_rec *r)
+{
+    /* as set last by the byte range or content length filter, or by who made
+     * or proxied the response; stale where a filter made the length unknown:
+     * no smaller then, and the header is gone */
+    if (r->clength > 0) {
+        cq_account_reserve_at_most(&q->account, r->clength);
+        if ((r->finfo.filetype != APR_REG || q->verdict == CQ_VERDICT_NONE)
+            && content_length(r) == r->clength) {
+            cq_account_reserve_at_least(&q->account, r->clength);
+        }
+    }
+}
+
 /* Decides what is counted and how.
  * @return false: not counted at all */
 static bool begin(struct cq_request *q, request_rec *r,
@@ -146,11 +161,7 @@ static bool begin(struct cq_request *q, request_rec *r,
         return true;
     }
     if (q->column == CQ_COLUMN_USED) {
-        /* as set last by the byte range or content length filter; stale where
-         * a filter made the length unknown, and then no smaller */
-        if (r->clength > 0) {
-            cq_account_reserve_at_most(&q->account, r->clength);
-        }
+        reserve(q, r);
     }
     else {
         cq_account_reserve_at_most(&q->account, 0);
@@ -173,6 +184,7 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
                                    apr_bucket_brigade *bb)
 {
     apr_bucket_brigade *piece_bb;
+    bool ends = false;
 
     if (q->piece_bb == NULL) {
         q->piece_bb = apr_brigade_create(cq_request_first(f->r)->pool,
@@ -186,6 +198,7 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
         while (!APR_BRIGADE_EMPTY(bb) && piece < PIECE_BYTES_H2) {
             apr_bucket *b = APR_BRIGADE_FIRST(bb);
 
+            ends = ends || APR_BUCKET_IS_EOS(b);
             if (!APR_BUCKET_IS_METADATA(b)) {
                 rv = cq_marker_known_length(b);
                 if (rv == APR_SUCCESS
@@ -213,6 +226,10 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
             cq_meter_book(q, piece);
         }
     } while (!APR_BRIGADE_EMPTY(bb));
+    if (ends && q->account_open) {
+        /* not only when the session next clears the stream away */
+        cq_account_reserve_at_most(&q->account, 0);
+    }
     return APR_SUCCESS;
 }
 
@@ -227,7 +244,7 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     q = f->ctx;
     if (q == NULL) {
         q = cq_request_make(f->r);
-        if (q == NULL || !begin(q, f->r, bb)) {
+        if (q == NULL || q->handed_over || !begin(q, f->r, bb)) {
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
         }

@@ -42,6 +42,9 @@ static void register_hooks(apr_pool_t *p)
     /* last: mod_dir, mod_rewrite and who sets a handler have been there;
      * mod_dir is LAST, so later than that */
     ap_hook_fixups(cq_gate_fixups, after_dir, NULL, APR_HOOK_REALLY_LAST);
+    /* before mod_http2 serves the connection from within this hook */
+    ap_hook_protocol_switch(cq_request_hand_over, NULL, NULL,
+                            APR_HOOK_FIRST);
     ap_hook_expr_lookup(cq_variables_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     /* before the access log is written */
     ap_hook_log_transaction(cq_meter_log, NULL, before_log_config,

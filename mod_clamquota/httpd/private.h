@@ -127,6 +127,9 @@ const char *cq_engine_word(enum cq_engine engine);
 int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                   server_rec *base);
 
+/** Part of it: does mod_cache's quick handler stand in the way? */
+int cq_conf_check_cache(server_rec *base);
+
 static inline struct cq_server_conf *cq_server_conf(server_rec *base)
 {
     return ap_get_module_config(base->module_config, &clamquota_module);

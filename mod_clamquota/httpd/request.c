@@ -174,3 +174,21 @@ const char *cq_request_client_text(apr_pool_t *p, const struct cq_key *key)
     }
     return apr_pstrdup(p, text);
 }
+
+int cq_request_hand_over(conn_rec *c, request_rec *r, server_rec *s,
+                         const char *protocol)
+{
+    struct cq_request *q = r != NULL ? cq_request_of(r) : NULL;
+
+    (void)c;
+    (void)s;
+    (void)protocol;
+    if (q != NULL) {
+        q->handed_over = true;
+        if (q->account_open) {
+            cq_account_close(&q->account);
+            q->account_open = false;
+        }
+    }
+    return DECLINED;
+}

@@ -41,6 +41,7 @@ struct cq_request {
     bool account_tried;
     bool account_open;
     bool proxied;
+    bool handed_over;           /* to another protocol on this connection */
     const struct cq_pool_decl *pool;
     const struct cq_client_decl *override;  /* ClamQuotaClient, or NULL */
 
@@ -109,6 +110,11 @@ bool cq_request_client(const request_rec *r, struct cq_key *key,
 /** A client as text: "192.0.2.7", "2001:db8::/64"; its prefix only where it
  * has one. */
 const char *cq_request_client_text(apr_pool_t *p, const struct cq_key *key);
+
+/** A request that another protocol takes over (Upgrade: h2c): its stream is
+ * counted there. */
+int cq_request_hand_over(conn_rec *c, request_rec *r, server_rec *s,
+                         const char *protocol);
 
 /* ---- predict ---- */
 

@@ -3,42 +3,12 @@
  * drawn is the truth about bytes; committed = drawn + what requests have
  * reserved, so that one compare-and-swap on it admits. While an operation has
  * changed the one and not yet the other its ledger entry is in motion. */
-#include "table/layout.h"
+#include "table/account.h"
 
 /* how often a row may turn out to be another client's by the time it is held */
 #define HOLDS_MAX 16
 
-static struct cq_hot *hot_of(const struct cq_account *a)
-{
-    return &a->table->hot[a->row];
-}
-
-static struct cq_cold *cold_of(const struct cq_account *a)
-{
-    return &a->table->cold[a->row];
-}
-
-static struct cq_entry *entry_of(const struct cq_account *a)
-{
-    return &a->table->ledger[a->entry];
-}
-
 /* ---- holding ---- */
-
-/* The stamp check of every operation: the slow path once per row and month. */
-static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
-{
-    const struct cq_hot *hot = hot_of(a);
-
-    if (cq_stamp(atomic_load_explicit(&hot->drawn, memory_order_relaxed))
-            == period_id
-        && cq_stamp(atomic_load_explicit(&hot->committed,
-                                         memory_order_relaxed))
-            == period_id) {
-        return period_id;
-    }
-    return cq_row_roll(a->table, a->row, period_id);
-}
 
 /* Holds the row if it is still this client's. */
 static bool hold(struct cq_table *t, uint32_t entry, uint32_t row,
@@ -127,7 +97,7 @@ static bool find_and_hold(struct cq_account *a, uint64_t hash, uint16_t pool,
     return false;
 }
 
-static void let_go(struct cq_account *a)
+void cq_account_let_go(struct cq_account *a)
 {
     struct cq_entry *e = entry_of(a);
 
@@ -141,27 +111,12 @@ static void let_go(struct cq_account *a)
     a->entry = CQ_NO_ENTRY;
 }
 
-/* Every call begins and ends with these two: most accounts hold their row all
- * the time, brief ones for the call.
- * @return false: nothing can be counted */
-static bool grip(struct cq_account *a, const struct cq_clock *clock)
+bool cq_account_grip_brief(struct cq_account *a,
+                           const struct cq_clock *clock)
 {
-    if (a->entry != CQ_NO_ENTRY) {
-        return true;
-    }
-    if (!a->brief) {
-        return false;
-    }
     a->entry = cq_entry_take_brief(a->table);
     return a->entry != CQ_NO_ENTRY
         && find_and_hold(a, a->identity, a->pool, &a->key, clock);
-}
-
-static void ungrip(struct cq_account *a)
-{
-    if (a->brief) {
-        let_go(a);
-    }
 }
 
 enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
@@ -200,20 +155,10 @@ void cq_account_close(struct cq_account *a)
         > 0) {
         cq_account_reserve_at_most(a, 0);
     }
-    let_go(a);
+    cq_account_let_go(a);
 }
 
 /* ---- counting ---- */
-
-/* The mark may be left from a period before: then it begins anew. */
-static void set_over(struct cq_account *a, const struct cq_clock *clock)
-{
-    if (cq_row_over_since(a->table, a->row, clock->period_id) == 0) {
-        atomic_store(&cold_of(a)->over_since_s, clock->now_s);
-        CQ_POINT("over-since");
-        atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
-    }
-}
 
 void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
                       struct cq_usage *usage)
@@ -331,6 +276,28 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     cq_entry_end(e);
 }
 
+void cq_account_reserve_at_least(struct cq_account *a, int64_t bytes)
+{
+    struct cq_entry *e;
+    int64_t left;
+
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    e = entry_of(a);
+    left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
+    if (left >= bytes) {
+        return;
+    }
+    cq_entry_begin(e);
+    CQ_POINT("raise-before");
+    left += cq_row_commit(hot_of(a), bytes - left < CQ_BYTES_MAX
+                                         ? bytes - left : CQ_BYTES_MAX);
+    CQ_POINT("raise-committed");
+    atomic_store_explicit(&e->left_bytes, left, memory_order_relaxed);
+    cq_entry_end(e);
+}
+
 /* Notes what was drawn when this day began. A look at the clock from before
  * midnight, or a clock put back over it for a moment, must not begin the day
  * before once more. */
@@ -395,123 +362,5 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
         set_over(a, clock);
     }
-    ungrip(a);
-}
-
-void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
-                     int64_t bytes)
-{
-    if (bytes > 0 && grip(a, clock)) {
-        cq_stamped_add(&cold_of(a)->free, clock->period_id, bytes);
-        ungrip(a);
-    }
-}
-
-int64_t cq_account_free_range(struct cq_account *a,
-                              const struct cq_clock *clock, int64_t bytes)
-{
-    uint16_t day = clock->day_stamp;
-    cq_word *word;
-    int64_t sum;
-
-    if (!grip(a, clock)) {
-        return 0;
-    }
-    word = &hot_of(a)->free_range;
-    if (cq_stamp(atomic_load_explicit(word, memory_order_relaxed))
-        == day + 1) {
-        day++;          /* as in begin_day(): no day begins twice */
-    }
-    sum = bytes == 0 ? cq_stamped_get(word, day)
-                     : cq_stamped_add(word, day, bytes);
-    ungrip(a);
-    return sum;
-}
-
-void cq_account_mark(struct cq_account *a, const struct cq_clock *clock,
-                     uint16_t policy_index, bool proxied)
-{
-    uint32_t old, new;
-
-    if (!grip(a, clock)) {
-        return;
-    }
-    old = atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed);
-    do {
-        new = (old & ~CQ_MARK_POLICY) | policy_index
-            | (proxied ? CQ_MARK_PROXIED : 0);
-    } while (new != old
-             && !atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
-    ungrip(a);
-}
-
-int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
-{
-    int64_t hits;
-
-    if (!grip(a, clock)) {
-        return 0;
-    }
-    atomic_store_explicit(&cold_of(a)->last_hit_s, clock->now_s,
-                          memory_order_relaxed);
-    hits = cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
-    ungrip(a);
-    return hits;
-}
-
-void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
-                        enum cq_state state)
-{
-    if (state != CQ_STATE_OVER || !grip(a, clock)) {
-        return;
-    }
-    cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
-    CQ_POINT("refused-tallied");
-    set_over(a, clock);
-    ungrip(a);
-}
-
-void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
-{
-    struct cq_hot *hot;
-    struct cq_cold *cold;
-    struct cq_entry *e;
-    uint64_t before, d, c;
-
-    if (!grip(a, clock)) {
-        return;
-    }
-    hot = hot_of(a);
-    cold = cold_of(a);
-    e = entry_of(a);
-    before = atomic_load(&hot->before);
-    /* in motion until drawn and committed agree again: whoever finds us dead
-     * in between recomputes committed from drawn */
-    cq_entry_begin(e);
-    d = atomic_load(&hot->drawn);
-    while (!atomic_compare_exchange_weak(&hot->drawn, &d,
-                                         cq_stamped(cq_stamp(d), 0))) {
-    }
-    CQ_POINT("reset-drawn");
-    c = atomic_load(&hot->committed);
-    while (!atomic_compare_exchange_weak(
-        &hot->committed, &c,
-        cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
-    }
-    CQ_POINT("reset-committed");
-    cq_entry_end(e);
-    /* unless somebody just stepped into another period and needs it */
-    if (cq_stamp(before) != cq_stamp(d)) {
-        atomic_compare_exchange_strong(&hot->before, &before, 0);
-    }
-    else {
-        atomic_compare_exchange_strong(&hot->before, &before,
-                                       cq_stamped(cq_stamp(d), 0));
-    }
-    atomic_store(&hot->day_base, 0);
-    atomic_store(&hot->free_range, 0);
-    atomic_store(&cold->refused, 0);
-    atomic_store(&cold->over_since_s, 0);
-    atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
     ungrip(a);
 }

@@ -17,10 +17,17 @@
  * without: 4096 cache lines are some tens of microseconds at most. */
 #define PROBES_MAX 4096u
 
-/* Start time of a process in clock ticks since boot: with the pid it names
- * one process for good. 0 when it can't be read. */
-static uint32_t start_time(int32_t pid)
+/* what /proc/PID/stat tells of a process; all zero when it can't be read */
+struct process {
+    char state;                 /* R S D Z X ... */
+    long threads;
+    uint32_t started;           /* clock ticks since boot: with the pid it
+                                 * names one process for good */
+};
+
+static struct process process_of(int32_t pid)
 {
+    struct process process = { 0 };
     char path[32], text[1024];
     char *at;
     ssize_t n;
@@ -29,26 +36,35 @@ static uint32_t start_time(int32_t pid)
     snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return 0;
+        return process;
     }
     n = read(fd, text, sizeof(text) - 1);
     close(fd);
     if (n <= 0) {
-        return 0;
+        return process;
     }
     text[n] = '\0';
-    /* field 22 (proc(5)); field 2 is the name in parentheses and may hold
-     * anything, so count from the last one */
+    /* fields 3, 20 and 22 (proc(5)); field 2 is the name in parentheses and
+     * may hold anything, so count from the last one */
     at = strrchr(text, ')');
-    for (field = 2; at != NULL && field < 22; field++) {
+    for (field = 3; at != NULL && field <= 22; field++) {
         at = strchr(at + 1, ' ');
+        if (at != NULL && field == 3) {
+            process.state = at[1];
+        }
+        else if (at != NULL && field == 20) {
+            process.threads = strtol(at + 1, NULL, 10);
+        }
+        else if (at != NULL && field == 22) {
+            process.started = (uint32_t)strtoull(at + 1, NULL, 10);
+        }
     }
-    return at != NULL ? (uint32_t)strtoull(at + 1, NULL, 10) : 0;
+    return process;
 }
 
 static uint64_t owner_of(int32_t pid)
 {
-    return ((uint64_t)(uint32_t)pid << 32) | start_time(pid);
+    return ((uint64_t)(uint32_t)pid << 32) | process_of(pid).started;
 }
 
 void cq_table_enter(struct cq_table *t)
@@ -59,7 +75,8 @@ void cq_table_enter(struct cq_table *t)
     t->stripe = (uint32_t)pid % CQ_STRIPES;
     atomic_store(&t->spare, CQ_NO_ENTRY);
     /* processes begin their search apart from one another */
-    atomic_store(&t->cursor, ((uint32_t)pid * 61u) % t->ledger_n);
+    atomic_store(&t->cursor, ((uint32_t)pid * 61u)
+                                 % (t->ledger_n - CQ_LEDGER_BRIEF));
 }
 
 static void raise_high(struct cq_table *t, uint32_t entry)
@@ -146,7 +163,7 @@ uint32_t cq_ledger_high(const struct cq_table *t)
 bool cq_owner_lives(uint64_t owner)
 {
     uint32_t high = (uint32_t)(owner >> 32);
-    uint32_t started;
+    struct process process;
 
     if (high == 0 || high > INT32_MAX) {
         return false;           /* no pid: a damaged file */
@@ -154,6 +171,12 @@ bool cq_owner_lives(uint64_t owner)
     if (kill((pid_t)high, 0) != 0 && errno == ESRCH) {
         return false;
     }
-    started = start_time((int32_t)high);
-    return started == 0 || started == (uint32_t)owner;
+    process = process_of((int32_t)high);
+    /* Dead, and nobody has asked for its exit status yet. While threads of it
+     * still run only its first one is a zombie. */
+    if ((process.state == 'Z' || process.state == 'X')
+        && process.threads <= 1) {
+        return false;
+    }
+    return process.started == 0 || process.started == (uint32_t)owner;
 }

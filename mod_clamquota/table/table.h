@@ -163,6 +163,10 @@ enum cq_status cq_account_admit(struct cq_account *account,
 /** Lowers what this request has reserved and not yet drawn to at most this. */
 void cq_account_reserve_at_most(struct cq_account *account, int64_t bytes);
 
+/** Raises what this request has reserved and not yet drawn to at least this:
+ * for a response that was admitted before its length was known. */
+void cq_account_reserve_at_least(struct cq_account *account, int64_t bytes);
+
 /** Books bytes that left, in the used column: out of the reservation as far
  * as it reaches, the rest on top. Saturates at CQ_BYTES_MAX. */
 void cq_account_charge(struct cq_account *account,

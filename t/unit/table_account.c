@@ -1,6 +1,8 @@
 /* table: an account's counting, exact to the byte. */
 #include "table_fixture.h"
 
+#include <sys/wait.h>
+
 #define MB INT64_C(1000000)
 
 START_TEST(reservation)
@@ -307,6 +309,56 @@ START_TEST(reset)
 }
 END_TEST
 
+/* A dead process whose parent has not waited for it yet is dead. */
+START_TEST(zombie)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    siginfo_t info;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct cq_account a;
+
+        cq_table_enter(t);
+        a = open_client(t, 1, &clock);
+        cq_account_admit(&a, &clock, 1000, 70, NULL);
+        kill(getpid(), SIGKILL);
+    }
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_row(t, 1, &clock, 0, 70);
+    ck_assert_int_eq(cq_table_settle(t, 0), 1);
+    assert_row(t, 1, &clock, 0, 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* A length that is known late is reserved late; less than there is, not. */
+START_TEST(raised)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_account a = open_client(t, 1, &clock);
+    struct cq_usage usage;
+
+    ck_assert_int_eq(cq_account_admit(&a, &clock, 100, 0, NULL), CQ_OK);
+    cq_account_reserve_at_least(&a, 70);
+    cq_account_reserve_at_least(&a, 60);
+    cq_account_charge(&a, &clock, 20);
+    cq_account_usage(&a, &clock, &usage);
+    ck_assert_int_eq(usage.used_bytes, 20);
+    ck_assert_int_eq(usage.in_flight_bytes, 50);
+    cq_account_close(&a);
+    assert_row(t, 1, &clock, 20, 0);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
 /* A full ledger: counted all the same, without a reservation, and said. */
 START_TEST(ledger_full)
 {
@@ -396,6 +448,8 @@ int main(void)
     tcase_add_test(tcase, today);
     tcase_add_test(tcase, parallel_admits);
     tcase_add_test(tcase, reset);
+    tcase_add_test(tcase, zombie);
+    tcase_add_test(tcase, raised);
     tcase_add_test(tcase, ledger_full);
     return run_suite(suite);
 }

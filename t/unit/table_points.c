@@ -17,6 +17,7 @@
 #include "table/settle.c"
 #include "table/stamped.c"
 #include "table/tablefile.c"
+#include "table/tally.c"
 #include "table/validate.c"
 #include "table/window.c"
 
@@ -103,6 +104,7 @@ static void count(struct cq_table *t, const struct cq_clock *clock,
     told_charge(&a, clock, 100, told);      /* out of the reservation */
     cq_account_reserve_at_most(&a, 50);
     told_charge(&a, clock, 80, told);       /* partly */
+    cq_account_reserve_at_least(&a, 30);
     told_charge(&a, clock, 3000, told);     /* beyond, and over */
     cq_account_refused(&a, clock, CQ_STATE_OVER);
     cq_account_admit(&a, clock, INT64_MAX, 40, NULL);

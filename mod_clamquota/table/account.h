@@ -1,0 +1,70 @@
+/* account - what the files that count share: looking at an account's row and
+ * holding it for the length of a call. Private to table/. */
+#ifndef CQ_TABLE_ACCOUNT_H
+#define CQ_TABLE_ACCOUNT_H
+
+#include "table/layout.h"
+
+static inline struct cq_hot *hot_of(const struct cq_account *a)
+{
+    return &a->table->hot[a->row];
+}
+
+static inline struct cq_cold *cold_of(const struct cq_account *a)
+{
+    return &a->table->cold[a->row];
+}
+
+static inline struct cq_entry *entry_of(const struct cq_account *a)
+{
+    return &a->table->ledger[a->entry];
+}
+
+/* The stamp check of every operation: the slow path once per row and month. */
+static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
+{
+    const struct cq_hot *hot = hot_of(a);
+
+    if (cq_stamp(atomic_load_explicit(&hot->drawn, memory_order_relaxed))
+            == period_id
+        && cq_stamp(atomic_load_explicit(&hot->committed,
+                                         memory_order_relaxed))
+            == period_id) {
+        return period_id;
+    }
+    return cq_row_roll(a->table, a->row, period_id);
+}
+
+/* The two of a brief account; in account.c. */
+bool cq_account_grip_brief(struct cq_account *account,
+                           const struct cq_clock *clock);
+void cq_account_let_go(struct cq_account *account);
+
+/* Every call begins and ends with these two: most accounts hold their row all
+ * the time, brief ones for the call.
+ * @return false: nothing can be counted */
+static inline bool grip(struct cq_account *a, const struct cq_clock *clock)
+{
+    return a->entry != CQ_NO_ENTRY
+        || (a->brief && cq_account_grip_brief(a, clock));
+}
+
+static inline void ungrip(struct cq_account *a)
+{
+    if (a->brief) {
+        cq_account_let_go(a);
+    }
+}
+
+/* The mark may be left from a period before: then it begins anew. */
+static inline void set_over(struct cq_account *a,
+                            const struct cq_clock *clock)
+{
+    if (cq_row_over_since(a->table, a->row, clock->period_id) == 0) {
+        atomic_store(&cold_of(a)->over_since_s, clock->now_s);
+        CQ_POINT("over-since");
+        atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
+    }
+}
+
+#endif
