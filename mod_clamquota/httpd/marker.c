@@ -16,6 +16,8 @@
  * T, the tail, books what nobody has cut off. */
 #include "httpd/request.h"
 
+#include <http_ssl.h>
+
 /* Pieces begin small and double: who hangs up early has not had much for
  * nothing. A killed child forgets at most two large ones, 256 KiB: the core
  * output filter deletes what follows the last bucket of a writev() only with
@@ -141,16 +143,34 @@ static struct cq_marker *marker_create(struct cq_request *q, int64_t bytes,
 
 /* ---- cutting ---- */
 
+/* A file that goes out by sendfile() may be cut twice as large: there is one
+ * call for each bucket, and what follows it is deleted at once. */
+static apr_size_t size_of_pieces(const struct cq_request *q,
+                                 const apr_bucket *file)
+{
+#if APR_HAS_SENDFILE
+    const apr_bucket_file *f = file->data;
+
+    if (!ap_ssl_conn_is_ssl(q->c)
+        && (apr_file_flags_get(f->fd) & APR_SENDFILE_ENABLED) != 0) {
+        return 2 * PIECE_MAX_BYTES;
+    }
+#endif
+    return PIECE_MAX_BYTES;
+}
+
 /* Cuts a piece off a file bucket and puts a marker behind it.
  * @return the marker; the rest of the file comes after it. NULL: not cut */
 static struct cq_marker *cut_piece(struct cq_request *q, apr_bucket *file)
 {
+    apr_size_t size = size_of_pieces(q, file);
     struct cq_marker *marker;
 
-    if (apr_bucket_split(file, PIECE_MAX_BYTES) != APR_SUCCESS) {
+    if (file->length <= size
+        || apr_bucket_split(file, size) != APR_SUCCESS) {
         return NULL;
     }
-    marker = marker_create(q, PIECE_MAX_BYTES, file->list);
+    marker = marker_create(q, (int64_t)size, file->list);
     APR_BUCKET_INSERT_AFTER(file, &marker->bucket);
     return marker;
 }
@@ -175,10 +195,10 @@ static void cut_next(struct cq_request *q, struct cq_marker *tail)
         marker->tail = tail;
         tail->bytes -= gone;
     }
-    if (rest->length > PIECE_MAX_BYTES
-        && (marker = cut_piece(q, rest)) != NULL) {
+    marker = cut_piece(q, rest);
+    if (marker != NULL) {
         marker->tail = tail;
-        tail->bytes -= PIECE_MAX_BYTES;
+        tail->bytes -= marker->bytes;
     }
 }
 

@@ -60,14 +60,22 @@ void cq_meter_book(struct cq_request *q, int64_t bytes)
 
 /* ---- the first bytes of a response ---- */
 
+/* While a handler runs, httpd has put the content type where none was set. */
+static bool is_default_handled(const request_rec *r)
+{
+    return r->handler == NULL || strcmp(r->handler, "default-handler") == 0
+        || (strchr(r->handler, '/') != NULL
+            && strncmp(r->handler, "application/x-httpd-", 20) != 0);
+}
+
 /* An error whose body is a file: an ErrorDocument, also when a filter has
  * changed what is in it. */
 static bool brings_a_file(const request_rec *r, apr_bucket_brigade *bb)
 {
     apr_bucket *b;
 
-    if (r->prev != NULL && r->finfo.filetype == APR_REG
-        && (r->handler == NULL || strcmp(r->handler, "default-handler") == 0)) {
+    if (r->prev != NULL && ap_is_HTTP_ERROR(r->prev->status)
+        && r->finfo.filetype == APR_REG && is_default_handled(r)) {
         return true;
     }
     for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);

@@ -187,9 +187,12 @@ static int answer(request_rec *r, int status, const struct words *w)
     r->content_encoding = NULL;
     r->content_languages = NULL;
     apr_table_unset(r->headers_out, "Content-Location");
-    r->status = status;
-    /* as ap_send_error_response() does, for "Header always set" */
+    apr_table_unset(r->err_headers_out, "Content-Location");
+    /* as ap_send_error_response() does, for "Header always set"; with a status
+     * that mod_cache doesn't take for an error it may answer from the cache */
+    r->status = HTTP_TOO_MANY_REQUESTS;
     ap_run_insert_error_filter(r);
+    r->status = status;
     if (status == 509) {
         r->status_line = "509 Bandwidth Limit Exceeded";
     }
