@@ -66,16 +66,16 @@ enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
 }
 
 /* Finds or makes the row and holds it with the account's entry. */
-static bool find_and_hold(struct cq_account *a, uint64_t hash, uint16_t pool,
+static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
+                          uint64_t hash, uint16_t pool,
                           const struct cq_key *key,
                           const struct cq_clock *clock)
 {
     struct cq_table *t = a->table;
-    struct cq_homes homes = cq_window_homes(t, hash);
     int holds;
 
     for (holds = 0; holds < HOLDS_MAX; holds++) {
-        uint32_t row = cq_window_find(t, &homes, hash);
+        uint32_t row = cq_window_find(t, homes, hash);
 
         if (row == CQ_NO_ROW) {
             row = cq_claim_row(t, a->entry, hash, pool, key,
@@ -114,9 +114,11 @@ void cq_account_let_go(struct cq_account *a)
 bool cq_account_grip_brief(struct cq_account *a,
                            const struct cq_clock *clock)
 {
+    struct cq_homes homes = cq_window_homes(a->table, a->identity);
+
     a->entry = cq_entry_take_brief(a->table);
     return a->entry != CQ_NO_ENTRY
-        && find_and_hold(a, a->identity, a->pool, &a->key, clock);
+        && find_and_hold(a, &homes, a->identity, a->pool, &a->key, clock);
 }
 
 enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
@@ -124,14 +126,18 @@ enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
                                   const struct cq_clock *clock,
                                   struct cq_account *a)
 {
-    cq_account_expect(t, hash);     /* on its way during what follows */
+    struct cq_homes homes = cq_window_homes(t, hash);
+
+    fetch(t, homes.row[0]);     /* on its way during what follows */
+    fetch(t, homes.row[1]);     /* one in seven is there */
     a->table = t;
     a->row = CQ_NO_ROW;
     a->allowance_bytes = INT64_MAX;
     a->brief = false;
     a->entry = cq_entry_take(t);
     if (a->entry != CQ_NO_ENTRY) {
-        return find_and_hold(a, hash, pool, key, clock) ? CQ_OK : CQ_EFULL;
+        return find_and_hold(a, &homes, hash, pool, key, clock) ? CQ_OK
+                                                                : CQ_EFULL;
     }
     a->brief = true;
     a->pool = pool;
