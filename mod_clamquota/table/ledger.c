@@ -74,8 +74,9 @@ void cq_table_enter(struct cq_table *t)
     t->owner = owner_of(pid);
     t->stripe = (uint32_t)pid % CQ_STRIPES;
     atomic_store(&t->spare, CQ_NO_ENTRY);
-    /* processes begin their search apart from one another */
-    atomic_store(&t->cursor, ((uint32_t)pid * 61u)
+    /* Processes begin their search apart from one another, but all near the
+     * beginning: whoever settles looks at every entry that was ever used. */
+    atomic_store(&t->cursor, ((uint32_t)pid % 61u) * 64u
                                  % (t->ledger_n - CQ_LEDGER_BRIEF));
 }
 
