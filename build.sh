@@ -286,11 +286,14 @@ do_install() {
         say "clamquota.conf was changed here and stays; the new one is $conf"
     fi
     install -m 644 "$BUILD/clamquota.conf" "$conf"
-    cat <<EOT
-Installed below ${DESTDIR:-/}. Next:
-  a2enmod clamquota && systemctl restart apache2
-  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf
-EOT
+    say "Installed below ${DESTDIR:-/}. Next:"
+    if [ "$PREFIX" = /usr ]; then
+        say '  a2enmod clamquota && systemctl restart apache2'
+    else
+        say "  Include $mods_dir/clamquota.load" \
+            "  Include $mods_dir/clamquota.conf"
+    fi
+    say "  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf"
 }
 
 # --- the command ------------------------------------------------------------
@@ -299,6 +302,14 @@ command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
 test) ;;
+install)
+    for setting; do
+        case $setting in
+        DESTDIR=*) DESTDIR=${setting#DESTDIR=} ;;
+        PREFIX=*) PREFIX=${setting#PREFIX=} ;;
+        *) usage >&2; exit 2 ;;
+        esac
+    done ;;
 *) [ $# -eq 0 ] || { usage >&2; exit 2; } ;;
 esac
 case $command in

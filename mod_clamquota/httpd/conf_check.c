@@ -19,6 +19,7 @@ struct findings {
     server_rec *base;
     bool with_daily;
     bool without_daily;
+    bool idle_daily;            /* a Daily where the Engine is Off */
     const struct cq_pool_decl *idle_pool;   /* named where nothing counts */
 };
 
@@ -94,6 +95,9 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
         struct cq_pool_decl *pool = cq_dir_conf_pool(scope, conf);
 
         if (engine == CQ_ENGINE_OFF) {
+            if (scope->daily_bytes != CQ_UNSET) {
+                found->idle_daily = true;
+            }
             if (scope->engine == CQ_ENGINE_UNSET && scope->pool != NULL) {
                 found->idle_pool = pool;
             }
@@ -151,7 +155,7 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                   server_rec *base)
 {
     struct cq_server_conf *conf = cq_server_conf(base);
-    struct findings found = { base, false, false, NULL };
+    struct findings found = { base, false, false, false, NULL };
 
     (void)pconf;
     (void)plog;
@@ -178,6 +182,13 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0105")
                      "ClamQuotaPool %s without ClamQuotaDaily: nothing is "
                      "counted there", found.idle_pool->name);
+    }
+    if (found.idle_daily && !conf->wanted
+        && ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, base, CQNO("0107")
+                     "ClamQuotaDaily has no effect: ClamQuotaEngine is Off, "
+                     "as in the clamquota.conf that comes with it; write "
+                     "\"ClamQuotaEngine On\" beside ClamQuotaDaily");
     }
     use_named_pools(conf);
     return OK;

@@ -142,7 +142,7 @@ static const char *set_free(cmd_parms *cmd, void *conf, int argc,
 {
     if (cmd->path == NULL) {
         return "ClamQuotaFree belongs inside <Location>, <Directory> or "
-               "<Files>, such as <FilesMatch \"\\.cdiff$\">";
+               "<Files>, such as <FilesMatch \"[.]cdiff$\">";
     }
     return set_choice(cmd, conf, argc, argv);
 }

@@ -64,7 +64,7 @@ static const struct pool_counter pool_counters[] = {
     { "clamquota_refused_bytes", "bytes", "Bytes that refusals took.",
       offsetof(struct cq_view_totals, refused_bytes) },
     { "clamquota_handler_bytes", "bytes",
-      "Bytes of clamquota-status and clamquota-me.",
+      "Bytes of the page clamquota-status.",
       offsetof(struct cq_view_totals, handler_bytes) },
 };
 

@@ -39,7 +39,7 @@ struct cq_view_totals {
     int64_t refused;
     int64_t would_refuse;       /* LogOnly */
     int64_t refused_bytes;      /* what our refusals cost */
-    int64_t handler_bytes;      /* clamquota-status and clamquota-me */
+    int64_t handler_bytes;      /* of the page itself */
     int64_t in_flight_bytes;
 };
 

@@ -83,11 +83,14 @@ enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
     }
     fd = mkostemp(*temporary, O_CLOEXEC);
     if (fd < 0) {
+        const char *slash = strrchr(want->path, '/');
+
         status = cq_fail(why, cq_status_of_errno(errno),
             "%s: cannot be made in its directory: %s; the directory must "
             "exist and be writable for who starts the server, e.g. "
-            "install -d -m 0750 /var/lib/clamquota", want->path,
-            strerror(errno));
+            "install -d -m 0750 %.*s", want->path, strerror(errno),
+            slash != NULL ? (int)(slash - want->path) : 1,
+            slash != NULL ? want->path : ".");
         free(*temporary);
         *temporary = NULL;
         return status;
