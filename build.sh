@@ -19,7 +19,11 @@ cd -- "$(dirname -- "$0")"
 # apache2-bin and not apache2: the latter starts a server on port 80.
 packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
 apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
-util-linux media-types tzdata shellcheck mandoc clang valgrind strace'
+util-linux media-types tzdata shellcheck mandoc clang valgrind strace
+libnftables-dev libjansson-dev iptables nftables ipset iproute2
+clamav-cvdupdate'
+
+tool_libraries='jansson libnftables'
 
 warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 -Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'
@@ -121,19 +125,36 @@ compile() {
     [ $failed -eq 0 ] || die "$room: does not compile"
 }
 
-# link_programs KIND LIBRARIES: each t/KIND/*.c becomes build/KIND/NAME
+# link_programs KIND: each t/KIND/*.c becomes build/KIND/NAME
 link_programs() {
     kind=$1
     mkdir -p "$BUILD/$kind"
     # shellcheck disable=SC2046 # pkg-config prints a list of words
     compile "$BUILD/obj/$kind" -std=c11 -pedantic -D_GNU_SOURCE -pthread \
-        $(pkg-config --cflags check) -- "t/$kind"/*.c
+        -I tools $(pkg-config --cflags check) -- "t/$kind"/*.c
     for object in "$BUILD/obj/$kind"/*.o; do
         [ -e "$object" ] || continue
         # shellcheck disable=SC2046,SC2086
         $CC $CFLAGS $LDFLAGS -o "$BUILD/$kind/$(basename "$object" .o)" \
-            "$object" "$BUILD/libcq.a" $(pkg-config --libs check)
+            "$object" "$BUILD/libsync.a" "$BUILD/libcq.a" \
+            $(pkg-config --libs check) $(pkg-config --libs $tool_libraries)
     done
+}
+
+# clamquota-sync: everything but main() goes into an archive, for unit tests
+build_tools() {
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
+        $(pkg-config --cflags $tool_libraries) -- tools/sync/*.c
+    # shellcheck disable=SC2046 # names without blanks
+    ar rcs "$BUILD/libsync.a" \
+        $(find "$BUILD/obj/sync" -name '*.o' ! -name main.o | sort)
+    if [ -e "$BUILD/obj/sync/main.o" ]; then
+        # shellcheck disable=SC2046,SC2086
+        $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
+            "$BUILD/obj/sync/main.o" "$BUILD/libsync.a" "$BUILD/libcq.a" \
+            $(pkg-config --libs $tool_libraries)
+    fi
 }
 
 do_build() {
@@ -141,7 +162,8 @@ do_build() {
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
     rm -rf "$BUILD/obj" "$BUILD/unit" "$BUILD/bench" "$BUILD/peer" \
-        "$BUILD/libcq.a" "$BUILD/mod_clamquota.so"
+        "$BUILD/libcq.a" "$BUILD/libsync.a" "$BUILD/clamquota-sync" \
+        "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD"
 
     # Across the rooms' walls only the compiler may look: a request passes
@@ -181,6 +203,7 @@ do_build() {
             -Wl,--version-script="$BUILD/obj/exports" \
             -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
     fi
+    build_tools
     link_programs unit
     link_programs peer
     link_programs bench
@@ -225,11 +248,23 @@ do_test() {
         done
     fi
     printf '\nSummary:%s\n' "$summary"
+    # what failed stands at the very end, where a log that was cut still has it
     # FILE:TAP LINE # skip REASON
     find "$BUILD/tap" -type f -exec grep -Hi '# skip' {} + |
         sed "s|^$BUILD/tap/\([^:]*\):.*# *[Ss][Kk][Ii][Pp][a-z]* *|  skipped: \1: |"
-    [ $tests_failed -eq 0 ] || die 'tests failed'
+    [ $tests_failed -eq 0 ] || { failures; die 'tests failed'; }
     say 'All tests passed.'
+}
+
+# Every failed assertion with what it said, at most 60 lines
+failures() {
+    find "$BUILD/tap" -type f -exec awk -v top="$BUILD/tap/" '
+        FNR == 1 { file = FILENAME; sub(top, "", file); told = 0 }
+        /^ *not ok/ && !/# *(TODO|SKIP)/ { print "  failed: " file ": " $0
+            told = 12; next }
+        /^ *#/ && told > 0 { print "    " $0; told--; next }
+        { told = 0 }
+    ' {} + | head -n 60
 }
 
 do_bench() {

@@ -9,7 +9,7 @@ use Test::More;
 
 chdir top() or die "cannot change directory: $!\n";
 
-for my $page (files('mod_clamquota/*.[1-8]')) {
+for my $page (files('mod_clamquota/*.[1-8]', 'tools/*/*.[1-8]')) {
     my $found = `mandoc -Tlint -W style '$page' 2>&1`;
     # Whether the pages that ours refers to are installed is no matter of ours.
     $found =~ s/^.*(?:referenced manual not found|outdated mandoc\.db).*\n//mg;

@@ -7,7 +7,8 @@ use lib $FindBin::Bin;
 use Sources qw(files slurp functions);
 use Test::More;
 
-my @sources = files('mod_clamquota/*/*.[ch]', 't/unit/*.c');
+my @sources = files('mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]',
+    't/unit/*.c');
 
 my (@long, @wide, @tabs, @functions, $count);
 for my $name (@sources) {

@@ -6,7 +6,8 @@ use lib $FindBin::Bin;
 use Sources qw(files code slurp top);
 use Test::More;
 
-my @sources = files('mod_clamquota/*/*.[ch]', 't/unit/*.c');
+my @sources = files('mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]',
+    't/unit/*.c');
 
 # They overflow, lose errors, keep hidden state or start a shell.
 my @functions = qw(atoi atol atoll atof sprintf vsprintf strcpy strcat strtok
