@@ -25,6 +25,14 @@ struct plan_owned {
     int64_t renewed_at_s;       /* unix seconds */
 };
 
+/* How much the jail holds, of which what is present and not ours takes a part;
+ * as in struct jail_figures. All zero bytes stand for a jail without places. */
+struct plan_places {
+    int64_t v4;                 /* -1: no limit */
+    int64_t v6;
+    bool shared;                /* v4 is the limit of both together */
+};
+
 struct plan_input {
     const struct plan_wanted *wanted;
     size_t wanted_n;
@@ -34,8 +42,7 @@ struct plan_input {
     size_t owned_n;
     const struct cq_net_list *never;    /* sealed: nobody inside is jailed,
                                          * and no network that holds one */
-    int64_t places;             /* -1: no limit; what is present and not ours
-                                 * takes of them too */
+    struct plan_places places;
     int64_t now_s;
     int64_t lease_s;            /* renewed at half of it */
 };
@@ -49,16 +56,22 @@ struct plan {
                                  * and what we are about to add; what is to
                                  * be removed stays until it is gone */
     size_t owned_n;
-    size_t jailed_n;            /* wanted and in the jail afterwards */
+    size_t jailed_n;            /* wanted and in the jail afterwards, also as
+                                 * a part of a network */
     size_t left_out_n;          /* wanted, and no place */
+    struct cq_key *left_out;    /* who they are, in order */
     size_t never_n;             /* wanted, and on a never list */
     size_t foreign_n;           /* present and put in by somebody else */
 };
 
 /** Makes the plan.
  *  - wanted, not never, not present: ADD, owned from now on
- *  - wanted and present, ours: RENEW when half the lease is over
- *  - wanted and present, not ours: counts as jailed, is left alone, not owned
+ *  - wanted and present, ours: RENEW when half the lease is over, by our own
+ *    note or by what the jail tells
+ *  - wanted and present, not ours: counts as jailed, is left alone, not owned;
+ *    so does who lies in a network that is present and not ours
+ *  - wanted, and inside a wanted network: that one is enough (sets of
+ *    intervals take no overlap)
  *  - ours, present, and no longer wanted, or never: REMOVE
  *  - ours and neither present nor wanted: forgotten
  *  - nobody else's entry is ever removed
