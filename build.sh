@@ -176,7 +176,7 @@ do_build() {
     fi
     rm -f "$BUILD/lto"
 
-    # These three know nothing of httpd and APR: no such include path is here.
+    # These know nothing of httpd and APR: no such include path is here.
     lib="-std=c11 -pedantic -fPIC -fvisibility=hidden $lto"
     posix=-D_POSIX_C_SOURCE=200809L
     # shellcheck disable=SC2086 # lists of words
@@ -184,6 +184,7 @@ do_build() {
         compile "$BUILD/obj/core" $lib $posix -- mod_clamquota/core/*.c
         compile "$BUILD/obj/render" $lib $posix -- mod_clamquota/render/*.c
         compile "$BUILD/obj/table" $lib -D_GNU_SOURCE -- mod_clamquota/table/*.c
+        compile "$BUILD/obj/host" $lib -D_GNU_SOURCE -- mod_clamquota/host/*.c
     }
     # shellcheck disable=SC2046 # names without blanks
     ar rcs "$BUILD/libcq.a" $(find "$BUILD/obj" -name '*.o' | sort)

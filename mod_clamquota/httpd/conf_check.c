@@ -113,6 +113,9 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
         else {
             found->with_daily = true;
         }
+        if (engine == CQ_ENGINE_ON) {
+            pool->refuses = true;
+        }
         meet(p, pool, scope, found->base, warned);
     }
 }

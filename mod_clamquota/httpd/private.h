@@ -47,6 +47,7 @@ enum cq_engine {
 struct cq_pool_decl {
     const char *name;
     bool used;                  /* some scope counts in it */
+    bool refuses;               /* some scope of it is On, not only LogOnly */
     uint16_t index;             /* in the table; CQ_ANY_POOL: it has no room
                                  * for this pool, serve uncounted */
     uint16_t policy_index;      /* of ClamQuotaDaily in this pool */

@@ -174,9 +174,10 @@ static void resolve(server_rec *s, struct cq_table *table,
                          conf->table_path);
             continue;
         }
+        cq_table_pool_refuses(table, pool->index, pool->refuses);
         fallback = pool->policy_index;
     }
-    policy.grace_bytes = 0;
+    policy.grace_bytes = 0;     /* a pool's own counts */
     for (i = 0; i < conf->clients->nelts; i++) {
         struct cq_client_decl *client =
             &APR_ARRAY_IDX(conf->clients, i, struct cq_client_decl);
@@ -191,6 +192,7 @@ static void resolve(server_rec *s, struct cq_table *table,
                          client->rule);
         }
     }
+    cq_table_policies_end(table);
 }
 
 /* ---- a graceful restart ---- */

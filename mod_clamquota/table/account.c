@@ -202,7 +202,7 @@ static void clear_over(struct cq_account *a)
 
     if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
          & CQ_MARK_OVER) != 0) {
-        atomic_store(&cold_of(a)->over_since_s, 0);
+        atomic_store(&cold_of(a)->over, 0);
         atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
     }
 }

@@ -3,7 +3,7 @@
 #ifndef CQ_TABLE_ACCOUNT_H
 #define CQ_TABLE_ACCOUNT_H
 
-#include "table/layout.h"
+#include "table/parts.h"
 
 static inline struct cq_hot *hot_of(const struct cq_account *a)
 {
@@ -61,7 +61,7 @@ static inline void set_over(struct cq_account *a,
                             const struct cq_clock *clock)
 {
     if (cq_row_over_since(a->table, a->row, clock->period_id) == 0) {
-        atomic_store(&cold_of(a)->over_since_s, clock->now_s);
+        atomic_store(&cold_of(a)->over, cq_over(clock->now_s, 0));
         CQ_POINT("over-since");
         atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
     }

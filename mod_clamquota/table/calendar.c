@@ -4,7 +4,7 @@
  * midnights, so that no request asks for the local time; the step from the
  * one into the other is a compare-and-swap by whoever sees that its time has
  * come. Only the parent's housekeeping writes periods. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  * drawn in layout.h. No call waits for another process: where one is seen in
  * the middle of something, the search starts again, a bounded number of
  * times. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <string.h>
 
@@ -155,7 +155,7 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     atomic_store_explicit(&cold->hits, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->refused, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->last_hit_s, 0, memory_order_relaxed);
-    atomic_store_explicit(&cold->over_since_s, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->over, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
 }
 

@@ -2,7 +2,7 @@
 #ifndef CQ_TABLE_FILE_H
 #define CQ_TABLE_FILE_H
 
-#include "table/layout.h"
+#include "table/parts.h"
 #include "table/tablefile.h"
 
 #include <sys/types.h>

@@ -2,7 +2,7 @@
  *
  * Pure arithmetic on numbers: whether a file may be believed is decided in
  * tablefile.c. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 static uint64_t page_up(uint64_t n)
 {

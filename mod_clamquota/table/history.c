@@ -2,7 +2,7 @@
  *
  * The parent's housekeeping moves what the totals grew by into the hour that
  * is being filled; between two rounds readers add the rest themselves. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <string.h>
 

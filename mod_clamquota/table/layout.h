@@ -35,7 +35,8 @@
  *         others     (for the cluster)
  *   cold  address, family, prefix, pool
  *         free, hits, refused    stamp:16 count:48
- *         last_hit_s, over_since_s
+ *         last_hit_s
+ *         over                   since:40 refusals since then:24
  *
  * A stamp is the id of a period (or of a day). The first add under a new
  * stamp replaces the old count, so nobody ever has to sweep the table.
@@ -65,7 +66,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 
 /* "CLAMQUOT" read as a number of this machine's byte order */
 #define CQ_MAGIC UINT64_C(0x544f55514d414c43)
-#define CQ_LAYOUT_VERSION 1u
+#define CQ_LAYOUT_VERSION 2u
 
 #define CQ_PAGE 4096u
 #define CQ_BUCKET_ROWS 16u      /* rows that are looked through together */
@@ -107,7 +108,7 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 
 #define CQ_MARK_POLICY 0x0000ffffu
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
-#define CQ_MARK_OVER 0x00020000u        /* over_since_s is set */
+#define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */
@@ -116,7 +117,7 @@ struct cq_cold {
     cq_word hits;
     cq_word refused;
     _Atomic int64_t last_hit_s;
-    _Atomic int64_t over_since_s;
+    cq_word over;
 };
 _Static_assert(sizeof(struct cq_cold) == 64, "a cold row is a cache line");
 
@@ -149,14 +150,20 @@ struct cq_pool_slot {
     char name[CQ_POOL_NAME_SIZE];
     _Atomic int64_t daily_bytes;        /* 0: no ClamQuotaDaily now */
     _Atomic int64_t grace_bytes;
-    uint64_t reserved[2];
+    _Atomic uint32_t config;            /* as in cq_policy_slot */
+    _Atomic uint32_t refuses;           /* some scope of it is On, not only
+                                         * LogOnly */
+    uint64_t reserved;
 };
 
 struct cq_policy_slot {
     char rule[CQ_RULE_SIZE];
     _Atomic int64_t daily_bytes;
     uint32_t pool;
-    uint32_t reserved;
+    /* Number of the configuration that set it last. It is in force unless
+     * the header's number is higher: so what is set anew at a restart is in
+     * force all the time, and what was dropped ceases at its end. */
+    _Atomic uint32_t config;
 };
 
 struct cq_hour_slot {
@@ -194,6 +201,28 @@ struct cq_calendar_slot {
     struct cq_period period;
 };
 
+/* The jail's bell. A watcher renews until_s; while it lies ahead, a refusal
+ * that makes an offender writes its row into the ring, counts rung up and
+ * wakes (futex on rung) whoever says he sleeps; so the module makes no system
+ * call while nobody watches, and not more of them than the watcher sleeps. */
+#define CQ_RING 256u
+
+struct cq_bell_words {
+    _Alignas(64) _Atomic uint32_t after;    /* ring from so many refusals on;
+                                             * 0: nobody watches */
+    _Atomic uint32_t sleeping;
+    _Atomic int64_t until_s;                /* unix seconds */
+    _Alignas(64) _Atomic uint32_t rung;     /* the next place, modulo CQ_RING */
+    _Alignas(64) cq_word ring[CQ_RING];     /* cq_ring_word() */
+};
+
+/* What stands at a place of the ring: so that it can't be taken for what stood
+ * there a round before, nor for nothing. */
+static inline uint64_t cq_ring_word(uint32_t place, uint32_t row)
+{
+    return ((uint64_t)~place << 32) | row;
+}
+
 struct cq_header {
     struct cq_geometry geometry;
     uint8_t gap[256 - sizeof(struct cq_geometry)];
@@ -204,7 +233,9 @@ struct cq_header {
     _Atomic uint32_t notices;       /* raised since the start, low 16 bits;
                                      * of these not yet said, high 16 */
     _Atomic uint32_t ledger_high;   /* entries ever used: bounds a scan */
+    _Atomic uint32_t config;        /* number of the configuration in force */
 
+    struct cq_bell_words bell;
     _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
     _Atomic int64_t evictions;
     _Atomic int64_t untracked;
@@ -234,6 +265,7 @@ struct cq_table {
     int fd;                     /* holds the lock */
     bool writable;              /* false: a tool's view, mapped read-only */
     size_t size;
+    uint32_t config;            /* number of the configuration being set */
     /* Written by each open and close; apart from the above, which the other
      * threads read all the time, by what two lines can be. */
     uint8_t gap[128];
@@ -296,147 +328,5 @@ static inline uint64_t cq_identity(const struct cq_table *table, uint16_t pool,
                  & ~CQ_STATE_MASK;
     return h != 0 ? h : 4;
 }
-
-/* ---- points at which a test build dies ---- */
-
-#ifdef CQ_TEST_POINTS
-void cq_test_point(const char *name);
-#define CQ_POINT(name) cq_test_point(name)
-#else
-#define CQ_POINT(name) ((void)0)
-#endif
-
-/* ---- between the files of this room ---- */
-
-/* window.c: where a client's row is or may be made */
-#define CQ_NO_ROW UINT32_MAX
-#define CQ_WINDOW_ROWS (2u * CQ_BUCKET_ROWS)
-
-struct cq_window {
-    uint32_t row[CQ_WINDOW_ROWS];   /* in the order of looking */
-};
-
-void cq_window_of(const struct cq_table *table, uint64_t hash,
-                  struct cq_window *window);
-
-/* Where the search in each of the two buckets begins: there and in the line
- * beside it nine of ten clients are found. */
-struct cq_homes {
-    uint32_t row[2];
-};
-
-struct cq_homes cq_window_homes(const struct cq_table *table, uint64_t hash);
-
-/** The live row of this identity or CQ_NO_ROW: the way nearly all requests
- * take, without a list of the window. */
-uint32_t cq_window_find(const struct cq_table *table,
-                        const struct cq_homes *homes, uint64_t hash);
-
-/* claim.c */
-
-/** The row of this identity, made if need be and not held yet.
- * @param entry  an own ledger entry, purpose IDLE before and after
- * @return CQ_NO_ROW when none can be had */
-uint32_t cq_claim_row(struct cq_table *table, uint32_t entry, uint64_t hash,
-                      uint16_t pool, const struct cq_key *key,
-                      uint16_t period_id);
-
-/** Sets every word of a row but identity and holders to zero. */
-void cq_row_zero(struct cq_table *table, uint32_t row);
-
-/* row.c */
-
-/** Takes a row's words into the period in force. */
-uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
-                     uint16_t period_id);
-
-/* Changes committed alone, under whatever stamp it has: what is in flight
- * goes along from period to period, so it can be given back in any.
- * Returns by how much it changed: less than n where it would pass
- * CQ_BYTES_MAX. */
-static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
-{
-    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
-    uint64_t new;
-
-    do {
-        new = cq_stamped(cq_stamp(c), cq_bytes(c) + n);
-    } while (!atomic_compare_exchange_weak(&hot->committed, &c, new));
-    return cq_bytes(new) - cq_bytes(c);
-}
-
-/** What a row has drawn in this period. A later stamp counts too: the clock
- * went wrong and came back, and the next request joins the two counts. */
-int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
-
-/** Does the row count in this period (else it is of a past one)? */
-static inline bool cq_row_is_current(const struct cq_hot *hot,
-                                     uint16_t period_id)
-{
-    return cq_stamp(atomic_load(&hot->drawn)) >= period_id;
-}
-
-/** When the client became over in this period, 0 when it did not. */
-int64_t cq_row_over_since(const struct cq_table *table, uint32_t row,
-                          uint16_t period_id);
-
-/* account.c */
-
-/** Forgets what the account's client has drawn; what is in flight stays. */
-void cq_account_reset(struct cq_account *account,
-                      const struct cq_clock *clock);
-
-/* ledger.c */
-uint32_t cq_entry_take(struct cq_table *table);
-
-/** One for the length of a call. */
-uint32_t cq_entry_take_brief(struct cq_table *table);
-void cq_entry_give(struct cq_table *table, uint32_t entry);
-
-/** How many entries a scan has to look at; never more than there are. */
-uint32_t cq_ledger_high(const struct cq_table *table);
-
-/** Does the process still live that an entry's owner names? */
-bool cq_owner_lives(uint64_t owner);
-
-static inline void cq_entry_begin(struct cq_entry *entry)
-{
-    /* one writer: the owner; a settling process only reads */
-    uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
-    atomic_store_explicit(&entry->motion, m + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-}
-
-static inline void cq_entry_end(struct cq_entry *entry)
-{
-    uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
-    atomic_store_explicit(&entry->motion, m + 1, memory_order_release);
-}
-
-/* calendar.c */
-void cq_calendar_set(struct cq_table *table, const struct cq_period *period);
-bool cq_calendar_get(const struct cq_table *table, uint16_t id,
-                     struct cq_period *period);
-void cq_calendar_prepare_next(struct cq_table *table);
-
-/** Are the period in force and the next one what a period can be? Asked once
- * by who attaches to a file; a server writes them anew. */
-bool cq_calendar_sound(const struct cq_table *table);
-
-/** Unix second at which a period began; 0 when it is not in the calendar. */
-int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
-
-/* history.c */
-void cq_history_tick(struct cq_table *table, int64_t now_s);
-
-/* geometry.c */
-
-/** Where everything lies in a file for that many clients. */
-void cq_geometry_plan(struct cq_geometry *geometry, uint64_t clients_n,
-                      uint32_t ledger_n);
-uint64_t cq_geometry_checksum(const struct cq_geometry *geometry);
-
-/** Points a view into a mapping whose geometry has been found sound. */
-void cq_table_view(struct cq_table *table, void *base);
 
 #endif

@@ -3,7 +3,7 @@
  * An entry is written before the row that it speaks of. Only its owner writes
  * it; for the dead settle.c does. Here entries are taken and given, and
  * processes told apart. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>

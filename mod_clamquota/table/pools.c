@@ -1,7 +1,7 @@
 /* pools - names, policies, totals and notices: what the header keeps beside
  * the rows. Pools and policies are written by the process that holds the
  * table's lock, everything else by anybody. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <string.h>
 
@@ -40,12 +40,35 @@ enum cq_status cq_table_pool(struct cq_table *t, const char *name,
 
 void cq_table_policies_begin(struct cq_table *t)
 {
+    uint32_t n = atomic_load(&t->header->policy_n);
+    uint32_t highest = atomic_load(&t->header->config);
     uint32_t i;
 
-    for (i = 0; i < CQ_POOLS_MAX; i++) {
-        atomic_store(&t->pools[i].daily_bytes, 0);
-        atomic_store(&t->pools[i].grace_bytes, 0);
+    /* past what a process set that died before the end */
+    for (i = 0; i < n && i < CQ_POLICIES_MAX; i++) {
+        uint32_t config = atomic_load(&t->policies[i].config);
+
+        highest = config > highest ? config : highest;
     }
+    t->config = highest + 1;
+}
+
+void cq_table_policies_end(struct cq_table *t)
+{
+    atomic_store(&t->header->config, t->config);
+}
+
+void cq_table_pool_refuses(struct cq_table *t, uint16_t pool, bool refuses)
+{
+    if (pool < CQ_POOLS_MAX) {
+        atomic_store(&t->pools[pool].refuses, refuses);
+    }
+}
+
+bool cq_policy_slot_in_force(const struct cq_table *t, uint32_t i)
+{
+    return atomic_load(&t->policies[i].config)
+        >= atomic_load(&t->header->config);
 }
 
 enum cq_status cq_table_policy(struct cq_table *t, uint16_t pool,
@@ -71,9 +94,11 @@ enum cq_status cq_table_policy(struct cq_table *t, uint16_t pool,
         t->policies[i].pool = pool;
     }
     atomic_store(&t->policies[i].daily_bytes, policy->daily_bytes);
+    atomic_store(&t->policies[i].config, t->config);
     if (pool < CQ_POOLS_MAX) {
         atomic_store(&t->pools[pool].daily_bytes, policy->daily_bytes);
         atomic_store(&t->pools[pool].grace_bytes, policy->grace_bytes);
+        atomic_store(&t->pools[pool].config, t->config);
     }
     if (i == n) {
         atomic_store(&t->header->policy_n, n + 1);
@@ -97,8 +122,11 @@ void cq_table_pool_info(const struct cq_table *t, uint16_t pool,
         const struct cq_pool_slot *slot = &t->pools[pool];
 
         memcpy(info->name, slot->name, sizeof(info->name) - 1);
-        info->policy.daily_bytes = atomic_load(&slot->daily_bytes);
-        info->policy.grace_bytes = atomic_load(&slot->grace_bytes);
+        if (atomic_load(&slot->config) >= atomic_load(&t->header->config)) {
+            info->policy.daily_bytes = atomic_load(&slot->daily_bytes);
+            info->policy.grace_bytes = atomic_load(&slot->grace_bytes);
+            info->refuses = atomic_load(&slot->refuses) != 0;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
  * A row may change or even become another client's while it is copied: the
  * copy is believed only if the identity stayed and the address hashes to
  * it. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <string.h>
 
@@ -32,6 +32,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     uint64_t base = atomic_load_explicit(&hot->day_base,
                                          memory_order_relaxed);
     uint32_t mark = atomic_load_explicit(&hot->mark, memory_order_relaxed);
+    uint64_t over = cq_row_over(t, i, clock->period_id);
 
     row->used_bytes = cq_row_used(hot, clock->period_id);
     if (cq_stamp(base) == clock->day_stamp
@@ -48,11 +49,12 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     row->refused = cq_stamped_get(&cold->refused, clock->period_id);
     row->last_hit_s = atomic_load_explicit(&cold->last_hit_s,
                                            memory_order_relaxed);
-    row->over_since_s = cq_row_over_since(t, i, clock->period_id);
+    row->over_since_s = cq_over_since_s(over);
+    row->over_refusals = cq_over_refusals(over);
 }
 
-static bool copy_row(const struct cq_table *t, uint32_t i,
-                     const struct cq_clock *clock, struct cq_row *row)
+bool cq_row_copy(const struct cq_table *t, uint32_t i,
+                 const struct cq_clock *clock, struct cq_row *row)
 {
     uint64_t id = atomic_load_explicit(&t->hot[i].identity,
                                        memory_order_acquire);
@@ -74,7 +76,7 @@ bool cq_table_next_row(const struct cq_table *t, const struct cq_clock *clock,
                        uint64_t *position, struct cq_row *row)
 {
     while (*position < t->rows_n) {
-        if (copy_row(t, (uint32_t)(*position)++, clock, row)) {
+        if (cq_row_copy(t, (uint32_t)(*position)++, clock, row)) {
             return true;
         }
     }
@@ -93,7 +95,7 @@ enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         if (atomic_load_explicit(&t->hot[w.row[i]].identity,
                                  memory_order_relaxed) == (hash | CQ_LIVE)
-            && copy_row(t, w.row[i], clock, row)
+            && cq_row_copy(t, w.row[i], clock, row)
             && cq_key_compare(&row->key, key) == 0) {
             return CQ_OK;
         }

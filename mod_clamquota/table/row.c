@@ -2,7 +2,7 @@
  *
  * drawn and committed are two words, so a step of both is two compare-and-
  * swaps; whoever finds a row between them finishes the step. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id)
 {
@@ -15,18 +15,17 @@ int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id)
     return cq_stamp(d) == period_id ? cq_bytes(d) : 0;
 }
 
-int64_t cq_row_over_since(const struct cq_table *t, uint32_t row,
-                          uint16_t period_id)
+uint64_t cq_row_over(const struct cq_table *t, uint32_t row,
+                     uint16_t period_id)
 {
-    int64_t since_s;
+    uint64_t over;
 
     if ((atomic_load_explicit(&t->hot[row].mark, memory_order_relaxed)
          & CQ_MARK_OVER) == 0) {
         return 0;
     }
-    since_s = atomic_load_explicit(&t->cold[row].over_since_s,
-                                   memory_order_relaxed);
-    return since_s >= cq_calendar_start(t, period_id) ? since_s : 0;
+    over = atomic_load_explicit(&t->cold[row].over, memory_order_relaxed);
+    return cq_over_since_s(over) >= cq_calendar_start(t, period_id) ? over : 0;
 }
 
 /* committed follows drawn: forward, what is in flight is all that goes along;

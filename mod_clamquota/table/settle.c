@@ -5,7 +5,7 @@
  * process's entry changes no more. When it was not in the middle of something
  * it tells exactly what to give back. When it was, only the living can tell
  * what is theirs: the rest was his. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

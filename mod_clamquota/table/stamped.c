@@ -1,5 +1,5 @@
 /* stamped - the word of 16 bits of stamp and 48 of count. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 int64_t cq_stamped_add(cq_word *word, uint16_t stamp, int64_t n)
 {

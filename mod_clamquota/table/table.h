@@ -84,9 +84,17 @@ enum cq_status cq_table_policy(struct cq_table *table, uint16_t pool,
                                const struct cq_policy *policy,
                                uint16_t *policy_index);
 
-/** Marks every pool as without a Daily, before a configuration sets its own.
+/** Between these two a configuration sets its policies; what it doesn't set
+ * is no longer in force after the second, nor is the Daily of such a pool.
  * Only the process that holds the lock. */
 void cq_table_policies_begin(struct cq_table *table);
+void cq_table_policies_end(struct cq_table *table);
+
+/** Says whether some scope of a pool refuses (Engine On), or all of them only
+ * log: then nobody is an offender there. Only the process that holds the
+ * lock. */
+void cq_table_pool_refuses(struct cq_table *table, uint16_t pool,
+                           bool refuses);
 
 /* ---- an account: one request's hold on its client's row ---- */
 
@@ -187,9 +195,10 @@ int64_t cq_account_free_range(struct cq_account *account,
 int64_t cq_account_hit(struct cq_account *account,
                        const struct cq_clock *clock);
 
-/** Tallies a refusal; notes since when the client is over. BUSY refusals and
- * LogOnly ones are no offence: they count in the totals only.
- * @param state  CQ_STATE_OVER, BUSY or LOGONLY */
+/** Tallies a refusal; notes since when the client is over, and rings for who
+ * watches. BUSY refusals and LogOnly ones count in the totals only; COPIES is
+ * the client's refusal, but no offence.
+ * @param state  CQ_STATE_OVER, BUSY, COPIES or LOGONLY */
 void cq_account_refused(struct cq_account *account,
                         const struct cq_clock *clock, enum cq_state state);
 
@@ -245,6 +254,8 @@ struct cq_row {
     int64_t last_hit_s;
     int64_t over_since_s;       /* as stamped by a refusal of this period, or
                                  * by the charge that crossed the allowance */
+    uint32_t over_refusals;     /* refused so often since then; BUSY, COPIES
+                                 * and LogOnly are none of these */
     bool proxied;
 };
 
@@ -266,6 +277,7 @@ enum cq_status cq_table_row(const struct cq_table *table, uint16_t pool,
 struct cq_pool_info {
     char name[CQ_POOL_NAME_SIZE];
     struct cq_policy policy;    /* of ClamQuotaDaily; daily 0: none now */
+    bool refuses;               /* false: LogOnly, or no Daily now */
 };
 
 size_t cq_table_pool_count(const struct cq_table *table);

@@ -66,15 +66,34 @@ int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
     return hits;
 }
 
+/* One more since it is over.
+ * @return how many */
+static uint32_t count_refusal(struct cq_account *a)
+{
+    cq_word *word = &cold_of(a)->over;
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+    uint64_t new;
+
+    do {
+        new = cq_over_refusals(old) < CQ_OVER_REFUSALS_MAX ? old + 1 : old;
+    } while (!atomic_compare_exchange_weak(word, &old, new));
+    return cq_over_refusals(new);
+}
+
 void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
                         enum cq_state state)
 {
-    if (state != CQ_STATE_OVER || !grip(a, clock)) {
+    if ((state != CQ_STATE_OVER && state != CQ_STATE_COPIES)
+        || !grip(a, clock)) {
         return;
     }
     cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
     CQ_POINT("refused-tallied");
-    set_over(a, clock);
+    if (state == CQ_STATE_OVER) {
+        set_over(a, clock);
+        CQ_POINT("refused-over");
+        cq_bell_ring(a->table, a->row, count_refusal(a), clock->now_s);
+    }
     ungrip(a);
 }
 
@@ -118,7 +137,7 @@ void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
     atomic_store(&hot->day_base, 0);
     atomic_store(&hot->free_range, 0);
     atomic_store(&cold->refused, 0);
-    atomic_store(&cold->over_since_s, 0);
+    atomic_store(&cold->over, 0);
     atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
     ungrip(a);
 }

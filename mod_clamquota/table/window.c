@@ -4,7 +4,7 @@
  * begins at a row of the client's own and goes on by exclusive or: first its
  * neighbour in the same pair of cache lines, which processors fetch together
  * and which costs no second look into the page table, then the next pair. */
-#include "table/layout.h"
+#include "table/parts.h"
 
 /* the upper half of a 64 x 64 bit product spreads a hash over n evenly */
 static uint64_t scale(uint64_t hash, uint64_t n)

@@ -18,7 +18,8 @@ my %may = (    # room => [own headers it may include, system headers]
     core   => [ qr/^core\//,                   $libc ],
     table  => [ qr/^(?:core|table)\//,         undef ],
     render => [ qr/^(?:core|table|render)\//,  $libc ],
-    httpd  => [ qr/^(?:core|table|render|httpd)\//, undef ],
+    host   => [ qr/^(?:core|host)\//,          undef ],
+    httpd  => [ qr/^(?:core|table|host|render|httpd)\//, undef ],
 );
 
 for my $room (sort keys %may) {

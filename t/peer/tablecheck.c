@@ -4,7 +4,7 @@
  * nothing is open, so that the sums must agree too and nothing may be in
  * flight. Exits 0 when all is well, 6 when not, 2 on a usage error: as
  * `clamquota check` will. */
-#include "table/layout.h"
+#include "table/parts.h"
 #include "table/tablefile.h"
 
 #include <inttypes.h>

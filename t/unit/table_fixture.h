@@ -2,7 +2,7 @@
 #ifndef CQ_TABLE_FIXTURE_H
 #define CQ_TABLE_FIXTURE_H
 
-#include "table/layout.h"
+#include "table/parts.h"
 #include "table/tablefile.h"
 
 #ifdef CQ_BENCH

@@ -4,6 +4,7 @@
  * sources: one that no scenario reaches fails the test. */
 #define CQ_TEST_POINTS
 #include "table/account.c"
+#include "table/bell.c"
 #include "table/calendar.c"
 #include "table/check.c"
 #include "table/claim.c"
@@ -14,6 +15,7 @@
 #include "table/pools.c"
 #include "table/readers.c"
 #include "table/row.c"
+#include "table/rules.c"
 #include "table/settle.c"
 #include "table/stamped.c"
 #include "table/tablefile.c"
@@ -106,6 +108,9 @@ static void count(struct cq_table *t, const struct cq_clock *clock,
     told_charge(&a, clock, 80, told);       /* partly */
     cq_account_reserve_at_least(&a, 30);
     told_charge(&a, clock, 3000, told);     /* beyond, and over */
+    t->header->bell.until_s = INT64_MAX;    /* somebody watches, asleep */
+    t->header->bell.after = 1;
+    t->header->bell.sleeping = 1;
     cq_account_refused(&a, clock, CQ_STATE_OVER);
     cq_account_admit(&a, clock, INT64_MAX, 40, NULL);
     cq_account_close(&a);

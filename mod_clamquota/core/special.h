@@ -1,0 +1,14 @@
+/* special - addresses that are nobody's on the other side of the world. */
+#ifndef CQ_SPECIAL_H
+#define CQ_SPECIAL_H
+
+#include "core/key.h"
+
+/** What kind of address that must never be shut out a client has: "loopback",
+ * "link-local", "multicast", "broadcast" or "unspecified"; NULL for all
+ * others. A network is special if it is inside of such a range or holds one
+ * (0.0.0.0/0 is "unspecified").
+ * Pure; the text is static. */
+const char *cq_special_word(const struct cq_key *key);
+
+#endif

@@ -1,0 +1,59 @@
+/* bell - how a tool learns of offenders at once, without asking.
+ *
+ * The module rings (layout.h draws it) for each refusal of a client that was
+ * refused at least so often as the watcher said. A watcher:
+ *
+ *     cq_bell_open(); then for ever:
+ *         cq_bell_watch(now + some minutes)
+ *         while ((ring = cq_bell_next(&row)) == CQ_RING_ROW)  look at the row
+ *         if (ring == CQ_RING_MISSED)                      look at all rows
+ *         cq_bell_wait(until something is due)
+ *
+ * One process watches a table; a second one would only make rings for both
+ * rarer. A watcher that dies is forgotten when its time is over. */
+#ifndef CQ_BELL_H
+#define CQ_BELL_H
+
+#include "table/table.h"
+
+struct cq_bell;
+
+/** Opens the bell of a table that is attached: maps the header of the same
+ * file, writable. Makes system calls.
+ * @param path  of the table
+ * @param bell  result; NULL on failure
+ * @return CQ_OK; CQ_ENOENT when the file at path is not the table's any more;
+ *         CQ_EACCES, CQ_EIO, CQ_ENOMEM with a sentence in why */
+enum cq_status cq_bell_open(const char *path, const struct cq_table *table,
+                            struct cq_bell **bell, char *why, size_t why_size);
+
+/** Says that somebody watches.
+ * @param after    ring for refusals of clients refused so often since they
+ *                 are over, >= 1
+ * @param until_s  unix second after which nobody watches any more; to be
+ *                 renewed before */
+void cq_bell_watch(struct cq_bell *bell, uint32_t after, int64_t until_s);
+
+enum cq_ring {
+    CQ_RING_NONE = 0,           /* nothing new */
+    CQ_RING_ROW,                /* this row was refused */
+    CQ_RING_MISSED              /* more rang than the ring holds: any row */
+};
+
+/** Takes what rang next. After CQ_RING_MISSED it goes on with the newest. */
+enum cq_ring cq_bell_next(struct cq_bell *bell, uint32_t *row);
+
+/** Sleeps until it rings, a signal comes or the time is over; returns at once
+ * if it rang since the last cq_bell_next() that said CQ_RING_NONE.
+ * @param timeout_ms  >= 0 */
+void cq_bell_wait(struct cq_bell *bell, int timeout_ms);
+
+/** Nobody watches any more. NULL does nothing. */
+void cq_bell_close(struct cq_bell *bell);
+
+/** Copies the row that rang.
+ * @return false: it is nobody's, or no row of this table */
+bool cq_table_row_at(const struct cq_table *table, uint32_t row,
+                     const struct cq_clock *clock, struct cq_row *copy);
+
+#endif

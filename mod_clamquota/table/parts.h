@@ -1,0 +1,196 @@
+/* parts - what the files of this room offer one another. Private to table/.
+ *
+ * layout.h is the file as it lies there; this is who does what with it. */
+#ifndef CQ_TABLE_PARTS_H
+#define CQ_TABLE_PARTS_H
+
+#include "table/layout.h"
+
+/* ---- points at which a test build dies ---- */
+
+#ifdef CQ_TEST_POINTS
+void cq_test_point(const char *name);
+#define CQ_POINT(name) cq_test_point(name)
+#else
+#define CQ_POINT(name) ((void)0)
+#endif
+
+/* ---- between the files ---- */
+
+/* window.c: where a client's row is or may be made */
+#define CQ_NO_ROW UINT32_MAX
+#define CQ_WINDOW_ROWS (2u * CQ_BUCKET_ROWS)
+
+struct cq_window {
+    uint32_t row[CQ_WINDOW_ROWS];   /* in the order of looking */
+};
+
+void cq_window_of(const struct cq_table *table, uint64_t hash,
+                  struct cq_window *window);
+
+/* Where the search in each of the two buckets begins: there and in the line
+ * beside it nine of ten clients are found. */
+struct cq_homes {
+    uint32_t row[2];
+};
+
+struct cq_homes cq_window_homes(const struct cq_table *table, uint64_t hash);
+
+/** The live row of this identity or CQ_NO_ROW: the way nearly all requests
+ * take, without a list of the window. */
+uint32_t cq_window_find(const struct cq_table *table,
+                        const struct cq_homes *homes, uint64_t hash);
+
+/* claim.c */
+
+/** The row of this identity, made if need be and not held yet.
+ * @param entry  an own ledger entry, purpose IDLE before and after
+ * @return CQ_NO_ROW when none can be had */
+uint32_t cq_claim_row(struct cq_table *table, uint32_t entry, uint64_t hash,
+                      uint16_t pool, const struct cq_key *key,
+                      uint16_t period_id);
+
+/** Sets every word of a row but identity and holders to zero. */
+void cq_row_zero(struct cq_table *table, uint32_t row);
+
+/* row.c */
+
+/** Takes a row's words into the period in force. */
+uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
+                     uint16_t period_id);
+
+/* Changes committed alone, under whatever stamp it has: what is in flight
+ * goes along from period to period, so it can be given back in any.
+ * Returns by how much it changed: less than n where it would pass
+ * CQ_BYTES_MAX. */
+static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
+{
+    uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
+    uint64_t new;
+
+    do {
+        new = cq_stamped(cq_stamp(c), cq_bytes(c) + n);
+    } while (!atomic_compare_exchange_weak(&hot->committed, &c, new));
+    return cq_bytes(new) - cq_bytes(c);
+}
+
+/** What a row has drawn in this period. A later stamp counts too: the clock
+ * went wrong and came back, and the next request joins the two counts. */
+int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
+
+/** Does the row count in this period (else it is of a past one)? */
+static inline bool cq_row_is_current(const struct cq_hot *hot,
+                                     uint16_t period_id)
+{
+    return cq_stamp(atomic_load(&hot->drawn)) >= period_id;
+}
+
+/* Of the word of being over: 40 bits of unix seconds last 34,000 years, 24 of
+ * refusals stop at 16 million. */
+#define CQ_OVER_REFUSALS_MAX ((UINT64_C(1) << 24) - 1)
+
+static inline uint64_t cq_over(int64_t since_s, uint64_t refusals)
+{
+    return ((uint64_t)since_s << 24) | refusals;
+}
+
+static inline int64_t cq_over_since_s(uint64_t over)
+{
+    return (int64_t)(over >> 24);
+}
+
+static inline uint32_t cq_over_refusals(uint64_t over)
+{
+    return (uint32_t)(over & CQ_OVER_REFUSALS_MAX);
+}
+
+/** Since when the client is over in this period and how often it was refused
+ * since then, as one word; 0 when it is not. */
+uint64_t cq_row_over(const struct cq_table *table, uint32_t row,
+                     uint16_t period_id);
+
+/** When the client became over in this period, 0 when it did not. */
+static inline int64_t cq_row_over_since(const struct cq_table *table,
+                                        uint32_t row, uint16_t period_id)
+{
+    return cq_over_since_s(cq_row_over(table, row, period_id));
+}
+
+/* account.c */
+
+/** Forgets what the account's client has drawn; what is in flight stays. */
+void cq_account_reset(struct cq_account *account,
+                      const struct cq_clock *clock);
+
+/* ledger.c */
+uint32_t cq_entry_take(struct cq_table *table);
+
+/** One for the length of a call. */
+uint32_t cq_entry_take_brief(struct cq_table *table);
+void cq_entry_give(struct cq_table *table, uint32_t entry);
+
+/** How many entries a scan has to look at; never more than there are. */
+uint32_t cq_ledger_high(const struct cq_table *table);
+
+/** Does the process still live that an entry's owner names? */
+bool cq_owner_lives(uint64_t owner);
+
+static inline void cq_entry_begin(struct cq_entry *entry)
+{
+    /* one writer: the owner; a settling process only reads */
+    uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
+    atomic_store_explicit(&entry->motion, m + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static inline void cq_entry_end(struct cq_entry *entry)
+{
+    uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
+    atomic_store_explicit(&entry->motion, m + 1, memory_order_release);
+}
+
+/* bell.c */
+
+/** Rings for a row that was just refused, if somebody watches. The only call
+ * of the request path that may make a system call: futex, to wake. */
+void cq_bell_ring(struct cq_table *table, uint32_t row, uint32_t refusals,
+                  int64_t now_s);
+
+/* readers.c */
+
+/** Copies a row by its number, if it is a client's. */
+bool cq_row_copy(const struct cq_table *table, uint32_t row,
+                 const struct cq_clock *clock, struct cq_row *copy);
+
+/* calendar.c */
+void cq_calendar_set(struct cq_table *table, const struct cq_period *period);
+bool cq_calendar_get(const struct cq_table *table, uint16_t id,
+                     struct cq_period *period);
+void cq_calendar_prepare_next(struct cq_table *table);
+
+/** Are the period in force and the next one what a period can be? Asked once
+ * by who attaches to a file; a server writes them anew. */
+bool cq_calendar_sound(const struct cq_table *table);
+
+/** Unix second at which a period began; 0 when it is not in the calendar. */
+int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
+
+/* pools.c */
+
+/** Does the configuration in force have this policy? */
+bool cq_policy_slot_in_force(const struct cq_table *table, uint32_t index);
+
+/* history.c */
+void cq_history_tick(struct cq_table *table, int64_t now_s);
+
+/* geometry.c */
+
+/** Where everything lies in a file for that many clients. */
+void cq_geometry_plan(struct cq_geometry *geometry, uint64_t clients_n,
+                      uint32_t ledger_n);
+uint64_t cq_geometry_checksum(const struct cq_geometry *geometry);
+
+/** Points a view into a mapping whose geometry has been found sound. */
+void cq_table_view(struct cq_table *table, void *base);
+
+#endif

@@ -1,0 +1,72 @@
+/* rules - which policy holds for a client now. */
+#include "table/rules.h"
+#include "table/parts.h"
+
+#include <string.h>
+
+#define CLIENT_RULE "ClamQuotaClient "
+
+/* The network of a ClamQuotaClient rule, if it is one and whole. */
+static bool net_of(const struct cq_policy_slot *slot, struct cq_key *net)
+{
+    char rule[CQ_RULE_SIZE];
+
+    memcpy(rule, slot->rule, sizeof(rule));
+    rule[sizeof(rule) - 1] = '\0';
+    return slot->pool == CQ_ANY_POOL
+        && strncmp(rule, CLIENT_RULE, sizeof(CLIENT_RULE) - 1) == 0
+        && cq_key_parse(net, rule + sizeof(CLIENT_RULE) - 1, NULL) == CQ_OK;
+}
+
+enum cq_status cq_rules_read(const struct cq_table *t, struct cq_rules *rules)
+{
+    uint32_t n = atomic_load(&t->header->policy_n);
+    uint32_t i;
+
+    memset(rules, 0, sizeof(*rules));
+    for (i = 0; i < n && i < CQ_POLICIES_MAX; i++) {
+        int64_t daily_bytes = atomic_load(&t->policies[i].daily_bytes);
+        struct cq_key net;
+
+        if (cq_policy_slot_in_force(t, i) && net_of(&t->policies[i], &net)
+            && cq_net_add(&rules->nets, &net, daily_bytes) == CQ_ENOMEM) {
+            cq_rules_free(rules);
+            return CQ_ENOMEM;
+        }
+    }
+    /* The module writes no network twice; of a damaged file's, who is the
+     * stricter can't be told: then none holds, and the pool's own does. */
+    if (cq_net_seal(&rules->nets, NULL) != CQ_OK) {
+        cq_net_free(&rules->nets);
+    }
+    rules->pool_n = cq_table_pool_count(t);
+    for (i = 0; i < rules->pool_n; i++) {
+        cq_table_pool_info(t, (uint16_t)i, &rules->pools[i]);
+    }
+    return CQ_OK;
+}
+
+struct cq_policy cq_rules_policy(const struct cq_rules *rules, uint16_t pool,
+                                 const struct cq_key *key, bool *refuses)
+{
+    struct cq_policy policy = { 0, 0 };
+    const struct cq_net_rule *rule;
+
+    *refuses = false;
+    if (pool >= rules->pool_n) {
+        return policy;
+    }
+    policy = rules->pools[pool].policy;
+    *refuses = rules->pools[pool].refuses;
+    rule = cq_net_find(&rules->nets, key);
+    if (rule != NULL) {
+        policy.daily_bytes = rule->value;
+    }
+    return policy;
+}
+
+void cq_rules_free(struct cq_rules *rules)
+{
+    cq_net_free(&rules->nets);
+    rules->pool_n = 0;
+}
