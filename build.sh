@@ -309,7 +309,7 @@ do_install() {
     install -m 644 "$so" "$DESTDIR$module_dir/"
     install -m 644 mod_clamquota/mod_clamquota.5 "$DESTDIR$man_dir/"
     install -m 644 README CHANGES LICENSE conf/clamav-mirror.conf \
-        "$DESTDIR$doc_dir/"
+        conf/distribution-mirror.conf "$DESTDIR$doc_dir/"
     sed "s|/usr/lib/apache2/modules|$module_dir|" conf/clamquota.load \
         >"$BUILD/clamquota.load"
     sed "s|/var/lib/clamquota|$state_dir|

@@ -49,6 +49,7 @@ my %mode = (
     "$mods/clamquota.conf"                                  => 0644,
     "$root/usr/share/man/man5/mod_clamquota.5"              => 0644,
     "$root/usr/share/doc/mod_clamquota/clamav-mirror.conf"  => 0644,
+    "$root/usr/share/doc/mod_clamquota/distribution-mirror.conf" => 0644,
     "$root/usr/share/doc/mod_clamquota/README"              => 0644,
     "$root/usr/share/doc/mod_clamquota/CHANGES"             => 0644,
     "$root/usr/share/doc/mod_clamquota/LICENSE"             => 0644,
