@@ -16,7 +16,8 @@ enum jail_status {
     JAIL_OK = 0,
     JAIL_PARTLY = 1,        /* some addresses could not be put in or out */
     JAIL_USAGE = 2,         /* the words after --jail */
-    JAIL_MISSING = 3,       /* its list or set does not exist */
+    JAIL_MISSING = 3,       /* its list or set does not exist, or is of a
+                             * type that holds no addresses */
     JAIL_NOT_PERMITTED = 4,
     JAIL_READ_ONLY = 5      /* /proc is mounted read-only */
 };
@@ -56,8 +57,8 @@ struct jail_change {
 /* what --status shows */
 struct jail_figures {
     int64_t places_v4;      /* -1: no limit */
-    int64_t places_v6;      /* both families share these where shared */
-    bool shared_places;
+    int64_t places_v6;
+    bool shared_places;     /* places_v4 are for both families together */
     int64_t dropped_packets;    /* -1: the kernel does not tell */
     int64_t dropped_bytes;
     const char *how_to_raise;   /* what to do when places are short, a
@@ -69,7 +70,8 @@ struct jail;
 struct jail_kind {
     const char *name;       /* "recent", "nft", "ipset": before the colon */
 
-    /** Reads what stands after the colon; touches nothing.
+    /** Reads what stands after the colon; touches nothing. Called by
+     * jail_parse(), which fills in kind and spec.
      * @param jail  result: malloc'd, to be closed
      * @return JAIL_OK or JAIL_USAGE with a sentence */
     enum jail_status (*parse)(const char *spec, struct jail **jail,
@@ -87,7 +89,8 @@ struct jail_kind {
     const char *(*cannot_hold)(const struct jail *jail,
                                const struct cq_key *key);
 
-    /** Lists what is in it. */
+    /** Lists what is in it, as far as it could have been put in through a
+     * jail. On failure the listing is empty. */
     enum jail_status (*list)(struct jail *jail, struct jail_listing *listing,
                              struct jail_why *why);
 
@@ -123,7 +126,9 @@ extern const struct jail_kind jail_recent;
 extern const struct jail_kind jail_nft;
 extern const struct jail_kind jail_ipset;
 
-/** Finds the kind by what stands before the colon and parses the rest. */
+/** Finds the kind by what stands before the colon and parses the rest.
+ * @param jail  result: to be closed; untouched on failure
+ * @return JAIL_OK or JAIL_USAGE with a sentence */
 enum jail_status jail_parse(const char *spec, struct jail **jail,
                             struct jail_why *why);
 

@@ -1,0 +1,183 @@
+package Jail;
+
+# A network namespace of the test's own, and build/peer/jail in it: what a
+# jail does is done there, and nothing outside of it is touched.
+#
+#   my $ns = Jail::Namespace->new;            # undef with $Jail::why_not
+#   my ($status, $output) = $ns->run('nft', '-f', 'conf/clamquota.nft');
+#   my $jail = $ns->jail('recent:bad', under => [qw(setpriv ...)]);
+#   my $answer = $jail->ask('list');          # { status, why, lines => [] }
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Copy qw(copy);
+use File::Temp qw(tempdir);
+use IPC::Open2 qw(open2);
+
+our $top = abs_path(dirname(__FILE__) . '/../..');
+our $why_not;
+my $started = $$;
+
+# The program where anybody may run it: the build directory may be in a place
+# that only its owner can enter.
+my $scratch;
+sub program {
+    if (!$scratch) {
+        my $build = $ENV{CQ_TEST_MODULE} ? dirname($ENV{CQ_TEST_MODULE})
+            : $ENV{BUILD} // "$top/build";
+        $scratch = tempdir(CLEANUP => 1);
+        chmod 0755, $scratch;
+        copy("$build/peer/jail", "$scratch/jail")
+            or die "$build/peer/jail: $!\n";
+        chmod 0755, "$scratch/jail";
+    }
+    return "$scratch/jail";
+}
+
+# Words to run a program as nobody
+sub as_nobody {
+    return qw(setpriv --reuid 65534 --regid 65534 --clear-groups);
+}
+
+# Words to run a program where /proc is read-only
+sub read_only_proc {
+    return qw(unshare --mount --propagation private sh -ec), <<'EOT', 'sh';
+mount -o remount,bind,ro /proc
+exec "$@"
+EOT
+}
+
+package Jail::Namespace;
+
+my %alive;
+my $made = 0;
+
+sub new {
+    my ($class) = @_;
+    my $name = "cqjail-$$-" . ++$made;
+    my $said = `ip netns add $name 2>&1`;
+    if ($? != 0) {
+        $said =~ s/\s+\z//;
+        $Jail::why_not = "no network namespace can be made here ($said)";
+        return;
+    }
+    $alive{$name} = 1;
+    return bless { name => $name }, $class;
+}
+
+sub name { return $_[0]{name} }
+
+sub words {
+    my ($self) = @_;
+    return ('ip', 'netns', 'exec', $self->{name});
+}
+
+# (exit status, what it said on both channels). A leading \'input' is its
+# standard input.
+sub run {
+    my ($self, @command) = @_;
+    my $input = ref $command[0] ? ${ shift @command } : '';
+    my $file = File::Temp->new;
+    print {$file} $input;
+    $file->flush;
+    my $pid = open my $from, '-|';
+    die "fork: $!\n" if !defined $pid;
+    if ($pid == 0) {
+        open STDIN, '<', $file->filename or die "stdin: $!\n";
+        open STDERR, '>&', \*STDOUT or die "stderr: $!\n";
+        exec $self->words, @command or POSIX::_exit(127);
+    }
+    my $said = do { local $/; <$from> };
+    close $from;
+    return ($? >> 8, $said // '');
+}
+
+# Like run(), but dies when it fails: what a test needs to begin.
+sub must {
+    my ($self, @command) = @_;
+    my ($status, $said) = $self->run(@command);
+    die "@command: exit $status: $said\n" if $status != 0;
+    return $said;
+}
+
+# Loads a file of conf/ with a program that reads it from its input.
+sub load {
+    my ($self, $name, @program) = @_;
+    open my $file, '<', "$Jail::top/conf/$name" or die "conf/$name: $!\n";
+    my $text = do { local $/; <$file> };
+    return $self->must(\$text, @program);
+}
+
+sub jail {
+    my ($self, $spec, %option) = @_;
+    my $pid = IPC::Open2::open2(my $from, my $to, $self->words,
+        @{ $option{under} // [] }, Jail::program(), $spec);
+    my $jail = bless { pid => $pid, from => $from, to => $to },
+        'Jail::Program';
+    $jail->{parsed} = $jail->answer;
+    return $jail;
+}
+
+sub remove {
+    my ($self) = @_;
+    system 'ip', 'netns', 'del', $self->{name}
+        if delete $alive{ $self->{name} };
+    return;
+}
+
+END {
+    if ($$ == $started) {
+        local $?;
+        system 'ip', 'netns', 'del', $_ for keys %alive;
+    }
+}
+
+package Jail::Program;
+
+# Until the line with the status. Whoever waits a minute waits for ever.
+sub answer {
+    my ($self) = @_;
+    my $from = $self->{from};
+    my @lines;
+    local $SIG{ALRM} = sub { die "no answer from the jail within 60 s\n" };
+    alarm 60;
+    while (defined(my $line = <$from>)) {
+        chomp $line;
+        if ($line =~ /^= (\d+)(?: (.*))?$/) {
+            alarm 0;
+            return { status => $1, why => $2 // '', lines => \@lines };
+        }
+        push @lines, $line;
+    }
+    alarm 0;
+    die "the jail's program ended: @lines\n";
+}
+
+# ask('+ 10.0.0.1', ..., 'apply 60'): the answer to the last line; the ones
+# before are changes, which are not answered.
+sub ask {
+    my ($self, @lines) = @_;
+    my $to = $self->{to};
+    print {$to} map { "$_\n" } @lines;
+    $to->flush;
+    return $self->answer;
+}
+
+# The addresses only, without how long they stay
+sub addresses {
+    my ($self) = @_;
+    return [ map { s/ .*//r } @{ $self->ask('list')->{lines} } ];
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local $?;
+    close $self->{to};
+    close $self->{from};
+    waitpid $self->{pid}, 0;
+    return;
+}
+
+1;
