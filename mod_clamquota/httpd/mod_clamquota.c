@@ -52,6 +52,7 @@ static void register_hooks(apr_pool_t *p)
 
     /* the pages; mod_status may be absent */
     ap_hook_handler(cq_page_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(cq_me_handler, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ap, status_hook, cq_page_status_hook, NULL, NULL,
                       APR_HOOK_MIDDLE);
 }

@@ -355,7 +355,7 @@ static int change(request_rec *r)
 
 int cq_page_handler(request_rec *r)
 {
-    if (!cq_is_own_page(r->handler)) {
+    if (r->handler == NULL || strcmp(r->handler, CQ_HANDLER_STATUS) != 0) {
         return DECLINED;
     }
     guard(r);

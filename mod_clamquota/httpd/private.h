@@ -2,7 +2,7 @@
  *
  * The only folder that knows httpd. conf reads directives, start attaches the
  * table, gate decides, meter counts, refuse answers, variables tell, page
- * shows; mod_clamquota.c is the table of contents. */
+ * and me show; mod_clamquota.c is the table of contents. */
 #ifndef CQ_HTTPD_PRIVATE_H
 #define CQ_HTTPD_PRIVATE_H
 
@@ -187,18 +187,22 @@ enum cq_column {
     CQ_COLUMN_HANDLER           /* our own pages */
 };
 
-/* ---- page ---- */
+/* ---- page and me ---- */
 
 int cq_page_handler(request_rec *r);
 int cq_page_status_hook(request_rec *r, int flags);
 
+int cq_me_handler(request_rec *r);
+
 #define CQ_HANDLER_STATUS "clamquota-status"
+#define CQ_HANDLER_ME "clamquota-me"
 
 /** Is this one of our own handlers? Asked for every request. */
 static inline bool cq_is_own_page(const char *handler)
 {
     return handler != NULL && handler[0] == CQ_HANDLER_STATUS[0]
-        && strcmp(handler, CQ_HANDLER_STATUS) == 0;
+        && (strcmp(handler, CQ_HANDLER_STATUS) == 0
+            || strcmp(handler, CQ_HANDLER_ME) == 0);
 }
 
 #endif

@@ -17,6 +17,16 @@ static uint64_t spread_of(const struct cq_key *client)
     return ((words[0] ^ words[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
 }
 
+void cq_refuse_retry(const struct cq_dir_conf *conf,
+                     const struct cq_key *client, struct cq_retry *retry)
+{
+    retry->max_s = conf->retry_max_s != CQ_UNSET ? conf->retry_max_s
+                                                 : RETRY_MAX_S;
+    retry->jitter_s = conf->retry_jitter_s != CQ_UNSET ? conf->retry_jitter_s
+                                                       : RETRY_JITTER_S;
+    retry->spread = spread_of(client);
+}
+
 /* What freshclam, cvdupdate, curl and wget all understand: whole seconds,
  * never a date, never 0. */
 static int64_t retry_after(const struct cq_request *q,
@@ -24,14 +34,9 @@ static int64_t retry_after(const struct cq_request *q,
                            const struct cq_period *period)
 {
     struct cq_policy policy = cq_request_policy(q, conf);
-    struct cq_retry retry = {
-        .max_s = conf->retry_max_s != CQ_UNSET ? conf->retry_max_s
-                                               : RETRY_MAX_S,
-        .jitter_s = conf->retry_jitter_s != CQ_UNSET ? conf->retry_jitter_s
-                                                     : RETRY_JITTER_S,
-        .spread = spread_of(&q->client),
-    };
+    struct cq_retry retry;
 
+    cq_refuse_retry(conf, &q->client, &retry);
     return cq_policy_retry_after_s(&policy, q->used_bytes, q->state, period,
                                    q->clock.now_s, &retry);
 }

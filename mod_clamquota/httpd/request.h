@@ -145,6 +145,10 @@ int cq_gate_fixups(request_rec *r);
 
 /* ---- refuse ---- */
 
+/** How Retry-After is capped and spread in a scope, for this client. */
+void cq_refuse_retry(const struct cq_dir_conf *conf,
+                     const struct cq_key *client, struct cq_retry *retry);
+
 /** Answers instead of the resource.
  * @return DONE when the answer was written, else the status for ap_die() */
 int cq_refuse(request_rec *r, struct cq_request *q,

@@ -105,11 +105,9 @@ static void engine_badge(struct cq_writer *w, const char *engine)
     cq_write_raw(w, "</span>\n");
 }
 
-static void period_line(struct cq_writer *w, const struct cq_view *view)
+void cq_html_period(struct cq_writer *w, const struct cq_period *period,
+                    int day, int64_t next_day_s, int64_t now_s)
 {
-    const struct cq_period *period = &view->period;
-
-    cq_write_raw(w, "<p class=\"period\">");
     switch (period->kind) {
     case CQ_PERIOD_MONTH:
         cq_write_raw(w, "<b>Month, day ");
@@ -121,16 +119,15 @@ static void period_line(struct cq_writer *w, const struct cq_view *view)
         cq_write_raw(w, "<b>Day ");
         break;
     }
-    cq_write_int(w, view->day);
+    cq_write_int(w, day);
     cq_write_raw(w, " of ");
     cq_write_int(w, period->days);
     cq_write_raw(w, "</b> &middot; next midnight ");
-    cq_words_relative(w, view->next_day_s, view->now_s);
+    cq_words_relative(w, next_day_s, now_s);
     cq_write_raw(w, " &middot; counters start anew on ");
     cq_words_moment(w, period->midnight_s[period->days]);
     cq_write_raw(w, " &middot; as of ");
-    cq_words_moment(w, view->now_s);
-    cq_write_raw(w, "</p>\n");
+    cq_words_moment(w, now_s);
 }
 
 static void page_header(struct cq_writer *w, const struct cq_view *view)
@@ -143,8 +140,10 @@ static void page_header(struct cq_writer *w, const struct cq_view *view)
     format_link(w, view, "auto", "Text");
     format_link(w, view, "openmetrics", "OpenMetrics");
     cq_write_raw(w, "</nav></div>\n");
-    period_line(w, view);
-    cq_write_raw(w, "</header>\n");
+    cq_write_raw(w, "<p class=\"period\">");
+    cq_html_period(w, &view->period, view->day, view->next_day_s,
+                   view->now_s);
+    cq_write_raw(w, "</p>\n</header>\n");
 }
 
 static void tile(struct cq_writer *w, const char *title)

@@ -186,19 +186,25 @@ static void client_cell(struct cq_writer *w, const struct cq_view *view,
     cq_write_raw(w, "</th>");
 }
 
+void cq_html_state(struct cq_writer *w, enum cq_state state)
+{
+    const char *badge = state == CQ_STATE_OVER     ? "b-over"
+                        : state == CQ_STATE_EXEMPT ? "b-exempt"
+                                                   : "b-ok";
+
+    cq_write_raw(w, "<span class=\"badge ");
+    cq_write_raw(w, badge);
+    cq_write_raw(w, "\">");
+    cq_write_raw(w, cq_state_word(state));
+    cq_write_raw(w, "</span>");
+}
+
 static void state_cell(struct cq_writer *w, const struct cq_view *view,
                        const struct cq_view_client *client)
 {
-    const char *badge = client->state == CQ_STATE_OVER     ? "b-over"
-                        : client->state == CQ_STATE_EXEMPT ? "b-exempt"
-                                                           : "b-ok";
-
     cell(w, "nw", "State");
-    cq_write_raw(w, "<span><span class=\"badge ");
-    cq_write_raw(w, badge);
-    cq_write_raw(w, "\">");
-    cq_write_raw(w, cq_state_word(client->state));
-    cq_write_raw(w, "</span>");
+    cq_write_raw(w, "<span>");
+    cq_html_state(w, client->state);
     if (client->state == CQ_STATE_OVER && client->over_since_s > 0) {
         cq_write_raw(w, "<span class=\"rule soft\">for <time datetime=\"");
         cq_words_iso(w, client->over_since_s);
@@ -211,7 +217,7 @@ static void state_cell(struct cq_writer *w, const struct cq_view *view,
     cq_write_raw(w, "</span></td>");
 }
 
-static void usage_meter(struct cq_writer *w, int64_t used, int64_t allowance)
+void cq_html_meter(struct cq_writer *w, int64_t used, int64_t allowance)
 {
     cq_write_raw(w, "<meter aria-label=\"used of allowance\" max=\"");
     cq_write_int(w, allowance);
@@ -240,7 +246,7 @@ static void use_cell(struct cq_writer *w, const struct cq_view_client *client)
         cq_write_raw(w, "</span></span>");
     }
     if (client->daily_bytes >= 0 && allowance > 0) {
-        usage_meter(w, client->used_bytes, allowance);
+        cq_html_meter(w, client->used_bytes, allowance);
     }
     if (client->in_flight_bytes > 0) {
         cq_write_raw(w, "<span class=\"flight soft\">");

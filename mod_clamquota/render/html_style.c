@@ -1,4 +1,4 @@
-/* html_style - the page's one style sheet.
+/* html_style - our pages' one style sheet.
  *
  * Light and dark by the reader's preference, one column on a phone (each row
  * of a wide table becomes a card there), no file from anywhere. Colours keep
@@ -7,7 +7,7 @@
 #include "render/html.h"
 
 /* a line an entry: one literal may hold 4095 characters only */
-static const char *const style[] = {
+static const char *const base[] = {
     ":root{color-scheme:light dark;--bg:#f3f5f8;--card:#fff;--ink:#17212b;",
     "--soft:#55626f;--line:#dfe4ea;--link:#0b57b0;--bar:#3575c8;",
     "--bad-bar:#c2413b;--mark:#eef2f7;--ok:#14663a;--ok-bg:#dcf3e4;",
@@ -55,6 +55,34 @@ static const char *const style[] = {
     "letter-spacing:-.01em}",
     ".tiles dd+dd{font-size:.82rem;font-weight:400;color:var(--soft);",
     "letter-spacing:0}",
+    "meter{display:block;width:100%;height:8px;margin:4px 0 0;border:0;",
+    "border-radius:4px;background:var(--line);overflow:hidden;",
+    "appearance:none;-webkit-appearance:none}",
+    "meter::-webkit-meter-inner-element{display:block;position:relative;",
+    "height:100%}",
+    "meter::-webkit-meter-bar{display:block;border:0;border-radius:0;",
+    "height:100%;min-height:24px;background:var(--line)}",
+    "meter::-webkit-meter-optimum-value,",
+    "meter::-webkit-meter-suboptimum-value,",
+    "meter::-webkit-meter-even-less-good-value{display:block;",
+    "height:100%;min-height:24px}",
+    "meter::-webkit-meter-optimum-value{background:var(--meter-ok)}",
+    "meter::-webkit-meter-suboptimum-value{background:var(--meter-mid)}",
+    "meter::-webkit-meter-even-less-good-value{background:",
+    "var(--meter-bad)}",
+    "meter:-moz-meter-optimum::-moz-meter-bar{background:var(--meter-ok)}",
+    "meter:-moz-meter-sub-optimum::-moz-meter-bar{background:",
+    "var(--meter-mid)}",
+    "meter:-moz-meter-sub-sub-optimum::-moz-meter-bar{background:",
+    "var(--meter-bad)}",
+    "footer{color:var(--soft);font-size:.85rem}",
+    "@media (max-width:860px){.page{padding:14px 12px 32px}",
+    ".card{padding:14px}",
+    ".tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}",
+    ".tiles dd{font-size:1.2rem}}",
+};
+
+static const char *const more[] = {
     "figure{margin:0}.plots{display:grid;gap:18px 28px;",
     "grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}",
     "figcaption{display:flex;justify-content:space-between;gap:12px;",
@@ -89,26 +117,6 @@ static const char *const style[] = {
     ".rule,.flight{display:block;font-weight:400}",
     ".addr .rule{overflow-wrap:anywhere}",
     ".use{min-width:136px}.nw,td time{white-space:nowrap}",
-    "meter{display:block;width:100%;height:8px;margin:4px 0 0;border:0;",
-    "border-radius:4px;background:var(--line);overflow:hidden;",
-    "appearance:none;-webkit-appearance:none}",
-    "meter::-webkit-meter-inner-element{display:block;position:relative;",
-    "height:100%}",
-    "meter::-webkit-meter-bar{display:block;border:0;border-radius:0;",
-    "height:100%;min-height:24px;background:var(--line)}",
-    "meter::-webkit-meter-optimum-value,",
-    "meter::-webkit-meter-suboptimum-value,",
-    "meter::-webkit-meter-even-less-good-value{display:block;",
-    "height:100%;min-height:24px}",
-    "meter::-webkit-meter-optimum-value{background:var(--meter-ok)}",
-    "meter::-webkit-meter-suboptimum-value{background:var(--meter-mid)}",
-    "meter::-webkit-meter-even-less-good-value{background:",
-    "var(--meter-bad)}",
-    "meter:-moz-meter-optimum::-moz-meter-bar{background:var(--meter-ok)}",
-    "meter:-moz-meter-sub-optimum::-moz-meter-bar{background:",
-    "var(--meter-mid)}",
-    "meter:-moz-meter-sub-sub-optimum::-moz-meter-bar{background:",
-    "var(--meter-bad)}",
     ".fill b{font-size:1.2rem}.fill dl{display:grid;margin:12px 0 0;",
     "grid-template-columns:1fr auto;gap:2px 12px;font-size:.9rem}",
     ".fill dt{color:var(--soft)}.fill dd{margin:0;text-align:right}",
@@ -129,12 +137,8 @@ static const char *const style[] = {
     ".filter a{padding:6px 2px}",
     "td form{margin:0}td button{min-height:0;padding:2px 9px;",
     "font-size:.82rem;font-weight:400}",
-    "footer{color:var(--soft);font-size:.85rem}",
     "@media (max-width:1080px){.pair{grid-template-columns:minmax(0,1fr)}}",
-    "@media (max-width:860px){.page{padding:14px 12px 32px}",
-    ".head nav{margin-left:0;width:100%}.card{padding:14px}",
-    ".tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}",
-    ".tiles dd{font-size:1.2rem}",
+    "@media (max-width:860px){.head nav{margin-left:0;width:100%}",
     ".cards,.cards tbody,.cards caption{display:block}",
     ".cards thead{position:absolute;width:1px;height:1px;overflow:hidden;",
     "clip-path:inset(50%)}",
@@ -154,12 +158,24 @@ static const char *const style[] = {
     ".filter label{flex:1 1 40%}.filter [name]{width:100%}}",
 };
 
-void cq_html_style(struct cq_writer *writer)
+static void write_lines(struct cq_writer *writer, const char *const *lines,
+                        size_t count)
 {
     size_t i;
 
-    for (i = 0; i < sizeof(style) / sizeof(style[0]); i++) {
-        cq_write_raw(writer, style[i]);
+    for (i = 0; i < count; i++) {
+        cq_write_raw(writer, lines[i]);
         cq_write_raw(writer, "\n");
     }
+}
+
+void cq_html_style_base(struct cq_writer *writer)
+{
+    write_lines(writer, base, sizeof(base) / sizeof(base[0]));
+}
+
+void cq_html_style(struct cq_writer *writer)
+{
+    cq_html_style_base(writer);
+    write_lines(writer, more, sizeof(more) / sizeof(more[0]));
 }

@@ -2,7 +2,7 @@
  *
  * Member names, nesting and order of what the contract lists are fixed; what
  * was added since stands at the end of its object. Every integer is exact. */
-#include "render/write.h"
+#include "render/json.h"
 
 /* ,"name": as it starts every member but the first */
 static void member(struct cq_writer *w, const char *name, int64_t value)
@@ -41,21 +41,27 @@ static void member_quota(struct cq_writer *w, const char *name, bool limited,
     }
 }
 
+void cq_json_period(struct cq_writer *w, const struct cq_period *period,
+                    int day, int64_t next_day_s)
+{
+    cq_write_raw(w, "\"period\": {\"kind\": ");
+    cq_write_json(w, cq_period_kind_word((enum cq_period_kind)period->kind));
+    member(w, "start", period->midnight_s[0]);
+    member(w, "end", period->midnight_s[period->days]);
+    member(w, "day", day);
+    member(w, "next_day", next_day_s);
+    member(w, "days", period->days);
+    cq_write_raw(w, "}");
+}
+
 static void write_head(struct cq_writer *w, const struct cq_view *view)
 {
     cq_write_raw(w, "{ \"version\": ");
     cq_write_json(w, view->version);
     member(w, "now", view->now_s);
     member_text(w, "engine", view->engine);
-    cq_write_raw(w, ",\n  \"period\": {\"kind\": ");
-    cq_write_json(w, cq_period_kind_word(
-                         (enum cq_period_kind)view->period.kind));
-    member(w, "start", view->period.midnight_s[0]);
-    member(w, "end", view->period.midnight_s[view->period.days]);
-    member(w, "day", view->day);
-    member(w, "next_day", view->next_day_s);
-    member(w, "days", view->period.days);
-    cq_write_raw(w, "}");
+    cq_write_raw(w, ",\n  ");
+    cq_json_period(w, &view->period, view->day, view->next_day_s);
 }
 
 static void write_pool(struct cq_writer *w, const struct cq_view_pool *pool)
@@ -111,8 +117,7 @@ static void write_hour(struct cq_writer *w, const struct cq_view_hour *hour)
     cq_write_raw(w, "}");
 }
 
-static void write_client(struct cq_writer *w,
-                         const struct cq_view_client *client)
+void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
 {
     char text[CQ_KEY_TEXT_SIZE];
     bool limited = client->daily_bytes >= 0;
@@ -167,7 +172,7 @@ void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
     cq_write_raw(w, "],\n  \"clients\": [");
     for (i = 0; i < view->client_count; i++) {
         before_item(w, i);
-        write_client(w, &view->clients[i]);
+        cq_json_client(w, &view->clients[i]);
     }
     cq_write_raw(w, "]");
     member(w, "clients_matched", view->clients_matched);

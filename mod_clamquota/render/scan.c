@@ -9,7 +9,7 @@ void cq_scan_begin(struct cq_scan *scan)
     scan->in_flight_bytes = 0;
 }
 
-static bool has_figures(const struct cq_row *row)
+bool cq_scan_has_figures(const struct cq_row *row)
 {
     return row->used_bytes != 0 || row->free_bytes != 0 || row->hits != 0 ||
            row->refused != 0 || row->in_flight_bytes != 0;
@@ -68,7 +68,7 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
     const struct cq_policy_info *info;
     enum cq_state state;
 
-    if (!has_figures(row) || row->pool >= scan->pool_count) {
+    if (!cq_scan_has_figures(row) || row->pool >= scan->pool_count) {
         return CQ_OK;
     }
     info = scan->policy_of(scan->baton, row->pool, row->policy_index);
@@ -99,21 +99,15 @@ static bool is_jailable(const struct cq_scan *scan, const struct cq_row *row,
         && row->key.prefix == bits;
 }
 
-enum cq_status cq_scan_client(const struct cq_scan *scan,
-                              const struct cq_row *row,
-                              struct cq_view_client *client)
+void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
+                   const char *pool, const struct cq_policy_info *info,
+                   struct cq_view_client *client)
 {
-    const struct cq_policy_info *info =
-        scan->policy_of(scan->baton, row->pool, row->policy_index);
-    enum cq_state state;
+    enum cq_state state = state_of(scan, &info->policy, row);
 
-    if (!info) {
-        return CQ_ENOMEM;
-    }
-    state = state_of(scan, &info->policy, row);
     memset(client, 0, sizeof(*client));
     client->client = row->key;
-    client->pool = scan->pools[row->pool].name;
+    client->pool = pool;
     client->used_bytes = row->used_bytes;
     client->today_bytes = row->today_bytes;
     client->free_bytes = row->free_bytes;
@@ -136,5 +130,18 @@ enum cq_status cq_scan_client(const struct cq_scan *scan,
             cq_policy_retry_after_s(&info->policy, row->used_bytes, state,
                                     scan->period, scan->now_s, NULL);
     }
+}
+
+enum cq_status cq_scan_client(const struct cq_scan *scan,
+                              const struct cq_row *row,
+                              struct cq_view_client *client)
+{
+    const struct cq_policy_info *info =
+        scan->policy_of(scan->baton, row->pool, row->policy_index);
+
+    if (!info) {
+        return CQ_ENOMEM;
+    }
+    cq_scan_judge(scan, row, scan->pools[row->pool].name, info, client);
     return CQ_OK;
 }

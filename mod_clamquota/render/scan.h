@@ -37,6 +37,16 @@ void cq_scan_begin(struct cq_scan *scan);
  * @return CQ_OK or CQ_ENOMEM (from policy_of) */
 enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row);
 
+/** Has this row any figure in this period? */
+bool cq_scan_has_figures(const struct cq_row *row);
+
+/** Makes the client of a row: its state, allowance and waiting time. Of scan
+ * only period, now_s, day and prefixes are looked at.
+ * @param client  result; keeps pool and info->rule by reference */
+void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
+                   const char *pool, const struct cq_policy_info *info,
+                   struct cq_view_client *client);
+
 /** Makes the client of a row that was selected.
  * @return CQ_OK or CQ_ENOMEM (from policy_of) */
 enum cq_status cq_scan_client(const struct cq_scan *scan,

@@ -32,7 +32,7 @@ static void append(void *baton, const char *data, size_t size)
 typedef void (*render_fn)(const struct cq_view *view,
                           const struct cq_sink *sink);
 
-static const char *rendered(render_fn render, const struct cq_view *view)
+static inline const char *rendered(render_fn render, const struct cq_view *view)
 {
     struct cq_sink sink = { append, &out };
 

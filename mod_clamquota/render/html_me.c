@@ -1,0 +1,262 @@
+/* html_me - a client's own figures, for the people behind it.
+ *
+ * Whoever reads this may never have heard of a quota: it says what was drawn,
+ * when it ends, why there is a limit and what to do instead. Sent to clients
+ * that are over, as often as they like: so it is short. */
+#include "render/html.h"
+#include "render/link.h"
+#include "render/me.h"
+
+#include <string.h>
+
+static const char style[] =
+    ".page{max-width:820px}.page.me p{margin:0 0 10px}"
+    "h1,h2{overflow-wrap:anywhere}h2 .badge{margin-left:8px}"
+    ".big{font-size:1.45rem;font-weight:600;line-height:1.3}"
+    ".big .soft{font-size:1rem}.card meter{height:12px;margin:0 0 12px}"
+    ".note{border-left:4px solid var(--over);padding:2px 0 2px 12px}"
+    ".card .tiles{margin:0;grid-template-columns:"
+    "repeat(auto-fit,minmax(120px,1fr))}"
+    ".tiles div{background:var(--bg)}.tiles dd{font-size:1.1rem}"
+    ".rule{margin:10px 0 0!important}ul{margin:0;padding-left:20px}"
+    "li{margin:0 0 8px}code{font-size:.93em;overflow-wrap:anywhere}"
+    "time{white-space:nowrap}";
+
+static void document_head(struct cq_writer *w)
+{
+    cq_write_raw(w, "<!DOCTYPE html>\n<html lang=\"en\"><head>"
+                    "<meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" "
+                    "content=\"width=device-width,initial-scale=1\">\n"
+                    "<meta name=\"color-scheme\" content=\"light dark\">\n"
+                    "<meta name=\"robots\" content=\"noindex,nofollow\">\n"
+                    "<title>Your download quota</title>\n"
+                    "<link rel=\"icon\" href=\"data:,\">\n<style>\n");
+    cq_html_style_base(w);
+    cq_write_raw(w, style);
+    cq_write_raw(w, "</style></head>\n");
+}
+
+static void page_header(struct cq_writer *w, const struct cq_me *me)
+{
+    const struct cq_link json = { .self = me->self, .format = "json",
+                                  .query = { .limit = 100 } };
+    char text[CQ_KEY_TEXT_SIZE];
+
+    cq_write_raw(w, "<header><div class=\"head\">"
+                    "<h1>Your download quota</h1>\n<nav><a href=\"");
+    cq_link_write(w, &json);
+    cq_write_raw(w, "\">JSON</a></nav></div>\n<p class=\"period\">");
+    if (me->client.family != 0) {
+        cq_write_raw(w, "You are <b>");
+        cq_write_html(w, cq_link_client(&me->client, text, sizeof(text)));
+        cq_write_raw(w, "</b> &middot; ");
+    }
+    cq_html_period(w, &me->period, me->day, me->next_day_s, me->now_s);
+    cq_write_raw(w, "</p></header>\n");
+}
+
+/* ---- one pool ---- */
+
+static bool has_limit(const struct cq_view_client *client)
+{
+    return client->daily_bytes >= 0;
+}
+
+static void used_line(struct cq_writer *w, const struct cq_view_client *client)
+{
+    cq_write_raw(w, "<p class=\"big\">");
+    cq_words_bytes(w, client->used_bytes);
+    if (!has_limit(client)) {
+        cq_write_raw(w, " <span class=\"soft\">drawn, no limit</span></p>\n");
+        return;
+    }
+    cq_write_raw(w, " <span class=\"soft\">drawn of ");
+    cq_words_bytes(w, client->allowance_bytes);
+    cq_write_raw(w, " allowed by now</span></p>\n");
+    if (client->allowance_bytes > 0) {
+        cq_html_meter(w, client->used_bytes, client->allowance_bytes);
+        cq_write_raw(w, "\n");
+    }
+}
+
+static void refusal(struct cq_writer *w, const struct cq_me *me,
+                    const struct cq_me_pool *pool)
+{
+    if (pool->client.state != CQ_STATE_OVER) {
+        return;
+    }
+    cq_write_raw(w, "<p class=\"note\">");
+    if (me->log_only) {
+        cq_write_raw(w, "You are over. This server only takes notes for now "
+                        "and refuses nobody.</p>\n");
+        return;
+    }
+    cq_write_raw(w, "You are over: downloads are refused until ");
+    cq_words_moment(w, me->now_s + pool->wait_s);
+    cq_write_raw(w, " (");
+    cq_words_relative(w, me->now_s + pool->wait_s, me->now_s);
+    cq_write_raw(w, ").");
+    if (pool->client.retry_after_s < pool->wait_s) {
+        cq_write_raw(w, " Programs are told to ask again in ");
+        cq_words_duration(w, pool->client.retry_after_s);
+        cq_write_raw(w, ".");
+    }
+    cq_write_raw(w, "</p>\n");
+}
+
+static void tile(struct cq_writer *w, const char *title, int64_t bytes)
+{
+    cq_write_raw(w, "<div><dt>");
+    cq_write_raw(w, title);
+    cq_write_raw(w, "</dt><dd>");
+    cq_words_bytes(w, bytes);
+    cq_write_raw(w, "</dd></div>\n");
+}
+
+static void tiles(struct cq_writer *w, const struct cq_view_client *client)
+{
+    int64_t left = client->allowance_bytes - client->used_bytes;
+
+    cq_write_raw(w, "<dl class=\"tiles\">\n");
+    tile(w, "Today", client->today_bytes);
+    if (has_limit(client)) {
+        tile(w, "Left now", left > 0 ? left : 0);
+        tile(w, "More each day", client->daily_bytes);
+    }
+    tile(w, "In flight", client->in_flight_bytes);
+    tile(w, "Free", client->free_bytes);
+    cq_write_raw(w, "</dl>\n");
+}
+
+static void pool_card(struct cq_writer *w, const struct cq_me *me,
+                      const struct cq_me_pool *pool)
+{
+    const struct cq_view_client *client = &pool->client;
+
+    cq_write_raw(w, "<section class=\"card\"><h2>Pool ");
+    cq_write_html(w, client->pool);
+    cq_html_state(w, client->state);
+    cq_write_raw(w, "</h2>\n");
+    used_line(w, client);
+    refusal(w, me, pool);
+    tiles(w, client);
+    if (client->rule && strcmp(client->rule, "ClamQuotaDaily") != 0) {
+        cq_write_raw(w, "<p class=\"rule soft\">By a rule for your network: ");
+        cq_write_html(w, client->rule);
+        cq_write_raw(w, "</p>\n");
+    }
+    cq_write_raw(w, "</section>\n");
+}
+
+static void pools(struct cq_writer *w, const struct cq_me *me)
+{
+    size_t i;
+
+    for (i = 0; i < me->pool_count; i++) {
+        pool_card(w, me, &me->pools[i]);
+    }
+    if (me->pool_count > 0) {
+        return;
+    }
+    cq_write_raw(w, "<p class=\"card\">");
+    cq_write_raw(w, !me->counted
+        ? "Nothing is counted on this server: there is no quota."
+        : me->client.family == 0
+        ? "You have no IP address that could be counted: there is no quota "
+          "for you."
+        : "Nothing of yours has been counted in this period.");
+    cq_write_raw(w, "</p>\n");
+}
+
+/* ---- words ---- */
+
+static void meaning(struct cq_writer *w, const struct cq_me *me)
+{
+    cq_write_raw(w, "<section class=\"card\"><h2>What this means</h2>\n<p>"
+                    "This server gives each client a share, so that a few do "
+                    "not draw what all have to pay for. ");
+    if (me->period.kind == CQ_PERIOD_DAY) {
+        cq_write_raw(w, "Counters start anew at midnight.");
+    }
+    else {
+        cq_write_raw(w, "Each midnight adds a day&#39;s share. What you do "
+                        "not draw stays yours until counters start anew");
+        cq_write_raw(w, me->period.kind == CQ_PERIOD_WEEK
+                            ? " on Monday." : " on the 1st.");
+    }
+    cq_write_raw(w, "</p>\n<p>Counted is what was sent to you, also of "
+                    "downloads that were broken off. A client is ");
+    if (me->client.family != 0
+        && me->client.prefix < (me->client.family == 4 ? 32 : 128)) {
+        cq_write_raw(w, "a network: all its addresses share one counter.");
+    }
+    else {
+        cq_write_raw(w, "an address: all machines behind it share one "
+                        "counter.");
+    }
+    cq_write_raw(w, " A download that has begun is never cut off.</p>"
+                    "</section>\n");
+}
+
+/* "webmaster@example.org", "https://example.org/contact", or any text */
+static void contact(struct cq_writer *w, const char *admin)
+{
+    bool is_url = strncmp(admin, "https://", 8) == 0
+        || strncmp(admin, "http://", 7) == 0;
+    bool is_mail = !is_url && strchr(admin, '@') != NULL
+        && strpbrk(admin, " ?&:/%<>\"") == NULL;
+
+    if (is_url || is_mail) {
+        cq_write_raw(w, is_url ? "<a href=\"" : "<a href=\"mailto:");
+        cq_write_html(w, admin);
+        cq_write_raw(w, "\">");
+    }
+    cq_write_html(w, admin);
+    if (is_url || is_mail) {
+        cq_write_raw(w, "</a>");
+    }
+}
+
+static void advice(struct cq_writer *w, const struct cq_me *me)
+{
+    cq_write_raw(w,
+        "<section class=\"card\"><h2>What to do instead</h2>\n<ul>\n"
+        "<li>Fetch only what has changed. For ClamAV that is <b>freshclam</b> "
+        "with <code>ScriptedUpdates yes</code> (the default) and a database "
+        "directory that is kept: it draws small differences, not "
+        "<code>main.cvd</code> again and again as wget or a fresh container "
+        "does.</li>\n"
+        "<li>More than a few machines? Run a <b>private mirror</b>: "
+        "<code>cvdupdate</code> on one of them and <code>DatabaseMirror"
+        "</code> in the others&#39; freshclam.conf, or a caching proxy.</li>\n"
+        "<li>Let programs wait as <code>Retry-After</code> tells them; asking "
+        "again earlier helps nobody.</li>\n"
+        "<li>You need more? <b>Ask the operator</b> for an exception");
+    if (me->admin) {
+        cq_write_raw(w, ": ");
+        contact(w, me->admin);
+    }
+    cq_write_raw(w, ".</li>\n</ul></section>\n");
+}
+
+void cq_render_me_html(const struct cq_me *me, const struct cq_sink *sink)
+{
+    struct cq_writer writer;
+    struct cq_writer *w = &writer;
+
+    cq_write_begin(w, sink);
+    document_head(w);
+    cq_write_raw(w, "<body><div class=\"page me\">\n");
+    page_header(w, me);
+    cq_write_raw(w, "<main>\n");
+    pools(w, me);
+    if (me->counted) {
+        meaning(w, me);
+        advice(w, me);
+    }
+    cq_write_raw(w, "</main>\n<footer>mod_clamquota ");
+    cq_write_html(w, me->version);
+    cq_write_raw(w, "</footer>\n</div></body></html>\n");
+    cq_write_end(w);
+}

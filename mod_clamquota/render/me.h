@@ -1,0 +1,56 @@
+/* me - what a client is shown of himself, as plain data.
+ *
+ * Filled from the table by one look-up for each pool, never by a scan: what
+ * is not asked for cannot be shown, and no query reaches here. Self-contained
+ * and of a fixed size, so that filling it can't fail. */
+#ifndef CQ_ME_H
+#define CQ_ME_H
+
+#include "render/view.h"
+#include "table/table.h"
+
+struct cq_me_pool {
+    struct cq_view_client client;   /* retry_after_s as a refusal tells it */
+    int64_t wait_s;                 /* until he is admitted; 0: not over */
+    char name[CQ_POOL_NAME_SIZE];
+    struct cq_policy_info policy;
+};
+
+struct cq_me {
+    const char *version;
+    int64_t now_s;
+    struct cq_key client;           /* family 0: nobody who could be counted */
+    struct cq_period period;
+    int day;
+    int64_t next_day_s;
+    bool counted;                   /* there is a table */
+    bool log_only;                  /* no scope of this server refuses */
+    const char *self;               /* the page's path; NULL: unknown */
+    const char *admin;              /* address or URL; NULL: none is set */
+    size_t pool_count;
+    struct cq_me_pool pools[CQ_POOLS_MAX];
+};
+
+/* the scope that the page lies in */
+struct cq_me_place {
+    uint16_t pool;                  /* CQ_ANY_POOL: the table has none */
+    uint16_t policy_index;          /* what holds for this client there now */
+    struct cq_retry retry;
+};
+
+/** Fills in day, period and pools: first the pool of the place, whether he has
+ * drawn anything there or not, then the others in which he has a row.
+ * @param me  its client is set, the rest of what is not named above is left
+ *            alone */
+void cq_me_collect(struct cq_me *me, const struct cq_table *table,
+                   const struct cq_clock *clock,
+                   const struct cq_me_place *place);
+
+/** A complete HTML5 page, without script, form or refresh. */
+void cq_render_me_html(const struct cq_me *me, const struct cq_sink *sink);
+
+/** One object: version, now, client, prefix, period and pools; a pool has the
+ * members of a client in cq_render_json(). */
+void cq_render_me_json(const struct cq_me *me, const struct cq_sink *sink);
+
+#endif
