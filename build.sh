@@ -301,13 +301,14 @@ do_install() {
     mods_dir=$(under_prefix "$(apxs -q SYSCONFDIR)")/mods-available
     state_dir=$(under_prefix /var/lib)/clamquota
     doc_dir=$PREFIX/share/doc/mod_clamquota
-    man_dir=$PREFIX/share/man/man5
+    man_dir=$PREFIX/share/man
 
     install -d "$DESTDIR$module_dir" "$DESTDIR$mods_dir" "$DESTDIR$doc_dir" \
-        "$DESTDIR$man_dir"
+        "$DESTDIR$man_dir/man5" "$DESTDIR$man_dir/man7"
     install -d -m 0750 "$DESTDIR$state_dir"
     install -m 644 "$so" "$DESTDIR$module_dir/"
-    install -m 644 mod_clamquota/mod_clamquota.5 "$DESTDIR$man_dir/"
+    install -m 644 mod_clamquota/mod_clamquota.5 "$DESTDIR$man_dir/man5/"
+    install -m 644 mod_clamquota/clamquota.7 "$DESTDIR$man_dir/man7/"
     install -m 644 README CHANGES LICENSE conf/clamav-mirror.conf \
         conf/distribution-mirror.conf "$DESTDIR$doc_dir/"
     sed "s|/usr/lib/apache2/modules|$module_dir|" conf/clamquota.load \

@@ -48,6 +48,7 @@ my %mode = (
     "$mods/clamquota.load"                                  => 0644,
     "$mods/clamquota.conf"                                  => 0644,
     "$root/usr/share/man/man5/mod_clamquota.5"              => 0644,
+    "$root/usr/share/man/man7/clamquota.7"                  => 0644,
     "$root/usr/share/doc/mod_clamquota/clamav-mirror.conf"  => 0644,
     "$root/usr/share/doc/mod_clamquota/distribution-mirror.conf" => 0644,
     "$root/usr/share/doc/mod_clamquota/README"              => 0644,
