@@ -139,10 +139,11 @@ for my $graceful (0, 1) {
     $rows = begin_downloads('2026-06-30 23:59:00', 1_000_000);
     %before = map { $_ => $rows->{$_}{used} } keys %connection;
     my $mark = $server->mark;
-    $server->set_time('2026-07-01 00:00:00');
+    $server->set_time('2026-07-01 00:00:00', $graceful);
     if ($graceful) {
         $server->{conf} =~ s/ClamQuotaDaily .*/ClamQuotaDaily $daily/;
         ok($server->graceful, "$name: graceful");
+        $server->set_time('2026-07-01 00:00:00');
         ok(scalar $server->log_lines(qr/Jul 01 00:00:00.*resuming/, $mark),
             "$name: in that second");
     }

@@ -13,6 +13,7 @@ use IO::Socket::IP;
 use JSON::PP ();
 use POSIX ();
 use Socket;
+use Time::Local 'timegm';
 
 sub url {
     my ($self, $path) = @_;
@@ -22,7 +23,7 @@ sub url {
 sub tls_url { return "https://127.0.0.1:$_[0]{tls_port}$_[1]" }
 
 # Gets a path or URL with curl. Returns {exit, status, head, headers (names in
-# lower case), body, bytes}: bytes of headers and body of all transfers; of
+# lower case), date (unix seconds), body, bytes}: bytes of headers and body of all transfers; of
 # several (URL globs) the rest is the last one's, and codes has every status.
 sub get {
     my ($self, $path, @arguments) = @_;
@@ -42,6 +43,7 @@ sub get {
         $answer{connects} += $_->[3];
     }
     $answer{headers} = headers($answer{head});
+    $answer{date} = date($answer{headers}{date} // '');
     return \%answer;
 }
 
@@ -50,6 +52,17 @@ sub headers {
     my ($last) = (split /\r\n\r\n(?=HTTP)/, shift)[-1];
     return { map { /^([^:\s]+):\s*(.*?)\r?$/ ? (lc $1, $2) : () }
         split /\n/, $last // '' };
+}
+
+# The second of a Date header: what is said of "in so many seconds" is exact
+# from there, however long the answer took.
+sub date {
+    my ($text) = @_;
+    my ($d, $name, $y, $h, $m, $s) =
+        $text =~ /, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT$/
+        or return;
+    my $month = index('JanFebMarAprMayJunJulAugSepOctNovDec', $name) / 3;
+    return timegm($s, $m, $h, $d, $month, $y);
 }
 
 # The page's JSON; with a query only what it selects.

@@ -78,7 +78,7 @@ sub new {
         Listen => 1) or die "no free port: $@" } 1 .. 3;
     @$self{qw(port port2 tls_port)} = map { $_->sockport } @probes;
     $self->certificate if $self->{tls};
-    $self->set_time($self->{faketime}) if $self->{faketime};
+    $self->{began} = $self->set_time($self->{faketime}) if $self->{faketime};
     push @servers, $self;
     return $self;
 }
@@ -187,15 +187,18 @@ sub again {
     return $self->{pid} ? 1 : 0;
 }
 
-# "2026-01-31 23:59:50" in the server's zone; from then on the clock runs.
+# "2026-01-31 23:59:50" in the server's zone; from then on the clock runs, or
+# it stands still: only where a restart is all that happens meanwhile, as
+# httpd's timeouts stand still as well.
 sub set_time {
-    my ($self, $text) = @_;
+    my ($self, $text, $still) = @_;
     my ($y, $mo, $d, $h, $mi, $s) = $text =~ /\d+/g;
     local $ENV{TZ} = $self->{tz};
     POSIX::tzset();
     my $at = POSIX::mktime($s, $mi, $h, $d, $mo - 1, $y - 1900, 0, 0, -1);
     $self->{offset} = $at - time;
-    write_file("$self->{dir}/run/faketime", sprintf "%+d\n", $self->{offset});
+    write_file("$self->{dir}/run/faketime", $still ? "$text\n"
+        : sprintf "%+d\n", $self->{offset});
     chmod 0644, "$self->{dir}/run/faketime";
     return $at;
 }
