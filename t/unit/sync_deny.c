@@ -1,0 +1,318 @@
+/* sync/deny: every form of line, what is said about the others, and files
+ * that can't be read. */
+#include "sync/deny.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* what was said, and the list, in one text */
+struct result {
+    char *said;
+    size_t said_n;
+    struct say say;
+    struct key_list list;
+    char keys[4096];
+};
+
+static struct result *new_result(bool verbose)
+{
+    struct result *r = calloc(1, sizeof(*r));
+
+    ck_assert(r != NULL);
+    r->say.err = open_memstream(&r->said, &r->said_n);
+    ck_assert(fflush(r->say.err) == 0);
+    r->say.verbose = verbose;
+    return r;
+}
+
+static void free_result(struct result *r)
+{
+    fclose(r->say.err);
+    free(r->said);
+    say_free(&r->say);
+    key_list_free(&r->list);
+    free(r);
+}
+
+static const char *keys_text(struct result *r)
+{
+    size_t i, n = 0;
+
+    r->keys[0] = '\0';
+    for (i = 0; i < r->list.count; i++) {
+        char text[CQ_KEY_TEXT_SIZE];
+
+        n += (size_t)snprintf(r->keys + n, sizeof(r->keys) - n, "%s%s",
+                              i > 0 ? " " : "",
+                              cq_key_format_cidr(&r->list.keys[i], text,
+                                                 sizeof(text)));
+    }
+    return r->keys;
+}
+
+struct reading {
+    const char *text;
+    const char *keys;
+    const char *complaint;      /* in what is said; NULL: nothing is */
+    const char *note;           /* in what -v says; NULL: nothing */
+};
+
+static const struct reading readings[] = {
+    { "", "", NULL, NULL },
+    { "\n\n  \n\t\r\n", "", NULL, NULL },
+    /* plain lines */
+    { "192.0.2.7", "192.0.2.7/32", NULL, NULL },
+    { "192.0.2.7\n10.0.0.0/8\n2001:db8::/32\n::1\n",
+      "10.0.0.0/8 192.0.2.7/32 ::1/128 2001:db8::/32", NULL, NULL },
+    { "  192.0.2.7 # a comment\r\n#192.0.2.8\n # 192.0.2.9\n",
+      "192.0.2.7/32", NULL, NULL },
+    { "192.0.2.7\n192.0.2.7\n192.0.2.7/32", "192.0.2.7/32", NULL, NULL },
+    { "::ffff:192.0.2.7", "192.0.2.7/32", NULL, NULL },
+    { "\xef\xbb\xbf" "192.0.2.7", "192.0.2.7/32", NULL, NULL },
+    { "192.0.2.256\n192.0.2.1", "192.0.2.1/32",
+      "f:1: \"192.0.2.256\": not an address", NULL },
+    { "192.0.2.1\n\n10.0.0.1/8", "192.0.2.1/32",
+      "f:3: \"10.0.0.1/8\": host bits are set", NULL },
+    { "192.0.2.1 192.0.2.2\n192.0.2.3", "192.0.2.3/32",
+      "f:1: \"192.0.2.1\": more follows", NULL },
+    { "bad.example.org\n192.0.2.1", "192.0.2.1/32",
+      "f:1: \"bad.example.org\": not an address", NULL },
+    { "fe80::1%eth0", "", "f:1: \"fe80::1%eth0\": a zone is given", NULL },
+    { "0.0.0.0/0\n::/0\n192.0.2.1", "192.0.2.1/32", NULL,
+      "f:1: \"0.0.0.0/0\" is left out: that is everybody" },
+    { "+192.0.2.1", "", "f:1: \"+192.0.2.1\"", NULL },
+    /* the old .htaccess */
+    { "Deny from 1.2.3.4 5.6.7.0/24\n", "1.2.3.4/32 5.6.7.0/24", NULL, NULL },
+    { "order allow,deny\nallow from all\ndeny from 1.2.3.4\n"
+      "DENY FROM 1.2.3.5 # why\n\tDeny\tfrom\t1.2.3.6\n",
+      "1.2.3.4/32 1.2.3.5/32 1.2.3.6/32", NULL, NULL },
+    { "Deny from 10 10.1 10.2. 10.3.4 192.0.2.9/16 10.5/20\n",
+      "10.0.0.0/8 10.1.0.0/16 10.2.0.0/16 10.3.4.0/24 10.5.0.0/20 "
+      "192.0.0.0/16", NULL, NULL },
+    { "Deny from 10.1.0.0/255.255.0.0 10.2.3.4/255.255.255.255\n",
+      "10.1.0.0/16 10.2.3.4/32", NULL, NULL },
+    { "Deny from 10.1.0.0/255.0.255.0 1.2.3.4", "1.2.3.4/32",
+      "f:1: \"10.1.0.0/255.0.255.0\": a netmask with a hole", NULL },
+    { "Deny from 1.2.3.4/33 1.2.3.4/ 1.2.3.4/x 1.2.3.4", "1.2.3.4/32",
+      "f:1: \"1.2.3.4/33\": the prefix is longer than 32 bits", NULL },
+    { "Deny from 1.2.3.4/ 1.2.3.5", "1.2.3.5/32",
+      "f:1: \"1.2.3.4/\": behind the slash", NULL },
+    { "Deny from 1.2.3.256", "", "f:1: \"1.2.3.256\": not an IPv4", NULL },
+    { "Deny from 01.2.3.4", "", "f:1: \"01.2.3.4\": not an IPv4", NULL },
+    { "Deny from 1.2.3.4.5 1..2", "", "f:1: \"1..2\": not an IPv4", NULL },
+    { "Deny from 2001:db8::1 2001:db8:1::1/48 ::ffff:1.2.3.4",
+      "1.2.3.4/32 2001:db8::1/128 2001:db8:1::/48", NULL, NULL },
+    { "Deny from ::ffff:1.2.3.4/112 ::ffff:1.2.3.4/95", "1.2.0.0/16",
+      "f:1: \"::ffff:1.2.3.4/95\": a network that holds all", NULL },
+    { "Deny from 2001:db8::/129 2001:db8:::1", "",
+      "f:1: \"2001:db8:::1\": not an IPv6", NULL },
+    { "Deny from all\nDeny from 1.2.3.4", "1.2.3.4/32", NULL,
+      "f:1: \"all\" is left out: that is everybody" },
+    { "Deny from 0.0.0.0/0 1.2.3.4", "1.2.3.4/32", NULL,
+      "f:1: \"0.0.0.0/0\" is left out: that is everybody" },
+    { "Deny from env=bad_bot 1.2.3.4", "1.2.3.4/32", NULL,
+      "f:1: \"env=bad_bot\" is left out: only httpd knows" },
+    { "Deny from .example.org example.com 1.2.3.4", "1.2.3.4/32", NULL,
+      "f:1: \"example.com\" is left out: names are not looked up" },
+    { "Deny from dead.beef abc", "", NULL,
+      "f:1: \"abc\" is left out: names" },
+    { "Deny from\n1.2.3.4", "1.2.3.4/32", "f:1: \"\": no address", NULL },
+    { "Deny 1.2.3.4", "", "f:1: \"1.2.3.4\": expected Deny from", NULL },
+    { "Deny from \"1.2.3.4\" '1.2.3.5'", "1.2.3.4/32 1.2.3.5/32", NULL, NULL },
+    /* lines that go on, and their numbers */
+    { "Deny from 1.2.3.4 \\\n  1.2.3.5 \\\r\n 1.2.3.6\nx\n",
+      "1.2.3.4/32 1.2.3.5/32 1.2.3.6/32", "f:4: \"x\"", NULL },
+    { "# Deny from 1.2.3.4 \\\n 1.2.3.5\n1.2.3.6", "1.2.3.6/32", NULL, NULL },
+    { "Deny from 1.2.3.4 \\", "1.2.3.4/32", NULL, NULL },
+    /* today's httpd */
+    { "<RequireAll>\n Require all granted\n Require not ip 1.2.3.4 10.1\n"
+      "</RequireAll>\n", "1.2.3.4/32 10.1.0.0/16", NULL, NULL },
+    { "require NOT IP 2001:db8::/32", "2001:db8::/32", NULL, NULL },
+    { "Require ip 1.2.3.4\nRequire all denied\nRequire valid-user\n"
+      "Require not\nRequire", "", NULL, NULL },
+    { "Require not host example.org", "", NULL,
+      "f:1: \"host\" is left out" },
+    { "Require not ip example.org", "",
+      "f:1: \"example.org\": not an address", NULL },
+    { "Require not ip", "", "f:1: \"\": no address", NULL },
+    /* everything else of httpd */
+    { "Options -Indexes\nRewriteRule ^/(.*)$ http://10.0.0.1/$1 [R]\n"
+      "AuthName \"1.2.3.4\"\nDenyHosts 1.2.3.4\n<Files 1.2.3.4>\n</Files>\n"
+      "AllowOverride None\nErrorDocument 403 10.0.0.1\n", "", NULL, NULL }
+};
+
+START_TEST(each_line)
+{
+    const struct reading *c = &readings[_i];
+    struct result *r = new_result(true);
+    size_t size = strlen(c->text);
+
+    ck_assert(deny_parse("f", c->text, size, DENY_ANY_FORM, &r->list, &r->say)
+              == CQ_OK);
+    ck_assert_str_eq(keys_text(r), c->keys);
+    if (c->complaint == NULL && c->note == NULL) {
+        ck_assert_str_eq(r->said, "");
+    }
+    if (c->complaint != NULL) {
+        ck_assert_msg(strstr(r->said, c->complaint) != NULL, "%s", r->said);
+    }
+    ck_assert_msg((c->complaint != NULL) == (r->say.troubles > 0), "%s",
+                  r->said);
+    if (c->note != NULL) {
+        ck_assert_msg(strstr(r->said, c->note) != NULL, "%s", r->said);
+    }
+    free_result(r);
+
+    /* a note is for -v only */
+    r = new_result(false);
+    ck_assert(deny_parse("f", c->text, size, DENY_ANY_FORM, &r->list, &r->say)
+              == CQ_OK);
+    ck_assert_str_eq(keys_text(r), c->keys);
+    ck_assert_msg((c->complaint == NULL) == (r->said[0] == '\0'), "%s",
+                  r->said);
+    free_result(r);
+}
+END_TEST
+
+START_TEST(plain_only)
+{
+    static const char text[] = "192.0.2.7\n0.0.0.0/0\nDeny from 1.2.3.4\n"
+                               "Options None\n# no\n2001:db8::/32";
+    struct result *r = new_result(false);
+
+    ck_assert(deny_parse("f", text, strlen(text), DENY_PLAIN_ONLY, &r->list,
+                         &r->say) == CQ_OK);
+    ck_assert_str_eq(keys_text(r), "0.0.0.0/0 192.0.2.7/32 2001:db8::/32");
+    ck_assert_uint_eq(r->say.troubles, 2);
+    ck_assert(strstr(r->said, "f:3: \"Deny\"") != NULL);
+    ck_assert(strstr(r->said, "f:4: \"Options\"") != NULL);
+    free_result(r);
+}
+END_TEST
+
+/* Noise of every byte: nothing crashes, nothing is taken for an address. */
+START_TEST(noise)
+{
+    char text[4096];
+    uint32_t x = 1;
+
+    for (int turn = 0; turn < 200; turn++) {
+        struct result *r = new_result(true);
+
+        for (size_t i = 0; i < sizeof(text); i++) {
+            x = x * UINT32_C(1664525) + UINT32_C(1013904223);
+            text[i] = (char)(x >> 24);
+        }
+        ck_assert(deny_parse("f", text, sizeof(text), DENY_ANY_FORM, &r->list,
+                             &r->say) == CQ_OK);
+        ck_assert_uint_eq(r->list.count, 0);
+        for (const char *at = r->said; *at != '\0'; at++) {
+            ck_assert(*at == '\n' || (unsigned char)*at >= ' ');
+        }
+        free_result(r);
+    }
+}
+END_TEST
+
+START_TEST(many_bad_lines)
+{
+    char text[100 * 4 + 1] = "";
+    struct result *r = new_result(false);
+    size_t i, lines = 0;
+
+    for (i = 0; i < 100; i++) {
+        snprintf(text + 4 * i, 5, "x%02zu\n", i);
+    }
+    ck_assert(deny_parse("f", text, 400, DENY_ANY_FORM, &r->list, &r->say)
+              == CQ_OK);
+    for (i = 0; i < r->said_n; i++) {
+        lines += r->said[i] == '\n';
+    }
+    ck_assert_uint_eq(lines, DENY_COMPLAINTS_MAX + 1);
+    ck_assert(strstr(r->said, "f: 80 more lines") != NULL);
+
+    /* next minute it is known, and still counted */
+    say_begin(&r->say);
+    rewind(r->say.err);
+    r->said[0] = '\0';
+    ck_assert(deny_parse("f", text, 400, DENY_ANY_FORM, &r->list, &r->say)
+              == CQ_OK);
+    fflush(r->say.err);
+    ck_assert_str_eq(r->said, "");
+    ck_assert_uint_eq(r->say.troubles, DENY_COMPLAINTS_MAX + 1);
+    free_result(r);
+}
+END_TEST
+
+START_TEST(files)
+{
+    char dir[] = "/tmp/cq-deny-XXXXXX";
+    char path[64];
+    struct cq_key key;
+    struct result *r = new_result(false);
+    FILE *file;
+
+    ck_assert(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof(path), "%s/list", dir);
+    ck_assert(cq_key_parse(&key, "192.0.2.1", NULL) == CQ_OK);
+    ck_assert(key_list_add(&r->list, &key));
+
+    /* what can't be read leaves the list as it was */
+    ck_assert(deny_read(path, DENY_ANY_FORM, &r->list, &r->say) == CQ_ENOENT);
+    ck_assert(strstr(r->said, "/list: cannot be read: No such file") != NULL);
+    ck_assert(deny_read(dir, DENY_ANY_FORM, &r->list, &r->say) == CQ_EIO);
+    ck_assert(strstr(r->said, ": cannot be read: Is a directory") != NULL);
+    ck_assert(mkfifo(path, 0600) == 0);
+    ck_assert(deny_read(path, DENY_ANY_FORM, &r->list, &r->say) == CQ_EIO);
+    ck_assert(strstr(r->said, "it is no regular file") != NULL);
+    unlink(path);
+    file = fopen(path, "w");
+    ck_assert(ftruncate(fileno(file), DENY_SIZE_MAX + 1) == 0);
+    fclose(file);
+    ck_assert(deny_read(path, DENY_ANY_FORM, &r->list, &r->say) == CQ_ERANGE);
+    ck_assert(strstr(r->said, "is larger than 64 MiB") != NULL);
+    ck_assert_uint_eq(r->say.troubles, 4);
+    ck_assert_str_eq(keys_text(r), "192.0.2.1/32");
+
+    /* what can be read replaces it, also by nothing */
+    file = fopen(path, "w");
+    fputs("Deny from 1.2.3.4\n2001:db8::1", file);
+    fclose(file);
+    ck_assert(deny_read(path, DENY_ANY_FORM, &r->list, &r->say) == CQ_OK);
+    ck_assert_str_eq(keys_text(r), "1.2.3.4/32 2001:db8::1/128");
+    ck_assert(truncate(path, 0) == 0);
+    ck_assert(deny_read(path, DENY_ANY_FORM, &r->list, &r->say) == CQ_OK);
+    ck_assert_str_eq(keys_text(r), "");
+    unlink(path);
+    rmdir(dir);
+    free_result(r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sync/deny");
+    TCase *text = tcase_create("text");
+    TCase *disk = tcase_create("files");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, text);
+    tcase_add_loop_test(text, each_line, 0, (int)COUNT(readings));
+    tcase_add_test(text, plain_only);
+    tcase_add_test(text, noise);
+    tcase_add_test(text, many_bad_lines);
+    suite_add_tcase(suite, disk);
+    tcase_add_test(disk, files);
+
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

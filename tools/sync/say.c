@@ -1,0 +1,150 @@
+/* say - what the operator is told, and what he was told before. */
+#include "sync/say.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_in(const struct say_lines *lines, const char *line)
+{
+    size_t i;
+
+    for (i = 0; i < lines->count; i++) {
+        if (strcmp(lines->lines[i], line) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Out of memory: it is said once more than need be, that is all. */
+static void remember(struct say_lines *lines, const char *line)
+{
+    char **grown, *copy;
+
+    if (lines->count >= SAY_MOST || is_in(lines, line)) {
+        return;
+    }
+    copy = strdup(line);
+    grown = reallocarray(lines->lines, lines->count + 1, sizeof(grown[0]));
+    if (grown != NULL) {
+        lines->lines = grown;
+    }
+    if (grown == NULL || copy == NULL) {
+        free(copy);
+        return;
+    }
+    lines->lines[lines->count++] = copy;
+}
+
+static void forget(struct say_lines *lines)
+{
+    size_t i;
+
+    for (i = 0; i < lines->count; i++) {
+        free(lines->lines[i]);
+    }
+    free(lines->lines);
+    memset(lines, 0, sizeof(*lines));
+}
+
+/* One line for a terminal or a mail, whatever bytes are in it. UTF-8 may
+ * stay: a path is shown as the operator named it. */
+static void write_line(char *text, size_t size, const char *format,
+                       va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void write_line(char *text, size_t size, const char *format,
+                       va_list args)
+{
+    vsnprintf(text, size, format, args);
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = '?';
+        }
+    }
+}
+
+static void say_aloud(const struct say *say, const char *text)
+{
+    fprintf(say->err, "clamquota-sync: %s\n", text);
+    fflush(say->err);
+}
+
+void say_trouble(struct say *say, const char *format, ...)
+{
+    char text[SAY_SIZE];
+    va_list args;
+
+    va_start(args, format);
+    write_line(text, sizeof(text), format, args);
+    va_end(args);
+    say->troubles++;
+    /* what stands twice in one pass is said once, too */
+    if (!is_in(&say->before, text) && !is_in(&say->now, text)) {
+        say_aloud(say, text);
+    }
+    remember(&say->now, text);
+}
+
+void say_state(struct say *say, const char *topic, const char *format, ...)
+{
+    char text[SAY_SIZE];
+    va_list args;
+
+    if (!is_in(&say->before, topic) && !is_in(&say->now, topic)) {
+        va_start(args, format);
+        write_line(text, sizeof(text), format, args);
+        va_end(args);
+        say_aloud(say, text);
+    }
+    remember(&say->now, topic);
+}
+
+void say_note(struct say *say, const char *format, ...)
+{
+    char text[SAY_SIZE];
+    va_list args;
+
+    if (say->verbose) {
+        va_start(args, format);
+        write_line(text, sizeof(text), format, args);
+        va_end(args);
+        say_aloud(say, text);
+    }
+}
+
+void say_begin(struct say *say)
+{
+    forget(&say->before);
+    say->before = say->now;
+    memset(&say->now, 0, sizeof(say->now));
+    say->troubles = 0;
+}
+
+void say_was_said(struct say *say, const char *line)
+{
+    remember(&say->before, line);
+}
+
+bool say_lines_equal(const struct say_lines *a, const struct say_lines *b)
+{
+    size_t i;
+
+    if (a->count != b->count) {
+        return false;
+    }
+    for (i = 0; i < a->count; i++) {
+        if (!is_in(b, a->lines[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void say_free(struct say *say)
+{
+    forget(&say->now);
+    forget(&say->before);
+    say->troubles = 0;
+}
