@@ -80,6 +80,8 @@ is($server->get('/clamquota?auto')->{status}, 200, 'the page: for localhost');
 is($server->get('/clamquota?auto', '-H', 'X-Forwarded-For: 192.0.2.9')
     ->{status}, 403, 'and nobody else');
 $server->allow_log(qr/AH01630: client denied/);
+is(fetch('127.0.0.2', '/clamquota-me?json') =~ s/ .*//r, 200,
+    'his own figures: for everybody, also when he is over');
 
 # ---- the distribution mirror, with a quota that is soon reached ----
 ok($server->stop, 'stop');
@@ -105,8 +107,9 @@ my %wanted = (
     '/arch/a.pkg.tar.zst'                       => 429,
     '/alpine/APKINDEX.tar.gz'                   => 200,
     '/alpine/a.apk'                             => 429,
+    '/clamquota-me'                             => 200,
 );
-write_file("$docs$_", 'f' x 3000) for keys %wanted;
+write_file("$docs$_", 'f' x 3000) for grep { !/clamquota/ } keys %wanted;
 is($server->get('/debian/pool/a.deb')->{status}, 200, 'a package');
 ok(poll(5, sub { ($server->row('127.0.0.1', pool => 'mirror') // {})
     ->{state} eq 'over' }), 'is more than one byte a day');
