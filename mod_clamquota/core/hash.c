@@ -94,6 +94,25 @@ uint64_t cq_hash_words(const struct cq_seed *seed, const uint64_t *words,
     return sip_end(&s, n);
 }
 
+uint64_t cq_hash_text(const struct cq_seed *seed, const char *text,
+                      size_t length, const uint64_t *words, size_t n)
+{
+    struct sip s = sip_begin(seed);
+    uint8_t last[8] = { 0 };
+    size_t i, at;
+
+    for (i = 0; i < n; i++) {
+        sip_word(&s, words[i]);
+    }
+    sip_word(&s, length);
+    for (at = 0; length - at >= sizeof(last); at += sizeof(last)) {
+        sip_word(&s, load_little_endian((const uint8_t *)text + at));
+    }
+    memcpy(last, text + at, length - at);
+    sip_word(&s, load_little_endian(last));
+    return sip_end(&s, n + 2 + at / sizeof(last));
+}
+
 uint64_t cq_hash_key(const struct cq_seed *seed, uint16_t pool,
                      const struct cq_key *key)
 {

@@ -17,6 +17,12 @@ struct cq_seed {
 uint64_t cq_hash_words(const struct cq_seed *seed, const uint64_t *words,
                        size_t n);
 
+/** Hash of a text and some words that belong to it: of the words, the text's
+ * length and its bytes, filled up with zeros.
+ * @param length  bytes of text, no limit */
+uint64_t cq_hash_text(const struct cq_seed *seed, const char *text,
+                      size_t length, const uint64_t *words, size_t n);
+
 /** Hash of a client in a pool: pool, family and prefix in one word, then the
  * address in two.
  * @param pool  index of the pool in the table, 0..65535 */

@@ -50,7 +50,7 @@ static void fetch(const struct cq_table *t, uint32_t home)
 
 void cq_account_expect(const struct cq_table *t, uint64_t identity)
 {
-    struct cq_homes homes = cq_window_homes(t, identity);
+    struct cq_homes homes = cq_window_homes(&t->clients, identity);
 
     fetch(t, homes.row[0]);
     fetch(t, homes.row[1]);
@@ -67,24 +67,22 @@ enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
 
 /* Finds or makes the row and holds it with the account's entry. */
 static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
-                          uint64_t hash, uint16_t pool,
-                          const struct cq_key *key,
+                          const struct cq_subject *subject,
                           const struct cq_clock *clock)
 {
     struct cq_table *t = a->table;
     int holds;
 
     for (holds = 0; holds < HOLDS_MAX; holds++) {
-        uint32_t row = cq_window_find(t, homes, hash);
+        uint32_t row = cq_window_find(t, homes, subject->hash);
 
         if (row == CQ_NO_ROW) {
-            row = cq_claim_row(t, a->entry, hash, pool, key,
-                               clock->period_id);
+            row = cq_claim_row(t, a->entry, subject, clock->period_id);
         }
         if (row == CQ_NO_ROW) {
             break;
         }
-        if (hold(t, a->entry, row, hash)) {
+        if (hold(t, a->entry, row, subject->hash)) {
             a->row = row;
             roll(a, clock->period_id);
             return true;
@@ -92,6 +90,12 @@ static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
     }
     cq_entry_give(t, a->entry);
     a->entry = CQ_NO_ENTRY;
+    if (subject->region == &t->pairs) {
+        atomic_fetch_add_explicit(&t->header->pairs_lost, 1,
+                                  memory_order_relaxed);
+        cq_table_notice(t, CQ_NOTICE_FILES);
+        return false;
+    }
     atomic_fetch_add_explicit(&t->header->untracked, 1, memory_order_relaxed);
     cq_table_notice(t, CQ_NOTICE_UNTRACKED);
     return false;
@@ -114,19 +118,21 @@ void cq_account_let_go(struct cq_account *a)
 bool cq_account_grip_brief(struct cq_account *a,
                            const struct cq_clock *clock)
 {
-    struct cq_homes homes = cq_window_homes(a->table, a->identity);
+    struct cq_subject subject = cq_subject_of(a->table, a->identity, a->pool,
+                                              &a->key);
+    struct cq_homes homes = cq_window_homes(subject.region, a->identity);
 
     a->entry = cq_entry_take_brief(a->table);
     return a->entry != CQ_NO_ENTRY
-        && find_and_hold(a, &homes, a->identity, a->pool, &a->key, clock);
+        && find_and_hold(a, &homes, &subject, clock);
 }
 
-enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
-                                  uint16_t pool, const struct cq_key *key,
-                                  const struct cq_clock *clock,
-                                  struct cq_account *a)
+enum cq_status cq_account_open_subject(struct cq_table *t,
+                                       const struct cq_subject *subject,
+                                       const struct cq_clock *clock,
+                                       struct cq_account *a)
 {
-    struct cq_homes homes = cq_window_homes(t, hash);
+    struct cq_homes homes = cq_window_homes(subject->region, subject->hash);
 
     fetch(t, homes.row[0]);     /* on its way during what follows */
     fetch(t, homes.row[1]);     /* one in seven is there */
@@ -135,9 +141,22 @@ enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
     a->allowance_bytes = INT64_MAX;
     a->brief = false;
     a->entry = cq_entry_take(t);
-    if (a->entry != CQ_NO_ENTRY) {
-        return find_and_hold(a, &homes, hash, pool, key, clock) ? CQ_OK
-                                                                : CQ_EFULL;
+    if (a->entry == CQ_NO_ENTRY) {
+        return CQ_ENOMEM;
+    }
+    return find_and_hold(a, &homes, subject, clock) ? CQ_OK : CQ_EFULL;
+}
+
+enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
+                                  uint16_t pool, const struct cq_key *key,
+                                  const struct cq_clock *clock,
+                                  struct cq_account *a)
+{
+    struct cq_subject subject = cq_subject_of(t, hash, pool, key);
+    enum cq_status status = cq_account_open_subject(t, &subject, clock, a);
+
+    if (status != CQ_ENOMEM) {
+        return status;
     }
     a->brief = true;
     a->pool = pool;

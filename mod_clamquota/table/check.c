@@ -38,19 +38,20 @@ static void check_place(struct check *c, uint32_t row, uint64_t id)
     uint32_t i;
     bool found = false;
 
-    cq_window_of(c->table, id & ~CQ_STATE_MASK, &w);
+    cq_window_of(cq_row_is_pair(c->table, row) ? &c->table->pairs
+                                               : &c->table->clients,
+                 id & ~CQ_STATE_MASK, &w);
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         if (w.row[i] == row) {
             found = true;
         }
         else if (atomic_load(&c->table->hot[w.row[i]].identity) == id) {
             complain(c, "rows %" PRIu32 " and %" PRIu32
-                     " are of one client", row, w.row[i]);
+                     " are of one client or pair", row, w.row[i]);
         }
     }
     if (!found) {
-        complain(c, "row %" PRIu32 " lies where its client is not looked for",
-                 row);
+        complain(c, "row %" PRIu32 " lies where it is not looked for", row);
     }
 }
 
@@ -96,6 +97,13 @@ static void check_row(struct check *c, uint32_t row)
         return;
     }
     check_place(c, row, id);
+    if (cq_row_is_pair(c->table, row)) {
+        if ((atomic_load(&hot->mark) & CQ_MARK_OVER) != 0) {
+            complain(c, "row %" PRIu32 " is a pair's and marked as over",
+                     row);
+        }
+        return;
+    }
     if (!cq_table_next_row(c->table, &clock, &position, &copy)
         || position != (uint64_t)row + 1) {
         if (c->quiet) {
@@ -122,9 +130,9 @@ static void check_ledger(struct check *c, int64_t *left, uint32_t *held)
             || atomic_load(&e->purpose) != CQ_ENTRY_HELD) {
             continue;
         }
-        if (row >= t->rows_n) {
+        if (row >= t->all_rows_n) {
             complain(c, "ledger entry %" PRIu32 " names row %" PRIu32
-                     " of %" PRIu64, i, row, t->rows_n);
+                     " of %" PRIu64, i, row, t->all_rows_n);
             continue;
         }
         if (i >= atomic_load(&t->header->ledger_high)) {
@@ -159,8 +167,8 @@ static void check_calendar(struct check *c)
 int cq_table_check(const struct cq_table *t, bool quiet_table, FILE *out)
 {
     struct check c = { t, out, quiet_table, 0 };
-    int64_t *left = calloc(t->rows_n, sizeof(*left));
-    uint32_t *held = calloc(t->rows_n, sizeof(*held));
+    int64_t *left = calloc(t->all_rows_n, sizeof(*left));
+    uint32_t *held = calloc(t->all_rows_n, sizeof(*held));
     uint64_t row;
 
     if (left == NULL || held == NULL) {
@@ -171,7 +179,7 @@ int cq_table_check(const struct cq_table *t, bool quiet_table, FILE *out)
     }
     check_calendar(&c);
     check_ledger(&c, left, held);
-    for (row = 0; row < t->rows_n; row++) {
+    for (row = 0; row < t->all_rows_n; row++) {
         check_row(&c, (uint32_t)row);
         if (quiet_table) {
             check_sums(&c, (uint32_t)row, left, held);

@@ -1,6 +1,6 @@
-/* claim - finding a client's row, and making one.
+/* claim - finding a subject's row, a client's or a pair's, and making one.
  *
- * Rows of one client must never be two, and a row must never pass to another
+ * Rows of one subject must never be two, and a row must never pass to another
  * client while somebody still counts in it; the states that see to it are
  * drawn in layout.h. No call waits for another process: where one is seen in
  * the middle of something, the search starts again, a bounded number of
@@ -136,7 +136,7 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
 void cq_row_zero(struct cq_table *t, uint32_t row)
 {
     struct cq_hot *hot = &t->hot[row];
-    struct cq_cold *cold = &t->cold[row];
+    struct cq_cold *cold;
 
     /* not holders: somebody who still found the old owner may be adding and
      * taking back his one right now */
@@ -148,6 +148,11 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     atomic_store_explicit(&hot->mark, 0, memory_order_relaxed);
     atomic_store_explicit(&hot->others, 0, memory_order_relaxed);
     CQ_POINT("zero-hot");
+    if (cq_row_is_pair(t, row)) {
+        atomic_thread_fence(memory_order_release);
+        return;
+    }
+    cold = &t->cold[row];
     atomic_store_explicit(&cold->address[0], 0, memory_order_relaxed);
     atomic_store_explicit(&cold->address[1], 0, memory_order_relaxed);
     atomic_store_explicit(&cold->who, 0, memory_order_relaxed);
@@ -157,6 +162,38 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     atomic_store_explicit(&cold->last_hit_s, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->over, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
+}
+
+static void tally_eviction(struct cq_table *t, uint32_t row,
+                           uint16_t period_id)
+{
+    if (cq_row_is_pair(t, row)) {
+        atomic_fetch_add_explicit(&t->header->pairs_lost, 1,
+                                  memory_order_relaxed);
+        cq_table_notice(t, CQ_NOTICE_FILES);
+        return;
+    }
+    cq_stamped_add(&t->header->clients_now, period_id, -1);
+    atomic_fetch_add_explicit(&t->header->evictions, 1, memory_order_relaxed);
+    cq_table_notice(t, CQ_NOTICE_EVICT);
+}
+
+/* Writes down whose row it is. */
+static void name_row(struct cq_table *t, uint32_t row,
+                     const uint64_t facts[3])
+{
+    if (cq_row_is_pair(t, row)) {
+        atomic_store_explicit(&t->hot[row].free_range, facts[0],
+                              memory_order_relaxed);
+        atomic_store_explicit(&t->hot[row].others, facts[1],
+                              memory_order_relaxed);
+        return;
+    }
+    atomic_store_explicit(&t->cold[row].address[0], facts[0],
+                          memory_order_relaxed);
+    atomic_store_explicit(&t->cold[row].address[1], facts[1],
+                          memory_order_relaxed);
+    atomic_store_explicit(&t->cold[row].who, facts[2], memory_order_relaxed);
 }
 
 /* Takes a row away from a client that nobody holds, as our claim. */
@@ -199,10 +236,7 @@ static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
     atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
                           memory_order_release);
     if (evicts) {
-        cq_stamped_add(&t->header->clients_now, period_id, -1);
-        atomic_fetch_add_explicit(&t->header->evictions, 1,
-                                  memory_order_relaxed);
-        cq_table_notice(t, CQ_NOTICE_EVICT);
+        tally_eviction(t, row, period_id);
     }
     return true;
 }
@@ -247,16 +281,16 @@ static bool alone(struct cq_table *t, const struct cq_window *w,
 }
 
 /* One try to make a row. */
-static void try_claim(struct cq_table *t, uint32_t entry, uint64_t hash,
-                      const struct cq_window *w, uint16_t pool,
-                      const struct cq_key *key, uint16_t period_id,
+static void try_claim(struct cq_table *t, uint32_t entry,
+                      const struct cq_subject *subject,
+                      const struct cq_window *w, uint16_t period_id,
                       bool impatient)
 {
     struct cq_entry *e = &t->ledger[entry];
+    uint64_t hash = subject->hash;
     bool evicts;
     uint32_t row = choose(t, w, period_id, &evicts);
     uint64_t expected = CQ_EMPTY;
-    uint64_t address[2];
 
     if (row == CQ_NO_ROW) {
         return;
@@ -271,16 +305,7 @@ static void try_claim(struct cq_table *t, uint32_t entry, uint64_t hash,
                                        hash | CQ_CLAIM)
         || reclaim(t, e, row, hash, period_id, evicts)) {
         CQ_POINT("claim-claimed");
-        memcpy(address, key->bytes, sizeof(address));
-        atomic_store_explicit(&t->cold[row].address[0], address[0],
-                              memory_order_relaxed);
-        atomic_store_explicit(&t->cold[row].address[1], address[1],
-                              memory_order_relaxed);
-        atomic_store_explicit(&t->cold[row].who,
-                              ((uint64_t)pool << 16)
-                                  | ((uint64_t)key->family << 8)
-                                  | key->prefix,
-                              memory_order_relaxed);
+        name_row(t, row, subject->facts);
         CQ_POINT("claim-named");
         expected = hash | CQ_CLAIM;
         atomic_thread_fence(memory_order_seq_cst);
@@ -295,14 +320,14 @@ static void try_claim(struct cq_table *t, uint32_t entry, uint64_t hash,
     atomic_store_explicit(&e->purpose, CQ_ENTRY_IDLE, memory_order_release);
 }
 
-uint32_t cq_claim_row(struct cq_table *t, uint32_t entry, uint64_t hash,
-                      uint16_t pool, const struct cq_key *key,
-                      uint16_t period_id)
+uint32_t cq_claim_row(struct cq_table *t, uint32_t entry,
+                      const struct cq_subject *subject, uint16_t period_id)
 {
+    uint64_t hash = subject->hash;
     struct cq_window w;
     int searches;
 
-    cq_window_of(t, hash, &w);
+    cq_window_of(subject->region, hash, &w);
     for (searches = 0; searches < SEARCHES_MAX; searches++) {
         bool in_motion = false;
         uint32_t i;
@@ -323,7 +348,7 @@ uint32_t cq_claim_row(struct cq_table *t, uint32_t entry, uint64_t hash,
             pause_shortly();
         }
         else {
-            try_claim(t, entry, hash, &w, pool, key, period_id,
+            try_claim(t, entry, subject, &w, period_id,
                       searches >= PATIENCE);
         }
     }

@@ -9,21 +9,29 @@ static uint64_t page_up(uint64_t n)
     return (n + CQ_PAGE - 1) / CQ_PAGE * CQ_PAGE;
 }
 
-void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
-                      uint32_t ledger_n)
+/* whole buckets; at least two, so that the two choices of a client differ */
+static uint64_t rows_for(uint64_t n)
 {
-    /* at least two buckets, so that the two choices of a client differ */
-    uint64_t rows_n = CQ_ROWS_FOR(clients_n);
+    uint64_t rows_n = CQ_ROWS_FOR(n);
 
     rows_n = (rows_n + CQ_BUCKET_ROWS - 1) / CQ_BUCKET_ROWS * CQ_BUCKET_ROWS;
-    if (rows_n < CQ_WINDOW_ROWS) {
-        rows_n = CQ_WINDOW_ROWS;
-    }
+    return rows_n > CQ_WINDOW_ROWS ? rows_n : CQ_WINDOW_ROWS;
+}
+
+void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
+                      uint64_t files_n, uint32_t ledger_n)
+{
+    uint64_t hot_n;
+
     g->magic = CQ_MAGIC;
     g->version = CQ_LAYOUT_VERSION;
     g->clients_n = clients_n;
     g->ledger_n = ledger_n != 0 ? ledger_n : CQ_LEDGER_DEFAULT;
-    g->rows_n = rows_n;
+    g->rows_n = rows_for(clients_n);
+    g->files_n = files_n;
+    g->file_rows_n = files_n > 0 ? rows_for(files_n) : 0;
+    g->names_n = files_n > 0 ? CQ_NAMES : 0;
+    hot_n = g->rows_n + g->file_rows_n;
     g->pools_at = CQ_PAGE;
     g->stripes_at = g->pools_at
         + page_up(CQ_POOLS_MAX * sizeof(struct cq_pool_slot));
@@ -33,11 +41,13 @@ void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
         + page_up(CQ_POLICIES_MAX * sizeof(struct cq_policy_slot));
     g->ledger_at = g->history_at
         + page_up(CQ_HOURS * sizeof(struct cq_hour_slot));
-    g->hot_at = g->ledger_at
+    g->names_at = g->ledger_at
         + page_up(((uint64_t)g->ledger_n + CQ_LEDGER_BRIEF)
                   * sizeof(struct cq_entry));
-    g->cold_at = g->hot_at + page_up(rows_n * sizeof(struct cq_hot));
-    g->file_size = g->cold_at + page_up(rows_n * sizeof(struct cq_cold));
+    g->hot_at = g->names_at
+        + page_up(g->names_n * sizeof(struct cq_name_slot));
+    g->cold_at = g->hot_at + page_up(hot_n * sizeof(struct cq_hot));
+    g->file_size = g->cold_at + page_up(g->rows_n * sizeof(struct cq_cold));
 }
 
 uint64_t cq_geometry_checksum(const struct cq_geometry *g)
@@ -62,8 +72,14 @@ void cq_table_view(struct cq_table *table, void *base)
     table->ledger = (void *)(at + g->ledger_at);
     table->hot = (void *)(at + g->hot_at);
     table->cold = (void *)(at + g->cold_at);
+    table->names = (void *)(at + g->names_at);
+    table->names_n = (uint32_t)g->names_n;
     table->rows_n = g->rows_n;
-    table->buckets_n = g->rows_n / CQ_BUCKET_ROWS;
+    table->all_rows_n = g->rows_n + g->file_rows_n;
+    table->clients.first = 0;
+    table->clients.buckets_n = g->rows_n / CQ_BUCKET_ROWS;
+    table->pairs.first = (uint32_t)g->rows_n;
+    table->pairs.buckets_n = g->file_rows_n / CQ_BUCKET_ROWS;
     table->ledger_n = g->ledger_n + CQ_LEDGER_BRIEF;
     table->size = g->file_size;
 }

@@ -12,16 +12,20 @@
  *             | 768 hours, by hour number modulo 768             |
  *   ledger_at +--------------------------------------------------+
  *             | entries, 64 bytes: one for each open request     |
+ *   names_at  +--------------------------------------------------+
+ *             | names of file versions, 256 bytes each           |
  *   hot_at    +--------------------------------------------------+
  *             | a 64-byte line for each row: what requests touch |
+ *             |   rows_n of clients, then file_rows_n of pairs   |
+ *             |   (client, file version)                         |
  *   cold_at   +--------------------------------------------------+
- *             | a 64-byte line for each row: the rest            |
+ *             | a 64-byte line for each client's row: the rest   |
  *   file_size +--------------------------------------------------+
  *
  * Every section starts on a page. There are indexes in it, never pointers;
  * numbers are in the machine's own byte order (the magic tells).
  *
- * A row (r) is hot[r] and cold[r]:
+ * A client's row (r) is hot[r] and cold[r]:
  *
  *   hot   identity   62 bits of keyed hash of (pool, client), 2 of state
  *         committed  stamp:16 bytes:48   drawn + reserved: what admits
@@ -37,6 +41,17 @@
  *         free, hits, refused    stamp:16 count:48
  *         last_hit_s
  *         over                   since:40 refusals since then:24
+ *
+ * A pair's row is hot[r] alone, with the same words where they are named here,
+ * except that its period is a day: ClamQuotaCopies counts by days.
+ *
+ *         identity   62 bits of keyed hash of (client's identity, version)
+ *         committed, drawn, before       body bytes, stamped by day
+ *         free_range                     the client's identity
+ *         others                         number of the version's name
+ *
+ * So a pair is found, made, held, reserved, charged and settled by what does
+ * it for clients; its rows lie apart, and neither takes the other's.
  *
  * A stamp is the id of a period (or of a day). The first add under a new
  * stamp replaces the old count, so nobody ever has to sweep the table.
@@ -78,7 +93,13 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 /* Behind the entries of requests: some that are only taken for the length of
  * one call, so that a request that got none is counted all the same. */
 #define CQ_LEDGER_BRIEF 64u
-#define CQ_CLIENTS_MAX (UINT32_MAX / 2u)    /* row numbers are 32 bits */
+/* row numbers are 32 bits: 1.5 x (this + this) is below */
+#define CQ_CLIENTS_MAX (UINT32_MAX / 4u)
+#define CQ_FILES_MAX (UINT32_MAX / 4u)
+
+/* More versions than that a day have no name on reports; they are counted all
+ * the same. 4 MiB. */
+#define CQ_NAMES 16384u
 
 /* Rows for each client of capacity. Two choices of 16 rows each, filled to
  * 2/3: t/unit/table_fill.c shows that N clients then evict nobody; 1.5 x 128
@@ -87,7 +108,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 
 typedef _Atomic uint64_t cq_word;       /* one of the words drawn above */
 
-struct cq_hot {
+struct cq_hot {                 /* of a client or of a pair, see above */
     cq_word identity;
     cq_word committed;
     cq_word drawn;
@@ -172,6 +193,18 @@ struct cq_hour_slot {
     uint64_t reserved[3];
 };
 
+/* What a version's hash stands for, for people only. Who finds the day to be a
+ * past one may take the place, by changing the day. */
+struct cq_name_slot {
+    cq_word version;            /* 0 while being written */
+    cq_word day;
+    cq_word checksum;           /* of all below under the version */
+    int64_t size_bytes;
+    int64_t mtime_us;
+    char path[216];             /* the end of a longer one, after "..." */
+};
+_Static_assert(sizeof(struct cq_name_slot) == 256, "four cache lines");
+
 /* fixed when the file is made */
 struct cq_geometry {
     uint64_t magic;
@@ -180,11 +213,15 @@ struct cq_geometry {
     uint64_t file_size;
     uint64_t clients_n;         /* ClamQuotaClients */
     uint64_t rows_n;            /* a multiple of CQ_BUCKET_ROWS */
+    uint64_t files_n;           /* ClamQuotaFiles; 0: no scope has Copies */
+    uint64_t file_rows_n;       /* a multiple too, or 0 */
+    uint64_t names_n;
     uint64_t pools_at;
     uint64_t stripes_at;
     uint64_t policies_at;
     uint64_t history_at;
     uint64_t ledger_at;
+    uint64_t names_at;
     uint64_t hot_at;
     uint64_t cold_at;
     struct cq_seed seed;
@@ -240,12 +277,20 @@ struct cq_header {
     _Atomic int64_t evictions;
     _Atomic int64_t untracked;
     _Atomic int64_t ledger_full;
+    _Atomic int64_t pairs_lost;     /* pairs of this day that were evicted or
+                                     * found no room */
     _Atomic int64_t counted[4];     /* totals the history has seen */
     _Atomic int64_t hour_start_s;   /* the hour that is being filled */
 
     _Alignas(64) struct cq_calendar_slot calendar[CQ_CALENDAR];
 };
 _Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");
+
+/* The rows in which one kind of subject is looked for. */
+struct cq_region {
+    uint32_t first;
+    uint64_t buckets_n;         /* 0: there are none */
+};
 
 /* a process's view of the file */
 struct cq_table {
@@ -257,8 +302,12 @@ struct cq_table {
     struct cq_entry *ledger;
     struct cq_hot *hot;
     struct cq_cold *cold;
-    uint64_t rows_n;
-    uint64_t buckets_n;
+    struct cq_name_slot *names;
+    uint64_t rows_n;            /* of clients */
+    uint64_t all_rows_n;        /* with those of pairs */
+    uint32_t names_n;
+    struct cq_region clients;
+    struct cq_region pairs;
     uint32_t ledger_n;
     uint32_t stripe;            /* this process's */
     uint64_t owner;             /* this process, as in cq_entry.owner */

@@ -16,7 +16,7 @@ static enum cq_status fill_header(struct cq_geometry *g,
                                   const struct cq_why *why)
 {
     memset(g, 0, sizeof(*g));
-    cq_geometry_plan(g, want->clients, want->ledger_entries);
+    cq_geometry_plan(g, want->clients, want->files, want->ledger_entries);
     g->period_kind = (uint8_t)want->kind;
     g->zone = (uint8_t)want->zone;
     g->prefixes = want->prefixes;
@@ -54,8 +54,10 @@ static enum cq_status allocate(int fd, const struct cq_geometry *g,
     if (error != 0) {
         return cq_fail(why, CQ_EIO,
             "%s: no room for the table of %llu bytes (ClamQuotaClients "
-            "%llu): %s", path, (unsigned long long)g->file_size,
-            (unsigned long long)g->clients_n, strerror(error));
+            "%llu, ClamQuotaFiles %llu): %s", path,
+            (unsigned long long)g->file_size,
+            (unsigned long long)g->clients_n,
+            (unsigned long long)g->files_n, strerror(error));
     }
     if (pwrite(fd, g, sizeof(*g), 0) != (ssize_t)sizeof(*g)) {
         return cq_fail(why, CQ_EIO, "%s: cannot be written: %s", path,
@@ -170,7 +172,12 @@ static enum cq_status place(struct cq_table *to, const struct cq_table *from,
     uint32_t empty[2] = { CQ_NO_ROW, CQ_NO_ROW };
     uint32_t i, b;
 
-    cq_window_of(to, id & ~CQ_STATE_MASK, &w);
+    bool pair = cq_row_is_pair(from, (uint32_t)row);
+
+    if (pair && to->pairs.buckets_n == 0) {
+        return CQ_EFULL;
+    }
+    cq_window_of(pair ? &to->pairs : &to->clients, id & ~CQ_STATE_MASK, &w);
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         b = i / CQ_BUCKET_ROWS;
         if (atomic_load(&to->hot[w.row[i]].identity) != CQ_EMPTY) {
@@ -185,7 +192,10 @@ static enum cq_status place(struct cq_table *to, const struct cq_table *from,
         return CQ_EFULL;
     }
     memcpy(&to->hot[empty[b]], &from->hot[row], sizeof(struct cq_hot));
-    memcpy(&to->cold[empty[b]], &from->cold[row], sizeof(struct cq_cold));
+    if (!pair) {
+        memcpy(&to->cold[empty[b]], &from->cold[row],
+               sizeof(struct cq_cold));
+    }
     atomic_store(&to->hot[empty[b]].holders, 0);
     atomic_store(&to->hot[empty[b]].committed,
                  atomic_load(&to->hot[empty[b]].drawn));
@@ -197,12 +207,14 @@ static enum cq_status copy_rows(struct cq_table *to,
 {
     uint64_t row;
 
-    for (row = 0; row < from->rows_n; row++) {
+    for (row = 0; row < from->all_rows_n; row++) {
         uint64_t id = atomic_load(&from->hot[row].identity);
+        bool pair = cq_row_is_pair(from, (uint32_t)row);
 
+        /* of pairs as many as fit: one that is forgotten harms nobody */
         if ((id & CQ_STATE_MASK) == CQ_LIVE
-            && is_current(from, row) == current
-            && place(to, from, row) != CQ_OK && current) {
+            && (pair || is_current(from, row)) == current
+            && place(to, from, row) != CQ_OK && current && !pair) {
             return CQ_EFULL;
         }
     }
@@ -228,6 +240,10 @@ enum cq_status cq_newfile_copy(struct cq_table *to,
     memcpy(to->policies, from->policies,
            CQ_POLICIES_MAX * sizeof(struct cq_policy_slot));
     memcpy(to->hours, from->hours, CQ_HOURS * sizeof(struct cq_hour_slot));
+    if (to->names_n > 0 && from->names_n > 0) {
+        memcpy(to->names, from->names,
+               CQ_NAMES * sizeof(struct cq_name_slot));
+    }
     if (!rows) {
         atomic_store(&to->header->clients_now, 0);
         atomic_store(&to->header->period_id, 0);

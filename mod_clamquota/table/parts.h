@@ -4,7 +4,10 @@
 #ifndef CQ_TABLE_PARTS_H
 #define CQ_TABLE_PARTS_H
 
+#include "table/copies.h"
 #include "table/layout.h"
+
+#include <string.h>
 
 /* ---- points at which a test build dies ---- */
 
@@ -25,7 +28,7 @@ struct cq_window {
     uint32_t row[CQ_WINDOW_ROWS];   /* in the order of looking */
 };
 
-void cq_window_of(const struct cq_table *table, uint64_t hash,
+void cq_window_of(const struct cq_region *region, uint64_t hash,
                   struct cq_window *window);
 
 /* Where the search in each of the two buckets begins: there and in the line
@@ -34,7 +37,7 @@ struct cq_homes {
     uint32_t row[2];
 };
 
-struct cq_homes cq_window_homes(const struct cq_table *table, uint64_t hash);
+struct cq_homes cq_window_homes(const struct cq_region *region, uint64_t hash);
 
 /** The live row of this identity or CQ_NO_ROW: the way nearly all requests
  * take, without a list of the window. */
@@ -43,15 +46,41 @@ uint32_t cq_window_find(const struct cq_table *table,
 
 /* claim.c */
 
-/** The row of this identity, made if need be and not held yet.
+/* what a row is made for: a client in a pool, or a pair */
+struct cq_subject {
+    const struct cq_region *region;
+    uint64_t hash;              /* its identity */
+    uint64_t facts[3];          /* of a client: address, who; of a pair: the
+                                 * client's identity, the name */
+};
+
+static inline struct cq_subject cq_subject_of(const struct cq_table *table,
+                                              uint64_t identity,
+                                              uint16_t pool,
+                                              const struct cq_key *key)
+{
+    struct cq_subject subject = { &table->clients, identity, { 0, 0, 0 } };
+
+    memcpy(subject.facts, key->bytes, 16);
+    subject.facts[2] = ((uint64_t)pool << 16) | ((uint64_t)key->family << 8)
+        | key->prefix;
+    return subject;
+}
+
+/** The row of this subject, made if need be and not held yet.
  * @param entry  an own ledger entry, purpose IDLE before and after
+ * @param stamp  the period in force, or the day
  * @return CQ_NO_ROW when none can be had */
-uint32_t cq_claim_row(struct cq_table *table, uint32_t entry, uint64_t hash,
-                      uint16_t pool, const struct cq_key *key,
-                      uint16_t period_id);
+uint32_t cq_claim_row(struct cq_table *table, uint32_t entry,
+                      const struct cq_subject *subject, uint16_t stamp);
 
 /** Sets every word of a row but identity and holders to zero. */
 void cq_row_zero(struct cq_table *table, uint32_t row);
+
+static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
+{
+    return row >= table->rows_n;
+}
 
 /* row.c */
 
@@ -118,9 +147,28 @@ static inline int64_t cq_row_over_since(const struct cq_table *table,
 
 /* account.c */
 
+/** Opens an account with any subject's row; no brief one.
+ * @return CQ_OK; CQ_EFULL: no row; CQ_ENOMEM: no entry of the ledger */
+enum cq_status cq_account_open_subject(struct cq_table *table,
+                                       const struct cq_subject *subject,
+                                       const struct cq_clock *clock,
+                                       struct cq_account *account);
+
 /** Forgets what the account's client has drawn; what is in flight stays. */
 void cq_account_reset(struct cq_account *account,
                       const struct cq_clock *clock);
+
+/* names.c */
+
+/** The number of a version's name, written if need be; UINT64_MAX when there
+ * is no place for it today. */
+uint64_t cq_name_keep(struct cq_table *table,
+                      const struct cq_version *version, uint16_t day);
+
+/** Copies path, size and time of a name.
+ * @return the hash of the version that it is of; 0: there is none */
+uint64_t cq_name_copy(const struct cq_table *table, uint64_t number,
+                      struct cq_copies_row *copy);
 
 /* ledger.c */
 uint32_t cq_entry_take(struct cq_table *table);
@@ -185,9 +233,9 @@ void cq_history_tick(struct cq_table *table, int64_t now_s);
 
 /* geometry.c */
 
-/** Where everything lies in a file for that many clients. */
+/** Where everything lies in a file for that many clients and pairs. */
 void cq_geometry_plan(struct cq_geometry *geometry, uint64_t clients_n,
-                      uint32_t ledger_n);
+                      uint64_t files_n, uint32_t ledger_n);
 uint64_t cq_geometry_checksum(const struct cq_geometry *geometry);
 
 /** Points a view into a mapping whose geometry has been found sound. */

@@ -91,7 +91,7 @@ enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
     struct cq_window w;
     uint32_t i;
 
-    cq_window_of(t, hash, &w);
+    cq_window_of(&t->clients, hash, &w);
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         if (atomic_load_explicit(&t->hot[w.row[i]].identity,
                                  memory_order_relaxed) == (hash | CQ_LIVE)
@@ -115,6 +115,8 @@ void cq_table_figures(const struct cq_table *t,
     figures->evictions = atomic_load(&h->evictions);
     figures->untracked = atomic_load(&h->untracked);
     figures->ledger_full = atomic_load(&h->ledger_full);
+    figures->files = (int64_t)h->geometry.files_n;
+    figures->pairs_lost = atomic_load(&h->pairs_lost);
 }
 
 struct cq_prefixes cq_table_prefixes(const struct cq_table *t)

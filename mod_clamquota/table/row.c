@@ -75,10 +75,15 @@ static bool roll_drawn(struct cq_hot *hot, uint64_t before, uint64_t d,
                                           cq_stamped(period_id, bytes));
 }
 
-static void count_client(struct cq_table *t, uint16_t period_id)
+static void count_client(struct cq_table *t, uint32_t row,
+                         uint16_t period_id)
 {
-    int64_t n = cq_stamped_add(&t->header->clients_now, period_id, 1);
+    int64_t n;
 
+    if (cq_row_is_pair(t, row)) {
+        return;
+    }
+    n = cq_stamped_add(&t->header->clients_now, period_id, 1);
     if (n * 5 >= (int64_t)t->header->geometry.clients_n * 4) {
         cq_table_notice(t, CQ_NOTICE_FILL);
     }
@@ -93,7 +98,8 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
     while (cq_stamp(d) != period_id) {
         if (cq_stamp(d) > period_id) {
             /* the caller's look at the calendar may be older than midnight */
-            uint32_t now = atomic_load(&t->header->period_id);
+            uint32_t now = cq_row_is_pair(t, row)
+                ? period_id + 1u : atomic_load(&t->header->period_id);
 
             if (now == cq_stamp(d)) {
                 period_id = cq_stamp(d);
@@ -103,7 +109,7 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
         roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
         if (roll_drawn(hot, before, d, period_id)) {
             CQ_POINT("roll-drawn");
-            count_client(t, period_id);
+            count_client(t, row, period_id);
         }
         before = atomic_load(&hot->before);
         d = atomic_load(&hot->drawn);

@@ -309,10 +309,10 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
     if (is_claim != claims) {
         return false;
     }
-    if (row < t->rows_n && is_claim) {
+    if (row < t->all_rows_n && is_claim) {
         done = finish_claim(t, row, o);
     }
-    else if (row < t->rows_n && purpose == CQ_ENTRY_HELD) {
+    else if (row < t->all_rows_n && purpose == CQ_ENTRY_HELD) {
         done = give_back(t, e, row, o);
     }
     if (done) {

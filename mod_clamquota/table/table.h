@@ -229,7 +229,9 @@ enum cq_notice {
     CQ_NOTICE_LEDGER = 1u << 2,     /* the ledger was full */
     CQ_NOTICE_PROXY = 1u << 3,      /* a proxy seems to be the client: set by
                                      * httpd/ through cq_table_notice() */
-    CQ_NOTICE_EVICT = 1u << 4       /* a client of this period was evicted */
+    CQ_NOTICE_EVICT = 1u << 4,      /* a client of this period was evicted */
+    CQ_NOTICE_FILES = 1u << 5       /* what a client drew of a file was
+                                     * forgotten, or found no room */
 };
 
 /** Raises a notice unless it was raised since the server started. */
@@ -302,6 +304,8 @@ struct cq_table_figures {
     int64_t evictions;
     int64_t untracked;
     int64_t ledger_full;
+    int64_t files;              /* ClamQuotaFiles; 0: no scope has Copies */
+    int64_t pairs_lost;         /* copies of so many files were not counted */
 };
 
 void cq_table_figures(const struct cq_table *table,

@@ -150,7 +150,8 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
     bool restart = g.period_kind != want->kind || g.zone != want->zone
         || g.prefixes.v4_bits != want->prefixes.v4_bits
         || g.prefixes.v6_bits != want->prefixes.v6_bits;
-    bool resize = g.clients_n != want->clients || g.ledger_n != ledger_n;
+    bool resize = g.clients_n != want->clients || g.ledger_n != ledger_n
+        || g.files_n != want->files;
     enum cq_status status;
 
     cq_table_settle(*table, 0);
@@ -288,11 +289,14 @@ enum cq_status cq_tablefile_open(const struct cq_tablefile_want *want,
     *events = 0;
     *table = NULL;
     if (want->clients == 0 || want->clients > CQ_CLIENTS_MAX
+        || want->files > CQ_FILES_MAX
         || want->ledger_entries > CQ_LEDGER_MAX) {
         return cq_fail(&why, CQ_EINVAL,
-            "%s: %llu clients and %u open requests: expected 1 to %u and at "
-            "most %u", want->path, (unsigned long long)want->clients,
-            want->ledger_entries, CQ_CLIENTS_MAX, CQ_LEDGER_MAX);
+            "%s: %llu clients, %llu files and %u open requests: expected 1 to "
+            "%u, at most %u and at most %u", want->path,
+            (unsigned long long)want->clients,
+            (unsigned long long)want->files, want->ledger_entries,
+            CQ_CLIENTS_MAX, CQ_FILES_MAX, CQ_LEDGER_MAX);
     }
     status = cq_file_open(want->path, true, &fd, &why);
     if (status == CQ_ENOENT) {

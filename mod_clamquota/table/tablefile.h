@@ -12,6 +12,7 @@
 struct cq_tablefile_want {
     const char *path;
     uint64_t clients;               /* ClamQuotaClients, >= 1 */
+    uint64_t files;                 /* ClamQuotaFiles; 0: nobody needs them */
     uint32_t ledger_entries;        /* open requests at most; 0: 65,536 */
     enum cq_period_kind kind;
     enum cq_zone zone;

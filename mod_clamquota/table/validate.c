@@ -42,16 +42,18 @@ static bool geometry_is_ours(const struct cq_geometry *g)
     struct cq_geometry plan;
 
     if (g->clients_n == 0 || g->clients_n > CQ_CLIENTS_MAX
+        || g->files_n > CQ_FILES_MAX
         || g->ledger_n == 0 || g->ledger_n > CQ_LEDGER_MAX) {
         return false;
     }
     memset(&plan, 0, sizeof(plan));
-    cq_geometry_plan(&plan, g->clients_n, g->ledger_n);
+    cq_geometry_plan(&plan, g->clients_n, g->files_n, g->ledger_n);
     return g->file_size == plan.file_size && g->rows_n == plan.rows_n
         && g->pools_at == plan.pools_at && g->stripes_at == plan.stripes_at
         && g->policies_at == plan.policies_at
         && g->history_at == plan.history_at && g->ledger_at == plan.ledger_at
-        && g->hot_at == plan.hot_at && g->cold_at == plan.cold_at
+        && g->file_rows_n == plan.file_rows_n && g->names_n == plan.names_n
+        && g->names_at == plan.names_at && g->hot_at == plan.hot_at && g->cold_at == plan.cold_at
         && g->period_kind >= CQ_PERIOD_MONTH && g->period_kind <= CQ_PERIOD_DAY
         && (g->zone == CQ_ZONE_LOCAL || g->zone == CQ_ZONE_UTC)
         && g->prefixes.v4_bits <= 32 && g->prefixes.v6_bits <= 128;

@@ -24,30 +24,30 @@ static uint32_t home_of(uint64_t hash)
 }
 
 /* the first row of the client's first bucket */
-static uint32_t first_of(const struct cq_table *t, uint64_t hash)
+static uint32_t first_of(const struct cq_region *r, uint64_t hash)
 {
-    return (uint32_t)(scale(hash, t->buckets_n) * CQ_BUCKET_ROWS);
+    return r->first + (uint32_t)(scale(hash, r->buckets_n) * CQ_BUCKET_ROWS);
 }
 
-static uint32_t second_of(const struct cq_table *t, uint64_t hash)
+static uint32_t second_of(const struct cq_region *r, uint64_t hash)
 {
     /* an odd constant (2^64 / golden ratio) makes another number of the hash
      * for the second choice */
-    uint64_t first = scale(hash, t->buckets_n);
+    uint64_t first = scale(hash, r->buckets_n);
     uint64_t second = scale(hash * UINT64_C(0x9e3779b97f4a7c15),
-                            t->buckets_n);
+                            r->buckets_n);
 
     if (second == first) {
-        second = (first + 1) % t->buckets_n;
+        second = (first + 1) % r->buckets_n;
     }
-    return (uint32_t)(second * CQ_BUCKET_ROWS);
+    return r->first + (uint32_t)(second * CQ_BUCKET_ROWS);
 }
 
-void cq_window_of(const struct cq_table *table, uint64_t hash,
+void cq_window_of(const struct cq_region *region, uint64_t hash,
                   struct cq_window *window)
 {
-    uint32_t first = first_of(table, hash);
-    uint32_t second = second_of(table, hash);
+    uint32_t first = first_of(region, hash);
+    uint32_t second = second_of(region, hash);
     uint32_t home = home_of(hash);
     uint32_t i;
 
@@ -59,12 +59,12 @@ void cq_window_of(const struct cq_table *table, uint64_t hash,
     }
 }
 
-struct cq_homes cq_window_homes(const struct cq_table *t, uint64_t hash)
+struct cq_homes cq_window_homes(const struct cq_region *r, uint64_t hash)
 {
     uint32_t home = home_of(hash);
 
     return (struct cq_homes){
-        { first_of(t, hash) + home, second_of(t, hash) + home }
+        { first_of(r, hash) + home, second_of(r, hash) + home }
     };
 }
 
@@ -82,7 +82,8 @@ uint32_t cq_window_find(const struct cq_table *t, const struct cq_homes *homes,
 
     for (b = 0; b < 2; b++) {
         /* no branch on which of the pair it is: nobody could predict that;
-         * row numbers of a bucket differ in the low bits only */
+         * row numbers of a bucket differ in the low bits only (a region
+         * begins with a whole bucket) */
         uint32_t row = homes->row[b]
             ^ (uint32_t)!is_at(t, homes->row[b], identity);
 

@@ -139,7 +139,7 @@ static void fill(struct bench *b)
         struct cq_homes homes;
 
         hash = cq_identity(b->table, 0, &key);
-        homes = cq_window_homes(b->table, hash);
+        homes = cq_window_homes(&b->table->clients, hash);
         b->row_of[k] = cq_window_find(b->table, &homes, hash);
         homes_n += (b->row_of[k] | 1) == (homes.row[0] | 1);
     }

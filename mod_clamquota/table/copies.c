@@ -1,0 +1,147 @@
+/* copies - how much of one version of a file a client drew today. */
+#include "table/copies.h"
+#include "table/account.h"
+
+/* A row's period is the day here: what an account asks of the clock is only
+ * the stamp of its period and the time. */
+static struct cq_clock by_days(const struct cq_clock *clock)
+{
+    struct cq_clock days = *clock;
+
+    days.period_id = clock->day_stamp;
+    return days;
+}
+
+static uint64_t identity_of(const struct cq_table *t, uint64_t client,
+                            uint64_t version)
+{
+    const uint64_t words[2] = { client, version };
+    uint64_t h = cq_hash_words(&t->header->geometry.seed, words, 2)
+                 & ~CQ_STATE_MASK;
+
+    return h != 0 ? h : 4;
+}
+
+void cq_version_make(const struct cq_table *t, const char *path,
+                     int64_t size_bytes, int64_t mtime_us,
+                     struct cq_version *version)
+{
+    const uint64_t facts[2] = { (uint64_t)size_bytes, (uint64_t)mtime_us };
+
+    version->hash = cq_hash_text(&t->header->geometry.seed, path,
+                                 strlen(path), facts, 2);
+    version->path = path;
+    version->size_bytes = size_bytes;
+    version->mtime_us = mtime_us;
+}
+
+bool cq_table_has_copies(const struct cq_table *t)
+{
+    return t->pairs.buckets_n > 0;
+}
+
+enum cq_status cq_copies_open(struct cq_table *t, uint64_t client,
+                              const struct cq_version *version,
+                              const struct cq_clock *clock,
+                              struct cq_account *a)
+{
+    struct cq_clock days = by_days(clock);
+    struct cq_subject subject = {
+        &t->pairs, identity_of(t, client, version->hash),
+        { client, cq_name_keep(t, version, clock->day_stamp), 0 }
+    };
+
+    if (!cq_table_has_copies(t)) {
+        a->entry = CQ_NO_ENTRY;
+        a->brief = false;
+        return CQ_EFULL;
+    }
+    return cq_account_open_subject(t, &subject, &days, a);
+}
+
+void cq_copies_usage(struct cq_account *a, const struct cq_clock *clock,
+                     struct cq_copies *copies)
+{
+    struct cq_clock days = by_days(clock);
+    struct cq_usage usage;
+
+    memset(copies, 0, sizeof(*copies));
+    if (a->entry == CQ_NO_ENTRY) {
+        return;
+    }
+    cq_account_usage(a, &days, &usage);
+    copies->today_bytes = usage.used_bytes;
+    copies->in_flight_bytes = usage.in_flight_bytes;
+    copies->yesterday_bytes = cq_stamped_get(
+        &hot_of(a)->before, (uint16_t)(days.period_id - 1));
+}
+
+/* n x size, and never so much that nothing could be added */
+static int64_t limit_of(int64_t n, int64_t size_bytes)
+{
+    /* an empty file has no copies to count */
+    if (n <= 0 || size_bytes <= 0 || n > CQ_BYTES_MAX / size_bytes) {
+        return INT64_MAX;
+    }
+    return n * size_bytes;
+}
+
+enum cq_status cq_copies_admit(struct cq_account *a,
+                               const struct cq_clock *clock, int64_t n,
+                               const struct cq_version *version,
+                               int64_t bytes)
+{
+    struct cq_clock days = by_days(clock);
+    enum cq_status status =
+        cq_account_admit(a, &days, limit_of(n, version->size_bytes), bytes,
+                         NULL);
+
+    /* a pair is never marked as over: it has no cold line to note that in */
+    a->allowance_bytes = INT64_MAX;
+    return status;
+}
+
+void cq_copies_charge(struct cq_account *a, const struct cq_clock *clock,
+                      int64_t bytes)
+{
+    struct cq_clock days = by_days(clock);
+
+    cq_account_charge(a, &days, bytes);
+}
+
+bool cq_copies_next(const struct cq_table *t, const struct cq_clock *clock,
+                    uint64_t *position, struct cq_copies_row *copy)
+{
+    while (*position < t->all_rows_n - t->rows_n) {
+        const struct cq_hot *hot = &t->hot[t->rows_n + (*position)++];
+        uint64_t id = atomic_load_explicit(&hot->identity,
+                                           memory_order_acquire);
+        uint64_t committed, version;
+
+        if ((id & CQ_STATE_MASK) != CQ_LIVE) {
+            continue;
+        }
+        memset(copy, 0, sizeof(*copy));
+        copy->client = atomic_load(&hot->free_range);
+        committed = atomic_load(&hot->committed);
+        copy->today_bytes = cq_row_used(hot, clock->day_stamp);
+        if (cq_stamp(committed) == clock->day_stamp
+            && cq_bytes(committed) > copy->today_bytes) {
+            copy->in_flight_bytes = cq_bytes(committed) - copy->today_bytes;
+        }
+        version = cq_name_copy(t, atomic_load(&hot->others), copy);
+        atomic_thread_fence(memory_order_acquire);
+        if (copy->today_bytes + copy->in_flight_bytes == 0
+            || atomic_load_explicit(&hot->identity, memory_order_relaxed)
+                != id) {
+            continue;
+        }
+        if (identity_of(t, copy->client, version) != (id & ~CQ_STATE_MASK)) {
+            copy->path[0] = '\0';       /* another version's by now */
+            copy->size_bytes = 0;
+            copy->mtime_us = 0;
+        }
+        return true;
+    }
+    return false;
+}
