@@ -32,11 +32,10 @@ for my $n (1 .. ROUNDS) {
 my $received = sum map { $_->{received} } @rounds;
 cmp_ok(sum(map { $_->{cut} // 0 } @rounds), '>=', ROUNDS,
     'the kills cut downloads');
+# that it takes a second is measured by t/bench/kill.pl: here others may be at
+# work, and what came after 10 s is wrong in its round
 my @seconds = sort { $a <=> $b } map { $_->{seconds} } @rounds;
-# httpd's parent looks once a second; the rest is what this machine takes
-cmp_ok($seconds[ROUNDS / 2], '<', 1.5,
-    "given back within a second: $seconds[ROUNDS / 2] s");
-cmp_ok($seconds[-1], '<', 3, "at the latest after $seconds[-1] s");
+note "given back within $seconds[ROUNDS / 2] s, at most $seconds[-1] s";
 cmp_ok($rounds[-1]{sent}, '<=', $received, 'the totals: nothing twice');
 cmp_ok($rounds[-1]{sent}, '>=', sum(values %used),
     'the totals: nothing less than the rows');
