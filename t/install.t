@@ -69,6 +69,13 @@ is(slurp("$mods/clamquota.conf"), slurp('conf/clamquota.conf'),
 is(scalar(grep { -f } split /\0/, `find '$root' -type f -print0`),
     scalar(grep { -f } keys %mode), 'no other file');
 
+# The README's command for getting rid of it leaves nothing behind.
+my ($rm) = slurp('README') =~ /^ +sudo rm -r ((?:.*\\\n)*.*)/m;
+my @gone = map { s/\*$//r } grep { m{^/} } split ' ', $rm // '';
+is_deeply([ grep { my $name = substr $_, length $root;
+    !grep { index($name, $_) == 0 } @gone } sort keys %mode ], [],
+    'the README knows how to remove all of it');
+
 # ---- a second time, after the operator has changed something ----
 
 spew("$mods/clamquota.conf", "# mine\n");
