@@ -65,12 +65,12 @@ sub run {
     return ($exit, read_file($output));
 }
 
-# What was asked for below a path since the last call, as {seen =>
-# ["429 daily.cvd", ...] sorted, as children log in any order; bytes => {status
-# => sum of headers and bodies}; until => [arrival + Retry-After, of each
-# refusal]}. Waits for so many requests: a client has its answer a moment
-# before it is logged. The page and a file called filler, which is what a
-# client goes over by, are the test's own and not in it.
+# What was asked for below a path since the last call: {seen =>
+# ["429 daily.cvd", ...], sorted, as children log in any order; bytes => {429
+# => sum of headers and bodies, "429 cvd" => those of such files}; until =>
+# [arrival + Retry-After, of each refusal]}. Waits for so many requests: a
+# client has its answer a moment before it is logged. The page and a file
+# called filler, which a client goes over by, are the test's own.
 my (%read, $fences);
 my $OWN = qr/^(?:filler$|fence-|clamquota)/;
 
@@ -94,7 +94,8 @@ sub requests {
         push @{$answer{seen}}, ($method eq 'GET' ? '' : "$method ")
             . "$status $name" . ($range eq '-' ? '' : " $range");
         push @{$answer{until}}, $arrival + $retry if $retry ne '-';
-        $answer{bytes}{$status} += $bytes;
+        my ($kind) = $name =~ /\.(\w+)(?:\?|$)/;
+        $answer{bytes}{$_} += $bytes for $status, "$status $kind";
     }
     @{$answer{seen}} = sort @{$answer{seen}};
     return \%answer;
