@@ -32,6 +32,18 @@ for my $name (map { basename($_) } @quotas) {
     is("$exit $said", "0 Syntax OK\n", "$name: httpd -t says nothing else");
 }
 
+# ---- so does what the guide shows ----
+my $guide = Httpd->new(clients => 0, modules => ['remoteip']);
+my @shown = grep { /^(?:ClamQuota|RemoteIP|<VirtualHost)/ }
+    read_file("$Httpd::ROOT/mod_clamquota/clamquota.7")
+        =~ /^\.Bd -literal.*\n((?s:.*?))^\.Ed$/mg;
+is(scalar @shown, 3, 'configuration in the guide');
+for my $text (@shown) {
+    my ($exit, $said) = $guide->config_test("ClamQuotaDaily 1M\n$text");
+    my ($name) = split /\n/, $text;
+    is("$exit $said", "0 Syntax OK\n", "the guide: $name");
+}
+
 # ---- the ClamAV mirror, on the 1st ----
 my $server = Httpd->run(faketime => '2026-12-01 09:00:00',
     modules => ['remoteip'], conf => <<'EOT' . vhost('clamav-mirror.conf'));
