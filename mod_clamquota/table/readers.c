@@ -83,6 +83,23 @@ bool cq_table_next_row(const struct cq_table *t, const struct cq_clock *clock,
     return false;
 }
 
+bool cq_table_next_over(const struct cq_table *t,
+                        const struct cq_clock *clock, uint64_t *position,
+                        struct cq_row *row)
+{
+    while (*position < t->rows_n) {
+        uint32_t i = (uint32_t)(*position)++;
+
+        /* hashing all the others would be most of the work */
+        if ((atomic_load_explicit(&t->hot[i].mark, memory_order_relaxed)
+             & CQ_MARK_OVER) != 0
+            && cq_row_copy(t, i, clock, row) && row->over_since_s > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
                             const struct cq_key *key,
                             const struct cq_clock *clock, struct cq_row *row)

@@ -270,6 +270,13 @@ bool cq_table_next_row(const struct cq_table *table,
                        const struct cq_clock *clock, uint64_t *position,
                        struct cq_row *row);
 
+/** Like cq_table_next_row(), but only rows of clients that have become over in
+ * this period, whether they still are or not: for tools that look at all of
+ * them each minute. */
+bool cq_table_next_over(const struct cq_table *table,
+                        const struct cq_clock *clock, uint64_t *position,
+                        struct cq_row *row);
+
 /** The row of one client, without making one.
  * @return CQ_OK or CQ_ENOENT */
 enum cq_status cq_table_row(const struct cq_table *table, uint16_t pool,

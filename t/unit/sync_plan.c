@@ -296,6 +296,16 @@ START_TEST(settling)
     ck_assert_int_eq(plan.owned[2].renewed_at_s, NOW - 3000);
     ck_assert_int_eq(plan.owned[3].renewed_at_s, NOW - 60);
     plan_free(&plan);
+
+    /* nothing can be written down: nobody goes in, the rest is done */
+    w->owned[0].renewed_at_s = w->owned[1].renewed_at_s = NOW - 3000;
+    ck_assert(plan_make(&w->in, &plan));
+    plan_drop_additions(&plan);
+    ck_assert_str_eq(plan_text(&plan, text, sizeof(text)),
+        "-10.0.0.5 -10.0.0.6 =10.0.0.3 =10.0.0.4 | "
+        "10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6");
+    ck_assert_uint_eq(plan.jailed_n, 2);
+    plan_free(&plan);
     free_world(w);
 }
 END_TEST

@@ -477,6 +477,34 @@ void plan_settle(struct plan *plan, int64_t now_s)
     plan->owned_n = n;
 }
 
+void plan_drop_additions(struct plan *plan)
+{
+    size_t i, a = 0, n = 0;
+
+    /* additions stand together, in order, as does what is owned */
+    while (a < plan->change_n && plan->changes[a].op != JAIL_ADD) {
+        a++;
+    }
+    for (i = 0; i < plan->owned_n; i++) {
+        if (a < plan->change_n && plan->changes[a].op == JAIL_ADD
+            && cq_key_compare(&plan->changes[a].key, &plan->owned[i].key)
+                == 0) {
+            a++;
+        }
+        else {
+            plan->owned[n++] = plan->owned[i];
+        }
+    }
+    plan->owned_n = n;
+    for (i = 0, n = 0; i < plan->change_n; i++) {
+        if (plan->changes[i].op != JAIL_ADD) {
+            plan->changes[n++] = plan->changes[i];
+        }
+    }
+    plan->jailed_n -= plan->change_n - n;
+    plan->change_n = n;
+}
+
 void plan_free(struct plan *plan)
 {
     free(plan->changes);

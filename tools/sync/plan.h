@@ -86,6 +86,10 @@ bool plan_make(const struct plan_input *input, struct plan *plan);
  * @param plan  its owned list is changed in place */
 void plan_settle(struct plan *plan, int64_t now_s);
 
+/** Takes all additions out again: what can't be written down must not be put
+ * in. Before apply. */
+void plan_drop_additions(struct plan *plan);
+
 void plan_free(struct plan *plan);
 
 #endif
