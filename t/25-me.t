@@ -196,6 +196,84 @@ is(JSON::PP::decode_json($answer->{body})->{client}, '127.0.0.2',
     'with the figures in the body');
 is($server->row('127.0.0.2', refused => 2)->{refused}, 2, 'it is a refusal');
 
+# ---- the refusal's text leads there ----
+my $link = "http://127.0.0.1:$server->{port}/me";
+$answer = $server->get('/file', @over);
+like($answer->{body}, qr/\nYour figures: \Q$link\E\n\z/, 'the text has a link');
+like($server->get($answer->{body} =~ /(http:\S+)/, @over)->{body},
+    qr/You are over/, 'that works');
+for (['mirror.example.org', 'http://mirror.example.org/me'],
+    ['[::1]:8080', 'http://[::1]:8080/me'], ['a' x 200, '/me']) {
+    my ($host, $want) = @$_;
+    $connection = $server->connect(from => '127.0.0.2');
+    $connection->send("GET /file HTTP/1.1\r\nHost: $host\r\n\r\n");
+    $answer = $connection->response;
+    like($answer->{body}, qr/\nYour figures: \Q$want\E\n\z/,
+        'Host: ' . substr $host, 0, 20);
+    cmp_ok(length $answer->{body}, '<', 400, 'under 400 bytes');
+    $connection->close;
+}
+
+# Each host has its own; what is no plain path is none.
+my $hosts = Httpd->run(conf => <<'EOT');
+ClamQuotaDaily 1
+ClamQuotaPeriod Month
+ClamQuotaTimezone UTC
+ClamQuotaPrefix 32 127
+<Location "/base me>">
+    SetHandler clamquota-me
+</Location>
+<LocationMatch "^/match$">
+    SetHandler clamquota-me
+</LocationMatch>
+<Location ~ "^/regex$">
+    SetHandler clamquota-me
+</Location>
+<Location "/wild/*">
+    SetHandler clamquota-me
+</Location>
+<Files me>
+    SetHandler clamquota-me
+</Files>
+<VirtualHost *>
+    ServerName inherits
+</VirtualHost>
+<VirtualHost *>
+    ServerName own
+    <IfModule clamquota_module>
+        <Location /own>
+            Require all granted
+            SetHandler ClamQuota-Me
+        </Location>
+    </IfModule>
+</VirtualHost>
+<VirtualHost *>
+    ServerName none
+    <Location "/base me>">
+        SetHandler default-handler
+    </Location>
+</VirtualHost>
+<VirtualHost *>
+    ServerName canonical:81
+    UseCanonicalName On
+</VirtualHost>
+EOT
+write_file("$hosts->{dir}/htdocs/file", 'f' x 5000);
+sub refusal_of {
+    return $hosts->get('/file', '-H', "Host: $_[0]")->{body} }
+is(length refusal_of('inherits'), 5000, 'the client is over');
+$hosts->row('127.0.0.1', hits => 1, in_flight => 0);
+for (['inherits', 'http://inherits/base%20me%3e'], ['own', 'http://own/own'],
+    ['none', undef], ['canonical', 'http://canonical:81/base%20me%3e']) {
+    my ($host, $want) = @$_;
+    my ($found) = refusal_of($host) =~ /\nYour figures: (\S+)\n\z/;
+    is($found, $want, "host $host: " . ($want // 'no link'));
+}
+my $midnight = (refusal_of('none') =~ /\nRefused until (\S+) 00:00 UTC; /)[0];
+my ($y, $mo) = (gmtime)[5, 4];
+is($midnight, sprintf('%d-%02d-01', $mo == 11 ? ($y + 1901, 1)
+    : ($y + 1900, $mo + 2)), 'until when: also beyond RetryMax');
+
 # ---- where nothing is counted ----
 my $idle = Httpd->run(conf => <<'EOT');
 <Location /me>

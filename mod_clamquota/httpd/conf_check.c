@@ -160,7 +160,6 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     struct cq_server_conf *conf = cq_server_conf(base);
     struct findings found = { base, false, false, false, NULL };
 
-    (void)pconf;
     (void)plog;
     if (check_networks(base, conf) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -194,5 +193,6 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      "\"ClamQuotaEngine On\" beside ClamQuotaDaily");
     }
     use_named_pools(conf);
+    cq_conf_find_me(pconf, ptemp, base);
     return OK;
 }

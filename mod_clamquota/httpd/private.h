@@ -103,6 +103,8 @@ struct cq_dir_conf {
     server_rec *server;                 /* it was written in; NULL: .htaccess,
                                          * or nothing was */
     bool section;                       /* not a server's own top level */
+    const char *me_path;                /* a server's page for its clients, in
+                                         * URL form; NULL: none is known */
 };
 
 extern const command_rec cq_directives[];
@@ -130,6 +132,9 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
 /** Part of it: does mod_cache's quick handler stand in the way? */
 int cq_conf_check_cache(server_rec *base);
+
+/** Part of it: finds each server's page for its clients. */
+void cq_conf_find_me(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *base);
 
 static inline struct cq_server_conf *cq_server_conf(server_rec *base)
 {

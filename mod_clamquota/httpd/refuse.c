@@ -1,6 +1,7 @@
 /* refuse - the answer to a client that is over: a status, when to come back,
  * and a few lines for whoever reads them. */
 #include "httpd/request.h"
+#include "render/refusal.h"
 
 #include <mod_core.h>
 
@@ -45,16 +46,13 @@ static int64_t retry_after(const struct cq_request *q,
 
 /* A refusal must cost less than what it refuses, and formatting would be most
  * of what it costs: so everything is written once, from left to right, into
- * one block. The sizes below add up to less. */
-#define WORDS_SIZE 1024
+ * one block: two fields with a pool's name and four numbers, then the text. */
+#define WORDS_SIZE (CQ_REFUSAL_SIZE + 400)
 
 struct words {
     char *at;                   /* where the next one goes */
     const char *client;
-    const char *allowance;      /* numbers that stand in several places, */
-    apr_size_t allowance_length;
-    const char *retry_s;        /* ends in NUL */
-    apr_size_t retry_length;
+    const char *retry_s;
     const char *policy;
     const char *limit;
     const char *text;
@@ -82,56 +80,44 @@ static void put_number(struct words *w, int64_t n)
     put(w, digits + at, sizeof(digits) - at);
 }
 
-static void put_size(struct words *w, int64_t bytes)
+/* Where the client finds his figures, as this request calls this server. */
+static void find_link(request_rec *r, const struct cq_dir_conf *conf,
+                      struct cq_refusal *refusal)
 {
-    cq_size_format_human(bytes, w->at, CQ_SIZE_TEXT_SIZE);
-    w->at += strlen(w->at);
+    apr_port_t port;
+
+    if (conf->me_path == NULL || r->proxyreq == PROXYREQ_PROXY) {
+        return;
+    }
+    port = ap_get_server_port(r);
+    refusal->path = conf->me_path;
+    refusal->scheme = ap_http_scheme(r);
+    refusal->host = ap_get_server_name_for_url(r);
+    refusal->port = ap_is_default_port(port, r) ? 0 : port;
 }
 
-/* "21:05", UTC */
-static void put_time_of_day(struct words *w, int64_t at_s)
+static void put_text(struct words *w, request_rec *r,
+                     const struct cq_request *q,
+                     const struct cq_dir_conf *conf,
+                     const struct cq_period *period)
 {
-    int minutes = (int)(at_s / 60 % (24 * 60));
+    struct cq_policy policy = cq_request_policy(q, conf);
+    struct cq_refusal refusal = {
+        .client = w->client,
+        .state = q->state,
+        .used_bytes = q->used_bytes,
+        .allowance_bytes = q->allowance_bytes,
+        .retry_after_s = q->retry_after_s,
+        /* not Retry-After, which is capped and spread: people plan by it */
+        .admitted_at_s = q->clock.now_s
+            + cq_policy_retry_after_s(&policy, q->used_bytes, q->state, period,
+                                      q->clock.now_s, NULL)
+    };
 
-    *w->at++ = (char)('0' + minutes / 600);
-    *w->at++ = (char)('0' + minutes / 60 % 10);
-    *w->at++ = ':';
-    *w->at++ = (char)('0' + minutes % 60 / 10);
-    *w->at++ = (char)('0' + minutes % 10);
-}
-
-static void put_text(struct words *w, const struct cq_request *q)
-{
-    const char *start = w->at;
-
-    put(w, w->client, strlen(w->client));
-    PUT(w, " has drawn ");
-    put_size(w, q->used_bytes);
-    PUT(w, " (");
-    put_number(w, q->used_bytes);
-    PUT(w, " bytes); allowed by now: ");
-    put_size(w, q->allowance_bytes);
-    PUT(w, " (");
-    put(w, w->allowance, w->allowance_length);
-    PUT(w, " bytes).\nCome back in ");
-    put(w, w->retry_s, w->retry_length);
-    if (q->state == CQ_STATE_BUSY) {
-        PUT(w, " seconds: downloads under way may use up the rest.\n");
-    }
-    else {
-        PUT(w, " seconds, at ");
-        put_time_of_day(w, q->clock.now_s + q->retry_after_s);
-        PUT(w, " UTC");
-        if (q->retry_after_s >= 86400) {
-            PUT(w, " of a later day");
-        }
-        PUT(w, ".\nFetch only what has changed (freshclam: ScriptedUpdates "
-               "yes), share one\nlocal copy, or ask the operator of this "
-               "server for more.\n");
-    }
-    w->text = start;
-    w->text_length = (apr_size_t)(w->at - start);
-    *w->at++ = '\0';
+    find_link(r, conf, &refusal);
+    w->text = w->at;
+    w->text_length = cq_refusal_text(&refusal, w->at);
+    w->at += w->text_length + 1;
 }
 
 /* draft-ietf-httpapi-ratelimit-headers-10: what the pool allows in the
@@ -145,9 +131,7 @@ static void put_limits(struct words *w, const struct cq_request *q,
     PUT(w, "\"");
     put(w, q->pool->name, name_length);
     PUT(w, "\";q=");
-    w->allowance = w->at;
     put_number(w, q->allowance_bytes);
-    w->allowance_length = (apr_size_t)(w->at - w->allowance);
     PUT(w, ";qu=\"content-bytes\";w=");
     put_number(w, window_s);
     *w->at++ = '\0';
@@ -157,7 +141,6 @@ static void put_limits(struct words *w, const struct cq_request *q,
     PUT(w, "\";r=0;t=");
     w->retry_s = w->at;         /* Retry-After is the end of this field */
     put_number(w, q->retry_after_s);
-    w->retry_length = (apr_size_t)(w->at - w->retry_s);
     *w->at++ = '\0';
 }
 
@@ -240,6 +223,6 @@ int cq_refuse(request_rec *r, struct cq_request *q,
         /* not worth the wait for what it wanted to send */
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-    put_text(&w, q);
+    put_text(&w, r, q, conf, &period);
     return answer(r, status, &w);
 }

@@ -1,0 +1,38 @@
+/* refusal - what a person reads whose program was refused.
+ *
+ * curl and wget print it, freshclam -v logs it: so it is plain text and says
+ * all that helps. A refusal must cost less than what it refuses: nothing here
+ * formats with printf, and the text is always shorter than 400 bytes. */
+#ifndef CQ_REFUSAL_H
+#define CQ_REFUSAL_H
+
+#include "core/policy.h"
+
+#include <stddef.h>
+
+/* with NUL: the contract's "under 400 bytes" */
+#define CQ_REFUSAL_SIZE 400
+
+struct cq_refusal {
+    const char *client;         /* as text; cut where it is too long */
+    enum cq_state state;        /* OVER, BUSY or COPIES */
+    int64_t used_bytes;
+    int64_t allowance_bytes;
+    int64_t retry_after_s;      /* as in Retry-After */
+    int64_t admitted_at_s;      /* unix seconds; not for BUSY */
+    /* where the client finds his figures: "https", "example.org" or "[::1]",
+     * 8443 or 0, "/clamquota-me" in URL form. Without path no link; without
+     * host, or with one that no host can have, the path alone. */
+    const char *scheme;
+    const char *host;
+    unsigned port;
+    const char *path;
+};
+
+/** Writes the text, a link only as far as there is room for it.
+ * @param text  result, ASCII lines
+ * @return its length, below CQ_REFUSAL_SIZE */
+size_t cq_refusal_text(const struct cq_refusal *refusal,
+                       char text[CQ_REFUSAL_SIZE]);
+
+#endif
