@@ -40,7 +40,7 @@ DocumentRoot %DIR%/htdocs
 ErrorLog logs/error.log
 LogLevel notice
 TypesConfig /etc/mime.types
-Timeout 20
+Timeout 300
 Listen 127.0.0.1:%PORT%
 <Directory %DIR%>
     Require all granted
