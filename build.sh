@@ -21,7 +21,7 @@ packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
 apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
 util-linux media-types tzdata shellcheck mandoc clang valgrind strace
 libnftables-dev libjansson-dev iptables nftables ipset iproute2
-clamav-cvdupdate wget'
+clamav-cvdupdate wget gnupg'
 
 tool_libraries='jansson libnftables'
 

@@ -95,7 +95,8 @@ sub requests {
             . "$status $name" . ($range eq '-' ? '' : " $range");
         push @{$answer{until}}, $arrival + $retry if $retry ne '-';
         my ($kind) = $name =~ /\.(\w+)(?:\?|$)/;
-        $answer{bytes}{$_} += $bytes for $status, "$status $kind";
+        $answer{bytes}{$_} += $bytes
+            for $status, $kind ? "$status $kind" : ();
     }
     @{$answer{seen}} = sort @{$answer{seen}};
     return \%answer;
