@@ -87,6 +87,10 @@ enum state_result sync_load(struct sync *sync, bool read_only)
     }
     if (result == STATE_OK) {
         result = state_load(&sync->state, path, &sync->say);
+        sync->said_sum = say_lines_sum(&sync->say.before);
+        if (read_only) {
+            say_begin(&sync->say);      /* who looks is always told */
+        }
     }
     if (result == STATE_BUSY) {
         say_note(&sync->say, "another clamquota-sync is at work with %s",
@@ -106,12 +110,24 @@ void sync_begin(struct sync *sync)
     sync->exit = SYNC_DONE;
 }
 
+bool sync_save(struct sync *sync)
+{
+    uint64_t sum = say_lines_sum(&sync->say.now);
+
+    if (!sync->state.changed && sum == sync->said_sum) {
+        return true;
+    }
+    if (state_save(&sync->state, &sync->say.now, &sync->say) != STATE_OK) {
+        return false;
+    }
+    sync->said_sum = sum;
+    return true;
+}
+
 enum sync_exit sync_end(struct sync *sync)
 {
-    if (sync->state.locked
-        && (sync->state.changed
-            || !say_lines_equal(&sync->say.now, &sync->say.before))) {
-        (void)state_save(&sync->state, &sync->say.now, &sync->say);
+    if (sync->state.locked) {
+        (void)sync_save(sync);
     }
     if (sync->say.troubles > 0) {
         sync_failed(sync, SYNC_PARTLY);

@@ -272,9 +272,7 @@ static bool write_ahead(struct sync *sync)
                 || state_own(&sync->state, sj->jail->spec, sj->plan.owned,
                              sj->plan.owned_n)) && good;
     }
-    return good && (!sync->state.changed
-                    || state_save(&sync->state, &sync->say.before, &sync->say)
-                        == STATE_OK);
+    return good && (!sync->state.changed || sync_save(sync));
 }
 
 static void print_changes(const struct sync *sync, const struct sync_jail *sj)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* a sentence with a path in it fits; longer ones are cut */
@@ -52,8 +53,9 @@ void say_begin(struct say *say);
 /** Remembers a line as said before, e.g. out of the state file. */
 void say_was_said(struct say *say, const char *line);
 
-/** Same lines, whatever their order? */
-bool say_lines_equal(const struct say_lines *a, const struct say_lines *b);
+/** A number that tells whether these are the same lines, in any order: what
+ * the state file holds is compared with what it should. */
+uint64_t say_lines_sum(const struct say_lines *lines);
 
 void say_free(struct say *say);
 

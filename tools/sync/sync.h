@@ -50,6 +50,7 @@ struct sync {
     bool hold;                  /* nobody new is jailed: we don't know who
                                  * must not be, or can't write down who is */
     enum sync_exit exit;        /* the worst of this pass */
+    uint64_t said_sum;          /* of the lines that the state file holds */
 };
 
 /** Makes the jails out of the options.
@@ -75,6 +76,10 @@ void sync_begin(struct sync *sync);
 /** Ends it: saves the state if anything in it has changed.
  * @return what the pass ends with */
 enum sync_exit sync_end(struct sync *sync);
+
+/** Saves the state if it is not what the file holds.
+ * @return false after a sentence */
+bool sync_save(struct sync *sync);
 
 /* ---- gather.c ---- */
 

@@ -1,0 +1,341 @@
+# clamquota-sync as cron starts it, in a network namespace of its own: who goes
+# in and out, what is said and how often, exit codes, and what -n leaves alone.
+# mpm: once
+use strict;
+use warnings;
+use Fcntl qw(:flock);
+use File::Temp qw(tempdir);
+use FindBin;
+use Test::More;
+
+my $top = "$FindBin::Bin/..";
+my ($build) = ($ENV{CQ_TEST_MODULE} // "$top/build/mod_clamquota.so")
+    =~ m{^(.*)/};
+my ($sync, $offend) = ("$build/clamquota-sync", "$build/peer/offend");
+-x $sync && -x $offend or die "$sync: build first\n";
+
+# All that follows happens in a network namespace that ends with this process.
+if (!$ENV{CQ_TEST_UNSHARED}) {
+    plan skip_all => 'a network namespace needs root' if $> != 0;
+    plan skip_all => 'no right to make a network namespace (unshare -n)'
+        if system('unshare -n true 2>/dev/null') != 0;
+    $ENV{CQ_TEST_UNSHARED} = 1;
+    exec 'unshare', '-n', $^X, $0 or die "unshare: $!\n";
+}
+system('ip link set lo up') == 0 or die "ip link set lo up\n";
+system('ip address add 198.51.100.1/32 dev lo') == 0 or die "ip address\n";
+
+my $list = 'CqTest51';
+my @rule = ('-p', 'tcp', '--syn', '-m', 'recent', '--rcheck', '--hitcount',
+    '1', '--name', $list, '-j', 'DROP');
+my $proc = "/proc/net/xt_recent/$list";
+my $dir = tempdir(CLEANUP => 1);
+chmod 0755, $dir;
+my ($table, $state) = ("$dir/table", "$dir/state");
+
+sub slurp {
+    my ($name) = @_;
+    open my $file, '<:raw', $name or return "no $name: $!";
+    local $/ = undef;
+    return scalar(<$file>) // '';
+}
+
+sub spew {
+    my ($name, $text) = @_;
+    open my $file, '>', $name or die "$name: $!\n";
+    print {$file} $text or die "$name: $!\n";
+    close $file or die "$name: $!\n";
+    return;
+}
+
+sub offend {
+    system($offend, $table, @_) == 0 or die "offend @_\n";
+    return;
+}
+
+# Runs a program; returns its exit status, what it printed and complained of.
+sub run {
+    my @words = @_;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDOUT, '>', "$dir/out" or die;
+        open STDERR, '>', "$dir/err" or die;
+        exec @words or die;
+    }
+    waitpid $pid, 0;
+    my $status = $? & 127 ? "signal $?" : $? >> 8;
+    return ($status, slurp("$dir/out"), slurp("$dir/err"));
+}
+
+my @base = ('--table', $table, '--state', $state, '--jail', "recent:$list");
+
+sub sync { return run($sync, @base, @_) }
+
+# A pass that has nothing to say.
+sub quiet {
+    my ($name, @words) = @_;
+    is_deeply([ sync(@words) ], [ 0, '', '' ], $name);
+    return;
+}
+
+# A pass that ends so and says one sentence.
+sub says {
+    my ($name, $exit, $sentence, @words) = @_;
+    my ($status, $out, $err) = sync(@words);
+    is($status, $exit, "$name: exit $exit");
+    like($err, qr/\Aclamquota-sync: [^\n]*$sentence[^\n]*\n\z/,
+        "$name: one sentence");
+    is($out, '', "$name: nothing else");
+    return;
+}
+
+# The same trouble again: not a word, the same exit code.
+sub again {
+    my ($name, $exit, @words) = @_;
+    is_deeply([ sync(@words) ], [ $exit, '', '' ], "$name: said once");
+    return;
+}
+
+sub jailed {
+    my @in;
+    for (slurp($proc) =~ /^src=(\S+)/mg) {
+        (my $address = $_) =~ s/\b0+(?=[0-9a-f])//g;
+        push @in, $address;
+    }
+    return join ' ', sort @in;
+}
+
+sub write_proc {
+    open my $file, '>', $proc or die "$proc: $!\n";
+    syswrite $file, $_[0] or die "$proc: $!\n";
+    close $file;
+    return;
+}
+
+# ---- the order of exit codes: 2, 6, 4/5, 3 ----
+
+says('a bad value, before anything', 2, 'expected a number of refusals',
+    '--after', 'many');
+says('a bad jail', 2, 'no such kind of jail', '--jail', 'cage:x');
+ok(!-e $state, 'nothing was written');
+says('no table', 6, "$table: no such table");
+again('no table', 6);
+says('no table, -n', 6, 'no such table', '-n');
+for my $noise (["\0" x 9000, 'zeros'], [join('', map { chr($_ * 7 % 256) }
+        0 .. 40_000), 'noise'], ['', 'nothing']) {
+    spew($table, $noise->[0]);
+    my ($status, $out, $err) = sync();
+    is("$status$out", 6, "a table of $noise->[1]: exit 6");
+    again("a table of $noise->[1]", 6);
+}
+unlink $table;
+offend('daily', 'default', 1000);
+says('no list', 3, $list);
+again('no list', 3);
+says('no list, -n', 3, $list, '-n');
+
+system('iptables', '-I', 'INPUT', @rule) == 0 or die "iptables\n";
+quiet('an empty table');
+is(jailed(), '', 'and an empty list');
+
+# ---- who goes in ----
+
+offend('draw', 'default', '192.0.2.1', 2000, 200, 61,
+    'draw', 'default', '192.0.2.2', 2000, 199, 61,
+    'draw', 'default', '192.0.2.3', 2000, 200, 3,
+    'draw', 'default', '192.0.2.4', 900, 0, 61,
+    'draw', 'default', '192.0.2.5', 9000, 500, 61,
+    'proxied', 'default', '192.0.2.5',
+    'draw', 'default', '127.0.0.1', 9000, 500, 61,
+    'draw', 'default', '169.254.1.1', 9000, 500, 61,
+    'draw', 'default', '224.0.0.1', 9000, 500, 61,
+    'draw', 'default', '198.51.100.1', 9000, 500, 61,
+    'draw', 'default', '203.0.113.9', 9000, 500, 61);
+my @never = ('--never', '203.0.113.0/24');
+my $before = slurp($state);
+is_deeply([ sync('-n', @never) ], [ 0, "+192.0.2.1\n", '' ],
+    '-n: whom it would jail');
+is(jailed() . slurp($state), $before, '-n touches nothing');
+quiet('the pass', @never);
+is(jailed(), '192.0.2.1', 'over, long enough, refused often enough; nobody '
+    . 'else, no special, own, proxied or never address');
+like(slurp($state), qr{^own 192\.0\.2\.1/32 \d+$}m, 'and it is written down');
+is(sprintf('%o', (stat $state)[2] & 07777), '600', 'for root only');
+my $inode = (stat $state)[1];
+quiet('nothing to do', @never);
+is((stat $state)[1], $inode, 'nothing is written then');
+is_deeply([ sync('-n', @never, '--after', 199, '--grace', 0) ],
+    [ 0, "+192.0.2.2\n+192.0.2.3\n", '' ], '--after and --grace');
+is_deeply([ sync('-n', '-n') ], [ 0, "+203.0.113.9\n", '' ],
+    'without --never');
+is_deeply([ sync('-n', @never, '--never', '192.0.2.1') ],
+    [ 0, "-192.0.2.1\n", '' ], 'whoever becomes never-listed goes');
+
+# ---- foreign entries, lists emptied behind our back ----
+
+write_proc('+192.0.2.77');
+write_proc('+192.0.2.2');
+quiet('foreign entries', @never);
+is(jailed(), '192.0.2.1 192.0.2.2 192.0.2.77', 'stay');
+quiet('wanted and foreign', @never, '--after', 199);
+quiet('no longer wanted', @never, '--after', 16_000_000);
+is(jailed(), '192.0.2.2 192.0.2.77', 'ours goes, foreign ones stay');
+quiet('wanted again', @never);
+write_proc('/');
+quiet('flushed behind our back', @never);
+is(jailed(), '192.0.2.1', 'put in again');
+
+# ---- what frees ----
+
+offend('reset', '192.0.2.1');
+quiet('a reset', @never);
+is(jailed(), '', 'frees');
+offend('draw', 'default', '192.0.2.1', 2000, 200, 61);
+quiet('again', @never);
+is(jailed(), '192.0.2.1', 'in');
+for (['a raised Daily', 'daily', 'default', 1_000_000],
+    ['a new Unlimited range', 'daily', 'default', 1000,
+        'rule', '192.0.2.0/24', -1],
+    ['LogOnly', 'daily', 'default', 1000, 'logonly', 'default'],
+    ['no Daily at all', 'rule', '10.0.0.0/8', 1]) {
+    my ($name, @words) = @{$_};
+    offend(@words);
+    is_deeply([ sync('-n', @never) ], [ 0, "-192.0.2.1\n", '' ],
+        "$name frees");
+}
+offend('daily', 'default', 1000, 'daily', 'other', 1000);
+quiet('as before', @never);
+is_deeply([ sync('-n', @never, '--pool', 'other') ],
+    [ 0, "-192.0.2.1\n", '' ], '--pool: others do not count');
+says('a pool that is none', 1, '--pool oter: no such pool .* default, other',
+    @never, '--pool', 'oter');
+quiet('and back', @never);
+
+# ---- lists ----
+
+my $deny = "$dir/deny";
+my @lists = (@never, '--deny-file', $deny);
+spew($deny, "Deny from 192.0.2.100 10.1 all env=x 127.0.0.1\n<RequireAll>\n"
+    . "Require not ip 192.0.2.101\n</RequireAll>\n192.0.2.102\n2001:db8::5\n"
+    . "203.0.113.1\n");
+my ($status, $out, $err) = sync('-nv', @lists);
+is("$status:$out", "0:+192.0.2.100\n+192.0.2.101\n+192.0.2.102\n"
+    . "+2001:db8::5\n", 'a deny file, and what is never-listed in it');
+like($err, qr/deny:1: "all" is left out: that is everybody/, '-v: all');
+like($err, qr/deny:1: "env=x" is left out/, '-v: env=');
+says('a network that an xt_recent list cannot hold', 0,
+    'holds single IPv4 addresses, no networks: 1 of .* 10\.1\.0\.0/16',
+    @lists);
+again('it', 0, @lists);
+is(jailed(), '192.0.2.1 192.0.2.100 192.0.2.101 192.0.2.102 2001:db8:0:0:0:0:0:5', 'all in');
+spew($deny, "192.0.2.100\n192.0.2.300\n");
+says('a bad line', 1, "$deny:2: \"192\\.0\\.2\\.300\": not an address", @lists);
+again('a bad line', 1, @lists);
+is(jailed(), '192.0.2.1 192.0.2.100', 'the rest of the file is used');
+unlink $deny;
+says('the file is gone', 1, "$deny: cannot be read: No such file", @lists);
+again('the file is gone', 1, @lists);
+is(jailed(), '192.0.2.1 192.0.2.100', 'and nothing is lost');
+spew($deny, '');
+quiet('an empty one', @lists);
+is(jailed(), '192.0.2.1', 'frees');
+($status, $out, $err) = sync(@never, '--after', 199, '--never-file',
+    "$dir/never");
+is($status, 1, 'a never file that was never read: exit 1');
+like($err, qr/never: was never read, .* nobody new is/, 'and why');
+is(jailed(), '192.0.2.1', 'nobody new goes in, nobody is let go');
+spew("$dir/never", "192.0.2.1\n");
+quiet('with the never file', @never, '--never-file', "$dir/never");
+is(jailed(), '', 'who stands in it is let go');
+unlink "$dir/never";
+($status) = sync(@never, '--never-file', "$dir/never");
+is("$status:" . jailed(), '1:', 'and stays free when it is gone');
+quiet('without it', @never);
+is(jailed(), '192.0.2.1', 'in again');
+
+# ---- two instances, and a state that is not as it should be ----
+
+open my $lock, '>', "$state.lock" or die "lock: $!\n";
+flock $lock, LOCK_EX | LOCK_NB or die "flock: $!\n";
+quiet('the second instance leaves quietly', @lists);
+like((sync('-v'))[2], qr/another clamquota-sync is at work/, 'but with -v');
+is_deeply([ sync('-n', @never) ], [ 0, '', '' ], '-n takes no lock');
+close $lock;
+my $good = slurp($state);
+spew($state, "noise\n$good");
+says('a damaged state file', 1, "$state: line 1 is damaged", @never);
+is(slurp("$state.damaged"), "noise\n$good", 'is set aside');
+quiet('after it', @never, '--after', 16_000_000);
+is(jailed(), '192.0.2.1', 'and whoever was in is not ours any more');
+write_proc('/');
+quiet('anew', @never);
+spew("$state.x", slurp($state) =~ s/^boot .*$/boot elsewhen/mr);
+rename "$state.x", $state;
+chmod 0600, $state;
+quiet('after a reboot', @never, '--after', 16_000_000);
+is(jailed(), '192.0.2.1', 'nothing in the kernel is ours');
+write_proc('/');
+quiet('once more', @never);
+
+# ---- what is not permitted ----
+
+SKIP: {
+    my ($user) = grep { getpwnam $_ } qw(nobody www-data);
+    skip 'no user nobody', 5 if !$user;
+    chmod 0644, $table;
+    my @as = ('setpriv', '--reuid', $user, '--clear-groups', $sync);
+    is_deeply([ run(@as, @base, '-n', @never, '--never', '192.0.2.1') ],
+        [ 0, '', '' ], '-n needs no right, but does not know who is ours');
+    ($status, $out, $err) = run(@as, @base, @never);
+    is($status, 4, 'a pass does: exit 4');
+    like($err, qr/state\.lock: .*Permission denied/, 'and says for what');
+    mkdir "$dir/his" or die;
+    chown +(getpwnam $user)[2], -1, "$dir/his";
+    ($status, $out, $err) = run(@as, @base, '--state', "$dir/his/state",
+        '--after', 199);
+    is($status, 4, 'with a state of his own: the list');
+    like($err, qr/$list/, 'is not his to write');
+    chmod 0600, $table;
+    ($status) = run(@as, @base, '--state', "$dir/his/state");
+    is($status, 4, 'a table that he may not read');
+}
+SKIP: {
+    my $ro = "mount -t proc -o ro proc /proc 2>/dev/null";
+    skip 'no right to mount /proc', 2
+        if system("unshare -m sh -c '$ro'") != 0;
+    ($status, $out, $err) = run('unshare', '-m', 'sh', '-c',
+        "$ro; exec \"\$\@\"", 'sh', $sync, @base, '--after', 199);
+    is($status, 5, 'a read-only /proc: exit 5');
+    like($err, qr/read-only/i, 'and says so');
+}
+
+# ---- places ----
+
+my @many = map { ('draw', 'default', "192.0.2.$_", 2000 + $_, 200, 61) }
+    110 .. 229;
+offend(@many);
+($status, $out, $err) = sync(@never);
+is($status, 0, 'more offenders than places');
+like($err, qr/is full: 100 of 121 are jailed, .* 21 have no place/, 'is said');
+again('it', 0, @never);
+is(scalar(split / /, jailed()), 100, 'the list is full');
+my $in = jailed();
+is(join(' ', sort map { "192.0.2.$_" } 130 .. 229), $in, 'of the worst');
+quiet('a third time', @never);
+is(jailed(), $in, 'and they stay');
+
+# ---- flush ----
+
+is_deeply([ sync('--flush') ], [ 0, '', '' ], '--flush');
+is(jailed(), '', 'empties');
+unlike(slurp($state), qr/^own/m, 'and nothing is ours any more');
+
+# ---- the program itself ----
+
+my ($version) = slurp("$top/mod_clamquota/httpd/private.h")
+    =~ /CQ_VERSION "(\S+)"/;
+is_deeply([ run($sync, '-V') ], [ 0, "clamquota-sync $version\n", '' ],
+    'it has the version of the module');
+is((run($sync, '--help'))[0], 0, '--help');
+
+done_testing();
