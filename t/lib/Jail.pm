@@ -141,7 +141,10 @@ sub answer {
     my ($self) = @_;
     my $from = $self->{from};
     my @lines;
-    local $SIG{ALRM} = sub { die "no answer from the jail within 60 s\n" };
+    local $SIG{ALRM} = sub {
+        kill 'KILL', $self->{pid};
+        die "no answer from the jail within 60 s\n";
+    };
     alarm 60;
     while (defined(my $line = <$from>)) {
         chomp $line;

@@ -104,14 +104,18 @@ static bool make_room(struct jail_text *text, size_t more)
     return true;
 }
 
+void jail_text_put(struct jail_text *text, const void *what, size_t length)
+{
+    if (make_room(text, length)) {
+        memcpy(text->bytes + text->length, what, length);
+        text->length += length;
+        text->bytes[text->length] = '\0';
+    }
+}
+
 void jail_text_add(struct jail_text *text, const char *what)
 {
-    size_t length = strlen(what);
-
-    if (make_room(text, length)) {
-        memcpy(text->bytes + text->length, what, length + 1);
-        text->length += length;
-    }
+    jail_text_put(text, what, strlen(what));
 }
 
 void jail_text_add_format(struct jail_text *text, const char *format, ...)

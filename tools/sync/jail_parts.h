@@ -39,6 +39,9 @@ struct jail_text {
 
 void jail_text_add(struct jail_text *text, const char *what);
 
+/** Adds bytes as they are. */
+void jail_text_put(struct jail_text *text, const void *what, size_t length);
+
 void jail_text_add_format(struct jail_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
