@@ -6,6 +6,7 @@ use warnings;
 use Fcntl qw(:flock);
 use File::Temp qw(tempdir);
 use FindBin;
+use JSON::PP ();
 use Test::More;
 
 my $top = "$FindBin::Bin/..";
@@ -324,11 +325,105 @@ is(join(' ', sort map { "192.0.2.$_" } 130 .. 229), $in, 'of the worst');
 quiet('a third time', @never);
 is(jailed(), $in, 'and they stay');
 
+# ---- --status: as far as it can be told from outside ----
+
+write_proc('/');
+write_proc('+192.0.2.77');
+write_proc('+192.0.2.229');
+my $first = slurp($state);
+my @status = ('--status', '--json', @never, '--after', 200);
+offend('draw', 'default', '2001:db8::1', 2000, 200, 61);
+($status, $out, $err) = sync(@status);
+is("$status$err", '0', '--status --json');
+my $json = eval { JSON::PP::decode_json($out) } // {};
+my $jail = $json->{jails}[0];
+is_deeply([ @{$jail}{qw(jail present foreign ours wanted jailed never
+            not_held not_held_example places error)} ],
+    [ "recent:$list", 2, 1, 1, 121, 99, 2, 1, '2001:db8::/64', 100, undef ],
+    'its figures');
+is(scalar @{$jail->{missing}}, 98, 'who is not yet in');
+is(scalar @{$jail->{left_out}}, 22, 'who has no place');
+is_deeply([ map { "$_->{address} $_->{ours}" } @{$jail->{entries}} ],
+    ['192.0.2.77 0', '192.0.2.229 1'], 'and who is in');
+is(slurp($state) . jailed(), "${first}192.0.2.229 192.0.2.77",
+    'it changes nothing');
+($status, $out) = sync(grep { $_ ne '--json' } @status);
+like($out, qr/^recent:$list\n .*in it +2: 1 ours, 1 put in by others\n/s,
+    '--status');
+offend('reset', '2001:db8::1');
+
 # ---- flush ----
 
 is_deeply([ sync('--flush') ], [ 0, '', '' ], '--flush');
 is(jailed(), '', 'empties');
 unlike(slurp($state), qr/^own/m, 'and nothing is ours any more');
+
+# ---- --watch ----
+
+offend(map { ('reset', "192.0.2.$_") } 1, 110 .. 229);
+my $watch = fork // die "fork: $!\n";
+if (!$watch) {
+    open STDOUT, '>', "$dir/watch" or die;
+    open STDERR, '>&', \*STDOUT or die;
+    exec $sync, @base, '-v', '--watch', @never or die;
+}
+END { kill 'KILL', $watch if $watch; $? = $?; }
+
+sub comes {
+    my ($name, $expected) = @_;
+    for (1 .. 1500) {
+        last if jailed() eq $expected;
+        select undef, undef, undef, 0.01;
+    }
+    is(jailed(), $expected, $name);
+    return;
+}
+
+# It watches as soon as somebody it can only have seen in its first pass is in.
+offend('draw', 'default', '192.0.2.20', 2000, 200, 61);
+comes('--watch: an offender', '192.0.2.20');
+offend('draw', 'default', '192.0.2.21', 2000, 200, 61);
+comes('another', '192.0.2.20 192.0.2.21');
+offend('draw', 'default', '192.0.2.22', 2000, 200, 58);
+comes('one whose grace is over soon', '192.0.2.20 192.0.2.21 192.0.2.22');
+offend('reset', '192.0.2.20');
+comes('a reset frees', '192.0.2.21 192.0.2.22');
+write_proc('/');
+kill 'HUP', $watch;
+comes('SIGHUP looks at everything', '192.0.2.21 192.0.2.22');
+rename $table, "$table.old" or die;
+offend('daily', 'default', 1000, 'draw', 'default', '192.0.2.30', 2000, 200,
+    61);
+comes('the table is replaced', '192.0.2.30');
+offend('draw', 'default', '192.0.2.31', 2000, 200, 61);
+comes('and its bell is heard', '192.0.2.30 192.0.2.31');
+truncate $table, 4096 or die;
+for (1 .. 1500) {
+    last if slurp("$dir/watch") =~ /cut short|damaged|not a|size/;
+    select undef, undef, undef, 0.01;
+}
+is(jailed(), '192.0.2.30 192.0.2.31', 'a table that is cut short frees nobody');
+unlink $table;
+offend('daily', 'default', 1000, 'draw', 'default', '192.0.2.32', 2000, 200,
+    61);
+comes('a whole one does', '192.0.2.32');
+system('iptables', '-F', 'INPUT') == 0 or die;
+kill 'HUP', $watch;
+for (1 .. 1500) {
+    last if slurp("$dir/watch") =~ /does not exist/;
+    select undef, undef, undef, 0.01;
+}
+system('iptables', '-I', 'INPUT', @rule) == 0 or die;
+comes('the list vanishes and comes back', '192.0.2.32');
+quiet('a second instance leaves', @never);
+is((sync('--flush'))[0], 1, '--flush does not work against it');
+kill 'TERM', $watch;
+waitpid $watch, 0;
+is($?, 0, 'SIGTERM ends it');
+undef $watch;
+is(jailed(), '192.0.2.32', 'and the jail stays');
+is(scalar(() = slurp("$dir/watch") =~ /^clamquota-sync: .*does not exist/mg),
+    1, 'a list that is missing was said once');
 
 # ---- the program itself ----
 

@@ -55,7 +55,9 @@ static bool list_jail(struct sync *sync, struct sync_jail *sj, bool to_write)
         }
         sj->listed = status == JAIL_OK;
     }
+    sj->status = status;
     if (status != JAIL_OK) {
+        sj->why = why;
         jail_failed(sync, sj, status, &why);
     }
     return status == JAIL_OK;

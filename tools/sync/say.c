@@ -92,7 +92,8 @@ void say_state(struct say *say, const char *topic, const char *format, ...)
     char text[SAY_SIZE];
     va_list args;
 
-    if (!is_in(&say->before, topic) && !is_in(&say->now, topic)) {
+    if (!say->no_states && !is_in(&say->before, topic)
+        && !is_in(&say->now, topic)) {
         va_start(args, format);
         write_line(text, sizeof(text), format, args);
         va_end(args);

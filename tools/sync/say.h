@@ -27,6 +27,7 @@ struct say_lines {
 struct say {
     FILE *err;
     bool verbose;
+    bool no_states;             /* say_state() is silent: --status shows them */
     struct say_lines now;       /* this pass; in the order of saying */
     struct say_lines before;    /* the pass before: not said again */
     size_t troubles;            /* since say_begin(), aloud or not */

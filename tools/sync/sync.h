@@ -25,6 +25,8 @@ enum sync_exit {
 struct sync_jail {
     struct jail *jail;
     bool open;
+    enum jail_status status;    /* of opening and listing it */
+    struct jail_why why;        /* unless that is JAIL_OK */
     bool listed;                /* listing and figures are of this pass, or
                                  * of an earlier one and kept up */
     struct jail_listing listing;
