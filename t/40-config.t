@@ -61,6 +61,8 @@ my @table = (
     ['RetryJitter', ['0', '10m'], \@durations_bad],
     ['Variables', ['On', 'Off'], ['Yes', '1']],
     ['Table', ['/tmp/x.table', 'state/x.table'], ['/tmp/']],
+    ['DropAfter', ['200', '1', 'Off', 'off'], ['0', '-1', 'On', '1.5', '10k',
+        '200s', '1000001', '99999999999999999999']],
     ['Clients', ['1', '262144'], ['0', '-5', '10k', '1.5', 'many',
         '99999999999999999999']],
 );
@@ -69,7 +71,7 @@ for (@table) {
     my $directive = "ClamQuota$name";
     my $two = $name =~ /^(?:Client|Prefix)$/;
     my $server_only = $name =~
-        /^(?:Period|Timezone|Client|Prefix|Table|Clients)$/;
+        /^(?:Period|Timezone|Client|Prefix|Table|Clients|DropAfter)$/;
     # an Engine that is on keeps cross-checks from warning
     good("ClamQuotaDaily 1M\n$directive $_") for grep { $name ne 'Engine'
         || !/logonly/i } @$good;

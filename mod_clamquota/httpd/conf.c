@@ -19,6 +19,7 @@ static apr_status_t free_nets(void *data)
     struct cq_server_conf *conf = data;
 
     cq_net_free(&conf->client_nets);
+    cq_net_free(&conf->own_addresses);
     return APR_SUCCESS;
 }
 

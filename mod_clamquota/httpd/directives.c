@@ -4,21 +4,20 @@
  * Its last column is the expected form with an example, and every complaint
  * names it, so that -t and -L say the same. Setters never depend on the order
  * of directives: cross-checks are in conf_check.c. */
-#include "httpd/private.h"
+#include "httpd/directives.h"
 
 #include <stddef.h>
 #include <string.h>
 
+/* far below what a row counts to (2^24): more would never be reached */
+#define DROP_AFTER_MAX 1000000
 #define CLIENTS_MAX 100000000   /* 1.5 rows of 128 bytes each: 19.2 GB */
-
-/* leaves room for each pool's own policy */
-#define CLIENT_RULES_MAX (CQ_POLICIES_MAX - CQ_POOLS_MAX)
 
 /* ---- complaints ---- */
 
 /* all arguments as one text: a value too many shows like a wrong one */
-static const char *arguments(const cmd_parms *cmd, int argc,
-                             char *const argv[])
+const char *cq_directive_arguments(const cmd_parms *cmd, int argc,
+                                   char *const argv[])
 {
     const char *text = argc > 0 ? argv[0] : "";
     int i;
@@ -29,19 +28,21 @@ static const char *arguments(const cmd_parms *cmd, int argc,
     return text;
 }
 
-static const char *refuse(const cmd_parms *cmd, int argc, char *const argv[])
+const char *cq_directive_refuse(const cmd_parms *cmd, int argc,
+                                char *const argv[])
 {
     if (argc == 0) {
         return apr_psprintf(cmd->pool, "%s: a value is missing, expected %s",
                             cmd->cmd->name, cmd->cmd->errmsg);
     }
     return apr_psprintf(cmd->pool, "%s \"%.200s\": expected %s",
-                        cmd->cmd->name, arguments(cmd, argc, argv),
+                        cmd->cmd->name,
+                        cq_directive_arguments(cmd, argc, argv),
                         cmd->cmd->errmsg);
 }
 
 /* for directives of the server config: NULL where they may stand */
-static const char *enter_server(cmd_parms *cmd)
+const char *cq_directive_enter_server(cmd_parms *cmd)
 {
     const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
@@ -134,7 +135,7 @@ static const char *set_choice(cmd_parms *cmd, void *conf, int argc,
         return error;
     }
     return choose(cmd, argc, argv, member(cmd, conf))
-        ? NULL : refuse(cmd, argc, argv);
+        ? NULL : cq_directive_refuse(cmd, argc, argv);
 }
 
 static const char *set_free(cmd_parms *cmd, void *conf, int argc,
@@ -158,7 +159,7 @@ static const char *set_engine(cmd_parms *cmd, void *conf, int argc,
         return error;
     }
     if (!choose(cmd, argc, argv, &value)) {
-        return refuse(cmd, argc, argv);
+        return cq_directive_refuse(cmd, argc, argv);
     }
     scope->engine = (enum cq_engine)value;
     return NULL;
@@ -167,10 +168,10 @@ static const char *set_engine(cmd_parms *cmd, void *conf, int argc,
 static const char *choose_server(cmd_parms *cmd, int argc,
                                  char *const argv[], int *value)
 {
-    const char *error = enter_server(cmd);
+    const char *error = cq_directive_enter_server(cmd);
 
     if (error == NULL && !choose(cmd, argc, argv, value)) {
-        error = refuse(cmd, argc, argv);
+        error = cq_directive_refuse(cmd, argc, argv);
     }
     return error;
 }
@@ -234,7 +235,7 @@ static const char *set_number(cmd_parms *cmd, void *conf, int argc,
     }
     if (argc != 1 || !take(argv[0], &number) ||
         (number == 0 && ((size_t)cmd->info & OR_ZERO) == 0)) {
-        return refuse(cmd, argc, argv);
+        return cq_directive_refuse(cmd, argc, argv);
     }
     *(int64_t *)member(cmd, conf) = number;
     return NULL;
@@ -284,7 +285,7 @@ static bool take_count(const char *text, int64_t max, int64_t *count)
 static const char *set_clients(cmd_parms *cmd, void *conf, int argc,
                                char *const argv[])
 {
-    const char *error = enter_server(cmd);
+    const char *error = cq_directive_enter_server(cmd);
 
     (void)conf;
     if (error != NULL) {
@@ -292,7 +293,28 @@ static const char *set_clients(cmd_parms *cmd, void *conf, int argc,
     }
     if (argc != 1 || !take_count(argv[0], CLIENTS_MAX,
                                  &cq_server_conf(cmd->server)->clients_n)) {
-        return refuse(cmd, argc, argv);
+        return cq_directive_refuse(cmd, argc, argv);
+    }
+    return NULL;
+}
+
+static const char *set_drop_after(cmd_parms *cmd, void *conf, int argc,
+                                  char *const argv[])
+{
+    const char *error = cq_directive_enter_server(cmd);
+    struct cq_server_conf *server_conf = cq_server_conf(cmd->server);
+
+    (void)conf;
+    if (error != NULL) {
+        return error;
+    }
+    if (argc == 1 && ap_cstr_casecmp(argv[0], "Off") == 0) {
+        server_conf->drop_after_n = 0;
+        return NULL;
+    }
+    if (argc != 1 || !take_count(argv[0], DROP_AFTER_MAX,
+                                 &server_conf->drop_after_n)) {
+        return cq_directive_refuse(cmd, argc, argv);
     }
     return NULL;
 }
@@ -300,7 +322,7 @@ static const char *set_clients(cmd_parms *cmd, void *conf, int argc,
 static const char *set_prefix(cmd_parms *cmd, void *conf, int argc,
                               char *const argv[])
 {
-    const char *error = enter_server(cmd);
+    const char *error = cq_directive_enter_server(cmd);
     struct cq_prefixes *prefixes;
     int64_t v4_bits, v6_bits;
 
@@ -310,7 +332,7 @@ static const char *set_prefix(cmd_parms *cmd, void *conf, int argc,
     }
     if (argc != 2 || !take_count(argv[0], 32, &v4_bits) ||
         !take_count(argv[1], 128, &v6_bits)) {
-        return refuse(cmd, argc, argv);
+        return cq_directive_refuse(cmd, argc, argv);
     }
     prefixes = &cq_server_conf(cmd->server)->prefixes;
     prefixes->v4_bits = (uint8_t)v4_bits;
@@ -321,7 +343,7 @@ static const char *set_prefix(cmd_parms *cmd, void *conf, int argc,
 static const char *set_table(cmd_parms *cmd, void *conf, int argc,
                              char *const argv[])
 {
-    const char *error = enter_server(cmd);
+    const char *error = cq_directive_enter_server(cmd);
     const char *path = NULL;
 
     (void)conf;
@@ -332,7 +354,7 @@ static const char *set_table(cmd_parms *cmd, void *conf, int argc,
         path = ap_server_root_relative(cmd->pool, argv[0]);
     }
     if (path == NULL || path[strlen(path) - 1] == '/') {
-        return refuse(cmd, argc, argv);
+        return cq_directive_refuse(cmd, argc, argv);
     }
     cq_server_conf(cmd->server)->table_path = path;
     return NULL;
@@ -357,7 +379,7 @@ static const char *set_pool(cmd_parms *cmd, void *conf, int argc,
         return error;
     }
     if (argc != 1 || !valid_pool_name(argv[0])) {
-        return refuse(cmd, argc, argv);
+        return cq_directive_refuse(cmd, argc, argv);
     }
     scope->pool = cq_conf_pool(cmd->pool, cq_server_conf(cmd->server),
                                argv[0]);
@@ -367,73 +389,6 @@ static const char *set_pool(cmd_parms *cmd, void *conf, int argc,
                             "among them one called " CQ_POOL_DEFAULT,
                             argv[0], CQ_POOLS_MAX);
     }
-    return NULL;
-}
-
-/* NULL, or what is wrong with a network that is well-formed */
-static const char *wrong_network(const cmd_parms *cmd,
-                                 const struct cq_server_conf *conf,
-                                 const struct cq_key *net)
-{
-    int i;
-
-    for (i = 0; i < conf->clients->nelts; i++) {
-        const struct cq_client_decl *other =
-            &APR_ARRAY_IDX(conf->clients, i, struct cq_client_decl);
-
-        if (cq_key_compare(&other->net, net) == 0) {
-            return apr_pstrcat(cmd->pool, "this network has a value already (",
-                               other->where, "), expected each one once",
-                               NULL);
-        }
-    }
-    if (conf->clients->nelts >= CLIENT_RULES_MAX) {
-        return apr_psprintf(cmd->pool, "there are %d networks already, "
-                            "expected at most that many", CLIENT_RULES_MAX);
-    }
-    return NULL;
-}
-
-static const char *set_client(cmd_parms *cmd, void *conf, int argc,
-                              char *const argv[])
-{
-    struct cq_server_conf *server_conf = cq_server_conf(cmd->server);
-    const char *error = enter_server(cmd);
-    struct cq_client_decl *client;
-    struct cq_key net;
-    char text[CQ_KEY_TEXT_SIZE];
-    int64_t bytes = CQ_UNLIMITED;
-
-    (void)conf;
-    if (error != NULL) {
-        return error;
-    }
-    if (argc != 2 ||
-        (ap_cstr_casecmp(argv[1], "Unlimited") != 0 &&
-         (cq_size_parse(argv[1], &bytes) != CQ_OK || bytes < 1))) {
-        return refuse(cmd, argc, argv);
-    }
-    if (cq_key_parse(&net, argv[0], &error) == CQ_OK) {
-        error = wrong_network(cmd, server_conf, &net);
-    }
-    if (error != NULL) {
-        return apr_psprintf(cmd->pool, "ClamQuotaClient \"%.200s\": %s, such "
-                            "as ClamQuotaClient 192.0.2.0/24 500M",
-                            arguments(cmd, argc, argv), error);
-    }
-    if (cq_net_add(&server_conf->client_nets, &net,
-                   server_conf->clients->nelts) != CQ_OK) {
-        return "ClamQuotaClient: no memory for another network";
-    }
-    client = apr_array_push(server_conf->clients);
-    client->net = net;
-    client->daily_bytes = bytes;
-    client->rule = apr_pstrcat(cmd->pool, "ClamQuotaClient ",
-                               cq_key_format_cidr(&net, text, sizeof(text)),
-                               NULL);
-    client->where = apr_psprintf(cmd->pool, "%s line %d",
-                                 cmd->directive->filename,
-                                 cmd->directive->line_num);
     return NULL;
 }
 
@@ -469,7 +424,7 @@ const command_rec cq_directives[] = {
     AP_INIT_TAKE_ARGV("ClamQuotaFreeRangeDaily", set_size,
         MEMBER(free_range_daily_bytes), ANYWHERE,
         "a size from 1 byte to 4T such as 10M"),
-    AP_INIT_TAKE_ARGV("ClamQuotaClient", set_client, NULL, ANYWHERE,
+    AP_INIT_TAKE_ARGV("ClamQuotaClient", cq_directive_client, NULL, ANYWHERE,
         "a network and a size from 1 byte to 4T or Unlimited, such as "
         "ClamQuotaClient 192.0.2.0/24 500M"),
     AP_INIT_TAKE_ARGV("ClamQuotaPrefix", set_prefix, NULL, ANYWHERE,
@@ -489,5 +444,7 @@ const command_rec cq_directives[] = {
         "/var/lib/clamquota/clamquota.table"),
     AP_INIT_TAKE_ARGV("ClamQuotaClients", set_clients, NULL, ANYWHERE,
         "a number from 1 to 100000000 such as 262144"),
+    AP_INIT_TAKE_ARGV("ClamQuotaDropAfter", set_drop_after, NULL, ANYWHERE,
+        "a number of refusals from 1 to 1000000 or Off, such as 200"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };

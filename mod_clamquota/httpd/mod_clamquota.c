@@ -5,6 +5,7 @@
 #include "httpd/request.h"
 
 #include <ap_expr.h>
+#include <http_connection.h>
 #include <mod_status.h>
 #include <mpm_common.h>
 
@@ -18,6 +19,7 @@ static void register_hooks(apr_pool_t *p)
                                              NULL };
     static const char *const before_log_config[] = { "mod_log_config.c",
                                                      NULL };
+    static const char *const before_tls[] = { "mod_ssl.c", NULL };
 
     (void)p;
 
@@ -30,6 +32,11 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(cq_start_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_monitor(cq_start_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(cq_start_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* A connection. Before mod_ssl makes its part of it, which is most of what
+     * it costs; core's own hook is REALLY_LAST. */
+    ap_hook_pre_connection(cq_drop_pre_connection, NULL, before_tls,
+                           APR_HOOK_FIRST);
 
     /* A request. The meter goes in after http_core has put its own protocol
      * filters in: before them the response would go out without its header

@@ -1,8 +1,8 @@
 /* private - what the files of httpd/ share.
  *
  * The only folder that knows httpd. conf reads directives, start attaches the
- * table, gate decides, meter counts, refuse answers, variables tell, page
- * and me show; mod_clamquota.c is the table of contents. */
+ * table, drop shuts out, gate decides, meter counts, refuse answers, variables
+ * tell, page and me show; mod_clamquota.c is the table of contents. */
 #ifndef CQ_HTTPD_PRIVATE_H
 #define CQ_HTTPD_PRIVATE_H
 
@@ -74,6 +74,7 @@ struct cq_server_conf {
     struct cq_prefixes prefixes;
     const char *table_path;
     int64_t clients_n;          /* ClamQuotaClients */
+    int64_t drop_after_n;       /* ClamQuotaDropAfter; 0: Off */
     struct cq_net_list client_nets;
     apr_array_header_t *clients;        /* struct cq_client_decl */
     struct cq_pool_decl *pools; /* the first is "default" */
@@ -82,6 +83,9 @@ struct cq_server_conf {
     /* found by cq_conf_check() */
     bool wanted;                /* some scope counts: a table is needed */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
+
+    /* found by cq_drop_start() */
+    struct cq_net_list own_addresses;   /* this machine's */
 };
 
 #define CQ_UNSET INT64_C(-2)
@@ -183,6 +187,18 @@ void cq_start_child_status(server_rec *s, pid_t pid,
 
 /** Logs what the table has to say once, if it has. */
 void cq_start_say_notices(request_rec *r);
+
+/* ---- drop ---- */
+
+/** Takes what ClamQuotaDropAfter needs, once for a configuration that has it;
+ * switches it off, with a sentence in the log, if that can't be had. */
+void cq_drop_start(server_rec *base, struct cq_server_conf *conf);
+
+/** Ends the new connection of an offender before anything is said on it: a
+ * hook of pre_connection.
+ * @param csd  the connection's apr_socket_t
+ * @return DECLINED, or an error: httpd then closes without lingering */
+int cq_drop_pre_connection(conn_rec *c, void *csd);
 
 /* which column of the contract's table a response is booked in */
 enum cq_column {

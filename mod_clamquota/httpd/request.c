@@ -120,6 +120,41 @@ static void look_at_clock(struct cq_request *q, int64_t now_s)
     q->clock = connection->clock;
 }
 
+/* Whoever brings requests of others is a proxy. What it asks for itself, as
+ * for its health checks, may make it over: it must not be shut out, and all
+ * who are behind it. Its rows, where it has any, are marked once for each
+ * connection. */
+static void mark_proxy(struct cq_request *q, const conn_rec *c)
+{
+    const apr_sockaddr_t *peer = c->client_addr;
+    const struct cq_pool_decl *pool;
+    struct cq_key key;
+
+    if (q->connection != NULL && q->connection->proxy) {
+        return;
+    }
+    if (q->connection != NULL) {
+        q->connection->proxy = true;
+    }
+    if (cq_key_make(&key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
+                    cq_site.prefixes) != CQ_OK) {
+        return;
+    }
+    for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
+        struct cq_account account;
+        struct cq_row row;
+
+        if (pool->used && pool->index != CQ_ANY_POOL
+            && cq_table_row(cq_site.table, pool->index, &key, &q->clock, &row)
+                == CQ_OK && !row.proxied
+            && cq_account_open(cq_site.table, pool->index, &key, &q->clock,
+                               &account) == CQ_OK) {
+            cq_account_mark(&account, &q->clock, row.policy_index, true);
+            cq_account_close(&account);
+        }
+    }
+}
+
 bool cq_request_account(struct cq_request *q, const request_rec *r,
                         const struct cq_dir_conf *conf)
 {
@@ -132,6 +167,9 @@ bool cq_request_account(struct cq_request *q, const request_rec *r,
     q->pool = cq_dir_conf_pool(conf, cq_site.conf);
     q->proxied = r->useragent_addr != r->connection->client_addr;
     look_at_clock(q, apr_time_sec(r->request_time));
+    if (q->proxied) {
+        mark_proxy(q, r->connection);
+    }
     if (!find_client(q, r, &identity)
         || cq_account_open_as(cq_site.table, identity, q->pool->index,
                               &q->client, &q->clock, &q->account) != CQ_OK) {
@@ -143,7 +181,8 @@ bool cq_request_account(struct cq_request *q, const request_rec *r,
     cq_account_mark(&q->account, &q->clock,
                     q->override != NULL ? q->override->policy_index
                                         : q->pool->policy_index,
-                    q->proxied);
+                    q->proxied
+                        || (q->connection != NULL && q->connection->proxy));
     return true;
 }
 

@@ -22,6 +22,8 @@ struct cq_connection {
     bool closing;               /* its pool goes: buckets that are destroyed
                                  * from now on were not sent */
 
+    bool proxy;                 /* mod_remoteip found another's request */
+
     /* whose it is, for the next request: unless mod_remoteip says otherwise it
      * is the same client */
     bool known;

@@ -417,6 +417,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (cq_site.table != NULL) {
         cq_site.prefixes = cq_table_prefixes(cq_site.table);
         resolve(base, cq_site.table, conf);
+        cq_drop_start(base, conf);
         tick(base, &retained->watch);
     }
     return OK;

@@ -52,6 +52,7 @@ static void write_pool(struct cq_writer *w, size_t number,
     pool_line(w, number, "Hits", pool->totals.hits);
     pool_line(w, number, "Refused", pool->totals.refused);
     pool_line(w, number, "WouldRefuse", pool->totals.would_refuse);
+    pool_line(w, number, "Dropped", pool->totals.dropped);
     pool_line(w, number, "ClientsOk", pool->clients_ok);
     pool_line(w, number, "ClientsOver", pool->clients_over);
     pool_line(w, number, "ClientsExempt", pool->clients_exempt);
@@ -68,6 +69,7 @@ static void write_totals(struct cq_writer *w,
     line(w, "RefusedBytes", totals->refused_bytes);
     line(w, "HandlerBytes", totals->handler_bytes);
     line(w, "InFlightBytes", totals->in_flight_bytes);
+    line(w, "Dropped", totals->dropped);
 }
 
 void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)

@@ -69,6 +69,7 @@ static void add_totals(struct cq_view_totals *sum,
     sum->would_refuse += part->would_refuse;
     sum->refused_bytes += part->refused_bytes;
     sum->handler_bytes += part->handler_bytes;
+    sum->dropped += part->dropped;
 }
 
 static enum cq_status collect_pool(const struct cq_table *table,
@@ -93,6 +94,7 @@ static enum cq_status collect_pool(const struct cq_table *table,
     pool->totals.would_refuse = totals[CQ_TOTAL_WOULD_REFUSE];
     pool->totals.refused_bytes = totals[CQ_TOTAL_REFUSED_BYTES];
     pool->totals.handler_bytes = totals[CQ_TOTAL_HANDLER_BYTES];
+    pool->totals.dropped = totals[CQ_TOTAL_DROPPED];
     return CQ_OK;
 }
 

@@ -197,6 +197,9 @@ static void tiles(struct cq_writer *w, const struct cq_view *view)
         (view->engine && strcmp(view->engine, "LogOnly") == 0)) {
         tile_count(w, "Would refuse", totals->would_refuse, "by LogOnly");
     }
+    if (totals->dropped > 0) {
+        tile_count(w, "Dropped", totals->dropped, "connections");
+    }
     tile_bytes(w, "In flight", totals->in_flight_bytes,
                "by open transfers");
     cq_write_raw(w, "</dl>\n");

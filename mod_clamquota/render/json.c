@@ -79,6 +79,7 @@ static void write_pool(struct cq_writer *w, const struct cq_view_pool *pool)
     member(w, "would_refuse", totals->would_refuse);
     member(w, "refused_bytes", totals->refused_bytes);
     member(w, "handler_bytes", totals->handler_bytes);
+    member(w, "dropped", totals->dropped);
     member(w, "clients_ok", pool->clients_ok);
     member(w, "clients_over", pool->clients_over);
     member(w, "clients_exempt", pool->clients_exempt);
@@ -103,6 +104,7 @@ static void write_figures(struct cq_writer *w, const struct cq_view *view)
     member(w, "in_flight", totals->in_flight_bytes);
     member(w, "refused_bytes", totals->refused_bytes);
     member(w, "handler_bytes", totals->handler_bytes);
+    member(w, "dropped", totals->dropped);
     cq_write_raw(w, "},\n  \"cluster\": null");
 }
 

@@ -66,6 +66,9 @@ static const struct pool_counter pool_counters[] = {
     { "clamquota_handler_bytes", "bytes",
       "Bytes of the page clamquota-status.",
       offsetof(struct cq_view_totals, handler_bytes) },
+    { "clamquota_dropped", NULL,
+      "Connections that were closed without an answer.",
+      offsetof(struct cq_view_totals, dropped) },
 };
 
 static void write_pool_counter(struct cq_writer *w, const struct cq_view *view,

@@ -91,6 +91,8 @@ static void totals_row(struct cq_writer *w,
     cq_words_count(w, totals->refused);
     cq_write_raw(w, ", would have been refused ");
     cq_words_count(w, totals->would_refuse);
+    cq_write_raw(w, ", connections dropped ");
+    cq_words_count(w, totals->dropped);
     cq_write_raw(w, "</dt>\n");
 }
 

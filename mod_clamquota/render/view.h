@@ -41,6 +41,7 @@ struct cq_view_totals {
     int64_t refused_bytes;      /* what our refusals cost */
     int64_t handler_bytes;      /* of the page itself */
     int64_t in_flight_bytes;
+    int64_t dropped;            /* connections, by ClamQuotaDropAfter */
 };
 
 struct cq_view_pool {

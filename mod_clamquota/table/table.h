@@ -211,7 +211,7 @@ void cq_account_close(struct cq_account *account);
 
 enum cq_total { CQ_TOTAL_SENT, CQ_TOTAL_FREE, CQ_TOTAL_HITS, CQ_TOTAL_REFUSED,
                 CQ_TOTAL_WOULD_REFUSE, CQ_TOTAL_REFUSED_BYTES,
-                CQ_TOTAL_HANDLER_BYTES, CQ_TOTALS };
+                CQ_TOTAL_HANDLER_BYTES, CQ_TOTAL_DROPPED, CQ_TOTALS };
 
 void cq_table_total_add(struct cq_table *table, uint16_t pool,
                         enum cq_total which, int64_t n);

@@ -17,12 +17,14 @@ START_TEST(json_exact)
         "    {\"pool\": \"default\", \"daily\": 52428800, \"grace\": 7, "
         "\"sent\": 11, \"free\": 12, \"hits\": 13, \"refused\": 14, "
         "\"would_refuse\": 15, \"refused_bytes\": 16, \"handler_bytes\": 17, "
-        "\"clients_ok\": 0, \"clients_over\": 1, \"clients_exempt\": 1}],\n"
+        "\"dropped\": 19, \"clients_ok\": 0, \"clients_over\": 1, "
+        "\"clients_exempt\": 1}],\n"
         "  \"table\": {\"capacity\": 1000, \"used\": 2, \"evictions\": 3, "
         "\"untracked\": 4},\n"
         "  \"totals\": {\"sent\": 11, \"free\": 12, \"hits\": 13, "
         "\"refused\": 14, \"would_refuse\": 15, \"in_flight\": 18, "
-        "\"refused_bytes\": 16, \"handler_bytes\": 17},\n"
+        "\"refused_bytes\": 16, \"handler_bytes\": 17, "
+        "\"dropped\": 19},\n"
         "  \"cluster\": null,\n"
         "  \"history\": [\n"
         "    {\"start\": 1795431600, \"sent\": 21, \"free\": 22, "
@@ -262,7 +264,7 @@ static void expect_openmetrics(const char *text)
                    : sample(text, &family);
         ck_assert_int_eq(*text++, '\n');
     }
-    ck_assert_int_eq(seen_n, 14);
+    ck_assert_int_eq(seen_n, 15);
 }
 
 START_TEST(openmetrics)
@@ -279,6 +281,7 @@ START_TEST(openmetrics)
         "\nclamquota_would_refuse_total{pool=\"default\"} 15\n",
         "\nclamquota_refused_bytes_total{pool=\"default\"} 16\n",
         "\nclamquota_handler_bytes_total{pool=\"default\"} 17\n",
+        "\nclamquota_dropped_total{pool=\"default\"} 19\n",
         "\nclamquota_in_flight_bytes 18\n",
         "\nclamquota_table_fill_ratio 0.002000\n",
         "\nclamquota_evictions_total 3\n",
@@ -344,6 +347,7 @@ START_TEST(automatic)
     lines = expect_auto(rendered(cq_render_auto, &view));
     ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaSentBytes: 11\n"));
     ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaInFlightBytes: 18\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaDropped: 19\n"));
     ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaClientsOver: 1\n"));
     ck_assert_ptr_nonnull(
         strstr(out.data, "\nClamQuotaPool1Name: default\n"));

@@ -77,7 +77,8 @@ static void make_view(void)
     view.table_used = 2;
     view.evictions = 3;
     view.untracked = 4;
-    view.totals = (struct cq_view_totals){ 11, 12, 13, 14, 15, 16, 17, 18 };
+    view.totals = (struct cq_view_totals){ 11, 12, 13, 14, 15, 16, 17, 18,
+                                           19 };
     pools[0].name = "default";
     pools[0].daily_bytes = 52428800;
     pools[0].grace_bytes = 7;

@@ -1,0 +1,23 @@
+/* directives - what the files that read directives share. Private to them. */
+#ifndef CQ_HTTPD_DIRECTIVES_H
+#define CQ_HTTPD_DIRECTIVES_H
+
+#include "httpd/private.h"
+
+/** All arguments as one text: a value too many shows like a wrong one. */
+const char *cq_directive_arguments(const cmd_parms *cmd, int argc,
+                                   char *const argv[]);
+
+/** The complaint about a value: directive, value, expected form. */
+const char *cq_directive_refuse(const cmd_parms *cmd, int argc,
+                                char *const argv[]);
+
+/** For directives of the server config.
+ * @return NULL where they may stand, else the complaint */
+const char *cq_directive_enter_server(cmd_parms *cmd);
+
+/** The setter of ClamQuotaClient. */
+const char *cq_directive_client(cmd_parms *cmd, void *conf, int argc,
+                                char *const argv[]);
+
+#endif

@@ -1,0 +1,152 @@
+/* drop - ClamQuotaDropAfter: who goes on after so many refusals gets no
+ * further answer, not even a TLS handshake.
+ *
+ * Asked for every new connection, before mod_ssl has done anything for it. All
+ * that is known is the peer's address: so who was ever seen through
+ * mod_remoteip, and who could be this machine, is left alone. The policy is
+ * the one of the configuration in force, not the row's: an offender makes no
+ * request that would decide his row anew. */
+#include "httpd/private.h"
+#include "core/offence.h"
+#include "core/special.h"
+#include "host/own.h"
+
+#include <sys/socket.h>
+
+void cq_drop_start(server_rec *base, struct cq_server_conf *conf)
+{
+    if (conf->drop_after_n == 0) {
+        return;
+    }
+    if (cq_own_addresses(&conf->own_addresses) != CQ_OK
+        || cq_net_seal(&conf->own_addresses, NULL) != CQ_OK) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, APR_FROM_OS_ERROR(errno), base,
+                     CQNO("0125") "the addresses of this machine can't be "
+                     "listed: ClamQuotaDropAfter is Off");
+        conf->drop_after_n = 0;
+    }
+}
+
+/* Is he an offender in this pool? */
+static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
+                    const struct cq_clock *clock)
+{
+    const struct cq_server_conf *conf = cq_site.conf;
+    struct cq_offence_limits limits = { CQ_OFFENCE_GRACE_S,
+                                        conf->drop_after_n };
+    struct cq_policy policy = {
+        .daily_bytes = pool->daily_bytes != CQ_UNSET ? pool->daily_bytes
+                                                     : CQ_UNLIMITED,
+        .grace_bytes = pool->grace_bytes != CQ_UNSET ? pool->grace_bytes : 0,
+    };
+    const struct cq_net_rule *rule;
+    struct cq_offence_facts facts;
+    struct cq_row row;
+
+    if (cq_table_row(cq_site.table, pool->index, key, clock, &row) != CQ_OK
+        || row.over_refusals < conf->drop_after_n) {
+        return false;
+    }
+    rule = cq_net_find(&conf->client_nets, key);
+    if (rule != NULL) {
+        policy.daily_bytes = APR_ARRAY_IDX(conf->clients, rule->value,
+                                           struct cq_client_decl).daily_bytes;
+    }
+    facts.used_bytes = row.used_bytes;
+    facts.over_since_s = row.over_since_s;
+    facts.refusals = row.over_refusals;
+    facts.proxied = row.proxied;
+    return cq_offence_of(&facts, &policy, pool->refuses, clock->day,
+                         clock->now_s, &limits, NULL) == CQ_OFFENCE_OFFENDER;
+}
+
+static bool is_in_table(const struct cq_pool_decl *pool)
+{
+    return pool->used && pool->index != CQ_ANY_POOL;
+}
+
+static const struct cq_pool_decl *pool_of_offence(const struct cq_key *key,
+                                                  const struct cq_clock *clock)
+{
+    const struct cq_pool_decl *pool;
+
+    for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
+        if (pool->refuses && is_in_table(pool) && offends(pool, key, clock)) {
+            return pool;
+        }
+    }
+    return NULL;
+}
+
+/* In no matter which pool: it is the same address. */
+static bool was_seen_proxied(const struct cq_key *key,
+                             const struct cq_clock *clock)
+{
+    const struct cq_pool_decl *pool;
+    struct cq_row row;
+
+    for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
+        if (is_in_table(pool)
+            && cq_table_row(cq_site.table, pool->index, key, clock, &row)
+                == CQ_OK && row.proxied) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is it this machine itself, or nobody's address? What the connection says of
+ * our end also covers addresses that came up after the start. */
+static bool is_untouchable(const struct cq_key *key, const conn_rec *c)
+{
+    struct cq_key local;
+
+    return cq_special_word(key) != NULL
+        || cq_own_contains(&cq_site.conf->own_addresses, key)
+        || (cq_key_make(&local, c->local_addr->ipaddr_ptr,
+                        (size_t)c->local_addr->ipaddr_len, cq_site.prefixes)
+                == CQ_OK && cq_key_compare(&local, key) == 0);
+}
+
+/* The close is to be a reset: nothing lingers, and neither a TIME_WAIT nor a
+ * FIN_WAIT_2 of his stays in our kernel, however often he comes. */
+static void close_with_reset(apr_socket_t *csd)
+{
+    struct linger none = { .l_onoff = 1, .l_linger = 0 };
+    apr_os_sock_t fd;
+
+    if (apr_os_sock_get(&fd, csd) == APR_SUCCESS) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+}
+
+int cq_drop_pre_connection(conn_rec *c, void *csd)
+{
+    const struct cq_server_conf *conf = cq_site.conf;
+    const apr_sockaddr_t *peer = c->client_addr;
+    const struct cq_pool_decl *pool;
+    struct cq_clock clock;
+    struct cq_key key;
+
+    /* HTTP/2 runs this hook for each stream, mod_proxy for its own
+     * connections: outgoing, and without a place in the scoreboard */
+    if (cq_site.table == NULL || conf->drop_after_n == 0 || c->master != NULL
+        || c->outgoing || c->sbh == NULL
+        || cq_key_make(&key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
+                       cq_site.prefixes) != CQ_OK) {
+        return DECLINED;
+    }
+    cq_table_clock(cq_site.table, apr_time_sec(apr_time_now()), &clock);
+    pool = pool_of_offence(&key, &clock);
+    if (pool == NULL || is_untouchable(&key, c)
+        || was_seen_proxied(&key, &clock)) {
+        return DECLINED;
+    }
+    ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, c, CQNO("0203")
+                  "closed the connection of %s: refused again and again in "
+                  "pool %s (ClamQuotaDropAfter %" APR_INT64_T_FMT ")",
+                  c->client_ip, pool->name, conf->drop_after_n);
+    cq_table_total_add(cq_site.table, pool->index, CQ_TOTAL_DROPPED, 1);
+    close_with_reset(csd);
+    return HTTP_TOO_MANY_REQUESTS;      /* seen by nobody */
+}
