@@ -93,6 +93,10 @@ enum jail_status nft_read_counters(const struct nft *nft, int64_t *packets,
 /** A socket to the kernel's nf_tables; -1 with errno. */
 int nft_link_open(void);
 
+/* nlmsg_type of NFT_MSG_...; those of NFNL_MSG_BATCH_... are as they are. */
+#define NFT_LINK_TYPE(message) \
+    ((uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (message)))
+
 /** Begins a message or an attribute with others inside; returns where it
  * begins, for nft_link_end_...(). */
 size_t nft_link_begin_message(struct jail_text *text, uint16_t type,

@@ -140,8 +140,9 @@ static void put_message(struct transaction *t, const struct nft_set *set,
         return;
     }
     *message = (struct message){ .first = *next };
-    at = nft_link_begin_message(&t->text, part == DELETE ? NFT_MSG_DELSETELEM
-                                                         : NFT_MSG_NEWSETELEM,
+    at = nft_link_begin_message(&t->text, part == DELETE
+                                          ? NFT_LINK_TYPE(NFT_MSG_DELSETELEM)
+                                          : NFT_LINK_TYPE(NFT_MSG_NEWSETELEM),
                                 part == DELETE ? 0 : NLM_F_CREATE,
                                 (uint32_t)t->message_n,
                                 nft_link_family(t->nft));

@@ -123,8 +123,9 @@ static void read_message(struct edges *edges, const char *bytes,
 static int ask(int fd, const struct nft *nft, const struct nft_set *set)
 {
     struct jail_text text = { .bytes = NULL };
-    size_t at = nft_link_begin_message(&text, NFT_MSG_GETSETELEM, NLM_F_DUMP,
-                                       1, nft_link_family(nft));
+    size_t at = nft_link_begin_message(&text,
+                                       NFT_LINK_TYPE(NFT_MSG_GETSETELEM),
+                                       NLM_F_DUMP, 1, nft_link_family(nft));
     int error = ENOMEM;
 
     nft_link_put(&text, NFTA_SET_ELEM_LIST_TABLE, nft->table,

@@ -53,8 +53,7 @@ size_t nft_link_begin_message(struct jail_text *text, uint16_t type,
     bool batch = type == NFNL_MSG_BATCH_BEGIN || type == NFNL_MSG_BATCH_END;
     struct nlmsghdr header = {
         .nlmsg_len = MESSAGE_HEADER,
-        .nlmsg_type = batch ? type
-                            : (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
+        .nlmsg_type = type,
         .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
         .nlmsg_seq = sequence
     };
@@ -163,7 +162,8 @@ int nft_generation(uint32_t *generation)
     int error = fd < 0 ? errno : ENOMEM;
     ssize_t n;
 
-    nft_link_begin_message(&question, NFT_MSG_GETGEN, 0, 0, 0);
+    nft_link_begin_message(&question, NFT_LINK_TYPE(NFT_MSG_GETGEN), 0, 0,
+                           0);
     if (fd >= 0 && !question.failed) {
         /* the kernel has answered before send() returns */
         n = send(fd, question.bytes, question.length, 0);

@@ -205,6 +205,32 @@ static enum jail_status find_place(const struct recent *recent,
                      into->path, (long long)recent->places);
 }
 
+/* "+192.0.2.7". For IPv4 by hand: inet_ntop() takes as long as a write. */
+static bool write_command(char command[1 + INET6_ADDRSTRLEN], char sign,
+                          const struct cq_key *key)
+{
+    char *at = command;
+    int i;
+
+    *at++ = sign;
+    if (key->family != 4) {
+        return inet_ntop(AF_INET6, key->bytes, at, INET6_ADDRSTRLEN) != NULL;
+    }
+    for (i = 0; i < 4; i++) {
+        unsigned byte = key->bytes[i];
+
+        if (byte >= 100) {
+            *at++ = (char)('0' + byte / 100);
+        }
+        if (byte >= 10) {
+            *at++ = (char)('0' + byte / 10 % 10);
+        }
+        *at++ = (char)('0' + byte % 10);
+        *at++ = i < 3 ? '.' : '\0';
+    }
+    return true;
+}
+
 static enum jail_status carry_out(struct recent *recent,
                                   const struct jail_change *change,
                                   struct jail_why *why)
@@ -223,10 +249,8 @@ static enum jail_status carry_out(struct recent *recent,
     if (status != JAIL_OK) {
         return status;
     }
-    command[0] = change->op == JAIL_REMOVE ? '-' : '+';
-    if (inet_ntop(change->key.family == 4 ? AF_INET : AF_INET6,
-                  change->key.bytes, command + 1, sizeof(command) - 1)
-        == NULL) {
+    if (!write_command(command, change->op == JAIL_REMOVE ? '-' : '+',
+                       &change->key)) {
         return jail_fail(why, JAIL_PARTLY, "not an address");
     }
     status = recent_list_command(into, command, why);
