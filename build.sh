@@ -37,7 +37,7 @@ Usage: ./build.sh [COMMAND]
            on http://127.0.0.1:8080/; Ctrl-C stops it and leaves nothing behind
   test     deps, build and the whole test suite; test t/FILE.t ... only those
   bench    deps, build and the benchmarks
-  install  module, configuration, man page
+  install  module, clamquota-sync, configuration, examples, man pages
   clean    remove build/
 Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
 errors), PORT (run), PREFIX DESTDIR (install), CQ_TEST_MPM=event|worker|prefork
@@ -294,7 +294,9 @@ do_install() {
     need apxs install
     case $DESTDIR in ''|/*) ;; *) DESTDIR=$started_in/$DESTDIR ;; esac
     so=$BUILD/mod_clamquota.so
-    if [ ! -e "$so" ] || [ -n "$(find mod_clamquota -newer "$so")" ]; then
+    if [ ! -e "$so" ] || [ ! -e "$BUILD/clamquota-sync" ] ||
+        [ -n "$(find mod_clamquota tools -newer "$so")" ]
+    then
         do_build
     fi
     module_dir=$(under_prefix "$(apxs -q LIBEXECDIR)")
@@ -303,14 +305,27 @@ do_install() {
     doc_dir=$PREFIX/share/doc/mod_clamquota
     man_dir=$PREFIX/share/man
 
-    install -d "$DESTDIR$module_dir" "$DESTDIR$mods_dir" "$DESTDIR$doc_dir" \
-        "$DESTDIR$man_dir/man5" "$DESTDIR$man_dir/man7"
+    install -d "$DESTDIR$module_dir" "$DESTDIR$mods_dir" \
+        "$DESTDIR$doc_dir/examples" "$DESTDIR$PREFIX/sbin" \
+        "$DESTDIR$man_dir/man5" "$DESTDIR$man_dir/man7" "$DESTDIR$man_dir/man8"
     install -d -m 0750 "$DESTDIR$state_dir"
     install -m 644 "$so" "$DESTDIR$module_dir/"
     install -m 644 mod_clamquota/mod_clamquota.5 "$DESTDIR$man_dir/man5/"
     install -m 644 mod_clamquota/clamquota.7 "$DESTDIR$man_dir/man7/"
     install -m 644 README CHANGES LICENSE conf/clamav-mirror.conf \
         conf/distribution-mirror.conf "$DESTDIR$doc_dir/"
+    install -m 755 "$BUILD/clamquota-sync" "$DESTDIR$PREFIX/sbin/"
+    install -m 644 tools/sync/clamquota-sync.8 "$DESTDIR$man_dir/man8/"
+    # firewall rules and sets; a job, services and a timer for the tool
+    for example in conf/clamquota-* conf/clamquota.*; do
+        case $example in
+        *.load|*.conf) [ "$example" = conf/clamquota-modprobe.conf ] || continue
+        esac
+        sed "s|/usr/sbin/|$PREFIX/sbin/|g; s|/var/lib/clamquota|$state_dir|" \
+            "$example" >"$BUILD/example"
+        install -m 644 "$BUILD/example" \
+            "$DESTDIR$doc_dir/examples/$(basename "$example")"
+    done
     sed "s|/usr/lib/apache2/modules|$module_dir|" conf/clamquota.load \
         >"$BUILD/clamquota.load"
     sed "s|/var/lib/clamquota|$state_dir|

@@ -55,6 +55,13 @@ my %mode = (
     "$root/usr/share/doc/mod_clamquota/CHANGES"             => 0644,
     "$root/usr/share/doc/mod_clamquota/LICENSE"             => 0644,
     "$root/var/lib/clamquota"                               => 0750,
+    "$root/usr/sbin/clamquota-sync"                         => 0755,
+    "$root/usr/share/man/man8/clamquota-sync.8"             => 0644,
+    map { ("$root/usr/share/doc/mod_clamquota/examples/$_"  => 0644) } qw(
+        clamquota-ipset.ip6tables clamquota-ipset.iptables
+        clamquota-modprobe.conf clamquota-sync-pass.service
+        clamquota-sync.cron clamquota-sync.service clamquota-sync.timer
+        clamquota.ip6tables clamquota.ipset clamquota.iptables clamquota.nft)
 );
 for my $name (sort keys %mode) {
     my @stat = stat $name;
@@ -76,6 +83,9 @@ is_deeply([ grep { my $name = substr $_, length $root;
     !grep { index($name, $_) == 0 } @gone } sort keys %mode ], [],
     'the README knows how to remove all of it');
 
+is(slurp("$root/usr/share/doc/mod_clamquota/examples/$_"), slurp("conf/$_"),
+    "$_: as it is") for qw(clamquota-sync.service clamquota-sync.cron);
+
 # ---- a second time, after the operator has changed something ----
 
 spew("$mods/clamquota.conf", "# mine\n");
@@ -94,6 +104,10 @@ my $load = slurp("$own_mods/clamquota.load");
 my ($module) = $load =~ /^LoadModule clamquota_module (\S+)\n\z/;
 like($module, qr/^\Q$prefix\E/, 'clamquota.load points below PREFIX');
 ok(-s $module, 'to a file');
+like(slurp("$prefix/share/doc/mod_clamquota/examples/clamquota-sync.service"),
+    qr{^ExecStart=\Q$prefix\E/sbin/clamquota-sync --watch}m,
+    'the service starts the one below PREFIX');
+ok(-x "$prefix/sbin/clamquota-sync", 'which is there');
 ok(-d "$prefix/var/lib/clamquota", 'the directory of the table is there');
 
 my $httpd = "$apxs{SBINDIR}/$apxs{PROGNAME}";

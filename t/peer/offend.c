@@ -164,6 +164,7 @@ static void run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     char why[CQ_WHY_SIZE];
+    enum cq_status status;
     struct cq_tablefile_want want = {
         .clients = 1024, .ledger_entries = 64, .kind = CQ_PERIOD_DAY,
         .zone = CQ_ZONE_UTC, .prefixes = prefixes,
@@ -175,17 +176,11 @@ int main(int argc, char **argv)
     }
     want.path = argv[1];
     /* a server may hold it: then it is only changed */
-    switch (cq_tablefile_open(&want, &table, NULL, why, sizeof(why))) {
-    case CQ_OK:
-        break;
-    case CQ_ELOCKED:
-        if (cq_tablefile_attach(argv[1], true, &table, why, sizeof(why))
-            == CQ_OK) {
-            break;
-        }
-        stop(why);
-        break;
-    default:
+    status = cq_tablefile_open(&want, &table, NULL, why, sizeof(why));
+    if (status == CQ_ELOCKED) {
+        status = cq_tablefile_attach(argv[1], true, &table, why, sizeof(why));
+    }
+    if (status != CQ_OK) {
         stop(why);
     }
     run(argc, argv);
