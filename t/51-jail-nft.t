@@ -71,6 +71,17 @@ cmp_ok($left_of->('192.0.2.7/32'), '<=', 100, 'a lease is running out');
 is($jail->ask('* 192.0.2.7', '* 10.0.0.0/8', '* 2001:db8:1::1',
     'apply 3600')->{status}, 0, 'renews');
 cmp_ok($left_of->('192.0.2.7/32'), '>', 3500, 'its lease begins anew');
+# the set's own timeout, half over: adding it once more would change nothing
+nft("delete element $t jail4 { 192.0.2.7 }",
+    "add element $t jail4 { 192.0.2.7 timeout 3600s expires 100s }");
+cmp_ok($left_of->('192.0.2.7/32'), '<=', 100, 'the same lease, running out');
+is($jail->ask('* 192.0.2.7', 'apply 3600')->{status}, 0, 'renews');
+cmp_ok($left_of->('192.0.2.7/32'), '>', 3500, 'it begins anew');
+undef $second;
+$second = $ns->jail($spec);
+$second->ask('open w');
+cmp_ok((grep { /^192\.0\.2\.7/ } @{ $second->ask('list')->{lines} })[0]
+        =~ s/.* //r, '>', 3500, 'in the kernel');
 is($jail->ask('* 192.0.2.7', 'apply 50')->{status}, 0, 'to another lease');
 cmp_ok($left_of->('192.0.2.7/32'), '<=', 50, 'is shorter');
 undef $second;
