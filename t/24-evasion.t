@@ -108,7 +108,7 @@ my $n = 0;
 sub is_refusal {
     my ($answer, $name, $status) = @_;
     is($answer->{status}, $status // 429, "$name: refused");
-    ok($answer->{body} =~ /\A127\.0\.0\.2 has drawn .* for more\.\n\z/s,
+    ok($answer->{body} =~ /\A127\.0\.0\.2 has drawn .* an exception\.\n\z/s,
         "$name: with the refusal's own text");
     my $fields = $answer->{headers};
     is($fields->{'content-type'}, 'text/plain; charset=us-ascii',
