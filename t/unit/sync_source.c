@@ -1,0 +1,280 @@
+/* sync/source: who of a table is wanted, by the rules in force; and a file
+ * that is replaced, cut short or filled with noise under the mapping. */
+#include "sync/source.h"
+#include "table_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct fixture f;
+static struct cq_table *table;
+static struct source source;
+static struct wanted_list list;
+static struct source_terms terms;
+static char why[CQ_WHY_SIZE];
+
+/* Daily 1000 in two pools; on day 15 that allows 15,000. */
+static void configure(int64_t daily_bytes, bool refuses)
+{
+    struct cq_policy policy = { daily_bytes, 0 };
+    uint16_t pool, index;
+
+    cq_table_policies_begin(table);
+    ck_assert_int_eq(cq_table_pool(table, "other", &pool), CQ_OK);
+    for (uint16_t i = 0; i <= pool; i++) {
+        ck_assert_int_eq(cq_table_policy(table, i, "ClamQuotaDaily", &policy,
+                                         &index), CQ_OK);
+        cq_table_pool_refuses(table, i, refuses);
+    }
+    cq_table_policies_end(table);
+}
+
+static void begin(void)
+{
+    table = fixture_table(&f, 1024);
+    configure(1000, true);
+    memset(&list, 0, sizeof(list));
+    terms = (struct source_terms){ .limits = { 60, 200 } };
+    ck_assert_int_eq(source_attach(&source, f.path, why, sizeof(why)), CQ_OK);
+}
+
+static void end(void)
+{
+    source_detach(&source);
+    wanted_free(&list);
+    fixture_end(&f, table);
+}
+
+/* Client k has drawn so much and was refused so often, at that time. */
+static uint32_t draw(uint16_t pool, uint32_t k, int64_t bytes, int refusals,
+                     int64_t at_s)
+{
+    struct cq_clock clock = clock_at(table, at_s);
+    struct cq_key key = client(k);
+    struct cq_account a;
+    uint32_t row;
+
+    ck_assert_int_eq(cq_account_open(table, pool, &key, &clock, &a), CQ_OK);
+    row = a.row;
+    (void)cq_account_hit(&a, &clock);
+    cq_account_charge(&a, &clock, bytes);
+    while (refusals-- > 0) {
+        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+    }
+    cq_account_close(&a);
+    return row;
+}
+
+/* The clients that are wanted, "1 2 7". */
+static const char *wanted_at(int64_t now_s)
+{
+    static char text[1024];
+    size_t i, n = 0;
+
+    list.count = 0;
+    list.due_s = 0;
+    ck_assert_int_eq(source_offenders(&source, &terms, now_s, &list), CQ_OK);
+    ck_assert_uint_eq(wanted_finish(&list), 0);
+    text[0] = '\0';
+    for (i = 0; i < list.count; i++) {
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u",
+                              i > 0 ? " " : "",
+                              number_of(&list.entries[i].key));
+    }
+    return text;
+}
+
+START_TEST(who)
+{
+    static const char *const other[] = { "other" };
+
+    draw(0, 1, 20000, 200, NOON_S);
+    draw(0, 2, 20000, 199, NOON_S);
+    draw(0, 3, 14999, 200, NOON_S);
+    draw(1, 4, 30000, 500, NOON_S + 30);
+    draw(1, 1, 40000, 200, NOON_S + 40);
+    ck_assert_str_eq(wanted_at(NOON_S + 59), "");
+    ck_assert_int_eq(list.due_s, NOON_S + 60);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
+    ck_assert_int_eq(list.entries[0].excess_bytes, 5000);
+    ck_assert_int_eq(list.entries[0].last_hit_s, NOON_S);
+    ck_assert_int_eq(list.due_s, NOON_S + 90);
+    /* an offender in two pools is one, with the larger figures */
+    ck_assert_str_eq(wanted_at(NOON_S + 100), "1 4");
+    ck_assert_int_eq(list.entries[0].excess_bytes, 25000);
+    ck_assert_int_eq(list.entries[0].last_hit_s, NOON_S + 40);
+    ck_assert_int_eq(list.due_s, 0);
+
+    terms.limits.after = 199;
+    ck_assert_str_eq(wanted_at(NOON_S + 100), "1 2 4");
+    terms.limits.after = 201;
+    ck_assert_str_eq(wanted_at(NOON_S + 100), "4");
+    terms.limits.after = 200;
+    terms.pools = other;
+    terms.pool_n = 1;
+    ck_assert_str_eq(wanted_at(NOON_S + 90), "4");
+    ck_assert(source_has_pool(&source, "other", NULL, 0));
+    ck_assert(!source_has_pool(&source, "othe", why, sizeof(why)));
+    ck_assert_str_eq(why, "default, other");
+}
+END_TEST
+
+START_TEST(rules_in_force)
+{
+    draw(0, 1, 20000, 200, NOON_S);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
+    configure(2000, true);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "");
+    configure(1000, false);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "");
+    configure(1000, true);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
+    /* the days go on: on the 20th it is enough, on the 1st all is new */
+    ck_assert_str_eq(wanted_at(NOON_S + 5 * DAY_S), "1");
+    ck_assert_str_eq(wanted_at(NOON_S + 6 * DAY_S), "");
+    ck_assert_str_eq(wanted_at(NEXT_MONTH_S), "");
+}
+END_TEST
+
+START_TEST(one_row)
+{
+    uint32_t over = draw(0, 1, 20000, 200, NOON_S);
+    uint32_t not_over = draw(0, 2, 200, 0, NOON_S);
+
+    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, not_over,
+                                &list), CQ_OK);
+    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, UINT32_MAX,
+                                &list), CQ_OK);
+    ck_assert_uint_eq(list.count, 0);
+    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, over, &list),
+                     CQ_OK);
+    ck_assert_uint_eq(list.count, 1);
+    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 5, over, &list),
+                     CQ_OK);
+    ck_assert_uint_eq(list.count, 1);
+    ck_assert_int_eq(list.due_s, NOON_S + 60);
+}
+END_TEST
+
+START_TEST(special_addresses)
+{
+    static const char *const texts[] = {
+        "127.0.0.1", "0.0.0.0/0", "::1", "fe80::/64", "224.0.0.1",
+        "::/0", "169.254.1.1", "192.0.2.1", "192.0.2.1", "10.0.0.1"
+    };
+    struct plan_wanted wanted = { .last_hit_s = 0 };
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        ck_assert(cq_key_parse(&wanted.key, texts[i], NULL) == CQ_OK);
+        wanted.by_hand = i == 8;
+        wanted.excess_bytes = (int64_t)(10 - i);
+        ck_assert(wanted_add(&list, &wanted));
+    }
+    ck_assert_uint_eq(wanted_finish(&list), 7);
+    ck_assert_uint_eq(list.count, 2);
+    ck_assert_uint_eq(list.entries[0].key.bytes[0], 10);
+    ck_assert(!list.entries[0].by_hand && list.entries[1].by_hand);
+    ck_assert_int_eq(list.entries[1].excess_bytes, 3);
+}
+END_TEST
+
+START_TEST(cut_short)
+{
+    draw(0, 1, 20000, 200, NOON_S);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
+    ck_assert(source_is_named(&source));
+    ck_assert(truncate(f.path, 0) == 0);
+    ck_assert_int_eq(source_offenders(&source, &terms, NOON_S + 60, &list),
+                     CQ_ECORRUPT);
+    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, 0, &list),
+                     CQ_ECORRUPT);
+    ck_assert(!source_has_pool(&source, "default", NULL, 0));
+    source_detach(&source);
+    ck_assert_int_ne(source_attach(&source, f.path, why, sizeof(why)), CQ_OK);
+    ck_assert(source.table == NULL);
+    /* no other trouble is taken for this one */
+    ck_assert(signal(SIGBUS, SIG_DFL) == SIG_DFL);
+    /* teardown unmaps a table whose file is gone; nothing touches it */
+}
+END_TEST
+
+START_TEST(replaced)
+{
+    char other[128];
+
+    snprintf(other, sizeof(other), "%s.other", f.path);
+    ck_assert(rename(f.path, other) == 0);
+    ck_assert(!source_is_named(&source));
+    ck_assert_int_eq(source_attach(&source, f.path, why, sizeof(why)),
+                     CQ_ENOENT);
+    ck_assert(link(other, f.path) == 0);
+    ck_assert_int_eq(source_attach(&source, f.path, why, sizeof(why)), CQ_OK);
+    ck_assert(source_is_named(&source));
+}
+END_TEST
+
+/* Rows of noise behind a sound head: nobody is taken for an offender, as no
+ * address hashes to its identity; and nothing crashes. */
+START_TEST(noise)
+{
+    uint64_t state = 88172645463325252u;
+    int fd = open(f.path, O_RDWR);
+    struct stat st;
+
+    ck_assert(fd >= 0 && fstat(fd, &st) == 0);
+    for (int turn = 0; turn < 20; turn++) {
+        uint64_t words[512];
+
+        for (off_t at = (off_t)table->header->geometry.hot_at;
+             at < st.st_size; at += (off_t)sizeof(words)) {
+            for (size_t i = 0; i < COUNT(words); i++) {
+                words[i] = xorshift(&state);
+            }
+            ck_assert(pwrite(fd, words, sizeof(words), at)
+                      == (ssize_t)sizeof(words));
+        }
+        ck_assert_str_eq(wanted_at(NOON_S + 60), "");
+    }
+    /* the lists before the rows, too: any answer will do */
+    for (off_t at = CQ_PAGE; at < st.st_size; at += CQ_PAGE) {
+        uint64_t words[512];
+
+        for (size_t i = 0; i < COUNT(words); i++) {
+            words[i] = xorshift(&state);
+        }
+        ck_assert(pwrite(fd, words, sizeof(words), at)
+                  == (ssize_t)sizeof(words));
+    }
+    list.count = 0;
+    ck_assert_int_eq(source_offenders(&source, &terms, NOON_S, &list), CQ_OK);
+    ck_assert_uint_eq(list.count, 0);
+    close(fd);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sync/source");
+    TCase *all = tcase_create("all");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, all);
+    tcase_add_checked_fixture(all, begin, end);
+    tcase_add_test(all, who);
+    tcase_add_test(all, rules_in_force);
+    tcase_add_test(all, one_row);
+    tcase_add_test(all, special_addresses);
+    tcase_add_test(all, cut_short);
+    tcase_add_test(all, replaced);
+    tcase_add_test(all, noise);
+
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
