@@ -69,6 +69,7 @@ my $prefork = mpm() eq 'prefork';
 my $conf = <<'EOT';
 AcceptFilter http none
 AcceptFilter https none
+KeepAliveTimeout 3600
 Listen 10.77.0.1:%PORT%
 Listen [fd77::1]:%PORT%
 Listen 0.0.0.0:%PORT2%
@@ -253,12 +254,17 @@ ok(poll(10, sub {
 is(scalar(my @left = grep { /^\s*\d+: \S+ 02004D0A:/ } split /\n/,
     read_file('/proc/net/tcp')), 1, 'no socket of his is left');
 undef @open;
+$kept->close;
 
 # ---- released by the configuration ----
 sub configure {
     my ($text) = @_;
+    my %old = map { $_ => 1 } $server->children;
     $server->{conf} = $conf . $text;
     ok($server->graceful, 'graceful: ' . ((split /\n/, $text)[-1]));
+    # until then one of these may take a connection
+    ok(poll(20, sub { !grep { $old{$_} } $server->children }),
+        'the old children went');
 }
 
 sub configured {
