@@ -91,6 +91,12 @@ static int64_t admitted_at_s(const struct cq_policy *policy,
     return period->midnight_s[days];
 }
 
+/* The next midnight: copies are counted by days. */
+static int64_t day_ends_s(const struct cq_period *period, int64_t now_s)
+{
+    return period->midnight_s[cq_period_day(period, now_s)];
+}
+
 /* later - earlier, at least 1, saturating */
 static int64_t wait_s(int64_t earlier_s, int64_t later_s)
 {
@@ -118,13 +124,13 @@ int64_t cq_policy_retry_after_s(const struct cq_policy *policy,
     int64_t jitter_s;
     int64_t max_s;
 
-    if (state != CQ_STATE_OVER && state != CQ_STATE_BUSY) {
+    if (state != CQ_STATE_OVER && state != CQ_STATE_BUSY
+        && state != CQ_STATE_COPIES) {
         return 0;
     }
-    retry_s = state == CQ_STATE_BUSY
-              ? CQ_BUSY_RETRY_S
-              : wait_s(now_s, admitted_at_s(policy, used_bytes, period,
-                                            now_s));
+    retry_s = state == CQ_STATE_BUSY ? CQ_BUSY_RETRY_S
+        : state == CQ_STATE_COPIES ? wait_s(now_s, day_ends_s(period, now_s))
+        : wait_s(now_s, admitted_at_s(policy, used_bytes, period, now_s));
     if (retry == NULL) {
         return retry_s;
     }

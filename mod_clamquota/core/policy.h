@@ -67,8 +67,9 @@ struct cq_retry {
 /** Whole seconds, >= 1, until this client would be admitted: to the first
  * midnight at which day x daily + grace exceeds what is drawn, or to the end
  * of the period. BUSY: CQ_BUSY_RETRY_S plus spread % (CQ_BUSY_JITTER_S + 1).
+ * COPIES: to the next midnight, whatever was drawn.
  * Else spread % (jitter + 1) is added. The sum is capped by max_s.
- * @param state  CQ_STATE_OVER or CQ_STATE_BUSY; 0 is returned for others
+ * @param state  CQ_STATE_OVER, BUSY or COPIES; 0 is returned for others
  * @param retry  NULL: no cap and no jitter (what the page shows) */
 int64_t cq_policy_retry_after_s(const struct cq_policy *policy,
                                 int64_t used_bytes, enum cq_state state,

@@ -60,6 +60,7 @@ void *cq_server_conf_create(apr_pool_t *p, server_rec *s)
     conf->prefixes.v6_bits = 64;
     conf->table_path = "/var/lib/clamquota/clamquota.table";
     conf->clients_n = CLIENTS_DEFAULT;
+    conf->files_n = CQ_UNSET;
     conf->clients = apr_array_make(p, 8, sizeof(struct cq_client_decl));
     conf->pools = make_pool(p, CQ_POOL_DEFAULT);
     conf->scopes = apr_array_make(p, 8, sizeof(struct cq_dir_conf *));
@@ -76,6 +77,7 @@ void *cq_dir_conf_create(apr_pool_t *p, char *dir)
     conf->engine = CQ_ENGINE_UNSET;
     conf->daily_bytes = CQ_UNSET;
     conf->grace_bytes = CQ_UNSET;
+    conf->copies_n = CQ_UNSET;
     conf->free = -1;
     conf->free_range_bytes = CQ_UNSET;
     conf->free_range_daily_bytes = CQ_UNSET;
@@ -103,6 +105,7 @@ void *cq_dir_conf_merge(apr_pool_t *p, void *base_conf, void *add_conf)
     conf->daily_bytes = inherit(base->daily_bytes, add->daily_bytes);
     conf->grace_bytes = inherit(base->grace_bytes, add->grace_bytes);
     conf->pool = add->pool != NULL ? add->pool : base->pool;
+    conf->copies_n = inherit(base->copies_n, add->copies_n);
     conf->free = add->free != -1 ? add->free : base->free;
     conf->free_range_bytes = inherit(base->free_range_bytes,
                                      add->free_range_bytes);

@@ -104,6 +104,9 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
             continue;
         }
         conf->wanted = true;
+        if (scope->copies_n > 0) {
+            conf->wants_copies = true;
+        }
         if (conf->strongest != CQ_ENGINE_ON) {
             conf->strongest = engine;
         }

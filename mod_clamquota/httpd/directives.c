@@ -12,6 +12,8 @@
 /* far below what a row counts to (2^24): more would never be reached */
 #define DROP_AFTER_MAX 1000000
 #define CLIENTS_MAX 100000000   /* 1.5 rows of 128 bytes each: 19.2 GB */
+#define FILES_MAX 400000000     /* 1.5 rows of 64 bytes each: 38.4 GB */
+#define COPIES_MAX 1000         /* more is as good as Off */
 
 /* ---- complaints ---- */
 
@@ -202,7 +204,28 @@ static const char *set_timezone(cmd_parms *cmd, void *conf, int argc,
     return error;
 }
 
-/* ---- sizes and durations, into an int64_t member of a scope ---- */
+/* ---- numbers, into an int64_t member of a scope ---- */
+
+/* decimal digits only, 1..max */
+static bool take_count(const char *text, int64_t max, int64_t *count)
+{
+    int64_t n = 0;
+
+    if (*text == '\0') {
+        return false;
+    }
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9') {
+            return false;
+        }
+        n = n * 10 + (*text - '0');
+        if (n > max) {
+            return false;
+        }
+    }
+    *count = n;
+    return n >= 1;
+}
 
 static bool take_size(const char *text, int64_t *bytes)
 {
@@ -259,64 +282,62 @@ static const char *set_duration(cmd_parms *cmd, void *conf, int argc,
     return set_number(cmd, conf, argc, argv, take_duration);
 }
 
+static bool take_copies_or_off(const char *text, int64_t *copies)
+{
+    if (ap_cstr_casecmp(text, "Off") == 0) {
+        *copies = 0;
+        return true;
+    }
+    return take_count(text, COPIES_MAX, copies);
+}
+
+static const char *set_copies(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[])
+{
+    return set_number(cmd, conf, argc, argv, take_copies_or_off);
+}
+
 /* ---- the ones of their own kind ---- */
 
-/* decimal digits only, 1..max */
-static bool take_count(const char *text, int64_t max, int64_t *count)
+/* a number of the server config */
+static const char *set_count(cmd_parms *cmd, int argc, char *const argv[],
+                             int64_t max, int64_t *count)
 {
-    int64_t n = 0;
+    const char *error = cq_directive_enter_server(cmd);
 
-    if (*text == '\0') {
-        return false;
+    if (error == NULL && (argc != 1 || !take_count(argv[0], max, count))) {
+        error = cq_directive_refuse(cmd, argc, argv);
     }
-    for (; *text; text++) {
-        if (*text < '0' || *text > '9') {
-            return false;
-        }
-        n = n * 10 + (*text - '0');
-        if (n > max) {
-            return false;
-        }
-    }
-    *count = n;
-    return n >= 1;
+    return error;
 }
 
 static const char *set_clients(cmd_parms *cmd, void *conf, int argc,
                                char *const argv[])
 {
-    const char *error = cq_directive_enter_server(cmd);
-
     (void)conf;
-    if (error != NULL) {
-        return error;
-    }
-    if (argc != 1 || !take_count(argv[0], CLIENTS_MAX,
-                                 &cq_server_conf(cmd->server)->clients_n)) {
-        return cq_directive_refuse(cmd, argc, argv);
-    }
-    return NULL;
+    return set_count(cmd, argc, argv, CLIENTS_MAX,
+                     &cq_server_conf(cmd->server)->clients_n);
+}
+
+static const char *set_files(cmd_parms *cmd, void *conf, int argc,
+                             char *const argv[])
+{
+    (void)conf;
+    return set_count(cmd, argc, argv, FILES_MAX,
+                     &cq_server_conf(cmd->server)->files_n);
 }
 
 static const char *set_drop_after(cmd_parms *cmd, void *conf, int argc,
                                   char *const argv[])
 {
-    const char *error = cq_directive_enter_server(cmd);
-    struct cq_server_conf *server_conf = cq_server_conf(cmd->server);
+    int64_t *drop_after_n = &cq_server_conf(cmd->server)->drop_after_n;
 
     (void)conf;
-    if (error != NULL) {
-        return error;
-    }
     if (argc == 1 && ap_cstr_casecmp(argv[0], "Off") == 0) {
-        server_conf->drop_after_n = 0;
-        return NULL;
+        *drop_after_n = 0;
+        return cq_directive_enter_server(cmd);
     }
-    if (argc != 1 || !take_count(argv[0], DROP_AFTER_MAX,
-                                 &server_conf->drop_after_n)) {
-        return cq_directive_refuse(cmd, argc, argv);
-    }
-    return NULL;
+    return set_count(cmd, argc, argv, DROP_AFTER_MAX, drop_after_n);
 }
 
 static const char *set_prefix(cmd_parms *cmd, void *conf, int argc,
@@ -416,6 +437,9 @@ const command_rec cq_directives[] = {
     AP_INIT_TAKE_ARGV("ClamQuotaGrace", set_size,
         MEMBER_OR_ZERO(grace_bytes), ANYWHERE,
         "a size from 0 to 4T such as " SIZE_EXAMPLES),
+    AP_INIT_TAKE_ARGV("ClamQuotaCopies", set_copies,
+        MEMBER_OR_ZERO(copies_n), ANYWHERE,
+        "a number from 1 to 1000 or Off, such as ClamQuotaCopies 2"),
     AP_INIT_TAKE_ARGV("ClamQuotaFree", set_free, MEMBER(free), ANYWHERE,
         "On or Off, such as ClamQuotaFree On"),
     AP_INIT_TAKE_ARGV("ClamQuotaFreeRange", set_size_or_off,
@@ -446,5 +470,7 @@ const command_rec cq_directives[] = {
         "a number from 1 to 100000000 such as 262144"),
     AP_INIT_TAKE_ARGV("ClamQuotaDropAfter", set_drop_after, NULL, ANYWHERE,
         "a number of refusals from 1 to 1000000 or Off, such as 200"),
+    AP_INIT_TAKE_ARGV("ClamQuotaFiles", set_files, NULL, ANYWHERE,
+        "a number from 1 to 400000000 such as 1048576"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };

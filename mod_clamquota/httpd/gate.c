@@ -49,9 +49,8 @@ static bool is_own_page(const request_rec *r)
     return cq_is_own_page(r->handler != NULL ? r->handler : core->handler);
 }
 
-/* A refusal, or what LogOnly makes of one. */
-static int over(request_rec *r, struct cq_request *q,
-                const struct cq_dir_conf *conf)
+int cq_gate_over(request_rec *r, struct cq_request *q,
+                 const struct cq_dir_conf *conf)
 {
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0202")
@@ -131,7 +130,11 @@ static int decide(request_rec *r, struct cq_request *q,
         q->verdict = CQ_VERDICT_ADMITTED;
         return DECLINED;
     }
-    return over(r, q, conf);
+    if (in_fixups && cq_copies_may_finish(r, q, conf)) {
+        q->verdict = CQ_VERDICT_ADMITTED;
+        return DECLINED;
+    }
+    return cq_gate_over(r, q, conf);
 }
 
 /* Is this a request that the gate has to look at, and not yet decided? */
@@ -206,6 +209,10 @@ int cq_gate_fixups(request_rec *r)
 
     if (q != NULL && is_answered(r)) {
         rv = decide(r, q, cq_dir_conf(r), true);
+    }
+    if (rv == DECLINED && cq_dir_conf(r)->copies_n > 0
+        && (q = cq_request_of(r)) != NULL) {
+        rv = cq_copies_decide(r, q, cq_dir_conf(r));
     }
     if (rv == DECLINED) {
         cq_variables_set(r);    /* they speak of the verdict */

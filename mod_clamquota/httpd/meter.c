@@ -44,6 +44,7 @@ void cq_meter_book(struct cq_request *q, int64_t bytes)
     if (now_s > q->clock.now_s) {
         cq_table_clock(cq_site.table, now_s, &q->clock);
     }
+    cq_copies_book(q, bytes);
     if (q->column == CQ_COLUMN_USED) {
         cq_account_charge(&q->account, &q->clock, bytes);
         if (q->lenient) {
@@ -142,6 +143,19 @@ static void reserve(struct cq_request *q, const request_rec *r)
     }
 }
 
+/* What of the first brigade is the header: over HTTP/1.x all, the body comes
+ * in others; over HTTP/2 the header is no data here (H2_C2_RESPONSE_OUT, a
+ * protocol filter, has made a metadata bucket of it). */
+static int64_t head_of(const struct cq_request *q, apr_bucket_brigade *bb)
+{
+    apr_off_t length = 0;
+
+    if (q->connection != NULL) {
+        (void)apr_brigade_length(bb, 0, &length);
+    }
+    return length > 0 ? length : 0;
+}
+
 /* Decides what is counted and how.
  * @return false: not counted at all */
 static bool begin(struct cq_request *q, request_rec *r,
@@ -168,6 +182,9 @@ static bool begin(struct cq_request *q, request_rec *r,
     if (!q->account_open) {
         return true;
     }
+    if (q->pair != NULL) {
+        cq_copies_begin(q, r, head_of(q, bb));
+    }
     if (q->column == CQ_COLUMN_USED) {
         reserve(q, r);
     }
@@ -181,7 +198,7 @@ static bool begin(struct cq_request *q, request_rec *r,
         }
         cq_table_total_add(cq_site.table, q->pool->index, CQ_TOTAL_HITS, 1);
     }
-    cq_start_say_notices(r);
+    cq_notices_say(r->server);
     return true;
 }
 

@@ -65,7 +65,8 @@ int64_t cq_predict_bytes(const request_rec *r)
         return 0;
     }
     if (!read_range(r, &range)
-        || apr_table_get(r->headers_in, "If-Range") != NULL) {
+        || (range.last >= 0
+            && apr_table_get(r->headers_in, "If-Range") != NULL)) {
         return size;
     }
     if (range.first < 0) {
@@ -84,6 +85,35 @@ bool cq_predict_small_range(const request_rec *r, int64_t at_most_bytes)
         && range.first >= 0 && range.last >= range.first
         && range.last - range.first < at_most_bytes
         && apr_table_get(r->headers_in, "If-Range") == NULL;
+}
+
+/* As the range filter will ask, on a copy of the headers. */
+static bool if_range_holds(request_rec *r)
+{
+    apr_table_t *headers = r->headers_out;
+    apr_time_t mtime = r->mtime;
+    bool holds;
+
+    if (apr_table_get(r->headers_in, "If-Range") == NULL) {
+        return true;
+    }
+    r->headers_out = apr_table_copy(r->pool, headers);
+    ap_update_mtime(r, r->finfo.mtime);
+    ap_set_last_modified(r);
+    ap_set_etag(r);
+    holds = ap_condition_if_range(r, r->headers_out) == AP_CONDITION_STRONG;
+    r->headers_out = headers;
+    r->mtime = mtime;
+    return holds;
+}
+
+bool cq_predict_open_range(request_rec *r)
+{
+    struct range range;
+
+    return r->method_number == M_GET && read_range(r, &range)
+        && range.first > 0 && range.last < 0 && range.first < r->finfo.size
+        && if_range_holds(r);
 }
 
 bool cq_predict_plain_file(const request_rec *r)

@@ -75,6 +75,8 @@ struct cq_server_conf {
     const char *table_path;
     int64_t clients_n;          /* ClamQuotaClients */
     int64_t drop_after_n;       /* ClamQuotaDropAfter; 0: Off */
+    int64_t files_n;            /* ClamQuotaFiles; CQ_UNSET: 4 for each of
+                                 * ClamQuotaClients */
     struct cq_net_list client_nets;
     apr_array_header_t *clients;        /* struct cq_client_decl */
     struct cq_pool_decl *pools; /* the first is "default" */
@@ -82,6 +84,7 @@ struct cq_server_conf {
 
     /* found by cq_conf_check() */
     bool wanted;                /* some scope counts: a table is needed */
+    bool wants_copies;          /* and has ClamQuotaCopies: with files in it */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
 
     /* found by cq_drop_start() */
@@ -97,6 +100,7 @@ struct cq_dir_conf {
     int64_t daily_bytes;                /* CQ_UNSET */
     int64_t grace_bytes;                /* CQ_UNSET; default 0 */
     struct cq_pool_decl *pool;          /* NULL: default */
+    int64_t copies_n;                   /* CQ_UNSET; 0 = Off, the default */
     int free;                           /* -1 unset, 0, 1 */
     int64_t free_range_bytes;           /* CQ_UNSET; 0 = Off; default 4096 */
     int64_t free_range_daily_bytes;     /* CQ_UNSET; default 10 MiB */
@@ -185,8 +189,10 @@ void cq_start_child_status(server_rec *s, pid_t pid,
                            ap_generation_t generation, int slot,
                            mpm_child_status status);
 
-/** Logs what the table has to say once, if it has. */
-void cq_start_say_notices(request_rec *r);
+/* ---- notices ---- */
+
+/** Logs what the table has to say once, if it has; there must be one. */
+void cq_notices_say(server_rec *s);
 
 /* ---- drop ---- */
 

@@ -120,24 +120,41 @@ static void put_text(struct words *w, request_rec *r,
     w->at += w->text_length + 1;
 }
 
-/* draft-ietf-httpapi-ratelimit-headers-10: what the pool allows in the
- * period, and that nothing of it is left for so many seconds. */
-static void put_limits(struct words *w, const struct cq_request *q,
-                       int64_t window_s)
+/* Whose limit it is: the pool's, or that of each file in it. */
+static void put_limit_name(struct words *w, const struct cq_request *q)
 {
-    apr_size_t name_length = strlen(q->pool->name);
-
-    w->policy = w->at;
     PUT(w, "\"");
-    put(w, q->pool->name, name_length);
+    put(w, q->pool->name, strlen(q->pool->name));
+    if (q->state == CQ_STATE_COPIES) {
+        PUT(w, ":file");
+    }
+}
+
+/* How long what is allowed is for. */
+static int64_t window_s(const struct cq_request *q,
+                        const struct cq_period *period)
+{
+    int day = cq_period_day(period, q->clock.now_s);
+
+    return q->state == CQ_STATE_COPIES
+        ? period->midnight_s[day] - period->midnight_s[day - 1]
+        : period->midnight_s[period->days] - period->midnight_s[0];
+}
+
+/* draft-ietf-httpapi-ratelimit-headers-10: what is allowed in the period (of a
+ * file: in a day), and that nothing of it is left for so many seconds. */
+static void put_limits(struct words *w, const struct cq_request *q,
+                       const struct cq_period *period)
+{
+    w->policy = w->at;
+    put_limit_name(w, q);
     PUT(w, "\";q=");
     put_number(w, q->allowance_bytes);
     PUT(w, ";qu=\"content-bytes\";w=");
-    put_number(w, window_s);
+    put_number(w, window_s(q, period));
     *w->at++ = '\0';
     w->limit = w->at;
-    PUT(w, "\"");
-    put(w, q->pool->name, name_length);
+    put_limit_name(w, q);
     PUT(w, "\";r=0;t=");
     w->retry_s = w->at;         /* Retry-After is the end of this field */
     put_number(w, q->retry_after_s);
@@ -207,13 +224,15 @@ int cq_refuse(request_rec *r, struct cq_request *q,
     w.client = q->client.prefix == (q->client.family == 4 ? 32 : 128)
         ? r->useragent_ip : cq_request_client_text(r->pool, &q->client);
     w.at = apr_palloc(r->pool, WORDS_SIZE);
-    put_limits(&w, q, period.midnight_s[period.days] - period.midnight_s[0]);
+    put_limits(&w, q, &period);
     set_fields(r, &w);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0201")
                   "refused (%s): %s has drawn %" APR_INT64_T_FMT " of %"
-                  APR_INT64_T_FMT " bytes in pool %s, may come back in %s s: "
-                  "%s", cq_state_word(q->state), w.client, q->used_bytes,
-                  q->allowance_bytes, q->pool->name, w.retry_s,
+                  APR_INT64_T_FMT " bytes%s in pool %s, may come back in %s "
+                  "s: %s", cq_state_word(q->state), w.client, q->used_bytes,
+                  q->allowance_bytes,
+                  q->state == CQ_STATE_COPIES ? " of this file" : "",
+                  q->pool->name, w.retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
     cq_variables_set(r);
     if (has_error_document(r, status)) {

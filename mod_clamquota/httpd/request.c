@@ -8,6 +8,7 @@ static apr_status_t finish(void *data)
 
     cq_marker_end(q);
     cq_marker_let_go(q);
+    cq_copies_end(q);
     if (q->account_open) {
         cq_account_close(&q->account);
         q->account_open = false;
@@ -224,6 +225,7 @@ int cq_request_hand_over(conn_rec *c, request_rec *r, server_rec *s,
     (void)protocol;
     if (q != NULL) {
         q->handed_over = true;
+        cq_copies_end(q);
         if (q->account_open) {
             cq_account_close(&q->account);
             q->account_open = false;

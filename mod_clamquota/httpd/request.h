@@ -58,6 +58,7 @@ struct cq_request {
     enum cq_column column;
     bool free_range;            /* free as a small range */
     bool lenient;               /* over, and let through as free or small */
+    struct cq_pair *pair;       /* with Copies: (client, file); or NULL */
     int64_t sent_bytes;         /* booked so far, in whatever column */
     int64_t rest_bytes;         /* HTTP/1.x: handed on behind the last marker */
     int64_t piece_bytes;        /* HTTP/1.x: size of the next piece */
@@ -128,6 +129,11 @@ int64_t cq_predict_bytes(const request_rec *r);
  * no If-Range? */
 bool cq_predict_small_range(const request_rec *r, int64_t at_most_bytes);
 
+/** Is this a GET with one open range that does not begin at 0 ("bytes=N-"),
+ * which the file as it is now will answer with 206? Only to be asked in
+ * fixups. */
+bool cq_predict_open_range(request_rec *r);
+
 /** Will the default handler answer this with 304? Only to be asked in fixups,
  * when the handler is known. */
 bool cq_predict_not_modified(request_rec *r);
@@ -142,8 +148,38 @@ bool cq_predict_plain_file(const request_rec *r);
  * is free of these? */
 bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
                            const struct cq_dir_conf *conf);
+
+/** A refusal, or what LogOnly makes of one: tallies and answers.
+ * @return as a hook */
+int cq_gate_over(request_rec *r, struct cq_request *q,
+                 const struct cq_dir_conf *conf);
 int cq_gate_header_parser(request_rec *r);
 int cq_gate_fixups(request_rec *r);
+
+/* ---- copies ---- */
+
+/** Refuses a plain file of which this client has drawn his copies; else
+ * reserves what it will draw. In fixups, for an admitted request.
+ * @return as a hook; DECLINED: admitted, or no matter of copies */
+int cq_copies_decide(request_rec *r, struct cq_request *q,
+                     const struct cq_dir_conf *conf);
+
+/** May a client that is over have this, because it is the rest of a file
+ * version that he was admitted to and has not drawn whole? Then it is
+ * reserved. In fixups. */
+bool cq_copies_may_finish(request_rec *r, struct cq_request *q,
+                          const struct cq_dir_conf *conf);
+
+/** The response begins.
+ * @param head_bytes  of it, before the body */
+void cq_copies_begin(struct cq_request *q, const request_rec *r,
+                     int64_t head_bytes);
+
+/** So many bytes of the response left. */
+void cq_copies_book(struct cq_request *q, int64_t bytes);
+
+/** Gives back what is reserved; a second call does nothing. */
+void cq_copies_end(struct cq_request *q);
 
 /* ---- refuse ---- */
 

@@ -21,6 +21,9 @@
 #define LEDGER_DEFAULT 65536
 #define LEDGER_PER_WORKER 4
 
+/* the contract's default of ClamQuotaFiles */
+#define FILES_PER_CLIENT 4
+
 /* outlives the module's being unloaded */
 struct retained {
     char version[16];           /* whose struct this is: stays first */
@@ -35,6 +38,7 @@ struct retained {
     enum cq_period_kind period_kind;
     enum cq_zone zone;
     int64_t clients_n;
+    int64_t files_n;
 };
 
 struct cq_site cq_site;
@@ -67,6 +71,16 @@ static uint32_t ledger_entries(void)
     return (uint32_t)(entries < CQ_LEDGER_MAX ? entries : CQ_LEDGER_MAX);
 }
 
+/* Room for pairs of clients and files is only made where it is used. */
+static uint64_t files_wanted(const struct cq_server_conf *conf)
+{
+    if (!conf->wants_copies) {
+        return 0;
+    }
+    return (uint64_t)(conf->files_n != CQ_UNSET
+                      ? conf->files_n : FILES_PER_CLIENT * conf->clients_n);
+}
+
 /* Adds to what the first pass found.
  * @return NULL: why tells */
 static struct cq_table *open_table(server_rec *s, struct retained *retained,
@@ -81,6 +95,7 @@ static struct cq_table *open_table(server_rec *s, struct retained *retained,
     memset(&want, 0, sizeof(want));
     want.path = conf->table_path;
     want.clients = (uint64_t)conf->clients_n;
+    want.files = files_wanted(conf);
     want.ledger_entries = ledger_entries();
     want.kind = conf->period_kind;
     want.zone = conf->zone;
@@ -218,6 +233,25 @@ static const char *prefixes_text(apr_pool_t *p, struct cq_prefixes prefixes)
     return apr_psprintf(p, "%d %d", prefixes.v4_bits, prefixes.v6_bits);
 }
 
+/* Room that nobody uses any more is no loss: only what is missing is said. */
+static void keep_files(server_rec *s, apr_pool_t *ptemp,
+                       const struct retained *retained,
+                       const struct cq_server_conf *conf)
+{
+    int64_t files_n = (int64_t)files_wanted(conf);
+
+    if (files_n > 0 && retained->files_n == 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0126")
+                     "ClamQuotaCopies takes effect at a full restart (stop "
+                     "and start): the table has no room for files yet");
+    }
+    else if (files_n > 0) {
+        say_kept(s, "ClamQuotaFiles",
+                 apr_psprintf(ptemp, "%" APR_INT64_T_FMT, retained->files_n),
+                 apr_psprintf(ptemp, "%" APR_INT64_T_FMT, files_n));
+    }
+}
+
 /* What can't change under the old children keeps its value. */
 static void keep_old_values(server_rec *s, apr_pool_t *ptemp,
                             const struct retained *retained,
@@ -236,6 +270,7 @@ static void keep_old_values(server_rec *s, apr_pool_t *ptemp,
     say_kept(s, "ClamQuotaClients",
              apr_psprintf(ptemp, "%" APR_INT64_T_FMT, retained->clients_n),
              apr_psprintf(ptemp, "%" APR_INT64_T_FMT, conf->clients_n));
+    keep_files(s, ptemp, retained, conf);
     conf->period_kind = retained->period_kind;
     conf->zone = retained->zone;
     conf->prefixes = prefixes;
@@ -274,45 +309,6 @@ static void tick(server_rec *s, struct cq_clock_watch *watch)
     case CQ_CLOCK_STAY:
     default:
         break;
-    }
-}
-
-static void say_notices(server_rec *s)
-{
-    uint32_t notices = cq_table_notices(cq_site.table);
-    struct cq_table_figures figures;
-
-    if (notices == 0) {
-        return;
-    }
-    cq_table_figures(cq_site.table, &figures);
-    if (notices & CQ_NOTICE_FILL) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0130")
-                     "80 %% of ClamQuotaClients %" APR_INT64_T_FMT " are in "
-                     "use: raise it and restart", figures.capacity);
-    }
-    if (notices & CQ_NOTICE_EVICT) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0131")
-                     "a client of this period was forgotten to make room: "
-                     "raise ClamQuotaClients (now %" APR_INT64_T_FMT ") and "
-                     "restart", figures.capacity);
-    }
-    if (notices & CQ_NOTICE_UNTRACKED) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0132")
-                     "a client found no room in the table and is served "
-                     "uncounted: raise ClamQuotaClients (now %" APR_INT64_T_FMT
-                     ") and restart", figures.capacity);
-    }
-    if (notices & CQ_NOTICE_LEDGER) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0133")
-                     "more requests are open than the ledger has entries: "
-                     "those beyond reserve nothing");
-    }
-    if (notices & CQ_NOTICE_PROXY) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0134")
-                     "a proxy seems to be the client, so that all its "
-                     "visitors share one counter: load mod_remoteip and set "
-                     "RemoteIPHeader and RemoteIPTrustedProxy");
     }
 }
 
@@ -375,6 +371,7 @@ static int start_cold(server_rec *s, struct retained *retained,
         retained->period_kind = conf->period_kind;
         retained->zone = conf->zone;
         retained->clients_n = conf->clients_n;
+        retained->files_n = (int64_t)files_wanted(conf);
         log_events(s, retained);
     }
     retained->running = true;
@@ -437,7 +434,7 @@ int cq_start_monitor(apr_pool_t *p, server_rec *s)
     (void)p;
     if (cq_site.table != NULL) {
         tick(s, &retained_data()->watch);
-        say_notices(s);
+        cq_notices_say(s);
     }
     return OK;
 }
@@ -458,12 +455,5 @@ void cq_start_child_status(server_rec *s, pid_t pid,
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")
                      "child %" APR_PID_T_FMT " left %d open requests: what "
                      "they had reserved was given back", pid, settled);
-    }
-}
-
-void cq_start_say_notices(request_rec *r)
-{
-    if (cq_site.table != NULL) {
-        say_notices(r->server);
     }
 }

@@ -53,7 +53,8 @@ static bool geometry_is_ours(const struct cq_geometry *g)
         && g->policies_at == plan.policies_at
         && g->history_at == plan.history_at && g->ledger_at == plan.ledger_at
         && g->file_rows_n == plan.file_rows_n && g->names_n == plan.names_n
-        && g->names_at == plan.names_at && g->hot_at == plan.hot_at && g->cold_at == plan.cold_at
+        && g->names_at == plan.names_at && g->hot_at == plan.hot_at
+        && g->cold_at == plan.cold_at
         && g->period_kind >= CQ_PERIOD_MONTH && g->period_kind <= CQ_PERIOD_DAY
         && (g->zone == CQ_ZONE_LOCAL || g->zone == CQ_ZONE_UTC)
         && g->prefixes.v4_bits <= 32 && g->prefixes.v6_bits <= 128;

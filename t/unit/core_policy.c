@@ -383,6 +383,27 @@ START_TEST(busy_wait)
 }
 END_TEST
 
+START_TEST(copies_wait_for_the_day_to_end)
+{
+    struct cq_period nov = period_at(CQ_PERIOD_MONTH, NOV_1);
+    struct cq_policy policy = { 100, 0 };
+    struct cq_retry retry = { 48 * HOUR, 600, 7 };
+
+    /* whatever was drawn, also on the last day and in its last second */
+    ck_assert_int_eq(cq_policy_retry_after_s(
+        &policy, 0, CQ_STATE_COPIES, &nov, NOV_1, NULL), 24 * HOUR);
+    ck_assert_int_eq(cq_policy_retry_after_s(
+        &policy, 5000, CQ_STATE_COPIES, &nov, NOV_1 + 5 * HOUR, &retry),
+        19 * HOUR + 7);
+    ck_assert_int_eq(cq_policy_retry_after_s(
+        &policy, 5000, CQ_STATE_COPIES, &nov, NOV_1 + 30 * 24 * HOUR - 1,
+        NULL), 1);
+    retry.max_s = HOUR;
+    ck_assert_int_eq(cq_policy_retry_after_s(
+        &policy, 5000, CQ_STATE_COPIES, &nov, NOV_1, &retry), HOUR);
+}
+END_TEST
+
 START_TEST(others_do_not_wait)
 {
     struct cq_period nov = period_at(CQ_PERIOD_MONTH, NOV_1);
@@ -390,7 +411,8 @@ START_TEST(others_do_not_wait)
     struct cq_retry retry = { 6 * HOUR, 600, 5 };
 
     for (int state = CQ_STATE_OK; state <= CQ_STATE_ERROR; state++) {
-        if (state != CQ_STATE_OVER && state != CQ_STATE_BUSY) {
+        if (state != CQ_STATE_OVER && state != CQ_STATE_BUSY
+            && state != CQ_STATE_COPIES) {
             ck_assert_int_eq(cq_policy_retry_after_s(
                 &policy, 5000, (enum cq_state)state, &nov, NOV_1, &retry), 0);
             ck_assert_int_eq(cq_policy_retry_after_s(
@@ -423,6 +445,7 @@ int main(void)
     tcase_add_test(retry, never_less_than_a_second);
     tcase_add_test(retry, cap_and_jitter);
     tcase_add_test(retry, busy_wait);
+    tcase_add_test(retry, copies_wait_for_the_day_to_end);
     tcase_add_test(retry, others_do_not_wait);
 
     srunner_set_tap(runner, "-");

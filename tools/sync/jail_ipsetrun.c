@@ -1,4 +1,4 @@
-/* jail_ipsetrun - the program ipset: started without a shell, its words read. */
+/* jail_ipsetrun - the ipset program, run without a shell.
 #include "sync/jail_ipset.h"
 
 #include <errno.h>
