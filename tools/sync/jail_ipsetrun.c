@@ -1,4 +1,4 @@
-/* jail_ipsetrun - the ipset program, run without a shell.
+/* jail_ipsetrun - the ipset program, run without a shell. */
 #include "sync/jail_ipset.h"
 
 #include <errno.h>
