@@ -54,6 +54,7 @@ sub there {
 command(split ' ', $_) for 'ip link set lo up',
     "ip link add cq0 type veth peer name cq1 netns $holder",
     'ip address add 10.77.0.1/24 dev cq0', 'ip link set cq0 up',
+    'ip address add 10.77.0.62/32 dev lo',
     'ip -6 address add fd77::1/64 dev cq0 nodad',
     'ip -6 route add fd78::/64 dev cq0';
 there(sub {
@@ -160,7 +161,7 @@ offend($_, 3) for 'fd77::2', 'fd78::2';
 offend(ip(41), 3, '/f', '-H', 'X-Client: 10.77.0.41', '--interface', ip(40));
 offend(ip(40), 3);
 is(ask(ip(40), '/f', '-H', 'X-Client: 10.77.0.42'), 200, 'a proxy');
-for my $own ('127.0.0.9', $SERVER) {
+for my $own ('127.0.0.9', $SERVER, '10.77.0.62') {
     is(join(' ', @{$server->get("http://$SERVER:$server->{port}/f?[1-9]",
         '--interface', $own)->{codes}}), join(' ', 200, (429) x 8),
         "own: $own is refused");
@@ -204,7 +205,7 @@ is_dropped('fd78::2', 'IPv6');
 
 # ---- who never is ----
 is(ask('fd77::2'), 429, 'IPv6: his network holds our address');
-for my $own ('127.0.0.9', $SERVER) {
+for my $own ('127.0.0.9', $SERVER, '10.77.0.62') {
     is($server->get("http://$SERVER:$server->{port}/f", '--interface',
         $own)->{status}, 429, "own: $own is answered");
 }
