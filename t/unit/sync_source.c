@@ -1,5 +1,6 @@
 /* sync/source: who of a table is wanted, by the rules in force; and a file
  * that is replaced, cut short or filled with noise under the mapping. */
+#include "sync/keys.h"
 #include "sync/source.h"
 #include "table_fixture.h"
 
@@ -181,6 +182,45 @@ START_TEST(special_addresses)
 }
 END_TEST
 
+/* Addresses, networks that begin with the same one, both families, some of
+ * them twice: in order, each once, none lost. */
+START_TEST(order)
+{
+    static const struct cq_prefixes prefixes[] = {
+        { 32, 128 }, { 24, 64 }, { 16, 48 }, { 8, 32 }
+    };
+    struct key_list keys = { .keys = NULL };
+    uint64_t state = 42;
+    struct plan_wanted wanted = { .last_hit_s = 0 };
+
+    for (int turn = 0; turn < 20000; turn++) {
+        uint64_t random[2] = { xorshift(&state), xorshift(&state) };
+        uint8_t v6[16];
+        bool four = turn < 5000 || turn % 3 != 0;
+
+        memcpy(v6, random, sizeof(v6));
+        v6[0] = four ? (uint8_t)(20 + v6[0] % 3) : 0x20;
+        v6[1] &= 3;
+        ck_assert(cq_key_make(&wanted.key, v6, four ? 4 : 16,
+                              prefixes[random[0] >> 62]) == CQ_OK);
+        /* every tenth once more */
+        for (int i = turn % 10 == 0 ? 2 : 1; i > 0; i--) {
+            ck_assert(wanted_add(&list, &wanted));
+        }
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        ck_assert(key_list_add(&keys, &list.entries[i].key));
+    }
+    key_list_sort(&keys);
+    ck_assert_uint_eq(wanted_finish(&list), 0);
+    ck_assert_uint_eq(list.count, keys.count);
+    for (size_t i = 0; i < list.count; i++) {
+        ck_assert(cq_key_compare(&list.entries[i].key, &keys.keys[i]) == 0);
+    }
+    key_list_free(&keys);
+}
+END_TEST
+
 START_TEST(cut_short)
 {
     void (*before)(int) = signal(SIGBUS, SIG_IGN);
@@ -271,6 +311,7 @@ int main(void)
     tcase_add_test(all, rules_in_force);
     tcase_add_test(all, one_row);
     tcase_add_test(all, special_addresses);
+    tcase_add_test(all, order);
     tcase_add_test(all, cut_short);
     tcase_add_test(all, replaced);
     tcase_add_test(all, noise);

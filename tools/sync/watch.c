@@ -179,7 +179,9 @@ static void pass(struct watch *w)
     bool full = w->failed || reread_asked || w->now_s >= w->full_s
         || w->full_s - w->now_s > FULL_S;
 
-    /* between full passes nothing that was said has ended */
+    /* Between full passes nothing that was said has ended, and what is left
+     * out is told once a minute. */
+    sync->say.verbose = sync->options->verbose && full;
     if (full) {
         reread_asked = 0;
         w->full_s = w->now_s + FULL_S;
