@@ -358,9 +358,42 @@ is_deeply([ sync('--flush') ], [ 0, '', '' ], '--flush');
 is(jailed(), '', 'empties');
 unlike(slurp($state), qr/^own/m, 'and nothing is ours any more');
 
+# ---- killed at any step: the next pass makes good, nothing foreign goes ----
+
+SKIP: {
+    skip 'no strace, or no right to trace', 2
+        if system('strace -o /dev/null true 2>/dev/null') != 0;
+    offend(map { ('reset', "192.0.2.$_") } 1, 110 .. 229);
+    offend('draw', 'default', '192.0.2.1', 2000, 200, 61,
+        'draw', 'default', '192.0.2.2', 2000, 200, 61);
+    my ($killed, @wrong) = (0);
+    for my $call (qw(write fsync rename close)) {
+        for my $n (1 .. 5) {
+            my @kill = ('strace', '-o', '/dev/null', '-e', "trace=$call",
+                '-e', "inject=$call:signal=KILL:when=$n");
+            write_proc('/');
+            write_proc('+192.0.2.77');
+            unlink $state;
+            for (['192.0.2.77', '--after', 1000],
+                ['192.0.2.1 192.0.2.2 192.0.2.77']) {
+                my ($expected, @words) = @{$_};
+                my @other = @words ? () : ('--after', 1000);
+                my ($how) = run(@kill, $sync, @base, @never, @other);
+                $killed++ if $how ne '0';
+                sync(@never, @words);
+                push @wrong, "$call $n: " . jailed()
+                    if jailed() ne $expected;
+            }
+        }
+    }
+    is_deeply(\@wrong, [], 'killed at any step');
+    cmp_ok($killed, '>', 10, 'which happened');
+}
+
 # ---- --watch ----
 
-offend(map { ('reset', "192.0.2.$_") } 1, 110 .. 229);
+offend(map { ('reset', "192.0.2.$_") } 1, 2, 110 .. 229);
+write_proc('/');
 my $watch = fork // die "fork: $!\n";
 if (!$watch) {
     open STDOUT, '>', "$dir/watch" or die;
