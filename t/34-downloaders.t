@@ -1,4 +1,4 @@
-# curl, wget and ab against a mirror: scenarios 7, 8, 11 and 13 of sixteen
+# curl, wget and ab against a mirror: scenarios 5 to 8 and 11 to 13 of sixteen
 # (the rest: t/33, t/35).
 
 use strict;
@@ -20,27 +20,39 @@ use constant BOUND => 10 * 1024 * 1024; # ClamQuotaFreeRangeDaily's default
 use constant PIECE => 256 * 1024;       # what may be missing of an abort
 
 my @scenarios = qw(s7 s8 s11 s13);
+my %copies = (s5 => 2, s8c => 1, s11c => 1, s12 => 2);
 my $server = Httpd->run(faketime => '2036-11-20 12:00:00',
-    conf => LOG . <<'EOT' . join '', map { <<"EOS" } @scenarios);
+    conf => LOG . <<'EOT' . join('', map { <<"EOS" } @scenarios)
 ClamQuotaPeriod Day
 ClamQuotaDaily 20000
 ClamQuotaRetryJitter 0
 ClamQuotaRetryMax 1d
 ClamQuotaClient 127.0.13.1/32 3000000
 ClamQuotaClient 127.0.13.2/31 300000
-SendBufferSize 16384
+SendBufferSize 262144
 MaxKeepAliveRequests 0
 <FilesMatch "\.(cdiff|sign)$">
     ClamQuotaFree On
 </FilesMatch>
+<Location /s11r>
+    ClamQuotaPool s11r
+    ClamQuotaCopies 1
+</Location>
 EOT
 <Location /$_>
     ClamQuotaPool $_
 </Location>
 EOS
+    . join '', map { <<"EOS" } sort keys %copies);
+<Location /$_>
+    ClamQuotaPool $_
+    ClamQuotaDaily 1G
+    ClamQuotaCopies $copies{$_}
+</Location>
+EOS
 
 my $htdocs = "$server->{dir}/htdocs";
-for my $scenario (@scenarios) {
+for my $scenario (@scenarios, 's11r', keys %copies) {
     mkdir "$htdocs/$scenario";
     write_file("$htdocs/$scenario/filler", 'f' x 21_000);
 }
@@ -64,10 +76,40 @@ sub tally {
     return \%count;
 }
 
+# ---- 5: far below its quota, the same database three times on one day: the
+# third is refused until midnight, under whatever query; another is not ----
+sub wget { return (run($server, @wget, '-t', 9, $server->url($_[0])))[0] }
+
+write_file("$htdocs/s5/main.cvd", database(62, 1_000_000));
+write_file("$htdocs/s5/daily.cvd", database(62, 500_000));
+is_deeply([map { wget('/s5/main.cvd') } 1 .. 3], [0, 0, 8],
+    '5: two copies, not three');
+my $request = requests($server, '/s5', 3);
+is_deeply($request->{seen}, [('200 main.cvd') x 2, '429 main.cvd'],
+    '5: wget asks once although it may nine times');
+is_deeply($request->{until}, [2_110_838_400], '5: until midnight');
+my $used = $request->{bytes}{200};
+is(wget('/s5/main.cvd?x=1'), 8, '5: with a query it is the same database');
+is(wget('/s5/daily.cvd'), 0, '5: another is served');
+$used += requests($server, '/s5', 2)->{bytes}{200};
+my $row = $server->row('127.0.0.1', pool => 's5', used => $used);
+is("$row->{used} $row->{state}", "$used ok", '5: and the client is not over');
+
+# ---- 6: a new version of it is served: by its date, by its size ----
+my $day = time - 3600;
+utime $day, $day, "$htdocs/s5/main.cvd";
+is_deeply([map { wget('/s5/main.cvd') } 1 .. 3], [0, 0, 8],
+    '6: a new date: two copies');
+write_file("$htdocs/s5/main.cvd", database(63, 1_000_001));
+utime $day, $day, "$htdocs/s5/main.cvd";
+is_deeply([map { wget('/s5/main.cvd') } 1 .. 3], [0, 0, 8],
+    '6: a new size: two copies');
+is(scalar @{requests($server, '/s5', 6)->{seen}}, 6, '6: one request each');
+
 # ---- 7: over, 1,000 probes, 100 HEADs, 100 requests that end in 304. None is
 # refused, all of it is free, nothing is used ----
 write_file("$htdocs/s7/main.cvd", database(62, 1_000_000));
-my $used = go_over('s7');
+$used = go_over('s7');
 my $fields = $server->get('/s7/main.cvd', '-I')->{headers};
 my @ab = (program('ab'), qw(-q -c 8));
 for (['probes', 1000, '-H', 'Range: bytes=0-511'], ['HEAD', 100, '-i'],
@@ -77,13 +119,13 @@ for (['probes', 1000, '-H', 'Range: bytes=0-511'], ['HEAD', 100, '-i'],
         $server->url('/s7/main.cvd'));
     is($exit, 0, "7: $what: ab ends well") or diag $said;
 }
-my $request = requests($server, '/s7', 1201);
+$request = requests($server, '/s7', 1201);
 is_deeply(tally($request->{seen}), {'206 main.cvd bytes=0-511' => 1000,
     'HEAD 200 main.cvd' => 101, '304 main.cvd' => 100}, '7: all are served');
 my $free = $request->{bytes}{200} + $request->{bytes}{206}
     + $request->{bytes}{304};
 cmp_ok($free, '>=', 512_000, '7: of which 512,000 bytes are bodies');
-my $row = $server->row('127.0.0.1', pool => 's7', free => $free);
+$row = $server->row('127.0.0.1', pool => 's7', free => $free);
 is("$row->{used} $row->{free} $row->{refused}", "$used $free 0",
     '7: free to the byte, and nothing else');
 
@@ -112,6 +154,17 @@ is("$row->{used} $row->{free} $row->{refused}",
 is((run($server, @curl, '-f', '-r', '0-', $url))[0], 22,
     '8: the whole file as an open range: refused');
 
+# and with Copies 1: an open range from the start is a copy like any other
+write_file("$htdocs/s8c/main.cvd", database(62, 10_000_000));
+$url = $server->url('/s8c/main.cvd');
+my @quiet = ('-f', '-o', '/dev/null');
+is_deeply([map { (run($server, @curl, @quiet, @$_, $url))[0] } ['-r', '0-'],
+    [], ['-r', '0-'], ['-r', '0-511']], [0, 22, 22, 0],
+    '8: 0- is a whole copy; a probe is served still');
+$request = requests($server, '/s8c', 4);
+is_deeply($request->{seen}, ['206 main.cvd bytes=0-', '206 main.cvd bytes=0-511',
+    '429 main.cvd', '429 main.cvd bytes=0-'], '8: as the log has it');
+
 # ---- 11: a client that goes away after 1 MB, three times, has drawn three
 # times that and what was on its way, not three files ----
 use constant SIZE => 40_000_000;
@@ -133,6 +186,55 @@ for my $source ('127.0.11.1', '127.0.11.2', '127.0.11.3') {
     cmp_ok($row->{used}, '>=', $out - PIECE, "11: $source: less by a piece");
     cmp_ok($row->{used}, '>=', 1_000_000 - PIECE, "11: $source: not nothing");
 }
+
+# nor is that a copy: with Copies 1 it is served whole after three of them
+sub leave {
+    my ($path, @arguments) = @_;
+    open my $pipe, '-|', @curl, @arguments, $server->url($path)
+        or die "$curl[0]: $!";
+    my ($data, $got) = ('', 1);
+    $got = read $pipe, $data, 1_000_000 - length $data, length $data
+        while $got && length $data < 1_000_000;
+    close $pipe;
+    return $data;
+}
+
+write_file("$htdocs/s11c/main.cvd", database(62, SIZE));
+leave('/s11c/main.cvd') for 1 .. 3;
+$server->row('127.0.0.1', pool => 's11c', hits => 3, in_flight => 0);
+is(wget('/s11c/main.cvd'), 0, '11: Copies 1: three aborts are not a copy');
+is(wget('/s11c/main.cvd'), 8, '11: Copies 1: the whole is');
+
+# a client that the first part has brought over its quota may finish it, as
+# wget -c does, once
+mkdir "$server->{dir}/resumed";
+write_file("$htdocs/s11r/main.cvd", my $whole = database(62, SIZE));
+write_file("$server->{dir}/resumed/main.cvd", leave('/s11r/main.cvd'));
+is($server->row('127.0.0.1', pool => 's11r', hits => 1, in_flight => 0)
+    ->{state}, 'over', '11: the part made it a client that is over');
+my @resume = (@wget[0 .. 2], '-q', '-c', '-P', "$server->{dir}/resumed",
+    $server->url('/s11r/main.cvd'));
+is((run($server, @resume))[0], 0, '11: wget -c');
+ok(read_file("$server->{dir}/resumed/main.cvd") eq $whole,
+    '11: the file is whole');
+$request = requests($server, '/s11r', 2);
+is_deeply($request->{seen}, ['200 main.cvd', '206 main.cvd bytes=1000000-'],
+    '11: it asked for the rest only');
+is(wget('/s11r/main.cvd'), 8, '11: then it is over like any other');
+
+# ---- 12: eight at once, of which two may: exactly two are served ----
+write_file("$htdocs/s12/main.cvd", database(62, 10_000_000));
+my @eight = map { begin($server, "$server->{dir}/logs/curl-$_", @curl, @quiet,
+    $server->url('/s12/main.cvd')) } 1 .. 8;
+is_deeply([sort map { ended($_, 60) // 'hangs' } @eight],
+    [0, 0, (22) x 6], '12: two are served, six are not');
+$request = requests($server, '/s12', 8);
+is_deeply(tally($request->{seen}), {'200 main.cvd' => 2, '429 main.cvd' => 6},
+    '12: as the log has it');
+$row = $server->row('127.0.0.1', pool => 's12', used =>
+    $request->{bytes}{200}, in_flight => 0);
+is("$row->{used} $row->{in_flight}", "$request->{bytes}{200} 0",
+    '12: two are counted');
 
 # ---- 13: twelve installations behind one address. That address has the quota
 # of ten, by a ClamQuotaClient: ten get a set each, the others are refused, the
