@@ -165,7 +165,9 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
         int error = errno;
 
         if (error == ENOENT) {
-            return cq_fail(why, CQ_ENOENT, "%s: no such table", path);
+            return cq_fail(why, CQ_ENOENT, "%s: no such table: "
+                           "expected the file that ClamQuotaTable names, "
+                           "which httpd makes when it starts", path);
         }
         if (error == ELOOP) {
             return cq_fail(why, CQ_ENOTTABLE,
