@@ -51,6 +51,10 @@ Header always set X-State "expr=%{CLAMQUOTA_STATE}"
     ClamQuotaPool small
     ClamQuotaDaily 1M
 </Location>
+<Location /denied>
+    Require all denied
+    ErrorDocument 403 /daily.cvd
+</Location>
 <Location /deflated>
     SetOutputFilter DEFLATE
 </Location>
@@ -152,6 +156,13 @@ my $text = get(7, '/deflated/text.txt', '--compressed', '-H',
 is($text->{headers}{'content-encoding'}, 'gzip', 'a small body of a large file');
 is(status(7, '/deflated/text.txt', '-H', 'Accept-Encoding: gzip'), 200,
     "is no copy ($_)") for 2 .. 5;
+
+# ---- an error's document is not asked for ----
+put('denied/f', 'x' x 1000);
+is_deeply(statuses(12, ('/denied/f') x 4), [(403) x 4],
+    'an ErrorDocument is no copy');
+is_deeply(statuses(12, ('/daily.cvd') x 3), [200, 200, 429],
+    'nor is it one of them');
 
 # ---- over TLS and HTTP/2 the same sums ----
 my $client = 20;

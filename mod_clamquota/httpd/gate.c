@@ -211,7 +211,7 @@ int cq_gate_fixups(request_rec *r)
         rv = decide(r, q, cq_dir_conf(r), true);
     }
     if (rv == DECLINED && cq_dir_conf(r)->copies_n > 0
-        && (q = cq_request_of(r)) != NULL) {
+        && !is_error_document(r) && (q = cq_request_of(r)) != NULL) {
         rv = cq_copies_decide(r, q, cq_dir_conf(r));
     }
     if (rv == DECLINED) {
