@@ -71,6 +71,7 @@ my $conf = <<'EOT';
 AcceptFilter http none
 AcceptFilter https none
 KeepAliveTimeout 3600
+Timeout 3600
 Listen 10.77.0.1:%PORT%
 Listen [fd77::1]:%PORT%
 Listen 0.0.0.0:%PORT2%
