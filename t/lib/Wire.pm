@@ -1,0 +1,280 @@
+package Wire;
+
+# Wire - two network namespaces and a cable: the server's, in which the test
+# itself goes on, and the clients'. Both have no name and vanish with the
+# processes in them; nothing outside is touched.
+#
+#   lay(@addresses);            # first of all: 10.77.*, fd77:* for clients
+#   $socket = there(sub { ... });               # opened at the clients' end
+#   my ($first) = Wire::Jail->all;              # iptables-legacy
+#   $first->load; is(dropped($first, '10.77.1.2'), 'dropped');
+#   ask($server, '10.77.1.2', '/f', 5);         # "200 429 429 429 429"
+#   my $tool = Wire::Sync->begin($server, '--watch', ...);
+
+use strict;
+use warnings;
+use Exporter 'import';
+use Httpd;
+use IO::Select;
+use IO::Socket::IP;
+use Jail;
+use Mirror;
+use Test::More;
+
+our @EXPORT = qw(lay there must ask offend dropped);
+use constant { V4 => '10.77.0.1', V6 => 'fd77::1' };
+
+my ($here, $there, $pipe);
+
+sub must { return Wire::Jail->here->must(@_) }
+
+sub enter { syscall(SYS_setns(), fileno $_[0], 0) == 0 or die "setns: $!" }
+
+# Runs something with the network of the clients; what it opens stays there.
+sub there {
+    my ($code) = @_;
+    enter($there);
+    my $answer = eval { $code->() };
+    my $error = $@;
+    enter($here);
+    die $error if $error;
+    return $answer;
+}
+
+# Goes into a namespace of the test's own; with 10.77.0.1 and fd77::1 here and
+# these addresses at the other end. Ends the test where that cannot be done.
+sub lay {
+    my (@addresses) = @_;
+    plan skip_all => 'network namespaces need root' if $> != 0;
+    if (!$ENV{CQ_TEST_NAMESPACE}) {
+        plan skip_all => 'no right to make a network namespace (unshare -n)'
+            if system('unshare -n true') != 0;
+        $ENV{CQ_TEST_NAMESPACE} = 1;
+        exec 'unshare', '-n', $^X, $0 or die "unshare: $!";
+    }
+    require 'syscall.ph';
+    # cat holds the second namespace until this process ends
+    my $holder = open $pipe, '|-', 'unshare', '-n', 'cat' or die $!;
+    poll(20, sub { (readlink("/proc/$holder/ns/net") // '') ne
+        readlink "/proc/$$/ns/net" }) or die 'no second namespace';
+    open $here, '<', "/proc/$$/ns/net" or die $!;
+    open $there, '<', "/proc/$holder/ns/net" or die $!;
+    must(\join("\n", 'link set lo up', "link add cq0 type veth peer name cq1"
+        . " netns $holder", 'address add ' . V4 . '/16 dev cq0',
+        'address add ' . V6 . '/32 dev cq0 nodad', 'link set cq0 up', ''),
+        qw(ip -batch -));
+    there(sub { must(\join("\n", 'link set lo up', 'link set cq1 up',
+        map({ "address add $_ dev cq1" . (/:/ ? ' nodad' : '') }
+            map { $_ . (/:/ ? '/32' : '/16') } @addresses), ''),
+        qw(ip -batch -)) });
+    # addresses of IPv6 are there a moment after their link
+    poll(20, sub { must(qw(ip -6 route show table local)) =~ /^local fd77::1/m
+        && must(qw(ip -6 address show tentative)) eq '' })
+        or die 'no IPv6 on the cable';
+}
+
+sub to { return $_[0] =~ /:/ ? V6 : V4 }
+
+# What an address is answered on one connection, e.g. "200 429 429": one GET,
+# and so many more in one go once that is booked.
+sub ask {
+    my ($server, $from, $path, $more, @headers) = @_;
+    my $get = join "\r\n", "GET $path HTTP/1.1", 'Host: localhost', @headers,
+        '', '';
+    my $connection = there(sub { $server->connect(from => $from,
+        to => to($from), port => 80) });
+    my @statuses = $connection->send($get)->response->{status};
+    while (@statuses <= ($more // 0)) {
+        my $n = 1 + $more - @statuses;
+        $n = 50 if $n > 50;     # what both ends hold unread
+        $connection->send($get x $n);
+        push @statuses, map { ($connection->response // {})->{status}
+            // 'closed' } 1 .. $n;
+    }
+    $connection->close;
+    return join ' ', @statuses;
+}
+
+# He draws more than he may, and is then refused so often.
+sub offend {
+    my ($server, $from, $refusals, $path, @headers) = @_;
+    is(ask($server, $from, $path // '/f', $refusals, @headers),
+        join(' ', 200, (429) x $refusals), "$from: $refusals refusals");
+}
+
+# A connection from there is begun: "dropped" as soon as the jail's rules have
+# dropped its SYN, "connected" as soon as it is that.
+sub dropped {
+    my ($jail, $from, $port) = @_;
+    my $before = $jail->drops($from);
+    my $socket = there(sub { IO::Socket::IP->new(PeerHost => to($from),
+        PeerPort => $port // 80, LocalHost => $from, Blocking => 0) })
+        or return "connect: $@";
+    return poll(20, sub {
+        return 'connected' if IO::Select->new($socket)->can_write(0);
+        return $jail->drops($from) > $before ? 'dropped' : undef;
+    }) // 'neither';
+}
+
+# ---- the four jails, with the rules of conf/ ----
+
+package Wire::Jail;
+
+our @ISA = ('Jail::Namespace');
+
+my $RECENT = 'recent:DenyAccessClamAV,DenyAccessClamAV6';
+my @KINDS = (
+    { name => 'iptables-legacy', spec => $RECENT, tables => '-legacy' },
+    { name => 'iptables-nft', spec => $RECENT, tables => '-nft' },
+    { name => 'nft', spec => 'nft:inet/clamquota/jail4,jail6' },
+    { name => 'ipset', spec => 'ipset:clamquota4,clamquota6', tables => '' });
+
+# each once, in that order
+sub all { return map { bless {%$_}, $_[0] } @KINDS }
+
+sub here { return bless {}, $_[0] }
+
+# in this namespace: nothing to go through
+sub words { return () }
+
+sub load {
+    my ($self) = @_;
+    my ($how, $kind) = ($self->{tables}, $self->{name});
+    $self->SUPER::load('clamquota.nft', qw(nft -f -)) if $kind eq 'nft';
+    $self->SUPER::load('clamquota.ipset', qw(ipset restore -exist))
+        if $kind eq 'ipset';
+    return if !defined $how;
+    my $file = $kind eq 'ipset' ? 'clamquota-ipset' : 'clamquota';
+    # -w: a lock of the machine, not of the namespace
+    $self->SUPER::load("$file.$_", "$_$how-restore", '-w', '-n')
+        for qw(iptables ip6tables);
+}
+
+sub unload {
+    my ($self) = @_;
+    my ($how, $kind) = ($self->{tables}, $self->{name});
+    $self->must(qw(nft delete table inet clamquota)) if $kind eq 'nft';
+    for (defined $how ? qw(iptables ip6tables) : ()) {
+        $self->must("$_$how", qw(-w -F INPUT));
+    }
+    $self->must(qw(ipset destroy)) if $kind eq 'ipset';
+}
+
+# How many packets its rules have dropped, of the family of that address.
+sub drops {
+    my ($self, $address) = @_;
+    my $six = $address =~ /:/ ? 6 : '';
+    my $sum = 0;
+    if ($self->{name} eq 'nft') {
+        my $word = $six ? 'ip6' : 'ip';
+        $sum += $_ for $self->must(qw(nft list chain inet clamquota jail))
+            =~ /^\s*$word saddr .* packets (\d+) .* drop$/mg;
+        return $sum;
+    }
+    my $program = ($six ? 'ip6tables' : 'iptables') . $self->{tables};
+    $sum += $_ for $self->must($program, qw(-w -nvxL INPUT))
+        =~ /^\s*(\d+)\s+\d+\s+DROP\s/mg;
+    return $sum;
+}
+
+# Who is in it, as its owner lists them
+sub inside {
+    my ($self) = @_;
+    my $program = $self->jail($self->{spec});
+    my $answer = $program->ask('open r');
+    return "exit $answer->{status}" if $answer->{status} != 0;
+    return join ' ', map { s{/(?:32|128)$}{}r } @{ $program->addresses };
+}
+
+# As the operator does it by hand
+sub put {
+    my ($self, $address) = @_;
+    return $self->by_hand("+$address", "add element inet clamquota jail4"
+        . " { $address timeout 3650d }", "add clamquota4 $address timeout 0");
+}
+
+sub empty {
+    my ($self) = @_;
+    my ($set, $list) = ('flush set inet clamquota jail', 'DenyAccessClamAV');
+    $self->by_hand('/', "${set}4; ${set}6", 'flush');
+    $self->must('sh', '-c', "echo / >/proc/net/xt_recent/${list}6")
+        if defined $self->{tables} && $self->{name} ne 'ipset';
+}
+
+sub by_hand {
+    my ($self, $recent, $nft, $ipset) = @_;
+    return $self->must('ipset', split ' ', $ipset) if $self->{name} eq 'ipset';
+    return $self->must('nft', $nft) if $self->{name} eq 'nft';
+    return $self->must('sh', '-c',
+        "echo $recent >/proc/net/xt_recent/DenyAccessClamAV");
+}
+
+# A client's address as the tool prints it for this jail: an IPv6 client is a
+# /64, and an xt_recent list holds its first address.
+sub printed {
+    my ($self, $address) = @_;
+    return $address if $address !~ /:/;
+    my $network = $address =~ s/::[0-9a-f]+$/::/r;
+    return $self->{spec} =~ /^recent/ ? $network : "$network/64";
+}
+
+# ---- clamquota-sync, in the server's world: its clock, its zone; with one
+# jail or [several] ----
+
+package Wire::Sync;
+
+my $begun = 0;
+my ($BUILD) = ($ENV{CQ_TEST_MODULE}
+    // "$Httpd::ROOT/build/mod_clamquota.so") =~ m{^(.*)/};
+our $PROGRAM = "$BUILD/clamquota-sync";
+
+sub words {
+    my ($server, $jail, @options) = @_;
+    return ($PROGRAM, '--table', "$server->{dir}/state/clamquota.table",
+        '--state', "$server->{dir}/state/sync", (map { ('--jail', $_->{spec}) }
+        ref $jail eq 'ARRAY' ? @$jail : $jail), @options);
+}
+
+# One pass: [exit status, lines that it printed]
+sub pass {
+    my ($class, $server, $jail, @options) = @_;
+    my ($exit, $said) = Mirror::run($server, words($server, $jail, @options));
+    return [$exit, split /\n/, $said];
+}
+
+sub begin {
+    my ($class, $server, $jail, @options) = @_;
+    my $output = "$server->{dir}/logs/sync" . ++$begun;
+    return bless { output => $output, read => 0, pid => Mirror::begin($server,
+        $output, words($server, $jail, '--watch', '-v', @options)) }, $class;
+}
+
+# What it printed of who went in and out since the last call, in order of the
+# text: as soon as there are so many lines.
+sub changes {
+    my ($self, $count) = @_;
+    my @lines;
+    Httpd::poll(20, sub {
+        @lines = grep { /^[-+]/ } split /\n/, Httpd::read_file(
+            $self->{output});
+        return @lines >= $self->{read} + $count;
+    });
+    splice @lines, 0, $self->{read};
+    $self->{read} += @lines;
+    return [sort @lines];
+}
+
+# What it said of trouble and of what it leaves out
+sub notes {
+    my ($self) = @_;
+    return grep { !/^[-+]/ } split /\n/, Httpd::read_file($self->{output});
+}
+
+# Its exit status
+sub end {
+    my ($self) = @_;
+    kill 'TERM', $self->{pid};
+    return Mirror::ended($self->{pid}, 20);
+}
+
+1;
