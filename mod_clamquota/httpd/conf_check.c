@@ -94,6 +94,9 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
         enum cq_engine engine = cq_dir_conf_engine(scope);
         struct cq_pool_decl *pool = cq_dir_conf_pool(scope, conf);
 
+        if (scope->copies_n > 0) {
+            conf->wants_copies = true;  /* another section may count here */
+        }
         if (engine == CQ_ENGINE_OFF) {
             if (scope->daily_bytes != CQ_UNSET) {
                 found->idle_daily = true;
@@ -104,9 +107,6 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
             continue;
         }
         conf->wanted = true;
-        if (scope->copies_n > 0) {
-            conf->wants_copies = true;
-        }
         if (conf->strongest != CQ_ENGINE_ON) {
             conf->strongest = engine;
         }

@@ -81,8 +81,14 @@ int cq_copies_decide(request_rec *r, struct cq_request *q,
     int64_t n = copies_of(conf);
 
     if (q->verdict != CQ_VERDICT_ADMITTED || q->lenient
-        || !is_asked(r, q, conf) || cq_gate_is_free_range(q, r, conf)
-        || cq_predict_not_modified(r) || !open_pair(r, q)
+        || !is_asked(r, q, conf)) {
+        return DECLINED;
+    }
+    if (cq_gate_looks_free(q, r, conf)) {
+        q->unpaired = r;
+        return DECLINED;
+    }
+    if (!open_pair(r, q)
         || cq_copies_admit(&q->pair->account, &q->clock, n,
                            &q->pair->version, cq_predict_bytes(r)) == CQ_OK) {
         return DECLINED;
@@ -94,9 +100,12 @@ int cq_copies_decide(request_rec *r, struct cq_request *q,
         return DECLINED;
     }
     /* what a refusal speaks of: the file, not all that he drew */
-    q->state = CQ_STATE_COPIES;
-    q->used_bytes = copies.today_bytes + copies.in_flight_bytes;
+    q->of_file = true;
+    q->used_bytes = copies.today_bytes;
     q->allowance_bytes = n * r->finfo.size;
+    /* what is under way may break off, and is then to be resumed today */
+    q->state = q->used_bytes < q->allowance_bytes ? CQ_STATE_BUSY
+                                                  : CQ_STATE_COPIES;
     cq_account_reserve_at_most(&q->account, 0);
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
         (void)cq_copies_admit(&q->pair->account, &q->clock, 0,
@@ -109,16 +118,34 @@ int cq_copies_decide(request_rec *r, struct cq_request *q,
     return cq_gate_over(r, q, conf);
 }
 
-void cq_copies_begin(struct cq_request *q, const request_rec *r,
-                     int64_t head_bytes)
+/* It looked small, or as if nothing had changed, and a filter made the whole
+ * of it. Who has had all his copies by now has that bound left which there is
+ * to such looks. */
+static void pair_late(request_rec *r, struct cq_request *q,
+                      const struct cq_dir_conf *conf)
 {
-    struct cq_pair *pair = q->pair;
+    if (open_pair(r, q)
+        && cq_copies_admit(&q->pair->account, &q->clock, copies_of(conf),
+                           &q->pair->version, 0) != CQ_OK) {
+        q->lenient = true;
+    }
+}
 
+void cq_copies_begin(struct cq_request *q, request_rec *r,
+                     const struct cq_dir_conf *conf, int64_t head_bytes)
+{
+    bool sends_file = q->column == CQ_COLUMN_USED
+        && (r->status == HTTP_OK || r->status == HTTP_PARTIAL_CONTENT);
+    struct cq_pair *pair;
+
+    if (q->pair == NULL && q->unpaired == r && sends_file) {
+        pair_late(r, q, conf);
+    }
+    pair = q->pair;
     if (pair == NULL) {
         return;
     }
-    if (pair->r != r || q->column != CQ_COLUMN_USED
-        || (r->status != HTTP_OK && r->status != HTTP_PARTIAL_CONTENT)) {
+    if (pair->r != r || !sends_file) {
         cq_copies_end(q);       /* something else is sent */
         return;
     }

@@ -29,6 +29,14 @@ static bool has_leniency_left(struct cq_request *q,
     return cq_account_free_range(&q->account, &q->clock, 0) < daily;
 }
 
+bool cq_gate_looks_free(struct cq_request *q, request_rec *r,
+                        const struct cq_dir_conf *conf)
+{
+    return (cq_predict_small_range(r, free_range_of(conf))
+            || cq_predict_not_modified(r))
+        && has_leniency_left(q, conf);
+}
+
 bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
                            const struct cq_dir_conf *conf)
 {

@@ -146,11 +146,12 @@ static void reserve(struct cq_request *q, const request_rec *r)
 /* What of the first brigade is the header: over HTTP/1.x all, the body comes
  * in others; over HTTP/2 the header is no data here (H2_C2_RESPONSE_OUT, a
  * protocol filter, has made a metadata bucket of it). */
-static int64_t head_of(const struct cq_request *q, apr_bucket_brigade *bb)
+static int64_t head_of(const struct cq_request *q, const request_rec *r,
+                       apr_bucket_brigade *bb)
 {
     apr_off_t length = 0;
 
-    if (q->connection != NULL) {
+    if (q->connection != NULL && !r->assbackwards) {    /* HTTP/0.9: none */
         (void)apr_brigade_length(bb, 0, &length);
     }
     return length > 0 ? length : 0;
@@ -182,8 +183,8 @@ static bool begin(struct cq_request *q, request_rec *r,
     if (!q->account_open) {
         return true;
     }
-    if (q->pair != NULL) {
-        cq_copies_begin(q, r, head_of(q, bb));
+    if (q->pair != NULL || q->unpaired != NULL) {
+        cq_copies_begin(q, r, conf, head_of(q, r, bb));
     }
     if (q->column == CQ_COLUMN_USED) {
         reserve(q, r);

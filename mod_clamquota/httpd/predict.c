@@ -65,9 +65,8 @@ int64_t cq_predict_bytes(const request_rec *r)
         return 0;
     }
     if (!read_range(r, &range)
-        || (range.last >= 0
-            && apr_table_get(r->headers_in, "If-Range") != NULL)) {
-        return size;
+        || apr_table_get(r->headers_in, "If-Range") != NULL) {
+        return size;            /* it may become the whole */
     }
     if (range.first < 0) {
         return range.last < size ? range.last : size;
@@ -119,8 +118,11 @@ bool cq_predict_open_range(request_rec *r)
 bool cq_predict_plain_file(const request_rec *r)
 {
     return r->finfo.filetype == APR_REG
-        && (r->path_info == NULL || *r->path_info == '\0')
-        && r->method_number == M_GET && r->proxyreq == PROXYREQ_NONE
+        && (r->path_info == NULL || *r->path_info == '\0'
+            || r->used_path_info == AP_REQ_ACCEPT_PATH_INFO)
+        /* to the default handler they are the same */
+        && (r->method_number == M_GET || r->method_number == M_POST)
+        && r->proxyreq == PROXYREQ_NONE
         && (r->handler == NULL || strcmp(r->handler, "default-handler") == 0)
         /* httpd takes the content type for the handler when there is none:
          * application/x-httpd-php, -cgi ... */

@@ -84,7 +84,7 @@ struct cq_server_conf {
 
     /* found by cq_conf_check() */
     bool wanted;                /* some scope counts: a table is needed */
-    bool wants_copies;          /* and has ClamQuotaCopies: with files in it */
+    bool wants_copies;          /* some has ClamQuotaCopies: with files in it */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
 
     /* found by cq_drop_start() */

@@ -105,6 +105,7 @@ static void put_text(struct words *w, request_rec *r,
     struct cq_refusal refusal = {
         .client = w->client,
         .state = q->state,
+        .of_file = q->of_file,
         .used_bytes = q->used_bytes,
         .allowance_bytes = q->allowance_bytes,
         .retry_after_s = q->retry_after_s,
@@ -125,7 +126,7 @@ static void put_limit_name(struct words *w, const struct cq_request *q)
 {
     PUT(w, "\"");
     put(w, q->pool->name, strlen(q->pool->name));
-    if (q->state == CQ_STATE_COPIES) {
+    if (q->of_file) {
         PUT(w, ":file");
     }
 }
@@ -136,7 +137,7 @@ static int64_t window_s(const struct cq_request *q,
 {
     int day = cq_period_day(period, q->clock.now_s);
 
-    return q->state == CQ_STATE_COPIES
+    return q->of_file
         ? period->midnight_s[day] - period->midnight_s[day - 1]
         : period->midnight_s[period->days] - period->midnight_s[0];
 }
@@ -231,7 +232,7 @@ int cq_refuse(request_rec *r, struct cq_request *q,
                   APR_INT64_T_FMT " bytes%s in pool %s, may come back in %s "
                   "s: %s", cq_state_word(q->state), w.client, q->used_bytes,
                   q->allowance_bytes,
-                  q->state == CQ_STATE_COPIES ? " of this file" : "",
+                  q->of_file ? " of this file" : "",
                   q->pool->name, w.retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
     cq_variables_set(r);

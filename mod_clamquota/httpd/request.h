@@ -59,6 +59,9 @@ struct cq_request {
     bool free_range;            /* free as a small range */
     bool lenient;               /* over, and let through as free or small */
     struct cq_pair *pair;       /* with Copies: (client, file); or NULL */
+    const request_rec *unpaired;        /* with Copies: whose answer is to be
+                                         * a small part of a file, or none */
+    bool of_file;               /* the refusal: of this file only */
     int64_t sent_bytes;         /* booked so far, in whatever column */
     int64_t rest_bytes;         /* HTTP/1.x: handed on behind the last marker */
     int64_t piece_bytes;        /* HTTP/1.x: size of the next piece */
@@ -149,6 +152,12 @@ bool cq_predict_plain_file(const request_rec *r);
 bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
                            const struct cq_dir_conf *conf);
 
+/** Will nothing large come of this file: is it such a range, or has the file
+ * not changed? Bounded alike, as it may come out otherwise. Only to be asked
+ * in fixups. */
+bool cq_gate_looks_free(struct cq_request *q, request_rec *r,
+                        const struct cq_dir_conf *conf);
+
 /** A refusal, or what LogOnly makes of one: tallies and answers.
  * @return as a hook */
 int cq_gate_over(request_rec *r, struct cq_request *q,
@@ -172,8 +181,8 @@ bool cq_copies_may_finish(request_rec *r, struct cq_request *q,
 
 /** The response begins.
  * @param head_bytes  of it, before the body */
-void cq_copies_begin(struct cq_request *q, const request_rec *r,
-                     int64_t head_bytes);
+void cq_copies_begin(struct cq_request *q, request_rec *r,
+                     const struct cq_dir_conf *conf, int64_t head_bytes);
 
 /** So many bytes of the response left. */
 void cq_copies_book(struct cq_request *q, int64_t bytes);

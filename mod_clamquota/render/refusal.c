@@ -12,6 +12,7 @@
 #define OF " bytes) of "
 #define ALLOWED " bytes) allowed by now.\n"
 #define OF_FILE " this version of this file as often as is allowed.\n"
+#define DRAWING " is drawing"
 #define UNTIL "Refused until "
 #define ZONE " UTC"
 #define TRY_AGAIN "; try again in "
@@ -35,7 +36,8 @@ _Static_assert(CQ_KEY_TEXT_SIZE - 1 + LENGTH(DRAWN)
                + LENGTH(ZONE) + LENGTH(TRY_AGAIN) + SECONDS_DIGITS
                + LENGTH(SECONDS) + LENGTH(INSTEAD) < CQ_REFUSAL_SIZE,
                "without a link it always fits");
-_Static_assert(LENGTH(OF_FILE) < LENGTH(OF) + LENGTH(ALLOWED)
+_Static_assert(LENGTH(DRAWING) <= LENGTH(DRAWN)
+               && LENGTH(OF_FILE) < LENGTH(OF) + LENGTH(ALLOWED)
                + 2 * LENGTH(OPEN) + 2 * BYTES_DIGITS, "so does this one");
 _Static_assert(LENGTH(BUSY) < LENGTH(UNTIL) + MOMENT_LENGTH + LENGTH(ZONE)
                + LENGTH(INSTEAD), "and this one");
@@ -156,10 +158,13 @@ static char *put_what(char *at, const struct cq_refusal *refusal)
     while (length < CQ_KEY_TEXT_SIZE - 1 && refusal->client[length] != '\0') {
         length++;
     }
-    at = PUT(put(at, refusal->client, length), DRAWN);
-    if (refusal->state == CQ_STATE_COPIES) {
-        return PUT(at - 1, OF_FILE);
+    at = put(at, refusal->client, length);
+    if (refusal->of_file || refusal->state == CQ_STATE_COPIES) {
+        at = refusal->state == CQ_STATE_BUSY ? PUT(at, DRAWING)
+                                             : PUT(at, DRAWN) - 1;
+        return PUT(at, OF_FILE);
     }
+    at = PUT(at, DRAWN);
     at = PUT(put_bytes(at, refusal->used_bytes), OF);
     return PUT(put_bytes(at, refusal->allowance_bytes), ALLOWED);
 }

@@ -16,6 +16,7 @@
 struct cq_refusal {
     const char *client;         /* as text; cut where it is too long */
     enum cq_state state;        /* OVER, BUSY or COPIES */
+    bool of_file;               /* BUSY: with copies of one file */
     int64_t used_bytes;
     int64_t allowance_bytes;
     int64_t retry_after_s;      /* as in Retry-After */

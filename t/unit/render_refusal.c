@@ -70,6 +70,21 @@ START_TEST(busy)
 }
 END_TEST
 
+START_TEST(busy_with_a_file)
+{
+    struct cq_refusal refusal = make(CQ_STATE_BUSY);
+
+    refusal.of_file = true;
+    refusal.retry_after_s = 34;
+    refusal.path = NULL;
+    ck_assert_str_eq(
+        written(&refusal),
+        "192.0.2.7 is drawing this version of this file as often as is "
+        "allowed.\n"
+        "Downloads under way may use up the rest; try again in 34 s.\n");
+}
+END_TEST
+
 START_TEST(copies)
 {
     struct cq_refusal refusal = make(CQ_STATE_COPIES);
@@ -218,6 +233,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, over);
     tcase_add_test(tests, busy);
+    tcase_add_test(tests, busy_with_a_file);
     tcase_add_test(tests, copies);
     tcase_add_test(tests, links);
     tcase_add_test(tests, link_has_room);
