@@ -78,23 +78,6 @@ static const struct cq_pool_decl *pool_of_offence(const struct cq_key *key,
     return NULL;
 }
 
-/* In no matter which pool: it is the same address. */
-static bool was_seen_proxied(const struct cq_key *key,
-                             const struct cq_clock *clock)
-{
-    const struct cq_pool_decl *pool;
-    struct cq_row row;
-
-    for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
-        if (is_in_table(pool)
-            && cq_table_row(cq_site.table, pool->index, key, clock, &row)
-                == CQ_OK && row.proxied) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Is it this machine itself, or nobody's address? What the connection says of
  * our end also covers addresses that came up after the start. */
 static bool is_untouchable(const struct cq_key *key, const conn_rec *c)
@@ -139,7 +122,7 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     cq_table_clock(cq_site.table, apr_time_sec(apr_time_now()), &clock);
     pool = pool_of_offence(&key, &clock);
     if (pool == NULL || is_untouchable(&key, c)
-        || was_seen_proxied(&key, &clock)) {
+        || cq_table_seen_proxied(cq_site.table, &key, &clock)) {
         return DECLINED;
     }
     ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, c, CQNO("0203")

@@ -121,15 +121,28 @@ static void look_at_clock(struct cq_request *q, int64_t now_s)
     q->clock = connection->clock;
 }
 
+static void mark_row(const struct cq_request *q, uint16_t pool,
+                     const struct cq_key *key, uint16_t policy_index)
+{
+    struct cq_account account;
+
+    if (cq_account_open(cq_site.table, pool, key, &q->clock, &account)
+        == CQ_OK) {
+        cq_account_mark(&account, &q->clock, policy_index, true);
+        cq_account_close(&account);
+    }
+}
+
 /* Whoever brings requests of others is a proxy. What it asks for itself, as
  * for its health checks, may make it over: it must not be shut out, and all
- * who are behind it. Its rows, where it has any, are marked once for each
- * connection. */
+ * who are behind it. Its rows are marked once for each connection; one that has
+ * none gets one, so that it is known before it asks for itself. */
 static void mark_proxy(struct cq_request *q, const conn_rec *c)
 {
     const apr_sockaddr_t *peer = c->client_addr;
     const struct cq_pool_decl *pool;
     struct cq_key key;
+    bool known = false;
 
     if (q->connection != NULL && q->connection->proxy) {
         return;
@@ -142,17 +155,19 @@ static void mark_proxy(struct cq_request *q, const conn_rec *c)
         return;
     }
     for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
-        struct cq_account account;
         struct cq_row row;
 
         if (pool->used && pool->index != CQ_ANY_POOL
             && cq_table_row(cq_site.table, pool->index, &key, &q->clock, &row)
-                == CQ_OK && !row.proxied
-            && cq_account_open(cq_site.table, pool->index, &key, &q->clock,
-                               &account) == CQ_OK) {
-            cq_account_mark(&account, &q->clock, row.policy_index, true);
-            cq_account_close(&account);
+                == CQ_OK) {
+            known = true;
+            if (!row.proxied) {
+                mark_row(q, pool->index, &key, row.policy_index);
+            }
         }
+    }
+    if (!known && q->pool->index != CQ_ANY_POOL) {
+        mark_row(q, q->pool->index, &key, q->pool->policy_index);
     }
 }
 

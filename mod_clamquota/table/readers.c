@@ -120,6 +120,22 @@ enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
     return CQ_ENOENT;
 }
 
+bool cq_table_seen_proxied(const struct cq_table *t, const struct cq_key *key,
+                           const struct cq_clock *clock)
+{
+    size_t n = cq_table_pool_count(t);
+    size_t pool;
+    struct cq_row row;
+
+    for (pool = 0; pool < n; pool++) {
+        if (cq_table_row(t, (uint16_t)pool, key, clock, &row) == CQ_OK
+            && row.proxied) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void cq_table_figures(const struct cq_table *t,
                       struct cq_table_figures *figures)
 {

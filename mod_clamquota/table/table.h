@@ -277,6 +277,13 @@ bool cq_table_next_over(const struct cq_table *table,
                         const struct cq_clock *clock, uint64_t *position,
                         struct cq_row *row);
 
+/** Was this address ever seen through mod_remoteip, or as the proxy, in any
+ * pool? It is the same address in all of them: whoever shuts out addresses
+ * leaves it alone. Costs a look-up for each pool. */
+bool cq_table_seen_proxied(const struct cq_table *table,
+                           const struct cq_key *key,
+                           const struct cq_clock *clock);
+
 /** The row of one client, without making one.
  * @return CQ_OK or CQ_ENOENT */
 enum cq_status cq_table_row(const struct cq_table *table, uint16_t pool,

@@ -31,8 +31,10 @@ sub must { return Wire::Jail->here->must(@_) }
 sub enter { syscall(SYS_setns(), fileno $_[0], 0) == 0 or die "setns: $!" }
 
 # Runs something with the network of the clients; what it opens stays there.
+our $stay;          # local $Wire::stay = 1: this end is the client itself
 sub there {
     my ($code) = @_;
+    return $code->() if $stay;
     enter($there);
     my $answer = eval { $code->() };
     my $error = $@;
@@ -65,15 +67,22 @@ sub lay {
         qw(ip -batch -));
     there(sub { must(\join("\n", 'link set lo up', 'link set cq1 up',
         map({ "address add $_ dev cq1" . (/:/ ? ' nodad' : '') }
-            map { $_ . (/:/ ? '/32' : '/16') } @addresses), ''),
+            map { $_ . (/^fe80/ ? '/64' : /:/ ? '/32' : '/16') } @addresses),
+            ''),
         qw(ip -batch -)) });
+    must(qw(ip address add fe80::1/64 dev cq0 nodad));
     # addresses of IPv6 are there a moment after their link
     poll(20, sub { must(qw(ip -6 route show table local)) =~ /^local fd77::1/m
         && must(qw(ip -6 address show tentative)) eq '' })
         or die 'no IPv6 on the cable';
 }
 
-sub to { return $_[0] =~ /:/ ? V6 : V4 }
+# where the server is for him; a link-local address has its interface behind it
+sub to {
+    my ($from) = @_;
+    return 'fe80::1%cq1' if $from =~ /^fe80:/;
+    return $from =~ /:/ ? V6 : V4;
+}
 
 # What an address is answered on one connection, e.g. "200 429 429": one GET,
 # and so many more in one go once that is booked.

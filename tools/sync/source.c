@@ -148,6 +148,12 @@ static void look_at_row(struct rows_work *w, const struct cq_row *row)
     switch (cq_offence_of(&facts, &policy, refuses, w->clock.day, w->now_s,
                           &w->terms->limits, &due_s)) {
     case CQ_OFFENCE_OFFENDER:
+        /* in another pool, too: it is the same address */
+        if (w->rules.pool_n > 1
+            && cq_table_seen_proxied(w->source->table, &row->key,
+                                     &w->clock)) {
+            break;
+        }
         wanted.excess_bytes = row->used_bytes
             - cq_policy_allowance(&policy, w->clock.day);
         if (!wanted_add(w->list, &wanted)) {
