@@ -153,7 +153,86 @@ good("ClamQuotaDaily 1M\nClamQuotaPrefix 24 48\nClamQuotaClient 192.0.2.0/24 1M"
     . "\nClamQuotaClient 192.0.0.0/16 2M");
 bad("ClamQuotaNonsense On", qr/ClamQuotaNonsense/);
 
+# ---- a file that is larger than what a new client may draw ----
+my $htdocs = "$server->{dir}/htdocs";
+sub file_of {
+    my ($path, $bytes) = @_;
+    write_file($path, '');
+    truncate $path, $bytes or die "$path: $!";
+}
+mkdir "$htdocs/$_" for 'deep', 'deep/er', 'isos';
+file_of("$htdocs/daily.cvd", 61_579_733);
+file_of("$htdocs/deep/er/main.cvd", 170_479_789);
+file_of("$htdocs/isos/dvd.iso", 4_000_000_000);
+symlink $htdocs, "$htdocs/deep/loop";
+symlink 'nowhere', "$htdocs/deep/broken";
+my $main = join '', "CQ0108: ClamQuotaDaily 50M \\+ ClamQuotaGrace (?:0|10M) ",
+    "is less than \Q$htdocs\E/deep/er/main\\.cvd \\(162\\.6 MiB\\): on the ",
+    'first day of the period .*; raise one of them, such as to ClamQuotaGrace ',
+    '113M$';
+$main = qr/$main/;
+my $isos = "<Location /isos>\nClamQuotaFree On\n</Location>\n";
+warns("ClamQuotaDaily 50M\n", 1,
+    qr/CQ0108: .* is less than \S+dvd\.iso \(3\.7 GiB\): .* 3765M$/);
+warns("ClamQuotaDaily 50M\n$isos", 1, $main);
+warns("ClamQuotaDaily 50M\nClamQuotaGrace 10M\n$isos", 1, $main);
+warns("ClamQuotaEngine LogOnly\nClamQuotaDaily 50M\n$isos", 1, $main);
+# what is enough is enough
+warns("ClamQuotaDaily 50M\nClamQuotaGrace 113M\n$isos", 0);
+warns("ClamQuotaDaily 170479789\n$isos", 0);
+warns("ClamQuotaDaily 170479788\n$isos", 1,
+    qr/main\.cvd .*such as to ClamQuotaGrace 1$/);
+# each scope its own files, by Directory, Files and Location
+warns(<<"EOT", 2, $main);
+ClamQuotaDaily 50M
+<Directory $htdocs/isos>
+ClamQuotaPool isos
+ClamQuotaDaily 3G
+</Directory>
+EOT
+warns(<<"EOT", 1, qr/ClamQuotaDaily 10M .* \S+daily\.cvd \(58\.7 MiB\)/);
+ClamQuotaDaily 4G
+<Files daily.cvd>
+ClamQuotaPool daily
+ClamQuotaDaily 10M
+</Files>
+EOT
+warns("ClamQuotaDaily 10M\n$_", 0) for
+    "<FilesMatch \"[.](cvd|iso)\$\">\nClamQuotaFree On\n</FilesMatch>\n",
+    "<LocationMatch \"^/\">\nClamQuotaFree On\n</LocationMatch>\n",
+    "<Directory $htdocs>\nClamQuotaEngine Off\n</Directory>\n",
+    "<Directory $htdocs>\n<Files *>\nClamQuotaFree On\n</Files>\n"
+    . "</Directory>\n",
+    "<Directory \"$server->{dir}/ht*\">\nClamQuotaFree On\n</Directory>\n",
+    "<DirectoryMatch \"/htdocs/\">\nClamQuotaFree On\n</DirectoryMatch>\n";
+# the deeper Directory counts, wherever it stands
+warns(<<"EOT", 1, $main);
+<Directory $htdocs/deep>
+ClamQuotaPool deep
+ClamQuotaDaily 50M
+</Directory>
+<Directory $htdocs/>
+ClamQuotaDaily 4G
+</Directory>
+EOT
+# elsewhere, and in a virtual host; the same twice is said once
+warns(<<"EOT", 1, $main);
+DocumentRoot $server->{dir}/run
+<Directory $htdocs/deep>
+ClamQuotaDaily 50M
+</Directory>
+<VirtualHost *:81>
+</VirtualHost>
+EOT
+my $vhost = "<VirtualHost *:%d>\nDocumentRoot $htdocs/deep\nClamQuotaDaily 50M"
+    . "\n</VirtualHost>\n";
+warns(sprintf($vhost . $vhost, 81, 82), 1, $main);
+
 # a check touches no table
 is(join(' ', glob "$server->{dir}/state/*"), '', 'no table was made');
+
+# never at a start: this one's log stays clean
+$server->{conf} = "ClamQuotaDaily 50M\n";
+is($server->start, '', 'a start looks at no file');
 
 finish();

@@ -197,5 +197,6 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     }
     use_named_pools(conf);
     cq_conf_find_me(pconf, ptemp, base);
+    cq_conf_check_files(ptemp, base);
     return OK;
 }

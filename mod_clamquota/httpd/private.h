@@ -141,6 +141,10 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 /** Part of it: does mod_cache's quick handler stand in the way? */
 int cq_conf_check_cache(server_rec *base);
 
+/** Part of it, under `httpd -t` only: warns of files larger than what a new
+ * client may draw. */
+void cq_conf_check_files(apr_pool_t *ptemp, server_rec *base);
+
 /** Part of it: finds each server's page for its clients. */
 void cq_conf_find_me(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *base);
 
