@@ -74,7 +74,7 @@ static enum jail_status list(struct jail *jail, struct jail_why *why)
 static enum jail_status figures(struct jail *jail, struct jail_why *why)
 {
     struct jail_figures f;
-    enum jail_status status = jail->kind->figures(jail, &f, why);
+    enum jail_status status = jail->kind->figures(jail, true, &f, why);
 
     if (status == JAIL_OK) {
         printf("v4 %" PRId64 " v6 %" PRId64 " shared %d packets %" PRId64

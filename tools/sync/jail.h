@@ -108,7 +108,10 @@ struct jail_kind {
     /** Empties it, whoever put them in (--flush). */
     enum jail_status (*flush)(struct jail *jail, struct jail_why *why);
 
-    enum jail_status (*figures)(struct jail *jail,
+    /** Tells places, and what was dropped.
+     * @param drops  false: that is not asked for and reads -1, which may be
+     *               much cheaper */
+    enum jail_status (*figures)(struct jail *jail, bool drops,
                                 struct jail_figures *figures,
                                 struct jail_why *why);
 

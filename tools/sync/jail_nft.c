@@ -293,7 +293,7 @@ static enum jail_status flush(struct jail *jail, struct jail_why *why)
     return status;
 }
 
-static enum jail_status figures(struct jail *jail,
+static enum jail_status figures(struct jail *jail, bool drops,
                                 struct jail_figures *figures,
                                 struct jail_why *why)
 {
@@ -302,10 +302,13 @@ static enum jail_status figures(struct jail *jail,
     *figures = (struct jail_figures){
         .places_v4 = nft->sets[0].size,
         .places_v6 = nft->sets[1].size,
+        .dropped_packets = -1,
+        .dropped_bytes = -1,
         .how_to_raise = "raise the set's size, or leave it out"
     };
-    return nft_read_counters(nft, &figures->dropped_packets,
-                             &figures->dropped_bytes, why);
+    return !drops ? JAIL_OK
+                  : nft_read_counters(nft, &figures->dropped_packets,
+                                      &figures->dropped_bytes, why);
 }
 
 static void close_jail(struct jail *jail)

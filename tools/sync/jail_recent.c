@@ -303,12 +303,13 @@ static enum jail_status flush(struct jail *jail, struct jail_why *why)
     return status;
 }
 
-static enum jail_status figures(struct jail *jail,
+static enum jail_status figures(struct jail *jail, bool drops,
                                 struct jail_figures *figures,
                                 struct jail_why *why)
 {
     const struct recent *recent = of(jail);
 
+    (void)drops;
     (void)why;
     *figures = (struct jail_figures){
         .places_v4 = recent->places,

@@ -51,7 +51,8 @@ static bool list_jail(struct sync *sync, struct sync_jail *sj, bool to_write)
     if (status == JAIL_OK) {
         status = kind->list(sj->jail, &sj->listing, &why);
         if (status == JAIL_OK) {
-            status = kind->figures(sj->jail, &sj->figures, &why);
+            status = kind->figures(sj->jail, sync->options->status,
+                                   &sj->figures, &why);
         }
         sj->listed = status == JAIL_OK;
     }
