@@ -398,7 +398,7 @@ my $watch = fork // die "fork: $!\n";
 if (!$watch) {
     open STDOUT, '>', "$dir/watch" or die;
     open STDERR, '>&', \*STDOUT or die;
-    exec $sync, @base, '-v', '--watch', @never or die;
+    exec $sync, @base, '-v', '--watch', '--lease', 6, @never or die;
 }
 END { kill 'KILL', $watch if $watch; $? = $?; }
 
@@ -419,6 +419,14 @@ offend('draw', 'default', '192.0.2.21', 2000, 200, 61);
 comes('another', '192.0.2.20 192.0.2.21');
 offend('draw', 'default', '192.0.2.22', 2000, 200, 58);
 comes('one whose grace is over soon', '192.0.2.20 192.0.2.21 192.0.2.22');
+# The first time may be another change's, the second is not.
+my %renewed;
+for (1 .. 2000) {
+    $renewed{$1}++ if slurp($state) =~ m{^own 192\.0\.2\.20/32 (\d+)$}m;
+    last if keys %renewed == 3;
+    select undef, undef, undef, 0.01;
+}
+is(scalar keys %renewed, 3, 'while nothing happens, leases are renewed');
 offend('reset', '192.0.2.20');
 comes('a reset frees', '192.0.2.21 192.0.2.22');
 write_proc('/');

@@ -145,9 +145,3 @@ void cq_bell_close(struct cq_bell *b)
     munmap(b->header, CQ_PAGE);
     free(b);
 }
-
-bool cq_table_row_at(const struct cq_table *t, uint32_t row,
-                     const struct cq_clock *clock, struct cq_row *copy)
-{
-    return row < t->rows_n && cq_row_copy(t, row, clock, copy);
-}

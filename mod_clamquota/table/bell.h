@@ -51,9 +51,4 @@ void cq_bell_wait(struct cq_bell *bell, int timeout_ms);
 /** Nobody watches any more. NULL does nothing. */
 void cq_bell_close(struct cq_bell *bell);
 
-/** Copies the row that rang.
- * @return false: it is nobody's, or no row of this table */
-bool cq_table_row_at(const struct cq_table *table, uint32_t row,
-                     const struct cq_clock *clock, struct cq_row *copy);
-
 #endif

@@ -83,21 +83,55 @@ bool cq_table_next_row(const struct cq_table *t, const struct cq_clock *clock,
     return false;
 }
 
-bool cq_table_next_over(const struct cq_table *t,
-                        const struct cq_clock *clock, uint64_t *position,
-                        struct cq_row *row)
+bool cq_table_row_at(const struct cq_table *t, uint32_t row,
+                     const struct cq_clock *clock, struct cq_row *copy)
 {
-    while (*position < t->rows_n) {
-        uint32_t i = (uint32_t)(*position)++;
+    return row < t->rows_n && cq_row_copy(t, row, clock, copy);
+}
 
-        /* hashing all the others would be most of the work */
+bool cq_table_next_over(const struct cq_table *t, uint64_t *position,
+                        uint32_t *row)
+{
+    uint64_t i;
+
+    for (i = *position; i < t->rows_n; i++) {
         if ((atomic_load_explicit(&t->hot[i].mark, memory_order_relaxed)
-             & CQ_MARK_OVER) != 0
-            && cq_row_copy(t, i, clock, row) && row->over_since_s > 0) {
+             & CQ_MARK_OVER) != 0) {
+            *row = (uint32_t)i;
+            *position = i + 1;
             return true;
         }
     }
+    *position = i;
     return false;
+}
+
+void cq_table_row_words(const struct cq_table *t, uint32_t row,
+                        struct cq_row_words *words)
+{
+    const struct cq_hot *hot = &t->hot[row];
+    const struct cq_cold *cold = &t->cold[row];
+    const cq_word *all[] = {
+        &hot->identity, &hot->drawn, &hot->before, &cold->address[0],
+        &cold->address[1], &cold->who, &cold->over
+    };
+    size_t i, n = sizeof(all) / sizeof(all[0]);
+
+    for (i = 0; i < n; i++) {
+        words->words[i] = atomic_load_explicit(all[i], memory_order_acquire);
+    }
+    words->words[n] = atomic_load_explicit(&hot->mark, memory_order_relaxed);
+    words->words[n + 1] = (uint64_t)atomic_load_explicit(&cold->last_hit_s,
+                                                         memory_order_relaxed);
+}
+
+bool cq_table_row_is(const struct cq_table *t, uint32_t row,
+                     const struct cq_row_words *words)
+{
+    struct cq_row_words now;
+
+    cq_table_row_words(t, row, &now);
+    return memcmp(&now, words, sizeof(now)) == 0;
 }
 
 enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,

@@ -270,12 +270,32 @@ bool cq_table_next_row(const struct cq_table *table,
                        const struct cq_clock *clock, uint64_t *position,
                        struct cq_row *row);
 
-/** Like cq_table_next_row(), but only rows of clients that have become over in
- * this period, whether they still are or not: for tools that look at all of
- * them each minute. */
-bool cq_table_next_over(const struct cq_table *table,
-                        const struct cq_clock *clock, uint64_t *position,
-                        struct cq_row *row);
+/** Copies one row by its number.
+ * @return false: it is nobody's, or no row of this table */
+bool cq_table_row_at(const struct cq_table *table, uint32_t row,
+                     const struct cq_clock *clock, struct cq_row *copy);
+
+/** The number of the next row whose client became over in some period,
+ * whether he still is or not: for tools that look at all of them each few
+ * seconds.
+ * @param position  0 to begin; updated
+ * @return false at the end */
+bool cq_table_next_over(const struct cq_table *table, uint64_t *position,
+                        uint32_t *row);
+
+/* What of a row makes its client an offender or none: the same words are the
+ * same client with the same figures, and need no hash to be believed again.
+ * What is in them is layout.h's. */
+struct cq_row_words {
+    uint64_t words[9];
+};
+
+void cq_table_row_words(const struct cq_table *table, uint32_t row,
+                        struct cq_row_words *words);
+
+/** Are these the words of the row still? */
+bool cq_table_row_is(const struct cq_table *table, uint32_t row,
+                     const struct cq_row_words *words);
 
 /** Was this address ever seen through mod_remoteip, or as the proxy, in any
  * pool? It is the same address in all of them: whoever shuts out addresses

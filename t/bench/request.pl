@@ -102,7 +102,10 @@ CONF
     }
     $socket or die "httpd did not start: ", slurp("$dir/out"),
         slurp("$dir/error.log");
-    my ($server) = slurp("$dir/pid") =~ /(\d+)/;
+    my $server;
+    for (my $end = time + 60; !$server && time < $end; sleep 0.01) {
+        ($server) = -e "$dir/pid" ? slurp("$dir/pid") =~ /(\d+)/ : ();
+    }
     my %seen;
     for (1 .. $n) {
         idle($server);

@@ -150,6 +150,8 @@ START_TEST(renewal)
         ck_assert_msg(plan.change_n == (looks[i].due ? 1 : 0), "look %zu", i);
         ck_assert(plan.change_n == 0 || plan.changes[0].op == JAIL_RENEW);
         ck_assert_int_eq(plan.owned[0].renewed_at_s, NOW - looks[i].age_s);
+        /* and it is known before */
+        ck_assert(looks[i].age_s < 0 || (plan.due_s <= NOW) == looks[i].due);
         plan_settle(&plan, NOW);
         ck_assert_int_eq(plan.owned[0].renewed_at_s,
                          looks[i].due ? NOW : NOW - looks[i].age_s);

@@ -140,6 +140,94 @@ START_TEST(rules_in_force)
 }
 END_TEST
 
+static bool is_same(int64_t now_s)
+{
+    int64_t due_s = -1;
+
+    return source_is_same(&source, &terms, now_s, &due_s);
+}
+
+START_TEST(same_as_last)
+{
+    uint32_t over;
+
+    ck_assert(!is_same(NOON_S));        /* there is no last one */
+    over = draw(0, 1, 20000, 200, NOON_S);
+    draw(0, 2, 20000, 100, NOON_S);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
+    ck_assert(is_same(NOON_S + 60) && is_same(NOON_S + 70));
+    ck_assert(!is_same(NOON_S + 69));   /* a clock that was put back */
+    draw(0, 1, 10, 1, NOON_S + 70);
+    draw(0, 2, 10, 99, NOON_S + 70);
+    draw(0, 3, 10, 0, NOON_S + 70);
+    draw(0, 4, 20000, 10, NOON_S + 70);
+    ck_assert(is_same(NOON_S + 70));
+    draw(0, 2, 0, 1, NOON_S + 70);
+    ck_assert(!is_same(NOON_S + 70));
+    ck_assert_str_eq(wanted_at(NOON_S + 70), "1 2");
+    configure(999, true);
+    ck_assert(!is_same(NOON_S + 70));
+    configure(1000, true);
+    ck_assert(is_same(NOON_S + 70));
+    configure(1000, false);
+    ck_assert(!is_same(NOON_S + 70));
+    configure(1000, true);
+    ck_assert(!is_same(NOON_S + DAY_S));
+    /* the same words, and another client's address: not jailed again */
+    atomic_fetch_xor(&table->cold[over].address[0], 1);
+    ck_assert(!is_same(NOON_S + 70));
+    ck_assert_str_eq(wanted_at(NOON_S + 70), "2");
+}
+END_TEST
+
+/* Whatever happens: where it says the same, the list is the same. */
+START_TEST(same_is_true)
+{
+    uint64_t state = 42;
+    int64_t now_s = NOON_S;
+    int same_n = 0, other_n = 0;
+    char before[1024];
+
+    for (int turn = 0; turn < 4000; turn++) {
+        uint64_t random = xorshift(&state);
+        uint32_t k = 1 + (uint32_t)(random >> 8) % 20;
+        struct cq_clock clock = clock_at(table, now_s);
+        struct cq_key key = client(k);
+        int64_t due_s = 0;
+        bool same;
+
+        snprintf(before, sizeof(before), "%s", wanted_at(now_s));
+        switch (random % 32) {
+        case 0:
+            (void)cq_table_reset(table, &key, &clock);
+            break;
+        case 1:
+            configure(1000 + (int64_t)(random >> 32) % 2, true);
+            break;
+        case 2:
+            now_s += 30;
+            break;
+        case 3: case 4: case 5: case 6: case 7:
+            draw((uint16_t)(random >> 40 & 1), k, 8000, 70, now_s);
+            break;
+        default:
+            now_s += 1;
+        }
+        same = source_is_same(&source, &terms, now_s, &due_s);
+        if (same) {
+            ck_assert_str_eq(before, wanted_at(now_s));
+            ck_assert_int_eq(list.due_s, due_s);
+            same_n++;
+        }
+        else if (strcmp(before, wanted_at(now_s)) != 0) {
+            other_n++;
+        }
+    }
+    ck_assert_int_gt(same_n, 3000);
+    ck_assert_int_gt(other_n, 50);
+}
+END_TEST
+
 START_TEST(one_row)
 {
     uint32_t over = draw(0, 1, 20000, 200, NOON_S);
@@ -309,6 +397,8 @@ int main(void)
     tcase_add_checked_fixture(all, begin, end);
     tcase_add_test(all, who);
     tcase_add_test(all, rules_in_force);
+    tcase_add_test(all, same_as_last);
+    tcase_add_test(all, same_is_true);
     tcase_add_test(all, one_row);
     tcase_add_test(all, special_addresses);
     tcase_add_test(all, order);

@@ -13,11 +13,15 @@
 static void read_list(struct sync *sync, const char *path,
                       enum deny_form form)
 {
+    const struct key_list *before = state_file(&sync->state, path);
     struct key_list keys = { .keys = NULL };
 
     if (deny_read(path, form, &keys, &sync->say) == CQ_OK
-        && !state_remember(&sync->state, path, &keys)) {
-        say_trouble(&sync->say, "%s: out of memory", path);
+        && (before == NULL || !key_list_equal(before, &keys))) {
+        sync->new_lists = true;
+        if (!state_remember(&sync->state, path, &keys)) {
+            say_trouble(&sync->say, "%s: out of memory", path);
+        }
     }
     key_list_free(&keys);
 }
@@ -54,11 +58,17 @@ static bool add_own(struct sync *sync, struct key_list *keys)
     return added;
 }
 
+/* Takes the keys over. */
 static bool seal_never(struct sync *sync, struct key_list *keys)
 {
+    struct key_list before = sync->never_keys;
     size_t i;
 
     key_list_sort(keys);
+    sync->new_lists |= !key_list_equal(&before, keys);
+    sync->never_keys = *keys;
+    *keys = before;
+    keys = &sync->never_keys;
     cq_net_free(&sync->never);
     for (i = 0; i < keys->count; i++) {
         if (cq_net_add(&sync->never, &keys->keys[i], 0) != CQ_OK) {
@@ -73,6 +83,7 @@ void sync_read_lists(struct sync *sync)
     const struct options *o = sync->options;
     struct key_list never = { .keys = NULL };
     bool good = add_keys(&never, &o->never);
+    bool held = sync->hold;
     size_t i;
 
     sync->hold = false;
@@ -99,6 +110,10 @@ void sync_read_lists(struct sync *sync)
         say_trouble(&sync->say, "out of memory: nobody new is jailed");
         sync->hold = true;
     }
+    /* Who was seen through a proxy in another pool than where he is an offender
+     * shows in that other row only: once a minute all are asked. */
+    sync->new_lists |= sync->hold != held
+        || sync->source.look.rules.pool_n > 1;
     key_list_free(&never);
 }
 
@@ -159,6 +174,30 @@ static bool add_denied(struct sync *sync)
     return true;
 }
 
+/* Is the last list as good as a new one? Not where places are short: who gets
+ * one depends on figures that change. */
+static bool is_same(struct sync *sync, const struct source_terms *terms,
+                    int64_t now_s)
+{
+    size_t i;
+
+    for (i = 0; i < sync->jail_n; i++) {
+        if (sync->jails[i].plan.left_out_n > 0) {
+            return false;
+        }
+    }
+    return !sync->new_lists
+        && source_is_same(&sync->source, terms, now_s, &sync->wanted.due_s);
+}
+
+static void tell_special(struct sync *sync)
+{
+    if (sync->special_n > 0) {
+        say_note(&sync->say, "%zu addresses are left out: loopback, "
+                 "link-local, multicast or none", sync->special_n);
+    }
+}
+
 bool sync_gather(struct sync *sync, int64_t now_s)
 {
     const struct options *o = sync->options;
@@ -168,11 +207,17 @@ bool sync_gather(struct sync *sync, int64_t now_s)
         .pool_n = o->pools.count
     };
     enum cq_status status;
-    size_t special;
 
     check_pools(sync);
+    if (is_same(sync, &terms, now_s)) {
+        tell_special(sync);
+        return true;
+    }
+    sync_unsettle(sync);
     sync->wanted.count = 0;
     sync->wanted.due_s = 0;
+    /* until all of it is there, also if it never will be */
+    sync->new_lists = true;
     status = source_offenders(&sync->source, &terms, now_s, &sync->wanted);
     if (status == CQ_ECORRUPT) {
         say_trouble(&sync->say, "%s: was cut short while it was read, "
@@ -185,10 +230,8 @@ bool sync_gather(struct sync *sync, int64_t now_s)
         say_trouble(&sync->say, "out of memory: nothing is done");
         return false;
     }
-    special = wanted_finish(&sync->wanted);
-    if (special > 0) {
-        say_note(&sync->say, "%zu addresses are left out: loopback, "
-                 "link-local, multicast or none", special);
-    }
+    sync->special_n = wanted_finish(&sync->wanted);
+    tell_special(sync);
+    sync->new_lists = false;
     return true;
 }

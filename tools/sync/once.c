@@ -50,6 +50,7 @@ void sync_free(struct sync *sync)
     free(sync->jails);
     source_detach(&sync->source);
     cq_net_free(&sync->never);
+    key_list_free(&sync->never_keys);
     wanted_free(&sync->wanted);
     state_free(&sync->state);
     say_free(&sync->say);

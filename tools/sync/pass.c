@@ -244,6 +244,48 @@ static void plan_jail(struct sync *sync, struct sync_jail *sj, int64_t now_s)
         return;
     }
     tell_places(sync, sj);
+    /* what has no place is told each minute: say_begin() */
+    sj->settled = sj->plan.change_n == 0 && sj->plan.left_out_n == 0
+        && sj->unheld_n == 0;
+    sj->planned_s = now_s;
+}
+
+/* Is what is in it what was in it, in order, both, and nothing of it about to
+ * go? */
+static bool same_listing(const struct jail_listing *before,
+                         const struct jail_listing *now, int64_t lease_s)
+{
+    size_t i;
+
+    for (i = 0; i < before->count && i < now->count; i++) {
+        const struct jail_present *there = &now->entries[i];
+
+        if (memcmp(&before->entries[i].key, &there->key, sizeof(there->key))
+                != 0
+            || (there->expires_in_s != JAIL_NO_EXPIRY
+                && there->expires_in_s <= lease_s / 2)) {
+            return false;
+        }
+    }
+    return before->count == now->count;
+}
+
+/* What is in the jail, and whether that is another question to the plan. */
+static bool look_into(struct sync *sync, struct sync_jail *sj, bool to_write)
+{
+    struct jail_listing before = sj->listing;
+    struct jail_figures figures = sj->figures;
+    bool good;
+
+    sj->listing = (struct jail_listing){ .entries = NULL };
+    good = list_jail(sync, sj, to_write);
+    sj->settled = sj->settled && good
+        && figures.places_v4 == sj->figures.places_v4
+        && figures.places_v6 == sj->figures.places_v6
+        && figures.shared_places == sj->figures.shared_places
+        && same_listing(&before, &sj->listing, sync->options->lease_s);
+    jail_listing_free(&before);
+    return good;
 }
 
 void sync_plan(struct sync *sync, int64_t now_s, bool to_write, bool relist)
@@ -254,9 +296,21 @@ void sync_plan(struct sync *sync, int64_t now_s, bool to_write, bool relist)
         struct sync_jail *sj = &sync->jails[i];
 
         sj->planned = false;
-        if ((sj->listed && !relist) || list_jail(sync, sj, to_write)) {
-            plan_jail(sync, sj, now_s);
+        if ((sj->listed && !relist) || look_into(sync, sj, to_write)) {
+            if (!sj->settled || now_s < sj->planned_s
+                || now_s >= sj->plan.due_s) {
+                plan_jail(sync, sj, now_s);
+            }
         }
+    }
+}
+
+void sync_unsettle(struct sync *sync)
+{
+    size_t i;
+
+    for (i = 0; i < sync->jail_n; i++) {
+        sync->jails[i].settled = false;
     }
 }
 

@@ -123,7 +123,8 @@ static void decide_fates(struct work *w)
         else if (foreign_net != NULL && cq_key_contains(foreign_net, key)) {
             w->fates[i] = FATE_FOREIGN;
         }
-        else if (wanted_net != NULL && cq_key_contains(wanted_net, key)) {
+        else if (wanted_net != NULL && wanted_net->prefix < key->prefix
+                 && cq_key_contains(wanted_net, key)) {
             w->fates[i] = FATE_INSIDE;
         }
         else {
@@ -191,16 +192,19 @@ static void give_places(struct work *w)
 {
     const struct plan_input *in = w->in;
     struct plan_places left = in->places;
-    size_t i, n = 0;
+    size_t i, v6_n = 0, n = 0;
 
     count_foreign(w, &left);
     for (i = 0; i < in->wanted_n; i++) {
         if (w->fates[i] == FATE_OPEN) {
             w->ranked[n++] = i;
+            v6_n += in->wanted[i].key.family == 6;
         }
     }
     /* ranks matter only when somebody has to stay outside */
-    if (!is_enough(left.v4, n) || !(left.shared || is_enough(left.v6, n))) {
+    if (left.shared ? !is_enough(left.v4, n)
+                    : !is_enough(left.v4, n - v6_n)
+                      || !is_enough(left.v6, v6_n)) {
         qsort_r(w->ranked, n, sizeof(w->ranked[0]), compare_rank, w);
     }
     for (i = 0; i < n; i++) {
@@ -290,6 +294,20 @@ struct place {
     const struct plan_owned *owned;
 };
 
+static void note_due(const struct plan_input *in, const struct place *place,
+                     struct plan *out)
+{
+    int64_t half_s = in->lease_s - in->lease_s / 2;
+    int64_t due_s = place->owned->renewed_at_s + half_s;
+
+    if (place->present->expires_in_s >= 0) {
+        int64_t left_s = place->present->expires_in_s - in->lease_s + half_s;
+
+        due_s = in->now_s + left_s < due_s ? in->now_s + left_s : due_s;
+    }
+    out->due_s = due_s < out->due_s ? due_s : out->due_s;
+}
+
 /* Steps to the next key of any list; false at the end. at: three indexes. */
 static bool next_place(const struct work *w, size_t at[3],
                        struct place *place)
@@ -345,6 +363,7 @@ static void decide(const struct work *w, const struct place *place,
             put_change(out, JAIL_RENEW, place->key);
         }
         put_owned(out, place->key, place->owned->renewed_at_s);
+        note_due(w->in, place, out);
     }
 }
 
@@ -399,6 +418,7 @@ bool plan_make(const struct plan_input *input, struct plan *plan)
     bool done = false;
 
     memset(plan, 0, sizeof(*plan));
+    plan->due_s = INT64_MAX;
     plan->changes = array(most, sizeof(plan->changes[0]));
     plan->owned = array(most, sizeof(plan->owned[0]));
     plan->left_out = array(input->wanted_n, sizeof(plan->left_out[0]));

@@ -60,6 +60,8 @@ struct plan {
                                  * a part of a network */
     size_t left_out_n;          /* wanted, and no place */
     struct cq_key *left_out;    /* who they are, in order */
+    int64_t due_s;              /* when the first of what is ours is to be
+                                 * renewed; INT64_MAX: nothing is ours */
     size_t never_n;             /* wanted, and on a never list */
     size_t foreign_n;           /* present and put in by somebody else */
 };

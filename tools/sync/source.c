@@ -3,11 +3,9 @@
  * that would decide its row anew. */
 #include "sync/source.h"
 
-#include "table/bell.h"
-#include "table/rules.h"
-
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -98,21 +96,25 @@ void source_detach(struct source *source)
 {
     cq_tablefile_close(source->table);
     source->table = NULL;
+    cq_rules_free(&source->look.rules);
+    free(source->look.seen);
+    memset(&source->look, 0, sizeof(source->look));
 }
 
 /* ---- rows ---- */
 
 struct rows_work {
-    const struct source *source;
+    struct source *source;
     const struct source_terms *terms;
     int64_t now_s;
     struct wanted_list *list;
-    bool one;                   /* only the row that rang */
-    uint32_t row;
+    uint32_t row;               /* source_row() */
     struct cq_rules rules;
     bool pools[CQ_POOLS_MAX];   /* those that count */
     struct cq_clock clock;
+    int64_t due_s;
     enum cq_status status;
+    bool same;                  /* source_is_same() */
 };
 
 static bool is_wanted_pool(const struct source_terms *terms, const char *name)
@@ -127,106 +129,263 @@ static bool is_wanted_pool(const struct source_terms *terms, const char *name)
     return terms->pool_n == 0;
 }
 
-static void look_at_row(struct rows_work *w, const struct cq_row *row)
+/* What its client is, now. */
+static enum cq_offence judge(struct rows_work *w, uint32_t row,
+                             struct plan_wanted *wanted)
 {
-    struct cq_offence_facts facts = {
-        .used_bytes = row->used_bytes,
-        .over_since_s = row->over_since_s,
-        .refusals = row->over_refusals,
-        .proxied = row->proxied
-    };
-    struct plan_wanted wanted = { .key = row->key,
-                                  .last_hit_s = row->last_hit_s };
+    struct cq_offence_facts facts;
     struct cq_policy policy;
+    struct cq_row copy;
+    enum cq_offence offence;
     int64_t due_s = 0;
     bool refuses;
 
-    if (row->pool >= CQ_POOLS_MAX || !w->pools[row->pool]) {
-        return;
+    if (!cq_table_row_at(w->source->table, row, &w->clock, &copy)
+        || copy.over_since_s <= 0 || copy.pool >= CQ_POOLS_MAX
+        || !w->pools[copy.pool]) {
+        return CQ_OFFENCE_NONE;
     }
-    policy = cq_rules_policy(&w->rules, row->pool, &row->key, &refuses);
-    switch (cq_offence_of(&facts, &policy, refuses, w->clock.day, w->now_s,
-                          &w->terms->limits, &due_s)) {
-    case CQ_OFFENCE_OFFENDER:
-        /* in another pool, too: it is the same address */
-        if (w->rules.pool_n > 1
-            && cq_table_seen_proxied(w->source->table, &row->key,
-                                     &w->clock)) {
-            break;
-        }
-        wanted.excess_bytes = row->used_bytes
-            - cq_policy_allowance(&policy, w->clock.day);
-        if (!wanted_add(w->list, &wanted)) {
-            w->status = CQ_ENOMEM;
-        }
-        break;
-    case CQ_OFFENCE_RECENT:
-        if (w->list->due_s == 0 || due_s < w->list->due_s) {
-            w->list->due_s = due_s;
-        }
-        break;
-    case CQ_OFFENCE_NONE:
-    case CQ_OFFENCE_EXEMPT:
-    case CQ_OFFENCE_PROXIED:
-    case CQ_OFFENCE_FEW:
-        break;
+    facts = (struct cq_offence_facts){ .used_bytes = copy.used_bytes,
+                                       .over_since_s = copy.over_since_s,
+                                       .refusals = copy.over_refusals,
+                                       .proxied = copy.proxied };
+    policy = cq_rules_policy(&w->rules, copy.pool, &copy.key, &refuses);
+    offence = cq_offence_of(&facts, &policy, refuses, w->clock.day, w->now_s,
+                            &w->terms->limits, &due_s);
+    if (offence == CQ_OFFENCE_RECENT
+        && (w->due_s == 0 || due_s < w->due_s)) {
+        w->due_s = due_s;
     }
+    /* in another pool, too: it is the same address */
+    if (offence == CQ_OFFENCE_OFFENDER && w->rules.pool_n > 1
+        && cq_table_seen_proxied(w->source->table, &copy.key, &w->clock)) {
+        offence = CQ_OFFENCE_PROXIED;
+    }
+    *wanted = (struct plan_wanted){
+        .key = copy.key,
+        .excess_bytes = copy.used_bytes
+            - cq_policy_allowance(&policy, w->clock.day),
+        .last_hit_s = copy.last_hit_s
+    };
+    return offence;
 }
 
-static void look(void *data)
+/* What is asked before the first row. */
+static bool prepare(struct rows_work *w)
 {
-    struct rows_work *w = data;
     const struct cq_table *table = w->source->table;
-    struct cq_row row;
-    uint64_t position = 0;
     size_t i;
 
     w->status = cq_rules_read(table, &w->rules);
     if (w->status != CQ_OK) {
-        return;
+        return false;
     }
     for (i = 0; i < w->rules.pool_n; i++) {
         w->pools[i] = is_wanted_pool(w->terms, w->rules.pools[i].name);
     }
     cq_table_clock(w->source->table, w->now_s, &w->clock);
-    if (w->one) {
-        if (cq_table_row_at(table, w->row, &w->clock, &row)) {
-            look_at_row(w, &row);
+    return true;
+}
+
+/* Notes a row that is about to be looked at. */
+static struct source_seen *note(struct source *source, uint32_t row)
+{
+    struct source_look *look = &source->look;
+    struct source_seen *seen;
+
+    if (look->seen_n == look->seen_capacity) {
+        size_t capacity = look->seen_capacity > 0 ? 2 * look->seen_capacity
+                                                  : 64;
+
+        seen = reallocarray(look->seen, capacity, sizeof(seen[0]));
+        if (seen == NULL) {
+            return NULL;
         }
+        look->seen = seen;
+        look->seen_capacity = capacity;
+    }
+    seen = &look->seen[look->seen_n++];
+    seen->row = row;
+    cq_table_row_words(source->table, row, &seen->words);
+    return seen;
+}
+
+static void look_at_all(void *data)
+{
+    struct rows_work *w = data;
+    struct source_look *look = &w->source->look;
+    uint64_t position = 0;
+    uint32_t row;
+
+    look->valid = false;
+    look->seen_n = 0;
+    if (!prepare(w)) {
         return;
     }
-    while (w->status == CQ_OK
-           && cq_table_next_over(table, &w->clock, &position, &row)) {
-        look_at_row(w, &row);
+    while (cq_table_next_over(w->source->table, &position, &row)) {
+        struct source_seen *seen = note(w->source, row);
+        struct plan_wanted wanted;
+        enum cq_offence offence;
+
+        if (seen == NULL) {
+            w->status = CQ_ENOMEM;
+            return;
+        }
+        offence = judge(w, row, &wanted);
+        seen->offender = offence == CQ_OFFENCE_OFFENDER;
+        seen->recent = offence == CQ_OFFENCE_RECENT;
+        if (seen->offender && !wanted_add(w->list, &wanted)) {
+            w->status = CQ_ENOMEM;
+            return;
+        }
+    }
+    w->list->due_s = w->due_s;
+}
+
+static void look_at_one(void *data)
+{
+    struct rows_work *w = data;
+    struct plan_wanted wanted;
+
+    if (prepare(w) && judge(w, w->row, &wanted) == CQ_OFFENCE_OFFENDER
+        && !wanted_add(w->list, &wanted)) {
+        w->status = CQ_ENOMEM;
     }
 }
 
-static enum cq_status look_guarded(struct rows_work *w)
-{
-    bool whole = source_guarded(look, w);
-
-    cq_rules_free(&w->rules);
-    return whole ? w->status : CQ_ECORRUPT;
-}
-
-enum cq_status source_offenders(const struct source *source,
+enum cq_status source_offenders(struct source *source,
                                 const struct source_terms *terms,
                                 int64_t now_s, struct wanted_list *list)
 {
     struct rows_work w = { .source = source, .terms = terms, .now_s = now_s,
                            .list = list };
+    struct source_look *look = &source->look;
 
-    return look_guarded(&w);
+    if (!source_guarded(look_at_all, &w)) {
+        w.status = CQ_ECORRUPT;
+    }
+    cq_rules_free(&look->rules);
+    look->rules = w.rules;
+    look->period_id = w.clock.period_id;
+    look->day = w.clock.day;
+    look->now_s = now_s;
+    look->valid = w.status == CQ_OK;
+    return w.status;
 }
 
-enum cq_status source_row(const struct source *source,
+enum cq_status source_row(struct source *source,
                           const struct source_terms *terms, int64_t now_s,
                           uint32_t row, struct wanted_list *list)
 {
     struct rows_work w = { .source = source, .terms = terms, .now_s = now_s,
-                           .list = list, .one = true, .row = row };
+                           .list = list, .row = row };
+    bool whole = source_guarded(look_at_one, &w);
 
-    return look_guarded(&w);
+    if (w.due_s > 0 && (list->due_s == 0 || w.due_s < list->due_s)) {
+        list->due_s = w.due_s;
+    }
+    cq_rules_free(&w.rules);
+    return whole ? w.status : CQ_ECORRUPT;
+}
+
+/* ---- the same as the last time? ---- */
+
+static bool same_rules(const struct cq_rules *a, const struct cq_rules *b)
+{
+    bool same = a->pool_n == b->pool_n && a->nets.count == b->nets.count;
+    size_t i;
+
+    for (i = 0; same && i < a->pool_n; i++) {
+        const struct cq_pool_info *one = &a->pools[i], *other = &b->pools[i];
+
+        same = strcmp(one->name, other->name) == 0
+            && one->policy.daily_bytes == other->policy.daily_bytes
+            && one->policy.grace_bytes == other->policy.grace_bytes
+            && one->refuses == other->refuses;
+    }
+    for (i = 0; same && i < a->nets.count; i++) {
+        same = a->nets.rules[i].value == b->nets.rules[i].value
+            && cq_key_compare(&a->nets.rules[i].net, &b->nets.rules[i].net)
+                == 0;
+    }
+    return same;
+}
+
+/* Is what was said of this row, NULL: nothing, still so? */
+static bool is_still(struct rows_work *w, uint32_t row,
+                     struct source_seen *seen)
+{
+    bool was_offender = seen != NULL && seen->offender;
+    struct cq_row_words before = { { 0 } };
+    struct plan_wanted wanted;
+    enum cq_offence offence;
+
+    if (seen != NULL) {
+        if (!seen->recent
+            && cq_table_row_is(w->source->table, row, &seen->words)) {
+            return true;
+        }
+        before = seen->words;
+        cq_table_row_words(w->source->table, row, &seen->words);
+    }
+    offence = judge(w, row, &wanted);
+    if (seen != NULL) {
+        seen->recent = offence == CQ_OFFENCE_RECENT;
+    }
+    return (offence == CQ_OFFENCE_OFFENDER) == was_offender
+        && (!was_offender || before.words[0] == seen->words.words[0]);
+}
+
+static void compare_looks(void *data)
+{
+    struct rows_work *w = data;
+    struct source_look *look = &w->source->look;
+    uint64_t position = 0;
+    uint32_t row;
+    size_t at = 0;
+
+    if (!prepare(w) || !same_rules(&look->rules, &w->rules)
+        || w->clock.period_id != look->period_id
+        || w->clock.day != look->day) {
+        return;
+    }
+    while (cq_table_next_over(w->source->table, &position, &row)) {
+        struct source_seen *seen = NULL;
+
+        for (; at < look->seen_n && look->seen[at].row < row; at++) {
+            if (look->seen[at].offender) {
+                return;
+            }
+        }
+        if (at < look->seen_n && look->seen[at].row == row) {
+            seen = &look->seen[at++];
+        }
+        if (!is_still(w, row, seen)) {
+            return;
+        }
+    }
+    while (at < look->seen_n && !look->seen[at].offender) {
+        at++;
+    }
+    w->same = at == look->seen_n;
+}
+
+bool source_is_same(struct source *source, const struct source_terms *terms,
+                    int64_t now_s, int64_t *due_s)
+{
+    struct rows_work w = { .source = source, .terms = terms, .now_s = now_s };
+    bool same;
+
+    if (!source->look.valid || now_s < source->look.now_s) {
+        return false;
+    }
+    same = source_guarded(compare_looks, &w) && w.same;
+    cq_rules_free(&w.rules);
+    if (same) {
+        source->look.now_s = now_s;
+        *due_s = w.due_s;
+    }
+    return same;
 }
 
 struct pools_work {

@@ -10,15 +10,38 @@
 
 #include "core/offence.h"
 #include "sync/plan.h"
+#include "table/rules.h"
 #include "table/tablefile.h"
 
 #include <sys/types.h>
+
+/* A row that was looked at. As long as its words stay, so does the answer,
+ * unless time makes one of it. */
+struct source_seen {
+    struct cq_row_words words;
+    uint32_t row;
+    bool offender;
+    bool recent;                /* will be one when --grace is over */
+};
+
+/* all that a list of offenders was made of */
+struct source_look {
+    bool valid;
+    struct source_seen *seen;   /* rows of who is over, in the table's order */
+    size_t seen_n;
+    size_t seen_capacity;
+    struct cq_rules rules;
+    uint16_t period_id;
+    int day;
+    int64_t now_s;
+};
 
 struct source {
     struct cq_table *table;     /* NULL: not attached */
     const char *path;           /* the caller's */
     dev_t dev;                  /* of the file that is mapped */
     ino_t ino;
+    struct source_look look;    /* the last source_offenders() */
 };
 
 /* who is wanted, and what the looks at the rows told beside it */
@@ -53,12 +76,21 @@ void source_detach(struct source *source);
  * pools.
  * @return CQ_OK; CQ_ECORRUPT: the file became shorter meanwhile, detach it;
  *         CQ_ENOMEM */
-enum cq_status source_offenders(const struct source *source,
+enum cq_status source_offenders(struct source *source,
                                 const struct source_terms *terms,
                                 int64_t now_s, struct wanted_list *list);
 
+/** Would source_offenders() name the same clients as it did last? Their
+ * figures may have changed. Much cheaper, for the usual case that nothing has
+ * happened. What a row of the same client in another pool tells is not asked
+ * again.
+ * @param terms  those of that time
+ * @param due_s  as in struct wanted_list; only if true */
+bool source_is_same(struct source *source, const struct source_terms *terms,
+                    int64_t now_s, int64_t *due_s);
+
 /** Appends the client of one row that rang, if it is an offender. */
-enum cq_status source_row(const struct source *source,
+enum cq_status source_row(struct source *source,
                           const struct source_terms *terms, int64_t now_s,
                           uint32_t row, struct wanted_list *list);
 

@@ -37,6 +37,9 @@ struct sync_jail {
     const char *unheld_why;     /* its reason; static */
     bool planned;
     struct plan plan;
+    bool settled;               /* the last plan had nothing to do: nor has
+                                 * the next one for the same wanted */
+    int64_t planned_s;          /* when that was */
 };
 
 struct sync {
@@ -48,7 +51,11 @@ struct sync {
     struct sync_jail *jails;
     size_t jail_n;
     struct cq_net_list never;   /* sealed: lists, options, own addresses */
+    struct key_list never_keys; /* what it was made of */
     struct wanted_list wanted;  /* ordered */
+    size_t special_n;           /* addresses that were left out of it */
+    bool new_lists;             /* they say something else than when wanted
+                                 * was made */
     bool hold;                  /* nobody new is jailed: we don't know who
                                  * must not be, or can't write down who is */
     enum sync_exit exit;        /* the worst of this pass */
@@ -106,6 +113,9 @@ void sync_plan(struct sync *sync, int64_t now_s, bool to_write, bool relist);
 
 /** Notes what is about to be ours, then carries out the plans. */
 void sync_apply(struct sync *sync, int64_t now_s);
+
+/** The next plans are made anew: who is wanted is not what it was. */
+void sync_unsettle(struct sync *sync);
 
 /** Prints what the plans would do: -n. */
 void sync_print(const struct sync *sync);

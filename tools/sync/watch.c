@@ -226,6 +226,7 @@ static void quick_pass(struct watch *w)
         (void)wanted_finish(&sync->wanted);
     }
     if (sync->wanted.count > before) {
+        sync_unsettle(sync);
         sync_plan(sync, w->now_s, true, false);
         sync_apply(sync, w->now_s);
         (void)sync_end(sync);
