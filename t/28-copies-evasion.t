@@ -28,6 +28,10 @@ Header always set X-State "expr=%{CLAMQUOTA_STATE}"
 <FilesMatch "[.](cvd|sql|html|large)$">
     ClamQuotaCopies 2
 </FilesMatch>
+<Location /over>
+    ClamQuotaPool over
+    ClamQuotaDaily 1000
+</Location>
 <Location /info>
     AcceptPathInfo On
 </Location>
@@ -55,7 +59,7 @@ sub put {
     write_file($path, $text);
     return;
 }
-put($_, 'x' x SIZE) for qw(main.cvd info/main.cvd forbidden/main.cvd
+put($_, 'x' x SIZE) for qw(main.cvd over/main.cvd info/main.cvd forbidden/main.cvd
     folder/index.large);
 put('deflated/dump.sql', join '', map { "line $_ of a dump\n" } 1 .. 50_000);
 put('denied.html', 'You may not.');
@@ -151,6 +155,29 @@ is_deeply([map { status($n, '/denied.html') } 1 .. 3], [200, 200, 429],
     'what an error says, drawn twice');
 is(status($n, '/forbidden/main.cvd'), 403, 'still says it');
 is(status($n, '/none.cvd'), 404, 'what is not there is not');
+
+$n++;
+my @mine = ('/main.cvd');
+is_deeply([map { status($n, @mine) } 1 .. 3], [200, 200, 429],
+    'who has had his copies');
+my $ranges = 0;
+while ($ranges < 100 && status($n, @mine, '-r', '0-4095') == 206) {
+    $ranges++;
+}
+cmp_ok($ranges, '<', 30, 'and all of what is free of small ranges');
+my $tag = get($n, @mine, '-I')->{headers}{etag};
+is(status($n, @mine, '-H', "If-None-Match: $tag"), 304,
+    'is told that nothing has changed');
+is(status($n, @mine, '-H', "If-None-Match: $tag", '-r', '0-4095'), 304,
+    'also of a range');
+is(status($n, '/over/main.cvd'), 200, 'who is over, too');
+$tag = get($n, '/over/main.cvd', '-I')->{headers}{etag};
+is(status($n, '/over/main.cvd', '-r', '0-4095'), 206, 'has his own') for 1 .. 20;
+while ($ranges < 200 && status($n, '/over/main.cvd', '-r', '0-4095') == 206) {
+    $ranges++;
+}
+is(status($n, '/over/main.cvd', '-H', "If-None-Match: $tag"), 304,
+    'and is told that nothing has changed');
 
 $n++;
 my $held = $server->connect(from => "127.0.0.$n", buffer => 4096)

@@ -80,11 +80,12 @@ int cq_copies_decide(request_rec *r, struct cq_request *q,
     struct cq_copies copies;
     int64_t n = copies_of(conf);
 
-    if (q->verdict != CQ_VERDICT_ADMITTED || q->lenient
+    if (q->verdict != CQ_VERDICT_ADMITTED || q->lenient > 0
         || !is_asked(r, q, conf)) {
         return DECLINED;
     }
-    if (cq_gate_looks_free(q, r, conf)) {
+    q->unpaired_weight = cq_gate_looks_free(q, r, conf);
+    if (q->unpaired_weight > 0) {
         q->unpaired = r;
         return DECLINED;
     }
@@ -127,7 +128,7 @@ static void pair_late(request_rec *r, struct cq_request *q,
     if (open_pair(r, q)
         && cq_copies_admit(&q->pair->account, &q->clock, copies_of(conf),
                            &q->pair->version, 0) != CQ_OK) {
-        q->lenient = true;
+        q->lenient = q->unpaired_weight;
     }
 }
 

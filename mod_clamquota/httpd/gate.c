@@ -19,29 +19,30 @@ static int64_t free_range_of(const struct cq_dir_conf *conf)
 }
 
 /* Small ranges are free up to so much a day; what was let through because it
- * looked small and then was not counts against the same bound. */
+ * looked small and then was not counts against the same bound. What looks
+ * unchanged has twice that and counts twice when it was not: so small ranges,
+ * which end at the bound, never stand in the way of a 304. */
 static bool has_leniency_left(struct cq_request *q,
-                              const struct cq_dir_conf *conf)
+                              const struct cq_dir_conf *conf, int times)
 {
     int64_t daily = conf->free_range_daily_bytes != CQ_UNSET
                     ? conf->free_range_daily_bytes : FREE_RANGE_DAILY_BYTES;
 
-    return cq_account_free_range(&q->account, &q->clock, 0) < daily;
+    return cq_account_free_range(&q->account, &q->clock, 0) / times < daily;
 }
 
-bool cq_gate_looks_free(struct cq_request *q, request_rec *r,
-                        const struct cq_dir_conf *conf)
+int cq_gate_looks_free(struct cq_request *q, request_rec *r,
+                       const struct cq_dir_conf *conf)
 {
-    return (cq_predict_small_range(r, free_range_of(conf))
-            || cq_predict_not_modified(r))
-        && has_leniency_left(q, conf);
+    return cq_gate_is_free_range(q, r, conf) ? 1
+        : cq_predict_not_modified(r) && has_leniency_left(q, conf, 2) ? 2 : 0;
 }
 
 bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
                            const struct cq_dir_conf *conf)
 {
     return cq_predict_small_range(r, free_range_of(conf))
-        && has_leniency_left(q, conf);
+        && has_leniency_left(q, conf, 1);
 }
 
 /* An ErrorDocument: the verdict on the request it answers stands. */
@@ -83,14 +84,11 @@ int cq_gate_over(request_rec *r, struct cq_request *q,
 static bool is_lenient(request_rec *r, struct cq_request *q,
                        const struct cq_dir_conf *conf)
 {
-    if (!cq_predict_plain_file(r) || !has_leniency_left(q, conf)) {
-        return false;
-    }
-    if (cq_predict_small_range(r, free_range_of(conf))) {
+    q->lenient = cq_predict_plain_file(r) ? cq_gate_looks_free(q, r, conf) : 0;
+    if (q->lenient == 1) {
         q->state = CQ_STATE_FREE;
-        return true;
     }
-    return cq_predict_not_modified(r);
+    return q->lenient > 0;
 }
 
 static bool may_be_lenient(const request_rec *r)
@@ -134,7 +132,6 @@ static int decide(request_rec *r, struct cq_request *q,
         return DECLINED;        /* when the handler is known */
     }
     if (in_fixups && is_lenient(r, q, conf)) {
-        q->lenient = true;
         q->verdict = CQ_VERDICT_ADMITTED;
         return DECLINED;
     }

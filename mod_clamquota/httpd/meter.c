@@ -47,9 +47,10 @@ void cq_meter_book(struct cq_request *q, int64_t bytes)
     cq_copies_book(q, bytes);
     if (q->column == CQ_COLUMN_USED) {
         cq_account_charge(&q->account, &q->clock, bytes);
-        if (q->lenient) {
-            /* it looked small and was not: there is a bound to that */
-            cq_account_free_range(&q->account, &q->clock, bytes);
+        if (q->lenient > 0) {
+            /* it looked free and was not: there is a bound to that */
+            cq_account_free_range(&q->account, &q->clock,
+                                  bytes * q->lenient);
         }
         return;
     }
@@ -136,7 +137,8 @@ static void reserve(struct cq_request *q, const request_rec *r)
      * no smaller then, and the header is gone */
     if (r->clength > 0) {
         cq_account_reserve_at_most(&q->account, r->clength);
-        if ((r->finfo.filetype != APR_REG || q->verdict == CQ_VERDICT_NONE)
+        if ((r->finfo.filetype != APR_REG || q->verdict == CQ_VERDICT_NONE
+             || r->prev != NULL)
             && content_length(r) == r->clength) {
             cq_account_reserve_at_least(&q->account, r->clength);
         }

@@ -57,10 +57,11 @@ struct cq_request {
     /* the response */
     enum cq_column column;
     bool free_range;            /* free as a small range */
-    bool lenient;               /* over, and let through as free or small */
+    int lenient;                /* over, and let through as looking free: how
+                                 * often its bytes count if it is not */
     struct cq_pair *pair;       /* with Copies: (client, file); or NULL */
-    const request_rec *unpaired;        /* with Copies: whose answer is to be
-                                         * a small part of a file, or none */
+    const request_rec *unpaired;        /* with Copies: looks free, and so */
+    int unpaired_weight;                /* has no pair; lenient, then */
     bool of_file;               /* the refusal: of this file only */
     int64_t sent_bytes;         /* booked so far, in whatever column */
     int64_t rest_bytes;         /* HTTP/1.x: handed on behind the last marker */
@@ -154,9 +155,11 @@ bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
 
 /** Will nothing large come of this file: is it such a range, or has the file
  * not changed? Bounded alike, as it may come out otherwise. Only to be asked
- * in fixups. */
-bool cq_gate_looks_free(struct cq_request *q, request_rec *r,
-                        const struct cq_dir_conf *conf);
+ * in fixups.
+ * @return 0: no; else how often its bytes count against the bound if it does
+ *         come out otherwise */
+int cq_gate_looks_free(struct cq_request *q, request_rec *r,
+                       const struct cq_dir_conf *conf);
 
 /** A refusal, or what LogOnly makes of one: tallies and answers.
  * @return as a hook */
