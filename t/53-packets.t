@@ -43,8 +43,8 @@ my $scopes = <<'EOC';
     ClamQuotaDaily 1000
 </Location>
 EOC
-my $freeing = ($scopes =~ s/1000/1M/r =~ s/^(.*Pool log)/$1\n    ClamQuotaEngine LogOnly/mr)
-    . "ClamQuotaClient $of{unlimited}[0] Unlimited\n"
+my $freeing = $scopes =~ s/1000/1M/r . "ClamQuotaClient $of{unlimited}[0]"
+    . " Unlimited\n<Location /log>\n    ClamQuotaEngine LogOnly\n</Location>\n"
     . "ClamQuotaClient fd77:0:1:$way{unlimited}::/64 Unlimited\n";
 
 my $server = Httpd->run(faketime => '2026-03-01 12:00:00',
