@@ -33,19 +33,25 @@ SendBufferSize 65536
 ClamQuotaPeriod Day
 ClamQuotaDaily 1000
 EOC
-my $scopes = <<'EOC';
+
+# Two more pools: the Daily of one and the Engine of the other
+sub scopes {
+    my ($daily, $engine) = @_;
+    return <<"EOC";
 <Location /raised>
     ClamQuotaPool raised
-    ClamQuotaDaily 1000
+    ClamQuotaDaily $daily
 </Location>
 <Location /log>
     ClamQuotaPool log
+    ClamQuotaEngine $engine
     ClamQuotaDaily 1000
 </Location>
 EOC
-my $freeing = $scopes =~ s/1000/1M/r . "ClamQuotaClient $of{unlimited}[0]"
-    . " Unlimited\n<Location /log>\n    ClamQuotaEngine LogOnly\n</Location>\n"
-    . "ClamQuotaClient fd77:0:1:$way{unlimited}::/64 Unlimited\n";
+}
+my $scopes = scopes('1000', 'On');
+my $freeing = scopes('1M', 'LogOnly') . join '', map { "ClamQuotaClient $_"
+    . " Unlimited\n" } $of{unlimited}[0], "fd77:0:1:$way{unlimited}::/64";
 
 my $server = Httpd->run(faketime => '2026-03-01 12:00:00',
     conf => $conf . $scopes);
@@ -128,6 +134,11 @@ sub one_jail {
     is_deeply($sync->changes(10), $lines->('+', @all),
         'emptied by hand: in again at the next full pass');
     is(dropped($jail, $of{midnight}[0]), 'dropped', 'and dropped');
+
+    # ---- the tool is killed: another one knows whom to let go ----
+    is($sync->end('KILL'), 137, 'kill -9');
+    is(join("\n", $sync->notes), '', 'it had nothing to say');
+    $sync = Wire::Sync->begin($server, $jail, '--after', 5);
 
     # ---- let go: by the operator ----
     for my $from (@{$of{reset}}) {

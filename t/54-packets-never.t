@@ -17,9 +17,10 @@ plan skip_all => 'libfaketime is not here (./build.sh deps)'
 my @bad = ('10.77.1.2', 'fd77:0:1::2');         # whoever is not spared is in
 my @never = ('10.77.50.2', '10.77.51.2', 'fd77:0:50::2', 'fd77:0:52::2');
 my %proxy = ('10.77.60.1' => '10.77.61.1', 'fd77:0:60::1' => 'fd77:0:61::1');
+my ($balancer, $behind) = ('10.77.62.1', '10.77.63.1');   # PROXY protocol
 my ($unlimited, $link, $fresh, $apt, $late) = ('10.77.54.2', 'fe80::2%cq1',
     '10.77.70.2', '10.77.71.2', '10.77.72.2');
-lay(@bad, @never, %proxy, $unlimited, $fresh, $apt, $late, 'fe80::2');
+lay(@bad, @never, %proxy, $balancer, $behind, $unlimited, $fresh, $apt, $late, 'fe80::2');
 
 # one list for both kinds of iptables, so this is all four
 my ($legacy, @jails) = Wire::Jail->all;
@@ -30,6 +31,10 @@ my ($first) = grep { $_->{name} eq 'nft' } @jails;     # by its priority
 my $server = Httpd->run(faketime => '2026-03-01 12:00:00',
     modules => ['remoteip'], conf => <<"EOC");
 Listen 80
+Listen 81
+<VirtualHost *:81>
+    RemoteIPProxyProtocol On
+</VirtualHost>
 MaxKeepAliveRequests 0
 KeepAliveTimeout 3600
 RemoteIPHeader X-Forwarded-For
@@ -78,6 +83,10 @@ for my $from (sort keys %proxy) {
     offend($server, $proxy{$from}, 1000, '/two/f');
     offend($server, $from, 1000);
 }
+offend($server, $balancer, 1000, '/f',
+    "PROXY TCP4 $behind 10.77.0.1 5000 81");
+is(ask($server, $behind, '/f'), 429, "$behind: comes himself");
+offend($server, $balancer, 1000);
 {
     local $Wire::stay = 1;
     offend($server, $_, 1000) for qw(127.0.0.1 10.77.0.1);
@@ -96,7 +105,7 @@ my @in = sort map { "+$_" } printed(@bad);
 is_deeply($sync->changes(scalar @in), \@in, 'then who is not spared');
 is($_->inside =~ tr/ //, 1, "$_->{name}: nobody else") for @jails;
 is(dropped($first, $_), 'dropped', "$_: dropped") for @bad;
-for my $from (@never, %proxy, $link) {
+for my $from (@never, %proxy, $balancer, $behind, $link) {
     is(ask($server, $from, '/f', 1), '429 429', "$from: answered");
 }
 is(would(@lists), 0, 'nor would they at the next pass');

@@ -85,14 +85,16 @@ sub to {
 }
 
 # What an address is answered on one connection, e.g. "200 429 429": one GET,
-# and so many more in one go once that is booked.
+# and so many more in one go once that is booked. "PROXY ..." in front of the
+# headers goes before all.
 sub ask {
     my ($server, $from, $path, $more, @headers) = @_;
+    my $first = ($headers[0] // '') =~ /^PROXY / ? shift(@headers) . "\r\n" : '';
     my $get = join "\r\n", "GET $path HTTP/1.1", 'Host: localhost', @headers,
         '', '';
     my $connection = there(sub { $server->connect(from => $from,
-        to => to($from), port => 80) });
-    my @statuses = $connection->send($get)->response->{status};
+        to => to($from), port => $first ? 81 : 80) });
+    my @statuses = $connection->send("$first$get")->response->{status};
     while (@statuses <= ($more // 0)) {
         my $n = 1 + $more - @statuses;
         $n = 50 if $n > 50;     # what both ends hold unread
@@ -279,10 +281,10 @@ sub notes {
     return grep { !/^[-+]/ } split /\n/, Httpd::read_file($self->{output});
 }
 
-# Its exit status
+# Its exit status, of a signal 128 and its number
 sub end {
-    my ($self) = @_;
-    kill 'TERM', $self->{pid};
+    my ($self, $signal) = @_;
+    kill $signal // 'TERM', $self->{pid};
     return Mirror::ended($self->{pid}, 20);
 }
 
