@@ -20,10 +20,10 @@ cd -- "$(dirname -- "$0")"
 packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
 apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
 util-linux media-types tzdata shellcheck mandoc clang valgrind strace
-libnftables-dev libjansson-dev iptables nftables ipset iproute2
+libmnl-dev libnftnl-dev libjansson-dev iptables nftables ipset iproute2
 clamav-cvdupdate wget gnupg'
 
-tool_libraries='jansson libnftables'
+tool_libraries='jansson libmnl libnftnl'
 
 warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 -Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'

@@ -238,6 +238,19 @@ $answer = $ns->jail('nft:inet/clamquota/jail6,jail4')->ask('open w');
 is($answer->{status}, 3, 'sets mixed up');
 like($answer->{why}, qr/set jail6 is of type ipv6_addr, expected ipv4_addr/,
     'said');
+nft("table $t { set ports { type inet_service; }",
+    'set typed { typeof ip6 saddr; flags interval; }',
+    'map sixes { type ipv6_addr : verdict; }', '}');
+$answer = $ns->jail('nft:inet/clamquota/jail4,ports')->ask('open w');
+is($answer->{status}, 3, 'a set of ports');
+like($answer->{why}, qr/set ports is of type number 13, expected ipv6_addr/,
+    'said');
+$answer = $ns->jail('nft:inet/clamquota/jail4,sixes')->ask('open w');
+is($answer->{status}, 3, 'a map');
+like($answer->{why}, qr/^nft table $t has no set sixes;/, 'is no set');
+$answer = $ns->jail('nft:inet/clamquota/jail4,typed');
+is($answer->ask('open w')->{status}, 0, 'a set of typeof');
+is_deeply($answer->ask('can 2001:db8::/64')->{lines}, ['yes'], 'of networks');
 is($ns->jail('nft:ip/clamquota/jail4')->ask('open w')->{status}, 3,
     'another family');
 

@@ -1,7 +1,7 @@
 /* sync/jail: what needs no kernel: words after --jail, what can be held,
- * listings, texts that grow, attributes of netlink that lie about their
- * length. The rest is t/50-jail-recent.t and those behind it. */
-#include "sync/jail_nft.h"
+ * listings, texts that grow. The rest is t/50-jail-recent.t and those behind
+ * it. */
+#include "sync/jail_parts.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -195,49 +195,6 @@ START_TEST(texts)
 }
 END_TEST
 
-/* Attributes: what was put comes back; a length that lies ends it. */
-START_TEST(attributes)
-{
-    struct jail_text text = { .bytes = NULL };
-    size_t nest = nft_link_begin_nest(&text, 3);
-    size_t at = 0, inner = 0, length, inner_length;
-    const char *value, *inside;
-    uint16_t type;
-
-    nft_link_put(&text, 7, "abcde", 5);
-    nft_link_put(&text, 8, "wxyz", 4);
-    nft_link_end_nest(&text, nest);
-    ck_assert_uint_eq(text.length, 4 + 12 + 8);
-
-    ck_assert(nft_link_next(text.bytes, text.length, &at, &type, &value,
-                            &length));
-    ck_assert_uint_eq(type, 3);
-    ck_assert_uint_eq(length, 20);
-    ck_assert(nft_link_next(value, length, &inner, &type, &inside,
-                            &inner_length));
-    ck_assert_uint_eq(type, 7);
-    ck_assert_uint_eq(inner_length, 5);
-    ck_assert_mem_eq(inside, "abcde", 5);
-    ck_assert(nft_link_next(value, length, &inner, &type, &inside,
-                            &inner_length));
-    ck_assert_uint_eq(type, 8);
-    ck_assert(!nft_link_next(value, length, &inner, &type, &inside,
-                             &inner_length));
-    ck_assert(!nft_link_next(text.bytes, text.length, &at, &type, &value,
-                             &length));
-    for (size_t cut = 0; cut < text.length; cut++) {
-        at = 0;
-        ck_assert(!nft_link_next(text.bytes, cut, &at, &type, &value,
-                                 &length));
-    }
-    memset(text.bytes, 0, 2);   /* no length at all: no endless loop */
-    at = 0;
-    ck_assert(!nft_link_next(text.bytes, text.length, &at, &type, &value,
-                             &length));
-    jail_text_free(&text);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("sync/jail");
@@ -255,7 +212,6 @@ int main(void)
     suite_add_tcase(suite, parts);
     tcase_add_test(parts, listings);
     tcase_add_test(parts, texts);
-    tcase_add_test(parts, attributes);
 
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

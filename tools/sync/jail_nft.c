@@ -10,6 +10,7 @@
 #include "sync/jail_nft.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,18 +38,24 @@ static const char *take_name(char *name, const char *text, const char *ends)
 }
 
 /* The families whose packets have addresses. */
-static const char *take_family(char family[8], const char *text)
+static const char *take_family(struct nft *nft, const char *text)
 {
-    static const char *const families[] = {
-        "ip", "ip6", "inet", "bridge", "netdev"
+    static const struct {
+        const char *name;
+        uint16_t number;
+    } families[] = {
+        { "ip", NFPROTO_IPV4 }, { "ip6", NFPROTO_IPV6 },
+        { "inet", NFPROTO_INET }, { "bridge", NFPROTO_BRIDGE },
+        { "netdev", NFPROTO_NETDEV }
     };
     size_t length = strcspn(text, "/");
     size_t i;
 
     for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        if (strlen(families[i]) == length
-            && strncmp(families[i], text, length) == 0) {
-            memcpy(family, families[i], length + 1);
+        if (strlen(families[i].name) == length
+            && strncmp(families[i].name, text, length) == 0) {
+            nft->family = families[i].name;
+            nft->family_number = families[i].number;
             return text + length;
         }
     }
@@ -67,7 +74,7 @@ static enum jail_status parse(const char *spec, struct jail **jail,
     }
     nft->sets[0].family = 4;
     nft->sets[1].family = 6;
-    at = take_family(nft->family, spec);
+    at = take_family(nft, spec);
     if (at != NULL) {
         wrong = "a name has 1 to 255 letters, digits and any of _ - . behind "
                 "the first";
@@ -132,9 +139,7 @@ static enum jail_status refused(const struct nft *nft,
 
     cq_key_format_cidr(&change->key, text, sizeof(text));
     if (error == EPERM || error == EACCES) {
-        return jail_fail(why, JAIL_NOT_PERMITTED,
-                         "nft table %s %s: not permitted; run clamquota-sync "
-                         "as root", nft->family, nft->table);
+        return nft_fail(nft, error, why);
     }
     if (error == ENFILE) {
         return jail_fail(why, JAIL_PARTLY,
@@ -277,27 +282,18 @@ static enum jail_status apply(struct jail *jail, struct jail_change *changes,
 
 static enum jail_status flush(struct jail *jail, struct jail_why *why)
 {
-    struct nft *nft = of(jail);
-    struct jail_text text = { .bytes = NULL };
-    enum jail_status status;
-    int s;
+    int error = nft_flush(of(jail));
 
-    for (s = 0; s < 2 && nft->sets[s].name[0] != '\0'; s++) {
-        jail_text_add_format(&text, "flush set %s %s %s\n", nft->family,
-                             nft->table, nft->sets[s].name);
-    }
-    status = text.failed ? jail_no_memory(why)
-                         : nft_run(nft, text.bytes, 0, NULL, why);
-    jail_text_free(&text);
-    nft_known_forget(nft);
-    return status;
+    nft_known_forget(of(jail));
+    return error == 0 ? JAIL_OK : nft_fail(of(jail), error, why);
 }
 
 static enum jail_status figures(struct jail *jail, bool drops,
                                 struct jail_figures *figures,
                                 struct jail_why *why)
 {
-    const struct nft *nft = of(jail);
+    struct nft *nft = of(jail);
+    enum jail_status status = drops ? nft_read_sets(nft, why) : JAIL_OK;
 
     *figures = (struct jail_figures){
         .places_v4 = nft->sets[0].size,
@@ -306,9 +302,9 @@ static enum jail_status figures(struct jail *jail, bool drops,
         .dropped_bytes = -1,
         .how_to_raise = "raise the set's size, or leave it out"
     };
-    return !drops ? JAIL_OK
-                  : nft_read_counters(nft, &figures->dropped_packets,
-                                      &figures->dropped_bytes, why);
+    return status != JAIL_OK || !drops
+        ? status : nft_read_counters(nft, &figures->dropped_packets,
+                                     &figures->dropped_bytes, why);
 }
 
 static void close_jail(struct jail *jail)

@@ -1,15 +1,15 @@
 /* jail_nft - two sets of an nft table.
  *
- * What sets there are and what their rules have dropped is libnftables' to
- * tell. The elements go over the kernel's own protocol: libnftables 1.0.6
- * takes quadratic time to delete from a set with intervals (10,000 out of
- * 10,000: minutes), and for a transaction that fails names one element. */
+ * Over netfilter's own libmnl and libnftnl, which write and read the kernel's
+ * messages. Not over libnftables above them: 1.0.6 takes quadratic time to
+ * delete from a set with intervals (10,000 out of 10,000: minutes), and of a
+ * transaction that fails it names one element. */
 #ifndef CQ_SYNC_JAIL_NFT_H
 #define CQ_SYNC_JAIL_NFT_H
 
 #include "sync/jail_parts.h"
 
-#include <jansson.h>
+#include <libmnl/libmnl.h>
 
 /* NFT_NAME_MAXLEN 256 with its NUL, linux/netfilter/nf_tables.h. The
  * characters that nft's grammar takes in a name, less the slash and the
@@ -24,6 +24,7 @@ struct nft_set {
     bool has_timeouts;          /* flags timeout */
     int64_t timeout_s;          /* of an element that says nothing; 0: none */
     int64_t size;               /* -1: no limit */
+    uint32_t type;              /* of its keys, nft's number; 0: no such set */
 };
 
 /* the last listing, as long as the kernel says that nothing has changed */
@@ -37,20 +38,29 @@ struct nft_known {
 
 struct nft {
     struct jail jail;
-    char family[8];             /* "inet" */
+    const char *family;         /* "inet" */
+    uint16_t family_number;     /* NFPROTO_INET */
     char table[NFT_NAME_LONGEST + 1];
     struct nft_set sets[2];     /* of IPv4, of IPv6 */
     struct nft_known known;
 };
 
-/** Has libnftables carry out one transaction.
- * @param flags   NFT_CTX_OUTPUT_..., with JSON for output
- * @param output  parsed, to be json_decref()'d; NULL: there is none
- * @return JAIL_OK; JAIL_MISSING, JAIL_NOT_PERMITTED; JAIL_PARTLY for anything
- *         else: nothing of it was done */
-enum jail_status nft_run(const struct nft *nft, const char *command,
-                         unsigned flags, json_t **output,
-                         struct jail_why *why);
+/** What an errno of the kernel says about the table, in a sentence. */
+enum jail_status nft_fail(const struct nft *nft, int error,
+                          struct jail_why *why);
+
+/** Asks the kernel, and reads its answers to their end; from the beginning
+ * where others changed something meanwhile.
+ * @param question  from nftnl_nlmsg_build_hdr(), with the sequence number 0
+ * @param begin     called before each try with `data`, to forget what there
+ *                  was; NULL: there is only one answer
+ * @param take      as for mnl_cb_run(): called for each answer
+ * @return 0 or an errno; EINTR: there was no end to the changes */
+int nft_ask(const struct nlmsghdr *question, void (*begin)(void *data),
+            mnl_cb_t take, void *data);
+
+/* enough for a question: its headers and two names */
+#define NFT_QUESTION_SIZE 1024
 
 /** Asks the kernel for a set's type, flags and size. */
 enum jail_status nft_read_sets(struct nft *nft, struct jail_why *why);
@@ -61,6 +71,7 @@ struct nft_step {
     bool alone;         /* in a message of its own, so that its error is
                          * known to be its own */
     int error;          /* errno of the kernel; 0: none */
+    size_t message;     /* nft_commit()'s own */
 };
 
 /** Carries out one transaction: all of it or nothing.
@@ -70,6 +81,10 @@ struct nft_step {
  * @return 0 or an errno; nothing was done then */
 int nft_commit(const struct nft *nft, struct nft_step *steps, size_t count,
                int64_t lease_s, bool *learnt);
+
+/** Empties the sets.
+ * @return 0 or an errno */
+int nft_flush(const struct nft *nft);
 
 /** Looks for additions that overlap with what is in the sets, which the
  * kernel refuses or, worse, mixes up: a network over something that is there
@@ -88,36 +103,10 @@ enum jail_status nft_read_elements(const struct nft *nft,
 enum jail_status nft_read_counters(const struct nft *nft, int64_t *packets,
                                    int64_t *bytes, struct jail_why *why);
 
-/* What stands behind the messages, in jail_nftlink.c. */
-
-/** A socket to the kernel's nf_tables; -1 with errno. */
-int nft_link_open(void);
-
-/* nlmsg_type of NFT_MSG_...; those of NFNL_MSG_BATCH_... are as they are. */
-#define NFT_LINK_TYPE(message) \
-    ((uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (message)))
-
-/** Begins a message or an attribute with others inside; returns where it
- * begins, for nft_link_end_...(). */
-size_t nft_link_begin_message(struct jail_text *text, uint16_t type,
-                              uint16_t flags, uint32_t sequence,
-                              uint8_t family);
-void nft_link_end_message(struct jail_text *text, size_t at);
-size_t nft_link_begin_nest(struct jail_text *text, uint16_t type);
-void nft_link_end_nest(struct jail_text *text, size_t at);
-
-/** One attribute with its padding. */
-void nft_link_put(struct jail_text *text, uint16_t type, const void *value,
-                  size_t length);
-
-/** The next attribute in bytes[*at..length): its type without flags, and its
- * value, which is not aligned.
- * @return false at the end, or for what is none */
-bool nft_link_next(const char *bytes, size_t length, size_t *at,
-                   uint16_t *type, const char **value, size_t *value_length);
-
-/** nfgen_family of the table's family. */
-uint8_t nft_link_family(const struct nft *nft);
+/** The address behind the last one of a network, where the kernel wants its
+ * range to end.
+ * @return false: there is none */
+bool nft_range_end(const struct cq_key *net, uint8_t end[16]);
 
 /** The number that the kernel gives each change of its rules and sets.
  * @return 0, or an errno: EPERM for who may not even look */

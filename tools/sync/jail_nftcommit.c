@@ -6,19 +6,21 @@
  * at once, so whose message is bad goes alone the next time. */
 #include "sync/jail_nft.h"
 
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-#include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <libnftnl/batch.h>
+#include <libnftnl/common.h>
+#include <libnftnl/set.h>
+#include <linux/netfilter/nf_tables.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Far below what an attribute can carry: 64 KiB, at most 92 bytes each. */
 #define STEPS_PER_MESSAGE 256
+
+/* a transaction is sent as pieces, IOV_MAX of them, each with room for one
+ * message more: that is 1 GiB, 2 million additions */
+#define PIECE_SIZE (1u << 20)
+#define MESSAGE_LONGEST (1u << 17)
+#define PIECES_MOST 1024
 
 /* the kernel's errors for 100,000 messages that are all bad */
 #define ERRORS_ROOM (64 << 20)
@@ -29,19 +31,15 @@ enum part {
     PUT_IN              /* who shall be there afterwards */
 };
 
-struct message {
-    size_t first, last;     /* the steps in it, and others in between */
-    size_t count;
-};
-
 struct transaction {
     const struct nft *nft;
     struct nft_step *steps;
     size_t count;
     int64_t lease_s;
-    struct jail_text text;
-    struct message *messages;   /* message i has the sequence number i + 1 */
-    size_t message_n, message_room;
+    struct nftnl_batch *batch;
+    bool no_memory;
+    int error;          /* the kernel's first; 0: none */
+    bool learnt;
 };
 
 static bool belongs(const struct nft_set *set,
@@ -57,238 +55,256 @@ static bool belongs(const struct nft_set *set,
            || (change->op == JAIL_RENEW && set->has_timeouts);
 }
 
-/* The address behind the last one of a network; false: there is none. */
-static bool end_of(const struct cq_key *key, uint8_t end[16])
+/* Who goes together: message i + 1 carries step i and others behind it, all
+ * of one set; so its sequence number tells who is in it. */
+static void number_messages(struct transaction *t)
 {
-    int length = key->family == 4 ? 4 : 16;
-    int i;
+    size_t message[2] = { 0, 0 };
+    size_t room[2] = { 0, 0 };
+    size_t i;
 
-    memcpy(end, key->bytes, 16);
-    for (i = key->prefix; i < length * 8; i++) {
-        end[i / 8] |= (uint8_t)(0x80u >> (i % 8));
-    }
-    for (i = length - 1; i >= 0; i--) {
-        if (++end[i] != 0) {
-            return true;
+    for (i = 0; i < t->count; i++) {
+        struct nft_step *step = &t->steps[i];
+        bool six = step->change->key.family == 6;
+
+        if (step->alone || room[six] == 0) {
+            message[six] = i + 1;
+            room[six] = step->alone ? 1 : STEPS_PER_MESSAGE;
         }
+        step->message = message[six];
+        room[six]--;
     }
-    return false;
 }
 
-static void put_key(struct jail_text *text, const uint8_t *bytes,
-                    size_t length)
+/* The one behind step i in its message; t->count: it was the last. */
+static size_t next_in_message(const struct transaction *t, size_t i)
 {
-    size_t key = nft_link_begin_nest(text, NFTA_SET_ELEM_KEY);
+    const struct nft_step *step = &t->steps[i];
 
-    nft_link_put(text, NFTA_DATA_VALUE, bytes, length);
-    nft_link_end_nest(text, key);
+    while (++i < t->count && t->steps[i].message != step->message) {
+        if (t->steps[i].change->key.family == step->change->key.family) {
+            return t->count;
+        }
+    }
+    return i;
 }
 
 /* @param timeout_s  0: the set's own, or none */
-static void put_element(struct jail_text *text, const struct nft_set *set,
-                        const struct cq_key *key, int64_t timeout_s)
+static bool put_element(struct nftnl_set *elements, const uint8_t *bytes,
+                        size_t length, int64_t timeout_s, uint32_t flags)
+{
+    struct nftnl_set_elem *element = nftnl_set_elem_alloc();
+
+    if (element == NULL) {
+        return false;
+    }
+    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, bytes, (uint32_t)length);
+    if (timeout_s > 0) {
+        nftnl_set_elem_set_u64(element, NFTNL_SET_ELEM_TIMEOUT,
+                               (uint64_t)timeout_s * 1000);
+    }
+    if (flags != 0) {
+        nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
+    }
+    nftnl_set_elem_add(elements, element);
+    return true;
+}
+
+static bool put_key(struct nftnl_set *elements, const struct nft_set *set,
+                    const struct cq_key *key, int64_t timeout_s)
 {
     size_t length = key->family == 4 ? 4 : 16;
-    size_t at = nft_link_begin_nest(text, NFTA_LIST_ELEM);
-    uint32_t flags = htonl(NFT_SET_ELEM_INTERVAL_END);
     uint8_t end[16];
 
-    put_key(text, key->bytes, length);
-    if (timeout_s > 0) {
-        uint64_t timeout_ms = htobe64((uint64_t)timeout_s * 1000);
-
-        nft_link_put(text, NFTA_SET_ELEM_TIMEOUT, &timeout_ms,
-                     sizeof(timeout_ms));
-    }
-    nft_link_end_nest(text, at);
-    if (set->holds_networks && end_of(key, end)) {
-        at = nft_link_begin_nest(text, NFTA_LIST_ELEM);
-        put_key(text, end, length);
-        nft_link_put(text, NFTA_SET_ELEM_FLAGS, &flags, sizeof(flags));
-        nft_link_end_nest(text, at);
-    }
+    return put_element(elements, key->bytes, length, timeout_s, 0)
+           && (!set->holds_networks || !nft_range_end(key, end)
+               || put_element(elements, end, length, 0,
+                              NFT_SET_ELEM_INTERVAL_END));
 }
 
-static struct message *new_message(struct transaction *t)
+/* No elements, yet, of the set; NULL without memory. */
+static struct nftnl_set *no_elements(const struct transaction *t,
+                                     const struct nft_set *set)
 {
-    if (t->message_n == t->message_room) {
-        size_t more = t->message_room == 0 ? 64 : t->message_room * 2;
-        struct message *grown =
-            reallocarray(t->messages, more, sizeof(*grown));
+    struct nftnl_set *elements = nftnl_set_alloc();
 
-        if (grown == NULL) {
-            t->text.failed = true;
-            return NULL;
-        }
-        t->messages = grown;
-        t->message_room = more;
+    if (elements != NULL
+        && (nftnl_set_set_str(elements, NFTNL_SET_TABLE, t->nft->table) != 0
+            || nftnl_set_set_str(elements, NFTNL_SET_NAME, set->name) != 0)) {
+        nftnl_set_free(elements);
+        elements = NULL;
     }
-    return &t->messages[t->message_n++];
+    return elements;
 }
 
-/* One message with the steps from *next on that belong together. */
-static void put_message(struct transaction *t, const struct nft_set *set,
-                        enum part part, size_t *next)
+/* A message is complete. */
+static void put_message(struct transaction *t, uint16_t type,
+                        size_t message, struct nftnl_set *elements)
 {
-    struct message *message = new_message(t);
+    struct nlmsghdr *header =
+        nftnl_nlmsg_build_hdr(nftnl_batch_buffer(t->batch), type,
+                              t->nft->family_number,
+                              type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
+                              (uint32_t)message);
+
+    nftnl_set_elems_nlmsg_build_payload(header, elements);
+    t->no_memory = nftnl_batch_update(t->batch) < 0;
+}
+
+/* The part of a message that begins with step i. */
+static void put_steps(struct transaction *t, const struct nft_set *set,
+                      enum part part, size_t i)
+{
+    struct nftnl_set *elements = no_elements(t, set);
     int64_t timeout_s = part == PUT_IN && set->has_timeouts
                         && set->timeout_s != t->lease_s ? t->lease_s : 0;
-    size_t at, elements;
+    size_t message = i + 1;
+    bool any = false;
 
-    if (message == NULL) {
-        *next = t->count;
-        return;
-    }
-    *message = (struct message){ .first = *next };
-    at = nft_link_begin_message(&t->text, part == DELETE
-                                          ? NFT_LINK_TYPE(NFT_MSG_DELSETELEM)
-                                          : NFT_LINK_TYPE(NFT_MSG_NEWSETELEM),
-                                part == DELETE ? 0 : NLM_F_CREATE,
-                                (uint32_t)t->message_n,
-                                nft_link_family(t->nft));
-    nft_link_put(&t->text, NFTA_SET_ELEM_LIST_TABLE, t->nft->table,
-                 strlen(t->nft->table) + 1);
-    nft_link_put(&t->text, NFTA_SET_ELEM_LIST_SET, set->name,
-                 strlen(set->name) + 1);
-    elements = nft_link_begin_nest(&t->text, NFTA_SET_ELEM_LIST_ELEMENTS);
-    for (; *next < t->count && message->count < STEPS_PER_MESSAGE; (*next)++) {
-        const struct nft_step *step = &t->steps[*next];
+    t->no_memory = elements == NULL;
+    for (; i < t->count && !t->no_memory; i = next_in_message(t, i)) {
+        const struct jail_change *change = t->steps[i].change;
 
-        if (belongs(set, step->change, part)) {
-            if (step->alone && message->count > 0) {
-                break;
-            }
-            put_element(&t->text, set, &step->change->key, timeout_s);
-            message->last = *next;
-            message->count++;
-            if (step->alone) {
-                (*next)++;
-                break;
-            }
+        if (belongs(set, change, part)) {
+            any = true;
+            t->no_memory = !put_key(elements, set, &change->key, timeout_s);
         }
     }
-    nft_link_end_nest(&t->text, elements);
-    nft_link_end_message(&t->text, at);
+    /* to delete nothing would be to delete everything */
+    if (any && !t->no_memory) {
+        put_message(t, part == DELETE ? NFT_MSG_DELSETELEM
+                                      : NFT_MSG_NEWSETELEM, message, elements);
+    }
+    if (elements != NULL) {
+        nftnl_set_free(elements);
+    }
 }
 
 static void put_part(struct transaction *t, const struct nft_set *set,
                      enum part part)
 {
-    size_t next = 0;
+    size_t i;
 
-    for (;;) {
-        while (next < t->count
-               && !belongs(set, t->steps[next].change, part)) {
-            next++;
+    for (i = 0; i < t->count && !t->no_memory; i++) {
+        if (t->steps[i].message == i + 1
+            && t->steps[i].change->key.family == set->family) {
+            put_steps(t, set, part, i);
         }
-        if (next == t->count) {
-            return;
-        }
-        put_message(t, set, part, &next);
     }
-}
-
-static void build(struct transaction *t)
-{
-    size_t at = nft_link_begin_message(&t->text, NFNL_MSG_BATCH_BEGIN, 0, 0,
-                                       0);
-    int s;
-
-    nft_link_end_message(&t->text, at);
-    for (s = 0; s < 2; s++) {
-        const struct nft_set *set = &t->nft->sets[s];
-
-        put_part(t, set, MAKE_SURE);
-        put_part(t, set, DELETE);
-        put_part(t, set, PUT_IN);
-    }
-    at = nft_link_begin_message(&t->text, NFNL_MSG_BATCH_END, 0,
-                                (uint32_t)t->message_n + 1, 0);
-    nft_link_end_message(&t->text, at);
 }
 
 /* A message was bad: its only step, or one of its steps. */
-static bool blame(struct transaction *t, uint32_t sequence, int error)
+static int blame(const struct nlmsghdr *answer, void *data)
 {
-    const struct message *message;
-    bool learnt = false;
-    size_t i;
+    const struct nlmsgerr *bad = mnl_nlmsg_get_payload(answer);
+    struct transaction *t = data;
+    size_t i = answer->nlmsg_seq - 1u;
 
-    if (sequence == 0 || sequence > t->message_n) {
-        return false;
+    if (mnl_nlmsg_get_payload_len(answer) < sizeof(*bad) || bad->error == 0) {
+        return MNL_CB_OK;
     }
-    message = &t->messages[sequence - 1];
-    if (message->count == 1) {
-        learnt = t->steps[message->last].error == 0;
-        t->steps[message->last].error = error;
-        return learnt;
+    if (t->error == 0) {
+        t->error = -bad->error;
     }
-    for (i = message->first; i <= message->last; i++) {
-        learnt = learnt || !t->steps[i].alone;
+    if (i < t->count && t->steps[i].alone) {
+        t->learnt = t->learnt || t->steps[i].error == 0;
+        t->steps[i].error = -bad->error;
+        return MNL_CB_OK;
+    }
+    for (; i < t->count; i = next_in_message(t, i)) {
+        t->learnt = true;
         t->steps[i].alone = true;
     }
-    return learnt;
+    return MNL_CB_OK;
 }
 
-/* The kernel's answers are there when send() returns; none: all is done. */
-static int read_errors(struct transaction *t, int fd, bool *learnt)
+/* The kernel's answers are there when sending returns; none: all is done. */
+static void read_errors(struct transaction *t, struct mnl_socket *link)
 {
-    char answer[16384];
-    int first = 0;
+    mnl_cb_t control[] = { [NLMSG_ERROR] = blame };
+    _Alignas(struct nlmsghdr) char answer[8192];
+    ssize_t n;
 
     for (;;) {
-        ssize_t n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
-        size_t at = 0;
-
-        if (n < 0 && (errno == EINTR || errno == ENOBUFS)) {
-            first = first == 0 && errno == ENOBUFS ? ENOBUFS : first;
-            continue;
-        }
-        if (n <= 0) {
-            return first;
-        }
-        while (at + NLMSG_HDRLEN + sizeof(int) <= (size_t)n) {
-            struct nlmsghdr header;
-            int error;
-
-            memcpy(&header, answer + at, sizeof(header));
-            memcpy(&error, answer + at + NLMSG_HDRLEN, sizeof(error));
-            if (header.nlmsg_type == NLMSG_ERROR && error != 0) {
-                first = first == 0 ? -error : first;
-                *learnt = blame(t, header.nlmsg_seq, -error) || *learnt;
-            }
-            if (header.nlmsg_len < sizeof(header)) {
-                break;
-            }
-            at += NLMSG_ALIGN(header.nlmsg_len);
+        n = mnl_socket_recvfrom(link, answer, sizeof(answer));
+        if (n < 0 && errno == ENOBUFS) {
+            t->error = t->error == 0 ? ENOBUFS : t->error;
+        } else if (n <= 0) {
+            return;
+        } else {
+            mnl_cb_run2(answer, (size_t)n, 0, 0, NULL, t, control,
+                        MNL_ARRAY_SIZE(control));
         }
     }
 }
 
-static int transmit(struct transaction *t, bool *learnt)
+static void transmit(struct transaction *t)
 {
-    int fd = nft_link_open();
-    int one = 1;
-    int errors_room = ERRORS_ROOM;
-    int send_room = t->text.length > (1u << 29) ? 1 << 29
-                                                : (int)t->text.length + 4096;
-    int error;
+    struct mnl_socket *link = mnl_socket_open2(NETLINK_NETFILTER,
+                                               SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct iovec pieces[PIECES_MOST];
+    struct msghdr message = { .msg_iov = pieces };
+    int one = 1, send_room, errors_room = ERRORS_ROOM;
+    int fd;
 
-    if (fd < 0) {
-        return errno;
+    if (link == NULL) {
+        t->error = errno;
+        return;
     }
+    fd = mnl_socket_get_fd(link);
+    message.msg_iovlen = (size_t)nftnl_batch_iovec_len(t->batch);
+    nftnl_batch_iovec(t->batch, pieces, PIECES_MOST);
     /* the whole transaction is one message of the socket */
+    send_room = (int)((message.msg_iovlen + 1) * PIECE_SIZE);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_room, sizeof(send_room));
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &errors_room,
                sizeof(errors_room));
-    setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
-    if (send(fd, t->text.bytes, t->text.length, 0) < 0) {
-        error = errno;
+    mnl_socket_setsockopt(link, NETLINK_CAP_ACK, &one, sizeof(one));
+    if (sendmsg(fd, &message, 0) < 0) {
+        t->error = errno;
     } else {
-        error = read_errors(t, fd, learnt);
+        read_errors(t, link);
     }
-    close(fd);
-    return error;
+    mnl_socket_close(link);
+}
+
+/* Has the sets' messages put in between, and sends it all.
+ * @return 0 or an errno */
+static int carry_out(struct transaction *t,
+                     void (*put)(struct transaction *t,
+                                 const struct nft_set *set))
+{
+    int s;
+
+    t->batch = nftnl_batch_alloc(PIECE_SIZE, MESSAGE_LONGEST);
+    if (t->batch == NULL) {
+        return ENOMEM;
+    }
+    nftnl_batch_begin(nftnl_batch_buffer(t->batch), 0);
+    t->no_memory = nftnl_batch_update(t->batch) < 0;
+    for (s = 0; s < 2; s++) {
+        if (t->nft->sets[s].name[0] != '\0' && !t->no_memory) {
+            put(t, &t->nft->sets[s]);
+        }
+    }
+    if (t->no_memory) {
+        t->error = ENOMEM;
+    } else {
+        nftnl_batch_end(nftnl_batch_buffer(t->batch), 0);
+        t->error = nftnl_batch_update(t->batch) < 0 ? ENOMEM : 0;
+    }
+    if (t->error == 0) {
+        transmit(t);
+    }
+    nftnl_batch_free(t->batch);
+    return t->error;
+}
+
+static void put_changes(struct transaction *t, const struct nft_set *set)
+{
+    put_part(t, set, MAKE_SURE);
+    put_part(t, set, DELETE);
+    put_part(t, set, PUT_IN);
 }
 
 int nft_commit(const struct nft *nft, struct nft_step *steps, size_t count,
@@ -296,14 +312,29 @@ int nft_commit(const struct nft *nft, struct nft_step *steps, size_t count,
 {
     struct transaction t = { .nft = nft, .steps = steps, .count = count,
                              .lease_s = lease_s };
-    int error = ENOMEM;
+    int error;
 
-    *learnt = false;
-    build(&t);
-    if (!t.text.failed) {
-        error = transmit(&t, learnt);
-    }
-    jail_text_free(&t.text);
-    free(t.messages);
+    number_messages(&t);
+    error = carry_out(&t, put_changes);
+    *learnt = t.learnt;
     return error;
+}
+
+/* to delete none is to delete all */
+static void put_flush(struct transaction *t, const struct nft_set *set)
+{
+    struct nftnl_set *none = no_elements(t, set);
+
+    t->no_memory = none == NULL;
+    if (none != NULL) {
+        put_message(t, NFT_MSG_DELSETELEM, 0, none);
+        nftnl_set_free(none);
+    }
+}
+
+int nft_flush(const struct nft *nft)
+{
+    struct transaction t = { .nft = nft };
+
+    return carry_out(&t, put_flush);
 }

@@ -5,22 +5,11 @@
  * one for what we put in, several for what somebody else may have. */
 #include "sync/jail_nft.h"
 
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-#include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
+#include <libnftnl/set.h>
+#include <linux/netfilter/nf_tables.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-/* the kernel fills at most this much at once: NLMSG_GOODSIZE up to 32 KiB */
-#define ANSWER_SIZE 65536
-
-/* a dump that somebody else's changes ran into is read again so often */
-#define TRIES 5
 
 struct edge {
     uint8_t bytes[16];
@@ -32,156 +21,70 @@ struct edges {
     const struct nft_set *set;
     struct edge *list;
     size_t count, room;
-    bool no_memory;
 };
 
-static void put_edge(struct edges *edges, const struct edge *edge)
+static int put_edge(struct edges *edges, const struct edge *edge)
 {
     if (edges->count == edges->room) {
         size_t more = edges->room == 0 ? 128 : edges->room * 2;
         struct edge *grown = reallocarray(edges->list, more, sizeof(*grown));
 
         if (grown == NULL) {
-            edges->no_memory = true;
-            return;
+            return -1;
         }
         edges->list = grown;
         edges->room = more;
     }
     edges->list[edges->count++] = *edge;
+    return 0;
 }
 
-/* NFTA_SET_ELEM_KEY { NFTA_DATA_VALUE } of the set's length */
-static bool read_key(const char *bytes, size_t length, struct edge *edge,
-                     size_t expected)
+static int take_element(struct nftnl_set_elem *element, void *data)
 {
-    size_t at = 0, value_length;
-    const char *value;
-    uint16_t type;
-
-    while (nft_link_next(bytes, length, &at, &type, &value, &value_length)) {
-        if (type == NFTA_DATA_VALUE && value_length == expected) {
-            memcpy(edge->bytes, value, expected);
-            return true;
-        }
-    }
-    return false;
-}
-
-static void read_element(struct edges *edges, const char *bytes,
-                         size_t length)
-{
+    struct edges *edges = data;
     struct edge edge = { .expires_in_s = JAIL_NO_EXPIRY };
-    size_t expected = edges->set->family == 4 ? 4 : 16;
-    size_t at = 0, value_length;
-    bool has_key = false;
-    const char *value;
-    uint64_t left_ms;
-    uint32_t flags;
-    uint16_t type;
+    uint32_t length = 0;
+    const void *key =
+        nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &length);
 
-    while (nft_link_next(bytes, length, &at, &type, &value, &value_length)) {
-        if (type == NFTA_SET_ELEM_KEY) {
-            has_key = read_key(value, value_length, &edge, expected);
-        } else if (type == NFTA_SET_ELEM_FLAGS
-                   && value_length == sizeof(flags)) {
-            memcpy(&flags, value, sizeof(flags));
-            edge.is_end = (ntohl(flags) & NFT_SET_ELEM_INTERVAL_END) != 0;
-        } else if (type == NFTA_SET_ELEM_EXPIRATION
-                   && value_length == sizeof(left_ms)) {
-            memcpy(&left_ms, value, sizeof(left_ms));
-            edge.expires_in_s = (int64_t)(be64toh(left_ms) / 1000);
-        }
+    if (key == NULL || length != (edges->set->family == 4 ? 4 : 16)) {
+        return 0;
     }
-    if (has_key) {
-        put_edge(edges, &edge);
+    memcpy(edge.bytes, key, length);
+    if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_FLAGS)) {
+        edge.is_end = (nftnl_set_elem_get_u32(element, NFTNL_SET_ELEM_FLAGS)
+                       & NFT_SET_ELEM_INTERVAL_END) != 0;
     }
+    if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION)) {
+        edge.expires_in_s = (int64_t)
+            (nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION)
+             / 1000);
+    }
+    return put_edge(edges, &edge);
 }
 
-/* One NFT_MSG_NEWSETELEM, behind its headers. */
-static void read_message(struct edges *edges, const char *bytes,
-                         size_t length)
+static void begin_elements(void *data)
 {
-    size_t at = 0, inner, value_length, element_length;
-    const char *value, *element;
-    uint16_t type;
+    struct edges *edges = data;
 
-    while (nft_link_next(bytes, length, &at, &type, &value, &value_length)) {
-        if (type != NFTA_SET_ELEM_LIST_ELEMENTS) {
-            continue;
-        }
-        inner = 0;
-        while (nft_link_next(value, value_length, &inner, &type, &element,
-                             &element_length)) {
-            if (type == NFTA_LIST_ELEM) {
-                read_element(edges, element, element_length);
-            }
-        }
-    }
+    edges->count = 0;
 }
 
-static int ask(int fd, const struct nft *nft, const struct nft_set *set)
+/* Some of a set's elements. */
+static int take_elements(const struct nlmsghdr *answer, void *data)
 {
-    struct jail_text text = { .bytes = NULL };
-    size_t at = nft_link_begin_message(&text,
-                                       NFT_LINK_TYPE(NFT_MSG_GETSETELEM),
-                                       NLM_F_DUMP, 1, nft_link_family(nft));
-    int error = ENOMEM;
+    struct nftnl_set *part = nftnl_set_alloc();
+    int status = MNL_CB_ERROR;
 
-    nft_link_put(&text, NFTA_SET_ELEM_LIST_TABLE, nft->table,
-                 strlen(nft->table) + 1);
-    nft_link_put(&text, NFTA_SET_ELEM_LIST_SET, set->name,
-                 strlen(set->name) + 1);
-    nft_link_end_message(&text, at);
-    if (!text.failed) {
-        error = send(fd, text.bytes, text.length, 0) < 0 ? errno : 0;
+    if (part == NULL) {
+        return status;
     }
-    jail_text_free(&text);
-    return error;
-}
-
-/* Reads the answers to their end; EINTR: others changed it meanwhile. */
-static int receive(int fd, struct edges *edges)
-{
-    static const size_t headers = NLMSG_HDRLEN + sizeof(struct nfgenmsg);
-    char *answer = malloc(ANSWER_SIZE);
-    int error = answer == NULL ? ENOMEM : 0;
-    bool done = error != 0, torn = false;
-
-    while (!done) {
-        ssize_t n = recv(fd, answer, ANSWER_SIZE, 0);
-        size_t at = 0;
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            error = n < 0 ? errno : EIO;
-            break;
-        }
-        while (!done && at + NLMSG_HDRLEN + sizeof(int) <= (size_t)n) {
-            struct nlmsghdr header;
-
-            memcpy(&header, answer + at, sizeof(header));
-            if (header.nlmsg_len < NLMSG_HDRLEN + sizeof(int)
-                || header.nlmsg_len > (size_t)n - at) {
-                break;
-            }
-            torn = torn || (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-            if (header.nlmsg_type == NLMSG_DONE
-                || header.nlmsg_type == NLMSG_ERROR) {
-                memcpy(&error, answer + at + NLMSG_HDRLEN, sizeof(error));
-                error = error < 0 ? -error : 0;
-                done = true;
-            } else if (header.nlmsg_len >= headers) {
-                read_message(edges, answer + at + headers,
-                             header.nlmsg_len - headers);
-            }
-            at += NLMSG_ALIGN(header.nlmsg_len);
-        }
+    if (nftnl_set_elems_nlmsg_parse(answer, part) == 0
+        && nftnl_set_elem_foreach(part, take_element, data) == 0) {
+        status = MNL_CB_OK;
     }
-    free(answer);
-    return error == 0 && torn ? EINTR : error;
+    nftnl_set_free(part);
+    return status;
 }
 
 /* By address; what ends at one comes before what begins there. */
@@ -239,6 +142,12 @@ static bool step_on(uint8_t bytes[16], size_t length)
         i--;
     }
     return i > 0;
+}
+
+bool nft_range_end(const struct cq_key *net, uint8_t end[16])
+{
+    last_of(net, end);
+    return step_on(end, net->family == 4 ? 4 : 16);
 }
 
 static void step_back(uint8_t bytes[16], size_t length)
@@ -305,64 +214,43 @@ static bool put_edges(struct edges *edges, struct jail_listing *listing,
     return true;
 }
 
-static enum jail_status read_set(const struct nft *nft,
-                                 const struct nft_set *set,
-                                 struct jail_listing *listing, size_t *room,
-                                 struct jail_why *why)
+static int read_set(const struct nft *nft, const struct nft_set *set,
+                    struct jail_listing *listing, size_t *room)
 {
+    _Alignas(struct nlmsghdr) char buffer[NFT_QUESTION_SIZE] = "";
+    struct nlmsghdr *question =
+        nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSETELEM, nft->family_number,
+                              NLM_F_DUMP, 0);
     struct edges edges = { .set = set };
-    int error = EINTR;
-    int tries;
+    int error;
 
-    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        int fd = nft_link_open();
-
-        edges.count = 0;
-        error = fd < 0 ? errno : ask(fd, nft, set);
-        if (error == 0) {
-            error = receive(fd, &edges);
-        }
-        if (fd >= 0) {
-            close(fd);
-        }
-    }
-    /* a torn listing is better than none: the next pass sees the rest */
-    if ((error == 0 || error == EINTR)
-        && (edges.no_memory || !put_edges(&edges, listing, room))) {
+    mnl_attr_put_strz(question, NFTA_SET_ELEM_LIST_TABLE, nft->table);
+    mnl_attr_put_strz(question, NFTA_SET_ELEM_LIST_SET, set->name);
+    error = nft_ask(question, begin_elements, take_elements, &edges);
+    if (error == 0 && !put_edges(&edges, listing, room)) {
         error = ENOMEM;
     }
     free(edges.list);
-    if (error == 0 || error == EINTR) {
-        return JAIL_OK;
-    }
-    if (error == EPERM || error == EACCES) {
-        return jail_fail(why, JAIL_NOT_PERMITTED,
-                         "nft table %s %s: not permitted; run clamquota-sync "
-                         "as root", nft->family, nft->table);
-    }
-    return jail_fail(why, error == ENOENT ? JAIL_MISSING : JAIL_PARTLY,
-                     "nft table %s %s: the set %s cannot be read: %s; load it "
-                     "first, e.g. nft -f clamquota.nft", nft->family,
-                     nft->table, set->name, strerror(error));
+    return error;
 }
 
 enum jail_status nft_read_elements(const struct nft *nft,
                                    struct jail_listing *listing,
                                    struct jail_why *why)
 {
-    enum jail_status status = JAIL_OK;
     size_t room = 0;
+    int error = 0;
     int s;
 
     *listing = (struct jail_listing){ .entries = NULL };
-    for (s = 0; s < 2 && status == JAIL_OK; s++) {
+    for (s = 0; s < 2 && error == 0; s++) {
         if (nft->sets[s].name[0] != '\0') {
-            status = read_set(nft, &nft->sets[s], listing, &room, why);
+            error = read_set(nft, &nft->sets[s], listing, &room);
         }
     }
-    if (status != JAIL_OK) {
+    if (error != 0) {
         jail_listing_free(listing);
-        return status;
+        return nft_fail(nft, error, why);
     }
     jail_listing_sort(listing);
     return JAIL_OK;
