@@ -20,7 +20,8 @@ my %proxy = ('10.77.60.1' => '10.77.61.1', 'fd77:0:60::1' => 'fd77:0:61::1');
 my ($balancer, $behind) = ('10.77.62.1', '10.77.63.1');   # PROXY protocol
 my ($unlimited, $link, $fresh, $apt, $late) = ('10.77.54.2', 'fe80::2%cq1',
     '10.77.70.2', '10.77.71.2', '10.77.72.2');
-lay(@bad, @never, %proxy, $balancer, $behind, $unlimited, $fresh, $apt, $late, 'fe80::2');
+lay(@bad, @never, %proxy, $balancer, $behind, $unlimited, $fresh, $apt, $late,
+    'fe80::2');
 
 # one list for both kinds of iptables, so this is all four
 my ($legacy, @jails) = Wire::Jail->all;

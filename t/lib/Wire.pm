@@ -89,7 +89,8 @@ sub to {
 # headers goes before all.
 sub ask {
     my ($server, $from, $path, $more, @headers) = @_;
-    my $first = ($headers[0] // '') =~ /^PROXY / ? shift(@headers) . "\r\n" : '';
+    my $first = ($headers[0] // '') =~ /^PROXY / ? shift(@headers) . "\r\n"
+        : '';
     my $get = join "\r\n", "GET $path HTTP/1.1", 'Host: localhost', @headers,
         '', '';
     my $connection = there(sub { $server->connect(from => $from,
