@@ -11,7 +11,7 @@ use Test::More;
 use constant SIZE => 1_000_000;
 
 my $http2 = mpm() ne 'prefork';
-my $server = Httpd->run(modules => ['headers', 'deflate', 'filter', 'include',
+my $server = Httpd->run(tls => 1, modules => ['headers', 'deflate', 'filter', 'include',
     'rewrite', 'negotiation', $http2 ? 'http2' : ()], conf => <<'EOT');
 ClamQuotaPeriod Day
 ClamQuotaTimezone UTC
@@ -20,7 +20,7 @@ ClamQuotaRetryJitter 0
 ClamQuotaFreeRangeDaily 100k
 ClamQuotaFiles 1000
 <IfModule mod_http2.c>
-    Protocols h2c http/1.1
+    Protocols h2 h2c http/1.1
 </IfModule>
 MergeSlashes Off
 Header always set X-State "expr=%{CLAMQUOTA_STATE}"
@@ -37,6 +37,10 @@ Header always set X-State "expr=%{CLAMQUOTA_STATE}"
 </Location>
 <Location /deflated>
     SetOutputFilter DEFLATE
+</Location>
+<Location /once>
+    SetOutputFilter DEFLATE
+    ClamQuotaCopies 1
 </Location>
 <Location /forbidden>
     Require all denied
@@ -61,7 +65,8 @@ sub put {
 }
 put($_, 'x' x SIZE) for qw(main.cvd over/main.cvd info/main.cvd forbidden/main.cvd
     folder/index.large);
-put('deflated/dump.sql', join '', map { "line $_ of a dump\n" } 1 .. 50_000);
+put($_, join '', map { "line $_ of a dump\n" } 1 .. 50_000)
+    for 'deflated/dump.sql', 'once/dump.sql';
 put('denied.html', 'You may not.');
 put('page.html', '<!--#echo var="DATE_LOCAL" -->' . 'y' x 20_000);
 chmod 0755, "$server->{dir}/htdocs/page.html";
@@ -155,6 +160,12 @@ is_deeply([map { status($n, '/denied.html') } 1 .. 3], [200, 200, 429],
     'what an error says, drawn twice');
 is(status($n, '/forbidden/main.cvd'), 403, 'still says it');
 is(status($n, '/none.cvd'), 404, 'what is not there is not');
+
+# what was reserved and not sent goes back with the last byte
+$n++;
+is_deeply(get($n, $server->tls_url('/once/dump.sql?[1-4]'),
+    $http2 ? '--http2' : '--http1.1', '-H', 'Accept-Encoding: gzip')->{codes},
+    [(200) x 4], 'deflated, one after the other on one connection');
 
 $n++;
 my @mine = ('/main.cvd');

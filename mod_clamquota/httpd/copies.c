@@ -172,6 +172,13 @@ void cq_copies_book(struct cq_request *q, int64_t bytes)
     }
 }
 
+void cq_copies_reserve_at_most(struct cq_request *q, int64_t bytes)
+{
+    if (q->pair != NULL) {
+        cq_account_reserve_at_most(&q->pair->account, bytes);
+    }
+}
+
 void cq_copies_end(struct cq_request *q)
 {
     if (q->pair != NULL) {

@@ -243,6 +243,11 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
             APR_BUCKET_REMOVE(b);
             APR_BRIGADE_INSERT_TAIL(piece_bb, b);
         }
+        if (ends && q->account_open) {
+            /* a quick client asks again before the call comes back */
+            cq_account_reserve_at_most(&q->account, piece);
+            cq_copies_reserve_at_most(q, piece);
+        }
         rv = ap_pass_brigade(f->next, piece_bb);
         apr_brigade_cleanup(piece_bb);
         if (rv != APR_SUCCESS) {
@@ -257,6 +262,7 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
     if (ends && q->account_open) {
         /* not only when the session next clears the stream away */
         cq_account_reserve_at_most(&q->account, 0);
+        cq_copies_end(q);
     }
     return APR_SUCCESS;
 }

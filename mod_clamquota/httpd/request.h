@@ -187,6 +187,9 @@ bool cq_copies_may_finish(request_rec *r, struct cq_request *q,
 void cq_copies_begin(struct cq_request *q, request_rec *r,
                      const struct cq_dir_conf *conf, int64_t head_bytes);
 
+/** So much of its body is still to come at most. */
+void cq_copies_reserve_at_most(struct cq_request *q, int64_t bytes);
+
 /** So many bytes of the response left. */
 void cq_copies_book(struct cq_request *q, int64_t bytes);
 
