@@ -318,7 +318,9 @@ struct cq_table {
     /* Written by each open and close; apart from the above, which the other
      * threads read all the time, by what two lines can be. */
     uint8_t gap[128];
-    _Atomic uint32_t spare;     /* an entry freed last, or CQ_NO_ENTRY */
+    /* Entries freed last, or CQ_NO_ENTRY; two, as a request with Copies takes
+     * one for its client and one for the file. */
+    _Atomic uint32_t spare[2];
     _Atomic uint32_t cursor;    /* where the search for a free entry goes on */
     uint8_t gap_after[128];
 };

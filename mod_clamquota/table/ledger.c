@@ -73,7 +73,8 @@ void cq_table_enter(struct cq_table *t)
 
     t->owner = owner_of(pid);
     t->stripe = (uint32_t)pid % CQ_STRIPES;
-    atomic_store(&t->spare, CQ_NO_ENTRY);
+    atomic_store(&t->spare[0], CQ_NO_ENTRY);
+    atomic_store(&t->spare[1], CQ_NO_ENTRY);
     /* Processes begin their search apart from one another, but all near the
      * beginning: whoever settles looks at every entry that was ever used. */
     atomic_store(&t->cursor, ((uint32_t)pid % 61u) * 64u
@@ -105,10 +106,14 @@ uint32_t cq_entry_take(struct cq_table *t)
 {
     /* Only a hint: of two threads that try it one goes on to the search, so
      * it need not be taken away from the other by a locked exchange. */
-    uint32_t entry = atomic_load_explicit(&t->spare, memory_order_relaxed);
+    uint32_t entry = atomic_load_explicit(&t->spare[0], memory_order_relaxed);
     uint32_t of_requests = t->ledger_n - CQ_LEDGER_BRIEF;
     uint32_t probes;
 
+    if (entry != CQ_NO_ENTRY && take(t, entry)) {
+        return entry;
+    }
+    entry = atomic_load_explicit(&t->spare[1], memory_order_relaxed);
     if (entry != CQ_NO_ENTRY && take(t, entry)) {
         return entry;
     }
@@ -150,7 +155,10 @@ void cq_entry_give(struct cq_table *t, uint32_t entry)
                           memory_order_relaxed);
     atomic_store_explicit(&t->ledger[entry].owner, 0, memory_order_release);
     if (entry < t->ledger_n - CQ_LEDGER_BRIEF) {
-        atomic_store_explicit(&t->spare, entry, memory_order_relaxed);
+        /* neighbours, as two that are taken together are, don't put one
+         * another out */
+        atomic_store_explicit(&t->spare[entry % 2], entry,
+                              memory_order_relaxed);
     }
 }
 
