@@ -1,5 +1,6 @@
 # The man pages are mdoc without a complaint from mandoc; texts for people keep
-# to 80 columns of ASCII; CHANGES begins with the version that the module has.
+# to 80 columns of ASCII; README names the packages that a build needs; CHANGES
+# begins with the version that the module has.
 use strict;
 use warnings;
 use FindBin;
@@ -30,6 +31,14 @@ for my $name (files('README', 'CHANGES', 'conf/*', 't/sample/*')) {
     }
     is_deeply(\@odd, [], "$name: ASCII, 80 columns, no trailing blanks");
 }
+
+# What build.sh installs to build with is what README's quick start says.
+my ($packages) = slurp('build.sh') =~ /^packages='([^']+)'/m;
+my ($quick) = slurp('README') =~ /sudo apt install ((?:\\\n|[^\n])+)\n/;
+my %said = map { $_ => 1 } grep { /-dev$/ } split /[\s\\]+/, $quick // '';
+is_deeply([sort keys %said],
+    [sort grep { /-dev$/ } split ' ', $packages // ''],
+    'README: the quick start names each -dev package');
 
 my ($version) =
     slurp('mod_clamquota/httpd/private.h') =~ /^#define CQ_VERSION "(\S+)"$/m;
