@@ -94,8 +94,10 @@ sub one_jail {
     my ($jail) = @_;
     my $lines = sub { my ($sign, @from) = @_;
         return [sort map { $sign . $jail->printed($_) } @from] };
-    $server->set_time("2026-03-0$day 12:00:00");
-    $jail->load;
+    # until all are refused the clock stands: however long that takes here
+    $server->set_time("2026-03-0$day 12:00:00", 1);
+    my $why = $jail->lacks;
+    plan skip_all => $why if $why;
     $jail->put($foreign);
     my $sync = Wire::Sync->begin($server, $jail, '--after', 5);
 

@@ -69,6 +69,9 @@ for (Wire::Jail->all) {
 }
 
 sub one_jail {
+    my $why = $jail->lacks;
+    plan skip_all => $why if $why;
+    $jail->unload;
     my $recent = $jail->{spec} =~ /^recent/;
     my ($set) = $jail->{spec} =~ m{([\w]+),};
     says('not there', 3, qr/$set.*(?:restore.* <|nft -f )clamquota\./);

@@ -114,17 +114,22 @@ sub offend {
         join(' ', 200, (429) x $refusals), "$from: $refusals refusals");
 }
 
-# A connection from there is begun: "dropped" as soon as the jail's rules have
-# dropped its SYN, "connected" as soon as it is that.
+# A connection from there is begun: "dropped" as soon as the rules of the jail
+# (or of one of several) have dropped its SYN, "connected" as soon as it is.
 sub dropped {
     my ($jail, $from, $port) = @_;
-    my $before = $jail->drops($from);
+    my $drops = sub {
+        my $sum = 0;
+        $sum += $_->drops($from) for ref $jail eq 'ARRAY' ? @$jail : $jail;
+        return $sum;
+    };
+    my $before = $drops->();
     my $socket = there(sub { IO::Socket::IP->new(PeerHost => to($from),
         PeerPort => $port // 80, LocalHost => $from, Blocking => 0) })
         or return "connect: $@";
     return poll(20, sub {
         return 'connected' if IO::Select->new($socket)->can_write(0);
-        return $jail->drops($from) > $before ? 'dropped' : undef;
+        return $drops->() > $before ? 'dropped' : undef;
     }) // 'neither';
 }
 
@@ -160,6 +165,27 @@ sub load {
     # -w: a lock of the machine, not of the namespace
     $self->SUPER::load("$file.$_", "$_$how-restore", '-w', '-n')
         for qw(iptables ip6tables);
+}
+
+# All that can be loaded here, loaded; a skipped test names each other one.
+sub loaded {
+    my ($class) = @_;
+    my @can;
+    for my $jail ($class->all) {
+        my $why = $jail->lacks;
+        push @can, $jail if !$why;
+        SKIP: { Test::More::skip($why, 1) if $why }
+    }
+    return @can;
+}
+
+# Loads it; or why that cannot be done here
+sub lacks {
+    my ($self) = @_;
+    return if eval { $self->load; 1 };
+    my $why = "no $self->{name} here: " . $@ =~ s/^SCALAR\S+ //r;
+    eval { $self->unload };
+    return $why =~ s/\s+/ /gr;
 }
 
 sub unload {
