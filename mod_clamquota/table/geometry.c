@@ -59,10 +59,10 @@ uint64_t cq_geometry_checksum(const struct cq_geometry *g)
                              / sizeof(uint64_t));
 }
 
-void cq_table_view(struct cq_table *table, void *base)
+void cq_table_view(struct cq_table *table, void *base,
+                   const struct cq_geometry *g)
 {
     unsigned char *at = base;
-    const struct cq_geometry *g = base;
 
     table->header = base;
     table->pools = (void *)(at + g->pools_at);

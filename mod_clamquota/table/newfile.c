@@ -102,7 +102,7 @@ enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
         status = cq_file_lock(fd, want->path, why);
     }
     if (status == CQ_OK) {
-        status = cq_file_map(fd, g.file_size, true, want->path, table, why);
+        status = cq_file_map(fd, &g, true, want->path, table, why);
     }
     if (status != CQ_OK) {
         unlink(*temporary);

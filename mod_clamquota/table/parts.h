@@ -238,7 +238,10 @@ void cq_geometry_plan(struct cq_geometry *geometry, uint64_t clients_n,
                       uint64_t files_n, uint32_t ledger_n);
 uint64_t cq_geometry_checksum(const struct cq_geometry *geometry);
 
-/** Points a view into a mapping whose geometry has been found sound. */
-void cq_table_view(struct cq_table *table, void *base);
+/** Points a view into a mapping.
+ * @param geometry  a copy that has been found sound: the one in the file may
+ *                  be another by now */
+void cq_table_view(struct cq_table *table, void *base,
+                   const struct cq_geometry *geometry);
 
 #endif

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum cq_status cq_file_map(int fd, size_t size, bool writable,
-                           const char *path, struct cq_table **table,
+enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
+                           bool writable, const char *path, struct cq_table **table,
                            const struct cq_why *why)
 {
     struct cq_table *t = calloc(1, sizeof(*t));
@@ -22,14 +22,14 @@ enum cq_status cq_file_map(int fd, size_t size, bool writable,
     if (t == NULL) {
         return cq_fail(why, CQ_ENOMEM, "%s: out of memory", path);
     }
-    base = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0),
+    base = mmap(NULL, g->file_size, PROT_READ | (writable ? PROT_WRITE : 0),
                 MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
         free(t);
         return cq_fail(why, CQ_EIO, "%s: cannot be mapped: %s", path,
                        strerror(errno));
     }
-    cq_table_view(t, base);
+    cq_table_view(t, base, g);
     t->fd = fd;
     t->writable = writable;
     *table = t;
@@ -253,7 +253,7 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
     case CQ_FILE_GOOD:
         break;
     }
-    status = cq_file_map(fd, g.file_size, true, want->path, table, why);
+    status = cq_file_map(fd, &g, true, want->path, table, why);
     if (status != CQ_OK) {
         close(fd);
         return status;
@@ -338,7 +338,7 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
     case CQ_FILE_BAD:
         break;
     case CQ_FILE_GOOD:
-        status = cq_file_map(fd, g.file_size, writable, path, table, &why);
+        status = cq_file_map(fd, &g, writable, path, table, &why);
         break;
     }
     if (status != CQ_OK) {

@@ -1,5 +1,6 @@
 /* table: a file that is not understood is refused with a sentence and never
  * overwritten, and no byte of one that is opened is trusted. */
+#include "table/file.h"
 #include "table_fileops.h"
 
 /* Refused with a sentence that names the file, and the file is as it was. */
@@ -164,6 +165,32 @@ static unsigned char *read_whole(const char *path, size_t *size)
     return bytes;
 }
 
+/* Whoever may write into the file may do so between a look at its header and
+ * the mapping: nothing is asked of the file a second time. */
+START_TEST(changed_after_the_look)
+{
+    struct fixture f;
+    struct cq_geometry g, noise;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_why text = { why, sizeof(why) };
+    enum cq_status status;
+    int fd;
+
+    cq_tablefile_close(t);
+    ck_assert_int_eq(cq_file_open(f.path, false, &fd, &text), CQ_OK);
+    ck_assert_int_eq(cq_file_validate(fd, f.path, &g, &status, &text),
+                     CQ_FILE_GOOD);
+    memset(&noise, 0x7f, sizeof(noise));
+    poke(f.path, 0, &noise, sizeof(noise));
+    ck_assert_int_eq(cq_file_map(fd, &g, false, f.path, &t, &text), CQ_OK);
+    ck_assert_uint_eq(t->rows_n, g.rows_n);
+    ck_assert_uint_eq(t->size, g.file_size);
+    ck_assert_int_eq((char *)t->hot - (char *)t->header, (off_t)g.hot_at);
+    cq_tablefile_close(t);
+    fixture_end(&f, NULL);
+}
+END_TEST
+
 START_TEST(every_byte_of_the_header_flipped)
 {
     static const unsigned char masks[] = { 0x01, 0x80, 0xff };
@@ -268,6 +295,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, foreign_files);
     tcase_add_test(tcase, no_regular_file);
+    tcase_add_test(tcase, changed_after_the_look);
     tcase_add_test(tcase, every_byte_of_the_header_flipped);
     tcase_add_test(tcase, noise_behind_the_header);
     return run_suite(suite);
