@@ -20,6 +20,8 @@
 #define REST_MS 50              /* 20 wakes a second */
 #define SHARE 50                /* of the time at most 1/50 goes into looks */
 
+#define RINGS_MAX 1024          /* taken at once: four times what is kept */
+
 /* The module stops ringing so long after we were seen last. */
 #define WATCH_S 300
 
@@ -115,11 +117,19 @@ static void take_rings(void *data)
     struct watch *w = data;
     enum cq_ring ring;
     uint32_t row;
+    size_t taken;
 
-    while ((ring = cq_bell_next(w->bell, &row)) != CQ_RING_NONE) {
+    /* The bell is in others' hands: who never stops ringing must not keep us
+     * from looking, nor from a SIGTERM. A look tells what was missed. */
+    for (taken = 0; (ring = cq_bell_next(w->bell, &row)) != CQ_RING_NONE;
+         taken++) {
         bool known = false;
         size_t i;
 
+        if (taken == RINGS_MAX) {
+            w->missed = true;
+            return;
+        }
         for (i = 0; i < w->row_n && !known; i++) {
             known = w->rows[i] == row;
         }
