@@ -3,8 +3,10 @@
 #include "sync/deny.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,6 +87,12 @@ static const struct reading readings[] = {
     { "fe80::1%eth0", "", "f:1: \"fe80::1%eth0\": a zone is given", NULL },
     { "0.0.0.0/0\n::/0\n192.0.2.1", "192.0.2.1/32", NULL,
       "f:1: \"0.0.0.0/0\" is left out: that is everybody" },
+    /* nearly everybody */
+    { "64.0.0.0/3\n192.0.2.1", "192.0.2.1/32",
+      "f:1: \"64.0.0.0/3\": that is far too many", NULL },
+    { "Deny from 2000::/3 32.0.0.0/7 2001::/16 1.0.0.0/8",
+      "1.0.0.0/8 2001::/16",
+      "f:1: \"32.0.0.0/7\": that is far too many", NULL },
     { "+192.0.2.1", "", "f:1: \"+192.0.2.1\"", NULL },
     /* the old .htaccess */
     { "Deny from 1.2.3.4 5.6.7.0/24\n", "1.2.3.4/32 5.6.7.0/24", NULL, NULL },
@@ -294,6 +302,33 @@ START_TEST(files)
 }
 END_TEST
 
+/* Not even opened: to open a device can do something. */
+START_TEST(no_device)
+{
+    char dir[] = "/tmp/cq-deny-XXXXXX", pipe[64], link[64];
+    struct result *r = new_result(false);
+    struct inotify_event event;
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(pipe, sizeof(pipe), "%s/pipe", dir);
+    snprintf(link, sizeof(link), "%s/link", dir);
+    ck_assert_int_eq(mkfifo(pipe, 0600), 0);
+    ck_assert_int_eq(symlink(pipe, link), 0);
+    ck_assert_int_ge(inotify_add_watch(watch, pipe, IN_OPEN), 0);
+    ck_assert_int_eq(deny_read(link, DENY_ANY_FORM, &r->list, &r->say),
+                     CQ_EIO);
+    ck_assert_ptr_nonnull(strstr(r->said, "it is no regular file"));
+    ck_assert_int_eq(read(watch, &event, sizeof(event)), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+    close(watch);
+    unlink(link);
+    unlink(pipe);
+    rmdir(dir);
+    free_result(r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sync/deny");
@@ -309,6 +344,7 @@ int main(void)
     tcase_add_test(text, many_bad_lines);
     suite_add_tcase(suite, disk);
     tcase_add_test(disk, files);
+    tcase_add_test(disk, no_device);
 
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

@@ -123,6 +123,46 @@ START_TEST(who)
 }
 END_TEST
 
+/* A row under another prefix than the table's jails more than a client. */
+START_TEST(foreign_prefix)
+{
+    struct cq_clock clock = clock_at(table, NOON_S);
+    struct cq_prefixes wide = { 12, 24 };
+    struct cq_key key = client(1);
+    struct cq_account a;
+    int i;
+
+    ck_assert_int_eq(cq_key_make(&key, key.bytes, 4, wide), CQ_OK);
+    ck_assert_int_eq(cq_account_open(table, 0, &key, &clock, &a), CQ_OK);
+    cq_account_charge(&a, &clock, 20000);
+    for (i = 0; i < 200; i++) {
+        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+    }
+    cq_account_close(&a);
+    draw(0, 2, 20000, 200, NOON_S);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "2");
+}
+END_TEST
+
+/* Nor does anybody shut out a quarter of the Internet. */
+START_TEST(vast_networks)
+{
+    static const char *const texts[] = { "64.0.0.0/7", "2000::/3", "2002::/15",
+                                         "64.0.0.0/8", "2002::/16" };
+    struct plan_wanted wanted = { .by_hand = true };
+    size_t i;
+
+    for (i = 0; i < COUNT(texts); i++) {
+        ck_assert_int_eq(cq_key_parse(&wanted.key, texts[i], NULL), CQ_OK);
+        ck_assert(wanted_add(&list, &wanted));
+    }
+    ck_assert_uint_eq(wanted_finish(&list), 3);
+    ck_assert_uint_eq(list.count, 2);
+    ck_assert_uint_eq(list.entries[0].key.prefix, 8);
+    ck_assert_uint_eq(list.entries[1].key.prefix, 16);
+}
+END_TEST
+
 START_TEST(rules_in_force)
 {
     draw(0, 1, 20000, 200, NOON_S);
@@ -396,6 +436,8 @@ int main(void)
     suite_add_tcase(suite, all);
     tcase_add_checked_fixture(all, begin, end);
     tcase_add_test(all, who);
+    tcase_add_test(all, foreign_prefix);
+    tcase_add_test(all, vast_networks);
     tcase_add_test(all, rules_in_force);
     tcase_add_test(all, same_as_last);
     tcase_add_test(all, same_is_true);

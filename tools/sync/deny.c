@@ -69,6 +69,10 @@ static void take(struct parser *p, const struct cq_key *key, const char *word)
     if (key->prefix == 0 && p->form == DENY_ANY_FORM) {
         leave_out(p, word, "that is everybody");
     }
+    else if (key_is_vast(key) && p->form == DENY_ANY_FORM) {
+        complain(p, word, "that is far too many to shut out, expected a "
+                 "prefix of 8 or more bits (IPv6: 16)");
+    }
     else if (!key_list_add(&p->found, key)) {
         p->no_memory = true;
     }
@@ -259,6 +263,32 @@ enum cq_status deny_parse(const char *path, const char *text, size_t size,
     return CQ_OK;
 }
 
+/* Opens a regular file and nothing else. What is in the place of a list may
+ * be a link that somebody put there: even to open a device can do something,
+ * /dev/watchdog resets the machine. O_PATH opens nothing of it. */
+static int open_regular(const char *path)
+{
+    char name[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+    int at = open(path, O_PATH | O_CLOEXEC);
+    int fd = -1, error;
+    struct stat st;
+
+    if (at < 0) {
+        return -1;
+    }
+    if (fstat(at, &st) == 0) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        if (S_ISREG(st.st_mode)) {
+            snprintf(name, sizeof(name), "/proc/self/fd/%d", at);
+            fd = open(name, O_RDONLY | O_CLOEXEC);
+        }
+    }
+    error = errno;
+    close(at);
+    errno = error;
+    return fd;
+}
+
 /* Reads an open file whole. */
 static enum cq_status read_all(int fd, char **text, size_t *size)
 {
@@ -267,10 +297,6 @@ static enum cq_status read_all(int fd, char **text, size_t *size)
     ssize_t n = 1;
 
     if (fstat(fd, &st) != 0) {
-        return CQ_EIO;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
         return CQ_EIO;
     }
     if (st.st_size > DENY_SIZE_MAX) {
@@ -307,8 +333,7 @@ static enum cq_status status_of_errno(void)
 enum cq_status deny_read(const char *path, enum deny_form form,
                          struct key_list *list, struct say *say)
 {
-    /* not to wait for the other end of a pipe that somebody put there */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open_regular(path);
     enum cq_status status;
     char *text = NULL;
     size_t size = 0;
@@ -316,7 +341,8 @@ enum cq_status deny_read(const char *path, enum deny_form form,
     if (fd < 0) {
         status = status_of_errno();
         say_trouble(say, "%s: cannot be read: %s; what it said before still "
-                    "holds", path, strerror(errno));
+                    "holds", path, errno == EINVAL ? "it is no regular file"
+                                                   : strerror(errno));
         return status;
     }
     status = read_all(fd, &text, &size);
@@ -328,7 +354,6 @@ enum cq_status deny_read(const char *path, enum deny_form form,
     else if (status != CQ_OK) {
         say_trouble(say, "%s: cannot be read: %s; what it said before still "
                     "holds", path, status == CQ_ENOMEM ? "out of memory"
-                    : errno == EINVAL ? "it is no regular file"
                     : strerror(errno));
     }
     close(fd);

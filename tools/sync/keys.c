@@ -6,6 +6,16 @@
 
 #define FIRST_CAPACITY 64
 
+/* The largest networks that one holder was ever given: IPv4's class A, and of
+ * IPv6 nobody has more than a /16 of 2000::/3. */
+#define LEAST_V4_BITS 8
+#define LEAST_V6_BITS 16
+
+bool key_is_vast(const struct cq_key *key)
+{
+    return key->prefix < (key->family == 4 ? LEAST_V4_BITS : LEAST_V6_BITS);
+}
+
 bool key_list_add(struct key_list *list, const struct cq_key *key)
 {
     if (list->count == list->capacity) {

@@ -21,6 +21,10 @@ void key_list_sort(struct key_list *list);
 /** Same keys in the same order? */
 bool key_list_equal(const struct key_list *a, const struct key_list *b);
 
+/** So large a network that shutting it out is a mistake or an attack, whoever
+ * asks for it: 0.0.0.0/1, 2000::/3 (which is all of today's IPv6). */
+bool key_is_vast(const struct cq_key *key);
+
 void key_list_free(struct key_list *list);
 
 #endif

@@ -129,6 +129,15 @@ static bool is_wanted_pool(const struct source_terms *terms, const char *name)
     return terms->pool_n == 0;
 }
 
+/* The server counts nobody under another prefix: this row was made by hand. */
+static bool has_prefix(const struct rows_work *w, const struct cq_key *key)
+{
+    struct cq_prefixes prefixes = cq_table_prefixes(w->source->table);
+
+    return key->prefix == (key->family == 4 ? prefixes.v4_bits
+                                            : prefixes.v6_bits);
+}
+
 /* What its client is, now. */
 static enum cq_offence judge(struct rows_work *w, uint32_t row,
                              struct plan_wanted *wanted)
@@ -141,6 +150,7 @@ static enum cq_offence judge(struct rows_work *w, uint32_t row,
     bool refuses;
 
     if (!cq_table_row_at(w->source->table, row, &w->clock, &copy)
+        || !has_prefix(w, &copy.key)
         || copy.over_since_s <= 0 || copy.pool >= CQ_POOLS_MAX
         || !w->pools[copy.pool]) {
         return CQ_OFFENCE_NONE;

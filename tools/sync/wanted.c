@@ -2,6 +2,7 @@
 #include "sync/source.h"
 
 #include "core/special.h"
+#include "sync/keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +140,8 @@ size_t wanted_finish(struct wanted_list *list)
         if (n > 0 && compare(&list->entries[n - 1], entry) == 0) {
             join(&list->entries[n - 1], entry);
         }
-        else if (cq_special_word(&entry->key) != NULL) {
+        else if (cq_special_word(&entry->key) != NULL
+                 || key_is_vast(&entry->key)) {
             special++;
         }
         else {
