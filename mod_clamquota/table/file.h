@@ -22,8 +22,8 @@ enum cq_status cq_fail(const struct cq_why *why, enum cq_status status,
 /** CQ_EACCES or CQ_EIO for an errno. */
 enum cq_status cq_status_of_errno(int error);
 
-/** Maps an open file whose geometry has been found sound; what the file says
- * of it from now on is not asked.
+/** Maps an open file whose geometry was found sound; what the file itself
+ * says of that from now on is not asked.
  * @param table  result: allocated; fd is kept in it */
 enum cq_status cq_file_map(int fd, const struct cq_geometry *geometry,
                            bool writable, const char *path, struct cq_table **table,
