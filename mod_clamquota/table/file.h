@@ -26,7 +26,8 @@ enum cq_status cq_status_of_errno(int error);
  * says of that from now on is not asked.
  * @param table  result: allocated; fd is kept in it */
 enum cq_status cq_file_map(int fd, const struct cq_geometry *geometry,
-                           bool writable, const char *path, struct cq_table **table,
+                           bool writable, const char *path,
+                           struct cq_table **table,
                            const struct cq_why *why);
 
 /** Makes a new table under a temporary name, locked, not yet at its path.
