@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
-                           bool writable, const char *path, struct cq_table **table,
+                           bool writable, const char *path,
+                           struct cq_table **table,
                            const struct cq_why *why)
 {
     struct cq_table *t = calloc(1, sizeof(*t));
