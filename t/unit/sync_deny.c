@@ -93,6 +93,9 @@ static const struct reading readings[] = {
     { "Deny from 2000::/3 32.0.0.0/7 2001::/16 1.0.0.0/8",
       "1.0.0.0/8 2001::/16",
       "f:1: \"32.0.0.0/7\": that is far too many", NULL },
+    /* what a terminal would obey is not shown */
+    { "\xc2\x9b" "1m\x9b" "2\xc3\xa9\x1b[", "",
+      "f:1: \"??1m?2\xc3\xa9?[\": not an address", NULL },
     { "+192.0.2.1", "", "f:1: \"+192.0.2.1\"", NULL },
     /* the old .htaccess */
     { "Deny from 1.2.3.4 5.6.7.0/24\n", "1.2.3.4/32 5.6.7.0/24", NULL, NULL },

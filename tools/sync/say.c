@@ -48,6 +48,14 @@ static void forget(struct say_lines *lines)
     memset(lines, 0, sizeof(*lines));
 }
 
+/* U+0080 to U+009F: a terminal obeys them as it does ESC. */
+static bool is_c1(const char *text)
+{
+    unsigned char second = (unsigned char)text[1];
+
+    return (unsigned char)text[0] == 0xc2 && second >= 0x80 && second <= 0x9f;
+}
+
 /* One line for a terminal or a mail, whatever bytes are in it. UTF-8 may
  * stay: a path is shown as the operator named it. */
 static void write_line(char *text, size_t size, const char *format,
@@ -57,10 +65,23 @@ static void write_line(char *text, size_t size, const char *format,
 static void write_line(char *text, size_t size, const char *format,
                        va_list args)
 {
+    int more = 0;           /* bytes that belong to the character */
+
     vsnprintf(text, size, format, args);
     for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f) {
-            *text = '?';
+        unsigned char c = (unsigned char)*text;
+
+        if (c >= 0xc2 && c <= 0xf4 && !is_c1(text)) {
+            more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+        }
+        else if (c >= 0x80 && c <= 0xbf && more > 0) {
+            more--;
+        }
+        else {
+            more = 0;
+            if (c < ' ' || c >= 0x7f) {
+                *text = '?';
+            }
         }
     }
 }
