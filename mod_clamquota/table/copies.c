@@ -109,6 +109,34 @@ void cq_copies_charge(struct cq_account *a, const struct cq_clock *clock,
     cq_account_charge(a, &days, bytes);
 }
 
+void cq_copies_forget(struct cq_table *t, uint64_t client,
+                      const struct cq_clock *clock)
+{
+    struct cq_clock days = by_days(clock);
+    uint64_t row;
+
+    for (row = t->rows_n; row < t->all_rows_n; row++) {
+        const struct cq_hot *hot = &t->hot[row];
+        uint64_t id = atomic_load_explicit(&hot->identity,
+                                           memory_order_acquire);
+        struct cq_subject subject = { &t->pairs, id & ~CQ_STATE_MASK,
+                                      { client, 0, 0 } };
+        struct cq_account a;
+
+        if ((id & CQ_STATE_MASK) != CQ_LIVE
+            || atomic_load(&hot->free_range) != client) {
+            continue;
+        }
+        /* if it is another's by the time it is held: found by identity, it is
+         * the same pair or a new one that has drawn nothing */
+        subject.facts[1] = atomic_load(&hot->others);
+        if (cq_account_open_subject(t, &subject, &days, &a) == CQ_OK) {
+            cq_account_reset(&a, &days);
+            cq_account_close(&a);
+        }
+    }
+}
+
 bool cq_copies_next(const struct cq_table *t, const struct cq_clock *clock,
                     uint64_t *position, struct cq_copies_row *copy)
 {

@@ -65,6 +65,13 @@ enum cq_status cq_copies_admit(struct cq_account *account,
 void cq_copies_charge(struct cq_account *account,
                       const struct cq_clock *clock, int64_t bytes);
 
+/** Forgets what a client has drawn of all versions, today and yesterday; what
+ * is in flight stays so. Looks at all pairs: for an operator, not for a
+ * request that is served.
+ * @param client  as cq_copies_open() */
+void cq_copies_forget(struct cq_table *table, uint64_t client,
+                      const struct cq_clock *clock);
+
 /* ---- readers ---- */
 
 struct cq_copies_row {

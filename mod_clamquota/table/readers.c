@@ -207,6 +207,7 @@ int cq_table_reset(struct cq_table *t, const struct cq_key *key,
             cq_account_reset(&a, clock);
             rows++;
             cq_account_close(&a);
+            cq_copies_forget(t, cq_identity(t, (uint16_t)pool, key), clock);
         }
     }
     return rows;

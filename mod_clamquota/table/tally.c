@@ -108,7 +108,6 @@ void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
         return;
     }
     hot = hot_of(a);
-    cold = cold_of(a);
     e = entry_of(a);
     before = atomic_load(&hot->before);
     /* in motion until drawn and committed agree again: whoever finds us dead
@@ -134,10 +133,13 @@ void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
         atomic_compare_exchange_strong(&hot->before, &before,
                                        cq_stamped(cq_stamp(d), 0));
     }
-    atomic_store(&hot->day_base, 0);
-    atomic_store(&hot->free_range, 0);
-    atomic_store(&cold->refused, 0);
-    atomic_store(&cold->over, 0);
-    atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+    if (!cq_row_is_pair(a->table, a->row)) {
+        cold = cold_of(a);
+        atomic_store(&hot->day_base, 0);
+        atomic_store(&hot->free_range, 0);
+        atomic_store(&cold->refused, 0);
+        atomic_store(&cold->over, 0);
+        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+    }
     ungrip(a);
 }

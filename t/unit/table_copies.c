@@ -228,6 +228,31 @@ START_TEST(names_are_bounded_and_never_wrong)
 }
 END_TEST
 
+START_TEST(a_reset_forgets_them)
+{
+    struct cq_version version = version_of("/srv/main.cvd", 5);
+    struct cq_key key = client(1);
+    struct cq_account a;
+
+    charge_client(table, 1, &now, 1);
+    charge_client(table, 2, &now, 1);
+    ck_assert(draw(1, "/srv/main.cvd", 5, SIZE));
+    ck_assert(draw(1, "/srv/main.cvd", 5, SIZE));
+    ck_assert(draw(2, "/srv/main.cvd", 5, SIZE + 3));
+    a = open_pair(1, "/srv/main.cvd", 5);
+    ck_assert_int_eq(cq_copies_admit(&a, &now, 3, &version, 77), CQ_OK);
+    ck_assert_int_eq(cq_table_reset(table, &key, &now), 1);
+    ck_assert_int_eq(usage_of(&a).today_bytes, 0);
+    ck_assert_int_eq(usage_of(&a).yesterday_bytes, 0);
+    ck_assert_int_eq(usage_of(&a).in_flight_bytes, 77);
+    cq_account_close(&a);
+    ck_assert(draw(1, "/srv/main.cvd", 5, SIZE));
+    a = open_pair(2, "/srv/main.cvd", 5);
+    ck_assert_int_eq(usage_of(&a).today_bytes, SIZE + 3);
+    cq_account_close(&a);
+}
+END_TEST
+
 START_TEST(a_killed_child_is_settled)
 {
     struct cq_version version = version_of("/srv/main.cvd", 5);
@@ -327,6 +352,7 @@ int main(void)
     tcase_add_test(c, a_day_begins_anew);
     tcase_add_test(c, never_pushes_out_a_client);
     tcase_add_test(c, names_are_bounded_and_never_wrong);
+    tcase_add_test(c, a_reset_forgets_them);
     tcase_add_test(c, a_killed_child_is_settled);
     tcase_add_test(c, without_room_for_any);
     tcase_add_test(c, a_change_of_size_keeps_them);
