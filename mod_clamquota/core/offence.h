@@ -14,14 +14,16 @@
 
 struct cq_offence_limits {
     int64_t grace_s;            /* over for at least so long, >= 0 */
-    int64_t after;              /* refused at least so often since, >= 1 */
+    int64_t after;              /* refused at least so often since, in one
+                                 * day, >= 1 */
 };
 
 /* what a row tells */
 struct cq_offence_facts {
     int64_t used_bytes;
     int64_t over_since_s;       /* 0: not over in this period */
-    int64_t refusals;           /* since then; busy ones don't count */
+    int64_t refusals;           /* since then, of one day; busy ones don't
+                                 * count */
     bool proxied;               /* seen through mod_remoteip */
 };
 

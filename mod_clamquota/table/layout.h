@@ -40,7 +40,7 @@
  *   cold  address, family, prefix, pool
  *         free, hits, refused    stamp:16 count:48
  *         last_hit_s
- *         over                   since:40 refusals since then:24
+ *         over                   since:35 day:5 refusals of it:24
  *
  * A pair's row is hot[r] alone, with the same words where they are named here,
  * except that its period is a day: ClamQuotaCopies counts by days.

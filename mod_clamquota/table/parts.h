@@ -114,18 +114,29 @@ static inline bool cq_row_is_current(const struct cq_hot *hot,
     return cq_stamp(atomic_load(&hot->drawn)) >= period_id;
 }
 
-/* Of the word of being over: 40 bits of unix seconds last 34,000 years, 24 of
- * refusals stop at 16 million. */
+/* Of the word of being over: 35 bits of unix seconds last until the year 3058,
+ * 5 hold a day of a period (1..31), 24 of refusals stop at 16 million. Refusals
+ * are those of the last day that had one: a program that asks politely, some
+ * times a day, does not become an offender by asking for weeks; and who is
+ * shut out, so that he can't be refused, stays what he was. */
 #define CQ_OVER_REFUSALS_MAX ((UINT64_C(1) << 24) - 1)
+#define CQ_OVER_DAY_SHIFT 24
+#define CQ_OVER_SINCE_SHIFT 29
 
-static inline uint64_t cq_over(int64_t since_s, uint64_t refusals)
+static inline uint64_t cq_over(int64_t since_s, int day, uint64_t refusals)
 {
-    return ((uint64_t)since_s << 24) | refusals;
+    return ((uint64_t)since_s << CQ_OVER_SINCE_SHIFT)
+        | ((uint64_t)(day & 31) << CQ_OVER_DAY_SHIFT) | refusals;
 }
 
 static inline int64_t cq_over_since_s(uint64_t over)
 {
-    return (int64_t)(over >> 24);
+    return (int64_t)(over >> CQ_OVER_SINCE_SHIFT);
+}
+
+static inline int cq_over_day(uint64_t over)
+{
+    return (int)(over >> CQ_OVER_DAY_SHIFT) & 31;
 }
 
 static inline uint32_t cq_over_refusals(uint64_t over)

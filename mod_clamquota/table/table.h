@@ -256,8 +256,9 @@ struct cq_row {
     int64_t last_hit_s;
     int64_t over_since_s;       /* as stamped by a refusal of this period, or
                                  * by the charge that crossed the allowance */
-    uint32_t over_refusals;     /* refused so often since then; BUSY, COPIES
-                                 * and LogOnly are none of these */
+    uint32_t over_refusals;     /* refused so often since then, on the last
+                                 * day that had a refusal; BUSY, COPIES and
+                                 * LogOnly are none of these */
     bool proxied;
 };
 

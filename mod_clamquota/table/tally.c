@@ -66,16 +66,20 @@ int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
     return hits;
 }
 
-/* One more since it is over.
+/* One more of this day. A look at the clock from before midnight begins no
+ * day before once more.
  * @return how many */
-static uint32_t count_refusal(struct cq_account *a)
+static uint32_t count_refusal(struct cq_account *a,
+                              const struct cq_clock *clock)
 {
     cq_word *word = &cold_of(a)->over;
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     uint64_t new;
 
     do {
-        new = cq_over_refusals(old) < CQ_OVER_REFUSALS_MAX ? old + 1 : old;
+        new = cq_over_day(old) < clock->day
+            ? cq_over(cq_over_since_s(old), clock->day, 1)
+            : cq_over_refusals(old) < CQ_OVER_REFUSALS_MAX ? old + 1 : old;
     } while (!atomic_compare_exchange_weak(word, &old, new));
     return cq_over_refusals(new);
 }
@@ -92,7 +96,8 @@ void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
     if (state == CQ_STATE_OVER) {
         set_over(a, clock);
         CQ_POINT("refused-over");
-        cq_bell_ring(a->table, a->row, count_refusal(a), clock->now_s);
+        cq_bell_ring(a->table, a->row, count_refusal(a, clock),
+                     clock->now_s);
     }
     ungrip(a);
 }
