@@ -61,7 +61,7 @@ static inline void set_over(struct cq_account *a,
                             const struct cq_clock *clock)
 {
     if (cq_row_over_since(a->table, a->row, clock->period_id) == 0) {
-        atomic_store(&cold_of(a)->over, 
+        atomic_store(&cold_of(a)->over,
                      cq_over(clock->now_s, clock->day, 0));
         CQ_POINT("over-since");
         atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
