@@ -267,14 +267,18 @@ sub assert_clean {
     eval { poll(2, sub { $self->json('limit=1')->{totals}{in_flight} == 0 }) }
         if $self->{pid} && $self->{quota};
     ok($self->stop, 'httpd stops') if $self->{pid};
-    my @bad = $self->log_lines(qr/\[\w*:(?:warn|error|crit|alert|emerg)\]
+    # Everybody's errors and our own warnings. What other modules warn of is
+    # this machine, e.g. a libssl that is older than mod_ssl (AH01882).
+    my @told = $self->log_lines(qr/\[\w*:(?:warn|error|crit|alert|emerg)\]
         |exit\ signal|Sanitizer|runtime\ error:/x);
+    my @bad = grep { !/^\[[^\]]*\] \[(?!clamquota:)\w*:warn\](?!.*exit signal)/ }
+        @told;
     # only where it was stopped, and where it never was there is none
     my $closed = grep { $_ =~ $CLOSED } @bad;
     @bad = grep { $_ !~ $CLOSED } @bad if $closed == ($self->{closed} // 0);
     for my $allowed (@{$self->{allow}}) {
         my ($wanted, $count) = @$allowed;
-        is(scalar(grep { $_ =~ $wanted } @bad), $count, "logged: $wanted");
+        is(scalar(grep { $_ =~ $wanted } @told), $count, "logged: $wanted");
         @bad = grep { $_ !~ $wanted } @bad;
     }
     is(join("\n", @bad), '', 'the error log is clean');
