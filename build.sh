@@ -18,10 +18,13 @@ cd -- "$(dirname -- "$0")"
 # gcc .. pkg-config: to build; apache2-bin: to run; the rest: to test.
 # apache2-bin and not apache2: the latter starts a server on port 80.
 packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
-apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
+apache2-utils openssl faketime nghttp2-client procps
 util-linux media-types tzdata shellcheck mandoc clang valgrind strace
 libmnl-dev libnftnl-dev libjansson-dev iptables nftables ipset iproute2
 clamav-cvdupdate wget gnupg'
+
+# Programs of tests whose packages start services; see t/peer/fetch.
+peers='clamav-freshclam haproxy libapache2-mod-rpaf'
 
 tool_libraries='jansson libmnl libnftnl'
 
@@ -79,10 +82,6 @@ Installing them needs root: run './build.sh deps' as root, or
 $command"
     fi
     say "Installing: $missing"
-    case " $missing" in *' clamav-freshclam '*)
-        say 'clamav-freshclam brings a service that systemd starts; to stop' \
-            'it: systemctl disable --now clamav-freshclam' ;;
-    esac
     # Only lists that are absent, or older than what they list, need an update.
     # shellcheck disable=SC2086 # $root, $apt and $command are lists of words
     {
@@ -93,6 +92,13 @@ $command"
     }
     missing=$(missing_packages)
     [ -z "$missing" ] || die "still missing after installing: $missing"
+}
+
+fetch_peers() {
+    # shellcheck disable=SC2086 # a list of words
+    t/peer/fetch "$BUILD/peers" $peers
+    CQ_TEST_PEERS=$(cd "$BUILD/peers" && pwd)
+    export CQ_TEST_PEERS
 }
 
 # --- build ------------------------------------------------------------------
@@ -374,10 +380,10 @@ install)
 *) [ $# -eq 0 ] || { usage >&2; exit 2; } ;;
 esac
 case $command in
-deps) do_deps; say 'Everything needed is installed.' ;;
+deps) do_deps; fetch_peers; say 'Everything needed is installed.' ;;
 build) do_build ;;
 run) do_deps; do_build; exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
-test) do_deps; do_build; do_build_tests; do_test "$@" ;;
+test) do_deps; fetch_peers; do_build; do_build_tests; do_test "$@" ;;
 bench) do_deps; do_build; do_build_tests; do_bench ;;
 install) do_install ;;
 clean) rm -rf "$BUILD" ;;

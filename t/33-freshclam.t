@@ -14,10 +14,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Httpd;
 use Mirror;
+use Peer;
 use Test::More;
 
-plan skip_all => 'freshclam is not here (./build.sh deps)'
-    if !program('freshclam');
+need(freshclam => 'clamav-freshclam');
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 

@@ -12,10 +12,10 @@ use Dns;
 use Httpd;
 use JSON::PP ();
 use Mirror;
+use Peer;
 use Test::More;
 
-plan skip_all => 'cvdupdate is not here (./build.sh deps)'
-    if !program('cvdupdate');
+need(cvdupdate => 'clamav-cvdupdate');
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 # engine, main, daily, time, -, functionality level, -, bytecode

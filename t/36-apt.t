@@ -12,13 +12,12 @@ use Digest::SHA qw(sha256_hex);
 use File::Path 'make_path';
 use Httpd;
 use Mirror;
+use Peer;
 use POSIX ();
 use Test::More;
 
-for my $program (qw(apt apt-cache dpkg-deb gpg gpgconf gpgv)) {
-    plan skip_all => "$program is not here (./build.sh deps)"
-        if !program($program);
-}
+need((map { ($_ => 'apt') } qw(apt apt-cache)), 'dpkg-deb' => 'dpkg',
+    gpg => 'gnupg', gpgconf => 'gpgconf', gpgv => 'gpgv');
 
 my $server = Httpd->run(conf => LOG . <<"EOT");
 ClamQuotaPeriod Day

@@ -7,7 +7,7 @@ use Sources qw(files slurp top);
 use Test::More;
 
 my @scripts = ('build.sh', '.ci/run',
-    grep { slurp($_) =~ m{\A#!/bin/sh\b} } files('t/sample/*'));
+    grep { slurp($_) =~ m{\A#!/bin/sh\b} } files('t/sample/*', 't/peer/*'));
 cmp_ok(scalar @scripts, '>=', 3, 'scripts found');
 
 chdir top() or die "cannot change directory: $!\n";
