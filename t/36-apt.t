@@ -23,7 +23,7 @@ my $server = Httpd->run(conf => LOG . <<"EOT");
 ClamQuotaPeriod Day
 Listen 127.0.0.1:%PORT2%
 <VirtualHost 127.0.0.1:%PORT2%>
-    Include $Httpd::ROOT/conf/distribution-mirror.conf
+    Include "$Httpd::ROOT/conf/distribution-mirror.conf"
     ClamQuotaDaily 50000
     ClamQuotaGrace 0
     ClamQuotaRetryJitter 0

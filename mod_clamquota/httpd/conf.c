@@ -3,6 +3,7 @@
  * Owns the defaults of the server config and what a scope inherits from the
  * one around it. How directives are read is in directives.c, what can only be
  * judged when all was read in conf_check.c. */
+#include "core/paths.h"
 #include "httpd/private.h"
 
 #include <string.h>
@@ -58,7 +59,7 @@ void *cq_server_conf_create(apr_pool_t *p, server_rec *s)
     conf->zone = CQ_ZONE_LOCAL;
     conf->prefixes.v4_bits = 32;
     conf->prefixes.v6_bits = 64;
-    conf->table_path = "/var/lib/clamquota/clamquota.table";
+    conf->table_path = CQ_TABLE_PATH;
     conf->clients_n = CLIENTS_DEFAULT;
     conf->files_n = CQ_UNSET;
     conf->clients = apr_array_make(p, 8, sizeof(struct cq_client_decl));

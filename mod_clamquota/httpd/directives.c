@@ -4,6 +4,7 @@
  * Its last column is the expected form with an example, and every complaint
  * names it, so that -t and -L say the same. Setters never depend on the order
  * of directives: cross-checks are in conf_check.c. */
+#include "core/paths.h"
 #include "httpd/directives.h"
 
 #include <stddef.h>
@@ -181,7 +182,7 @@ static const char *choose_server(cmd_parms *cmd, int argc,
 static const char *set_period(cmd_parms *cmd, void *conf, int argc,
                               char *const argv[])
 {
-    int value;
+    int value = 0;
     const char *error = choose_server(cmd, argc, argv, &value);
 
     (void)conf;
@@ -194,7 +195,7 @@ static const char *set_period(cmd_parms *cmd, void *conf, int argc,
 static const char *set_timezone(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[])
 {
-    int value;
+    int value = 0;
     const char *error = choose_server(cmd, argc, argv, &value);
 
     (void)conf;
@@ -465,7 +466,7 @@ const command_rec cq_directives[] = {
         ANYWHERE, "On or Off, such as ClamQuotaVariables On"),
     AP_INIT_TAKE_ARGV("ClamQuotaTable", set_table, NULL, ANYWHERE,
         "the path of a file, absolute or below ServerRoot, such as "
-        "/var/lib/clamquota/clamquota.table"),
+        CQ_TABLE_PATH),
     AP_INIT_TAKE_ARGV("ClamQuotaClients", set_clients, NULL, ANYWHERE,
         "a number from 1 to 100000000 such as 262144"),
     AP_INIT_TAKE_ARGV("ClamQuotaDropAfter", set_drop_after, NULL, ANYWHERE,

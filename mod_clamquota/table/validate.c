@@ -2,6 +2,7 @@
  *
  * Reads the first page with pread(), compares every number in it with what
  * it must be, and only then is the file mapped. */
+#include "core/paths.h"
 #include "table/file.h"
 
 #include <errno.h>
@@ -177,7 +178,7 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
         if (error == EISDIR) {
             return cq_fail(why, CQ_ENOTTABLE,
                 "%s: is a directory, expected a file such as "
-                "/var/lib/clamquota/clamquota.table", path);
+                CQ_TABLE_PATH, path);
         }
         return cq_fail(why, cq_status_of_errno(error),
                        "%s: cannot be opened: %s", path, strerror(error));
@@ -187,7 +188,7 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
         *fd = -1;
         return cq_fail(why, CQ_ENOTTABLE,
             "%s: is not a regular file, expected one such as "
-            "/var/lib/clamquota/clamquota.table", path);
+            CQ_TABLE_PATH, path);
     }
     return CQ_OK;
 }

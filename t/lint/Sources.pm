@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use Exporter qw(import);
 use File::Basename qw(dirname);
+use File::Glob qw(:bsd_glob);
 use File::Spec;
 
 our @EXPORT_OK = qw(top files slurp code functions read_directives log_tags);
