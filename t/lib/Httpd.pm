@@ -41,6 +41,7 @@ my $CLOSED = mpm() eq 'prefork' ? qr/(?!)/
         \ AH(?:0309[23]|03465)
         |AH0005[12]:\ child\ pid\ \d+\ exit\ signal\ Segmentation\ fault/x;
 my @servers;
+POSIX::setlocale(POSIX::LC_ALL(), 'C');     # dates are for programs to read
 umask 022;      # children of a root httpd read what is made here
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP PIPE);
 
