@@ -67,7 +67,9 @@ for my $package (sort keys %closure) {
     push @services, $package if grep { slurp($_) =~ $starts }
         glob "/var/lib/dpkg/info/$package\{,:*}.postinst";
 }
-is_deeply(\@services, [], 'none of the packages starts a service');
+# by apache2-dev's debhelper: a daily timer that indexes man pages
+is_deeply([ grep { $_ ne 'man-db' } @services ], [],
+    'none of the packages starts a service');
 
 my $plan = `LC_ALL=C apt-get -s install --no-install-recommends @packages 2>&1`;
 is_deeply([ $plan =~ /^Remv (\S+)/mg ], [], 'none takes another one away');
