@@ -13,17 +13,12 @@ use Errno qw(ECONNRESET EPIPE);
 use Httpd;
 use IO::Select;
 use IO::Socket::INET;
+use Peer;
 use Test::More;
 
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
-plan skip_all => 'this needs root, for network namespaces' if $<;
-if (!$ENV{CQ_TEST_NAMESPACE}) {
-    plan skip_all => 'network namespaces cannot be made here'
-        if system('unshare', '-n', 'true') != 0;
-    $ENV{CQ_TEST_NAMESPACE} = 1;
-    exec 'unshare', '-n', $^X, $0 or die "unshare: $!";
-}
+own_network();
 require 'syscall.ph';
 
 # ---- the wire: 10.77.0.1 and fd77::1 here, the clients at its other end ----

@@ -14,7 +14,7 @@ plan skip_all => $Jail::why_not if !$ns;
 my $other = Jail::Namespace->new;
 my $rule = "*filter\n-I INPUT -m recent --rcheck --name x -j DROP\nCOMMIT\n";
 my ($cannot, $said) = $other->run(\$rule, 'iptables-restore', '-n');
-plan skip_all => "no xt_recent in this kernel: $said" if $cannot;
+plan skip_all => "iptables makes no list of xt_recent here: $said" if $cannot;
 $other->remove;
 
 my ($a, $b) = ('DenyAccessClamAV', 'DenyAccessClamAV6');

@@ -4,7 +4,8 @@ package Peer;
 #
 # program() looks in PATH and among what t/peer/fetch unpacked;
 # environment() is what a program of the latter needs to find its libraries.
-# need() skips the whole file where one is missing, and says why it is.
+# need() skips the whole file where one is missing, and says why it is;
+# refusal() is why a command can't be run here, in its own words.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use Exporter 'import';
 use File::Basename 'dirname';
 use Test::More;
 
-our @EXPORT = qw(program need);
+our @EXPORT = qw(program need refusal own_network);
 
 my $fetched = $ENV{CQ_TEST_PEERS}
     // abs_path(dirname(__FILE__) . '/../..') . '/build/peers';
@@ -39,6 +40,25 @@ sub environment {
     return if index($program, "$root/") != 0;
     return (LD_LIBRARY_PATH => join ':',
         glob "\Q$root\E/{usr/lib,lib}/*-linux-gnu");
+}
+
+# For the shell; undef if it ends well.
+sub refusal {
+    my ($command) = @_;
+    my $said = `{ $command; } 2>&1`;
+    return if $? == 0;
+    my ($line) = $said =~ /(\S.*)/;
+    return "'$command' says: " . ($line // 'exit status ' . ($? >> 8));
+}
+
+# Goes on in a network namespace that ends with this process, or skips the file.
+sub own_network {
+    return if $ENV{CQ_TEST_NAMESPACE};
+    my $refusal = $> ? 'network namespaces need root'
+        : refusal('unshare -n true');
+    plan skip_all => $refusal if $refusal;
+    $ENV{CQ_TEST_NAMESPACE} = 1;
+    exec 'unshare', '-n', $^X, $0 or die "unshare: $!\n";
 }
 
 # program => package
