@@ -53,7 +53,9 @@ sub command {
 
 sub file { return scalar(split /\n/, $ns->must('cat', "$path/$_[0]")) }
 
-my $places = `cat /sys/module/xt_recent/parameters/ip_list_tot` + 0;
+# without /sys the tool, too, goes by the kernel's default
+my $parameter = '/sys/module/xt_recent/parameters/ip_list_tot';
+my $places = -e $parameter ? `cat $parameter` + 0 : 100;
 
 # ---- both families of rules, as they are shipped ----
 for my $how ('-legacy', '-nft') {
