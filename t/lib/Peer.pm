@@ -35,6 +35,9 @@ sub module {
         $installed, "$root/usr/lib/apache2/modules")[0];
 }
 
+# Where packages are unpacked
+sub root { return $root }
+
 sub environment {
     my ($program) = @_;
     return if index($program, "$root/") != 0;
