@@ -1,4 +1,4 @@
-# Every command that README and the guide show works: each is run as it stands
+# Every command that README and man pages show works: each is run as it stands
 # in the text, in the order of the text, on a scratch copy of this machine.
 # A command that is not in the table below fails, and so does an entry of the
 # table that no text shows.
@@ -44,21 +44,24 @@ sub readme {
     return @found;
 }
 
-# The guide: displays, but for tables and httpd's configuration, which
+# A man page: displays, but for tables and httpd's configuration, which
 # 42-samples.t loads.
-sub guide {
-    my $text = read_file("$Httpd::ROOT/mod_clamquota/clamquota.7");
-    my @displays = grep { defined && !/^(?:\s|ClamQuota|RemoteIP|<)/ }
-        $text =~ /^\.(?:Dl (.*)|Bd -literal.*\n((?s:.*?))^\.Ed)$/mg;
+sub man_page {
+    my ($path) = @_;
+    my ($section) = $path =~ m{([^/]+)$};
+    my @displays =
+        grep { defined && !/^(?:\s|ClamQuota|RemoteIP|<|Deny|Require)/ }
+        read_file("$Httpd::ROOT/$path") =~
+            /^\.(?:Dl (.*)|Bd -literal.*\n((?s:.*?))^\.Ed)$/mg;
     s/\\e/\\/g, s/\n\z// for @displays;
-    return map { /^\[/ ? ['the guide', $_] : commands('the guide', $_) }
-        @displays;
+    return map { /^\[/ ? [$section, $_] : commands($section, $_) } @displays;
 }
 
-# The guide is followed before anything is removed.
+# Man pages are followed before anything is removed.
 my @commands = readme();
 my ($removal) = grep { $commands[$_][0] =~ /uninstalling/ } 0 .. $#commands;
-splice @commands, $removal // 0, 0, guide();
+splice @commands, $removal // 0, 0, man_page('mod_clamquota/clamquota.7'),
+    man_page('tools/sync/clamquota-sync.8');
 
 # ---- the machine: Debian's httpd as its package leaves it, and the source ----
 
@@ -201,7 +204,7 @@ my %expected = (
     'systemctl enable --now clamquota-sync' => [
         'systemctl enable nftables', qr/^enable clamquota-sync$/],
 
-    # the guide
+    # clamquota(7)
     'clamquota-sync --after 5000 --jail nft:inet/clamquota/jail4,jail6'
         => qr/^$/,
     'cd /var/log/apache2' => qr/^$/,
@@ -253,11 +256,22 @@ EOT
     'clamquota-sync -n' => ['iptables-restore -n'
         . ' </usr/share/doc/mod_clamquota/examples/clamquota.iptables', qr/^$/],
     'clamquota-sync --deny-file /srv/www/.htaccess' => [
-        'echo Deny from 203.0.113.7 >/srv/www/.htaccess', qr/^$/,
-        "grep -c '^src=203.0.113.7 ' /proc/net/xt_recent/DenyAccessClamAV",
+        'echo Deny from 192.0.2.70 >/srv/www/.htaccess', qr/^$/,
+        "grep -c '^src=192.0.2.70 ' /proc/net/xt_recent/DenyAccessClamAV",
         qr/^1$/],
     '*/1 * * * * root /usr/sbin/clamquota-sync' =>
         [undef, undef, '/usr/sbin/clamquota-sync', qr/^$/],
+
+    # clamquota-sync(8)
+    'clamquota-sync -n --never 192.0.2.0/24' => qr/^$/,
+    '* * * * * root /usr/sbin/clamquota-sync' =>
+        [undef, undef, '/usr/sbin/clamquota-sync', qr/^$/],
+    'nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft' => qr/^$/,
+    'clamquota-sync --watch --jail nft:inet/clamquota/jail4,jail6'
+        . ' --deny-file /srv/mirror/.htaccess' => 'stays; t/51-sync.t',
+    'clamquota-sync --status' => qr/DenyAccessClamAV/,
+    q(clamquota-sync --status --json | grep -A2 '"192.0.2.7') =>
+        ['clamquota-sync --deny-file /srv/www/.htaccess', qr/"192\.0\.2\.70/],
 
     # README: Upgrading and uninstalling
     './build.sh build && sudo ./build.sh install' =>
