@@ -21,10 +21,11 @@ build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
 libjansson-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils check clamav-cvdupdate clang faketime gnupg ipset
-iproute2 iptables mandoc media-types nftables nghttp2-client openssl procps
+iproute2 iptables jq mandoc media-types nftables nghttp2-client openssl procps
 shellcheck strace tzdata valgrind wget'
 # Programs of tests whose packages start services; see t/peer/fetch.
-peers='clamav-freshclam haproxy libapache2-mod-rpaf'
+peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
+libapache2-mod-rpaf'
 
 tool_libraries='jansson libmnl libnftnl'
 
@@ -198,7 +199,7 @@ build_tools() {
         $(pkg-config --libs $tool_libraries)
 }
 
-# What can't be built says so before the first file is compiled.
+# Reports a target that cannot be built for before compiling the first file.
 check_target() {
     need "${CC%% *}" ar apxs apr-1-config pkg-config
     # shellcheck disable=SC2086 # lists of words

@@ -77,7 +77,7 @@ $machine->must($_) for <<'EOT', split /\n/, <<'EOT2';
 mkdir -p /run/lock /mnt/src/build /var/log/apache2 /srv/clamav /srv/www &&
 tar -C /mnt/source --exclude=./build --exclude=./.git -c . |
     tar -C /mnt/src -x &&
-cp /mnt/build/mod_clamquota.so /mnt/build/clamquota-sync /mnt/src/build/
+cd /mnt/build && cp mod_clamquota.so clamquota-sync state_dir /mnt/src/build/
 EOT
 ip address add 192.0.2.7/32 dev lo && ip address add 192.0.2.8/32 dev lo
 a2enmod -q mpm_event authz_core authz_host dir mime alias env
@@ -200,7 +200,6 @@ my %expected = (
             . ' iptables -S INPUT', qr/--match-set clamquota4 src -j DROP/],
     q(echo 'OPTIONS="--jail nft:inet/clamquota/jail4,jail6"')
         . ' >/etc/default/clamquota-sync' => qr/^$/,
-    'cp clamquota-sync.service /etc/systemd/system/' => qr/^$/,
     'systemctl enable --now clamquota-sync' => [
         'systemctl enable nftables', qr/^enable clamquota-sync$/],
 
@@ -222,9 +221,9 @@ EOT
             . ' systemd-tmpfiles --create /mnt/tmpfiles &&'
             . ' stat -c "%a %U" /run/clamquota', qr/^750 root$/],
     '[Service] ReadWritePaths=/run/clamquota' => [undef, undef, <<'EOT',
-cd /etc/systemd/system && mkdir clamquota-sync.service.d &&
+mkdir /etc/systemd/system/clamquota-sync.service.d &&
 printf '[Service]\nReadWritePaths=/run/clamquota\n' \
-    >clamquota-sync.service.d/table.conf &&
+    >/etc/systemd/system/clamquota-sync.service.d/table.conf &&
 systemd-analyze verify clamquota-sync.service
 EOT
         qr/^$/],
@@ -280,15 +279,12 @@ EOT
     'sudo a2dismod clamquota && sudo apachectl configtest &&'
         . ' sudo systemctl restart apache2' => ['a2dissite -q clamav',
         qr/^Syntax OK$/m],
-    'sudo rm -r /usr/lib/apache2/modules/mod_clamquota.so'
-        . ' /etc/apache2/mods-available/clamquota.*'
-        . ' /usr/share/man/man5/mod_clamquota.5 /usr/share/man/man7/clamquota.7'
-        . ' /usr/share/man/man8/clamquota-sync.8 /usr/sbin/clamquota-sync'
-        . ' /usr/share/doc/mod_clamquota /var/lib/clamquota' => [undef, qr/^$/,
-            'find /usr /var/lib/clamquota -name "*clamquota*"',
-            qr{^find: ./var/lib/clamquota.: No such file or directory$}],
+    'sudo ./build.sh uninstall' => [undef,
+        qr{^The counters stay in /var/lib/clamquota;},
+        'find /usr -name "*clamquota*"', qr/^$/],
     './build.sh clean' => [undef, qr/^$/, 'ls build', qr/No such file/],
     './build.sh install' => qr/a2enmod clamquota/,
+    './build.sh uninstall' => qr/^The counters stay/,
 );
 
 # ---- what may be missing here: which commands need it, name, how to see ----

@@ -1,4 +1,4 @@
-/* paths.h - where the counters are unless somebody says otherwise.
+/* paths.h - where the counters are by default.
  *
  * build.sh defines CQ_STATE_DIR: it lies below the PREFIX that the build is
  * for. */
