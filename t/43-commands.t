@@ -153,8 +153,10 @@ my %expected = (
     './build.sh test t/NAME.t' => 'runs this file',
     './build.sh bench' => 'takes minutes',
     './build.sh build' => 'takes long; t/lint/compilers.t',
+    './build.sh deb' => 'takes long; t/deb.t',
 
     # README: Quick start
+    'sudo apt install ./build/deb/*.deb' => 'needs packages; t/deb.t',
     'sudo apt update' => qr/^$/,
     'sudo apt install apache2 apache2-dev gcc libc6-dev pkg-config'
         . ' libmnl-dev libnftnl-dev libjansson-dev' => qr/^$/,
@@ -273,6 +275,10 @@ EOT
         ['clamquota-sync --deny-file /srv/www/.htaccess', qr/"192\.0\.2\.70/],
 
     # README: Upgrading and uninstalling
+    './build.sh deb && sudo apt install ./build/deb/*.deb' =>
+        'needs packages; t/deb.t',
+    'sudo apt purge libapache2-mod-clamquota clamquota-tools' =>
+        'needs packages; t/deb.t',
     './build.sh build && sudo ./build.sh install' =>
         'takes long: install alone is run above',
     'sudo systemctl restart clamquota-sync' => qr/^restart clamquota-sync$/,
