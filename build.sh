@@ -23,6 +23,8 @@ run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils check clamav-cvdupdate clang faketime gnupg ipset
 iproute2 iptables jq mandoc media-types nftables nghttp2-client openssl procps
 shellcheck strace tzdata valgrind wget'
+deb_packages='build-essential debhelper'
+deb_test_packages='lintian mmdebstrap'
 # Programs of tests whose packages start services; see t/peer/fetch.
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
 libapache2-mod-rpaf'
@@ -43,6 +45,7 @@ Usage: ./build.sh [COMMAND]
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
   install    module, clamquota-sync, configuration, units, man pages, examples
+  deb        Debian packages into build/deb/
   uninstall  remove them; keeps counters and files that you changed
   clean      remove build/
 Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
@@ -359,6 +362,37 @@ do_bench() {
 
 . conf/install.sh
 
+# --- deb --------------------------------------------------------------------
+
+# Debian's own tools, in a copy with conf/debian/ as its debian/. The date is
+# that of CHANGES and the environment is empty: the same source, the same bytes.
+do_deb() {
+    version=$(sed -n '1s/^Changes with mod_clamquota //p' CHANGES)
+    maintainer=$(sed -n 's/^Maintainer: //p' conf/debian/control)
+    epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct CHANGES 2>/dev/null ||
+        :)}
+    date=$(LC_ALL=C date -u -R -d "@${epoch:-$(stat -c %Y CHANGES)}")
+    copy=$BUILD/deb/clamquota-$version
+    rm -rf "$BUILD/deb"
+    mkdir -p "$copy"
+    case $(cd "$copy" && pwd) in *[!A-Za-z0-9/._+-]*)
+        die "$BUILD/deb: dpkg-buildpackage needs a path of letters, digits and" \
+            '/._+-, e.g. BUILD=/tmp/clamquota ./build.sh deb' ;;
+    esac
+    cp -R build.sh README CHANGES LICENSE conf mod_clamquota tools "$copy/"
+    cp -R conf/debian "$copy/debian"
+    printf '%s\n' "clamquota ($version-0local1) unstable; urgency=medium" '' \
+        "  * Release $version." '' " -- $maintainer  $date" \
+        >"$copy/debian/changelog"
+    (cd "$copy" && env -i PATH="$PATH" TMPDIR="${TMPDIR:-/tmp}" \
+        DEB_BUILD_OPTIONS=noautodbgsym \
+        dpkg-buildpackage -b -us -uc) >"$BUILD/deb/log" 2>&1 ||
+        die "$(tail -n 30 "$BUILD/deb/log")
+dpkg-buildpackage failed; the whole log is $BUILD/deb/log"
+    rm -r "$copy"
+    say "Made in $BUILD/deb:" "$(cd "$BUILD/deb" && echo *.deb)"
+}
+
 # --- the command ------------------------------------------------------------
 
 command=${1:-build}
@@ -396,6 +430,10 @@ bench)
     locked do_bench ;;
 install) locked do_install ;;
 uninstall) locked do_uninstall ;;
+deb)
+    # shellcheck disable=SC2086 # lists of words
+    do_deps $build_packages $deb_packages
+    locked do_deb ;;
 clean) locked rm -rf "$BUILD" ;;
 help|-h|--help) usage ;;
 *)
