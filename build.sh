@@ -45,8 +45,8 @@ Usage: ./build.sh [COMMAND]
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
   install    module, clamquota-sync, configuration, units, man pages, examples
-  deb        Debian packages into build/deb/
   uninstall  remove them; keeps counters and files that you changed
+  deb        Debian packages into build/deb/
   clean      remove build/
 Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
 errors), PORT (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
@@ -133,7 +133,8 @@ apt-get $install"
 
 do_test_deps() {
     # shellcheck disable=SC2086 # lists of words
-    do_deps $build_packages $run_packages $test_packages
+    do_deps $build_packages $run_packages $test_packages \
+        ${CQ_TEST_ALL:+$deb_packages $deb_test_packages}
     # shellcheck disable=SC2086
     locked t/peer/fetch "$BUILD/peers" $peers
     CQ_TEST_PEERS=$(cd "$BUILD/peers" && pwd)
@@ -157,15 +158,21 @@ compile() {
     shift
     mkdir -p "$room"
     pids=
+    failed=0
+    jobs=$(nproc 2>/dev/null) || jobs=2
     for source; do
         [ -e "$source" ] || continue    # a pattern that matched nothing
         object=$room/$(basename "$source" .c).o
         # shellcheck disable=SC2086 # lists of words
         $CC $CFLAGS $warnings $werror $flags -I mod_clamquota \
             "-DCQ_STATE_DIR=\"$state_dir\"" -c "$source" -o "$object" &
-        pids="$pids $!"
+        pids="$pids$! "
+        jobs=$((jobs - 1))
+        [ $jobs -le 0 ] || continue
+        wait "${pids%% *}" || failed=1
+        pids=${pids#* }
+        jobs=1
     done
-    failed=0
     for pid in $pids; do wait "$pid" || failed=1; done
     [ $failed -eq 0 ] || die "$room: does not compile"
 }
@@ -294,11 +301,6 @@ suite() {
 do_test() {
     do_build
     build_tests
-    if [ "$*" = all ]; then
-        shift
-        CQ_TEST_ALL=1
-        export CQ_TEST_ALL
-    fi
     tests_failed=0
     summary=
     rm -rf "$BUILD/tap"
@@ -423,6 +425,11 @@ run)
     locked do_build
     exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
 test)
+    if [ "$*" = all ]; then
+        shift
+        CQ_TEST_ALL=1
+        export CQ_TEST_ALL
+    fi
     do_test_deps
     locked do_test "$@" ;;
 bench)
