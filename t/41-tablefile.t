@@ -216,5 +216,28 @@ is($server->get('/file', '--interface', '127.0.2.1')->{status}, 200,
     'serves');
 my $answer = $server->row('127.0.2.1', hits => 3);
 is($answer->{hits}, 3, 'and counts');
+my $gone = qr/CQ0128: /;
+is(scalar(() = $server->log_lines($gone)), 1, 'which is logged once');
+$server->allow_log($gone, 1);
+
+# ---- cut short under a server that counts in it ----
+for my $length (0, 4096, 100_000) {
+    my $cut = server();
+    $cut->start eq '' or die 'no start';
+    $cut->get('/file', '--interface', "127.0.3.$_") for 1 .. 20;
+    my $parent = $cut->{pid};
+    truncate $cut->{table}, $length or die "truncate: $!\n";
+    my %status;
+    $status{$cut->get('/file', '--interface', "127.0.3.$_")->{status}}++
+        for 1 .. 40;
+    is_deeply(\%status, { 200 => 40 }, "cut to $length: all are served");
+    my $lost = qr/CQ0127: /;
+    ok($cut->graceful, "cut to $length: graceful");
+    is($cut->get('/file')->{status}, 200, "cut to $length: served after it");
+    is($cut->{pid}, $parent, "cut to $length: the parent lives");
+    is(scalar(() = $cut->log_lines($lost)), 1, "cut to $length: logged once");
+    $cut->allow_log($lost, 1);
+    ok($cut->stop, "cut to $length: stops");
+}
 
 finish();

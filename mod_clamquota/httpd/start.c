@@ -8,6 +8,7 @@
  * lies in retained data, because a graceful restart unloads this module; from
  * then on nothing here fails, and nothing is opened twice. */
 #include "httpd/private.h"
+#include "table/guard.h"
 #include "table/tablefile.h"
 
 #include <limits.h>
@@ -292,8 +293,31 @@ static int64_t boot_clock_s(void)
     return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? now.tv_sec : 0;
 }
 
+/* Said once for the life of the table, whoever found it out. */
+static void log_health(server_rec *s, const char *path)
+{
+    if (!cq_table_inspect(cq_site.table)) {
+        return;
+    }
+    if (cq_table_health(cq_site.table) == CQ_HEALTH_LOST) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0127")
+                     "%s was cut short or overwritten, or its disk is full: "
+                     "nothing is counted until a full restart", path);
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0128")
+                     "%s was removed or replaced: httpd goes on counting in "
+                     "the old file, which tools no longer see and a restart "
+                     "forgets; restart httpd to begin with what is there now",
+                     path);
+    }
+}
+
 static void tick(server_rec *s, struct cq_clock_watch *watch)
 {
+    /* httpd puts its own handlers in the place of ours when it starts */
+    cq_table_guard(cq_site.table);
+    log_health(s, retained_data()->table_path);
     switch (cq_table_tick(cq_site.table, watch, apr_time_sec(apr_time_now()),
                           boot_clock_s())) {
     case CQ_CLOCK_DOUBT:
@@ -378,13 +402,19 @@ static int start_cold(server_rec *s, struct retained *retained,
     return OK;
 }
 
+/* This module is unloaded, the table stays mapped. */
+static apr_status_t unguard(void *table)
+{
+    cq_table_unguard(table);
+    return APR_SUCCESS;
+}
+
 int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *base)
 {
     struct cq_server_conf *conf = cq_server_conf(base);
     struct retained *retained = retained_data();
 
-    (void)pconf;
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         if (retained->failure != NULL) {
@@ -412,6 +442,9 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     cq_site.table = retained->table;
     if (cq_site.table != NULL) {
+        apr_pool_cleanup_register(pconf, cq_site.table, unguard,
+                                  apr_pool_cleanup_null);
+        cq_table_guard(cq_site.table);
         cq_site.prefixes = cq_table_prefixes(cq_site.table);
         resolve(base, cq_site.table, conf);
         cq_drop_start(base, conf);
@@ -425,6 +458,7 @@ void cq_start_child_init(apr_pool_t *p, server_rec *s)
     (void)p;
     (void)s;
     if (cq_site.table != NULL) {
+        cq_table_guard(cq_site.table);
         cq_table_enter(cq_site.table);
     }
 }
@@ -450,6 +484,7 @@ void cq_start_child_status(server_rec *s, pid_t pid,
     if (cq_site.table == NULL || status != MPM_CHILD_EXITED) {
         return;
     }
+    cq_table_guard(cq_site.table);
     settled = cq_table_settle(cq_site.table, (int32_t)pid);
     if (settled > 0) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")

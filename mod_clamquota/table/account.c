@@ -134,6 +134,12 @@ enum cq_status cq_account_open_subject(struct cq_table *t,
 {
     struct cq_homes homes = cq_window_homes(subject->region, subject->hash);
 
+    if (cq_table_health(t) == CQ_HEALTH_LOST) {
+        a->table = t;
+        a->brief = false;
+        a->entry = CQ_NO_ENTRY;
+        return CQ_EIO;
+    }
     fetch(t, homes.row[0]);     /* on its way during what follows */
     fetch(t, homes.row[1]);     /* one in seven is there */
     a->table = t;

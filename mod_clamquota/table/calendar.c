@@ -142,6 +142,9 @@ enum cq_clock_step cq_table_tick(struct cq_table *t,
     struct cq_clock clock;
     enum cq_clock_step step = CQ_CLOCK_STAY;
 
+    if (cq_table_health(t) == CQ_HEALTH_LOST) {
+        return CQ_CLOCK_STAY;
+    }
     cq_table_clock(t, wall_s, &clock);
     if (cq_period_at((enum cq_period_kind)g->period_kind,
                      (enum cq_zone)g->zone, wall_s, &seen) == CQ_OK) {

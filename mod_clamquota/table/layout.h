@@ -292,6 +292,14 @@ struct cq_region {
     uint64_t buckets_n;         /* 0: there are none */
 };
 
+/* What befell the file since it was mapped. Not in the file, which may be
+ * gone: in memory of its own, that the children of the opener share. */
+struct cq_condition {
+    _Atomic uint32_t lost;      /* a page of the mapping was (guard.h) */
+    _Atomic uint32_t detached;  /* its name is gone or another file's */
+    _Atomic uint32_t said;      /* enum cq_table_health that was reported */
+};
+
 /* a process's view of the file */
 struct cq_table {
     struct cq_header *header;
@@ -312,6 +320,8 @@ struct cq_table {
     uint32_t stripe;            /* this process's */
     uint64_t owner;             /* this process, as in cq_entry.owner */
     int fd;                     /* holds the lock */
+    char *path;                 /* as it was opened */
+    struct cq_condition *condition;
     bool writable;              /* false: a tool's view, mapped read-only */
     size_t size;
     uint32_t config;            /* number of the configuration being set */

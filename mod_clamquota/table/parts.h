@@ -208,6 +208,23 @@ static inline void cq_entry_end(struct cq_entry *entry)
     atomic_store_explicit(&entry->motion, m + 1, memory_order_release);
 }
 
+/* health.c */
+
+/** Makes the condition of a table: memory that children share, all zero.
+ * @return NULL: there is none */
+struct cq_condition *cq_condition_make(void);
+void cq_condition_free(struct cq_condition *condition);
+
+/** Is this open file the one of this name? */
+bool cq_file_is_named(int fd, const char *path);
+
+/* guard.c */
+
+/** Guards any mapping of a table's file.
+ * @param lost  raised when a page of it is lost; must outlive the guard */
+void cq_guard_begin(void *base, size_t size, _Atomic uint32_t *lost);
+void cq_guard_end(const void *base);
+
 /* bell.c */
 
 /** Rings for a row that was just refused, if somebody watches. The only call

@@ -328,7 +328,8 @@ int cq_table_settle(struct cq_table *t, int32_t pid)
     uint32_t i;
     int round, settled = 0;
 
-    if (o == NULL) {
+    if (o == NULL || cq_table_health(t) == CQ_HEALTH_LOST) {
+        free(o);
         return 0;
     }
     collect_owners(t, pid, o);

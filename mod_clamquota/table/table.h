@@ -19,6 +19,33 @@ struct cq_table;            /* a mapping; private to the room, see layout.h */
  * for the opener. Reads /proc/self/stat. */
 void cq_table_enter(struct cq_table *table);
 
+/* ---- health ---- */
+
+enum cq_table_health {
+    CQ_HEALTH_OK = 0,
+    /* The file of the table's name is gone, or another one. Requests are
+     * counted, but tools see nothing of it and a restart begins with what
+     * bears the name then. */
+    CQ_HEALTH_DETACHED,
+    /* Pages of the file were lost: it was cut short or overwritten, or its
+     * disk is full. Nothing is counted until a restart, and the figures that
+     * readers still find are not to be shown as the truth. */
+    CQ_HEALTH_LOST
+};
+
+/** The condition of a table since it was opened or attached: the same answer
+ * in the opener and in all its children, whoever noticed. For each request
+ * cheap enough: two loads. */
+enum cq_table_health cq_table_health(const struct cq_table *table);
+
+/** "ok", "detached", "lost". */
+const char *cq_health_word(enum cq_table_health health);
+
+/** Looks whether the file of the table's name is still the one that is mapped
+ * and as long as it was: one stat() and one fstat(), for the housekeeping.
+ * @return true: the health got worse and nobody said so yet; the caller does */
+bool cq_table_inspect(struct cq_table *table);
+
 /* ---- time ---- */
 
 /* one look at the calendar, shared by the steps of one request */
@@ -136,7 +163,7 @@ void cq_account_expect(const struct cq_table *table, uint64_t identity);
  * @return CQ_OK, also when the ledger is full: the request is then counted,
  *         but reserves nothing, and that is tallied. CQ_EFULL: no row could be
  *         had; the request is to be served uncounted, which is tallied as
- *         untracked */
+ *         untracked. CQ_EIO: the table is lost (cq_table_health()) */
 enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_key *key,
                                const struct cq_clock *clock,

@@ -4,6 +4,7 @@
  * new file whole before it gets the name. Nothing here ever overwrites a file
  * that it has not understood. */
 #include "table/file.h"
+#include "table/guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +12,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static void free_view(struct cq_table *t)
+{
+    if (t != NULL) {
+        cq_condition_free(t->condition);
+        free(t->path);
+        free(t);
+    }
+}
 
 enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
                            bool writable, const char *path,
@@ -20,19 +30,24 @@ enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
     struct cq_table *t = calloc(1, sizeof(*t));
     void *base;
 
-    if (t == NULL) {
+    if (t == NULL || (t->path = strdup(path)) == NULL
+        || (t->condition = cq_condition_make()) == NULL) {
+        free_view(t);
         return cq_fail(why, CQ_ENOMEM, "%s: out of memory", path);
     }
     base = mmap(NULL, g->file_size, PROT_READ | (writable ? PROT_WRITE : 0),
                 MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
-        free(t);
+        int error = errno;
+
+        free_view(t);
         return cq_fail(why, CQ_EIO, "%s: cannot be mapped: %s", path,
-                       strerror(errno));
+                       strerror(error));
     }
     cq_table_view(t, base, g);
     t->fd = fd;
     t->writable = writable;
+    cq_table_guard(t);
     *table = t;
     return CQ_OK;
 }
@@ -40,11 +55,12 @@ enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
 void cq_tablefile_close(struct cq_table *t)
 {
     if (t != NULL) {
+        cq_table_unguard(t);
         munmap(t->header, t->size);
         if (t->fd >= 0) {
             close(t->fd);
         }
-        free(t);
+        free_view(t);
     }
 }
 
@@ -212,17 +228,6 @@ static enum cq_status set_aside(const struct cq_tablefile_want *want,
     return status;
 }
 
-/* Between open and lock another server may have put a new file in this one's
- * place: the lock on the old one would guard nothing. */
-static bool still_named(int fd, const char *path)
-{
-    struct stat open_file, named;
-
-    return fstat(fd, &open_file) == 0 && lstat(path, &named) == 0
-        && open_file.st_dev == named.st_dev
-        && open_file.st_ino == named.st_ino;
-}
-
 static enum cq_status open_existing(const struct cq_tablefile_want *want,
                                     int fd, struct cq_table **table,
                                     unsigned *events,
@@ -231,7 +236,9 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
     struct cq_geometry g;
     enum cq_status status = cq_file_lock(fd, want->path, why);
 
-    if (status == CQ_OK && !still_named(fd, want->path)) {
+    /* Between open and lock another server may have put a new file in this
+     * one's place: the lock on the old one would guard nothing. */
+    if (status == CQ_OK && !cq_file_is_named(fd, want->path)) {
         status = cq_fail(why, CQ_ELOCKED, "%s: was replaced by another "
                          "server at this moment; start again", want->path);
     }

@@ -10,6 +10,8 @@
 #include "table/claim.c"
 #include "table/copies.c"
 #include "table/geometry.c"
+#include "table/guard.c"
+#include "table/health.c"
 #include "table/history.c"
 #include "table/ledger.c"
 #include "table/names.c"
