@@ -435,6 +435,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     }
     if (retained->table != NULL) {
+        cq_table_guard(retained->table);
         keep_old_values(base, ptemp, retained, conf);
     }
     else if (start_cold(base, retained, conf) != OK) {
@@ -444,7 +445,6 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (cq_site.table != NULL) {
         apr_pool_cleanup_register(pconf, cq_site.table, unguard,
                                   apr_pool_cleanup_null);
-        cq_table_guard(cq_site.table);
         cq_site.prefixes = cq_table_prefixes(cq_site.table);
         resolve(base, cq_site.table, conf);
         cq_drop_start(base, conf);
