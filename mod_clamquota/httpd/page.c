@@ -273,11 +273,10 @@ static const char *client_of(const char *text, struct cq_key *client)
     }
     bits = key.family == 4 ? cq_site.prefixes.v4_bits
                            : cq_site.prefixes.v6_bits;
-    if (key.prefix < bits ||
-        cq_key_make(client, key.bytes, key.family == 4 ? 4 : 16,
-                    cq_site.prefixes) != CQ_OK) {
+    if (key.prefix < bits) {
         return "this is a network of several clients, expected one address";
     }
+    *client = cq_key_network(&key, (uint8_t)bits);
     return NULL;
 }
 
