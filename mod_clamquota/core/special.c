@@ -1,8 +1,8 @@
 /* special - addresses that are nobody's on the other side of the world.
  *
  * The ranges are those of RFC 6890 (special-purpose address registries) that
- * name this host, this link or a group; private networks (RFC 1918, RFC 4193)
- * are none of them: a mirror inside of a company has clients there. */
+ * name this host, this link or a group; private networks are none of them: a
+ * mirror inside of a company has clients there. */
 #include "core/special.h"
 
 #include <string.h>
@@ -24,6 +24,24 @@ static const struct range ranges[] = {
     { "link-local", { { 0xfe, 0x80 }, 6, 10 } },
     { "multicast", { { 0xff }, 6, 8 } },
 };
+
+static const struct cq_key private_nets[] = {
+    { { 10 }, 4, 8 }, { { 172, 16 }, 4, 12 }, { { 192, 168 }, 4, 16 },
+    { { 100, 64 }, 4, 10 },
+    { { 0xfc }, 6, 7 }
+};
+
+bool cq_special_is_private(const struct cq_key *key)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(private_nets) / sizeof(private_nets[0]); i++) {
+        if (cq_key_contains(&private_nets[i], key)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 const char *cq_special_word(const struct cq_key *key)
 {

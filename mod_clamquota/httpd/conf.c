@@ -21,6 +21,7 @@ static apr_status_t free_nets(void *data)
 
     cq_net_free(&conf->client_nets);
     cq_net_free(&conf->own_addresses);
+    cq_net_free(&conf->proxies);
     return APR_SUCCESS;
 }
 

@@ -473,5 +473,14 @@ const command_rec cq_directives[] = {
         "a number of refusals from 1 to 1000000 or Off, such as 200"),
     AP_INIT_TAKE_ARGV("ClamQuotaFiles", set_files, NULL, ANYWHERE,
         "a number from 1 to 400000000 such as 1048576"),
+    /* mod_remoteip's: see directive_remoteip.c */
+    AP_INIT_ITERATE("RemoteIPInternalProxy", cq_directive_proxy, NULL,
+        RSRC_CONF, "addresses or networks of proxies"),
+    AP_INIT_ITERATE("RemoteIPTrustedProxy", cq_directive_proxy, NULL,
+        RSRC_CONF, "addresses or networks of proxies"),
+    AP_INIT_TAKE1("RemoteIPInternalProxyList", cq_directive_proxy_list, NULL,
+        RSRC_CONF | EXEC_ON_READ, "a file with addresses of proxies"),
+    AP_INIT_TAKE1("RemoteIPTrustedProxyList", cq_directive_proxy_list, NULL,
+        RSRC_CONF | EXEC_ON_READ, "a file with addresses of proxies"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };

@@ -20,4 +20,11 @@ const char *cq_directive_enter_server(cmd_parms *cmd);
 const char *cq_directive_client(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[]);
 
+/** RemoteIPInternalProxy and RemoteIPTrustedProxy, one value. */
+const char *cq_directive_proxy(cmd_parms *cmd, void *conf, const char *text);
+
+/** RemoteIPInternalProxyList and RemoteIPTrustedProxyList. */
+const char *cq_directive_proxy_list(cmd_parms *cmd, void *conf,
+                                    const char *path);
+
 #endif

@@ -195,8 +195,8 @@ static bool begin(struct cq_request *q, request_rec *r,
         cq_account_reserve_at_most(&q->account, 0);
     }
     if (q->column != CQ_COLUMN_REFUSED) {
-        if (cq_account_hit(&q->account, &q->clock) == 1 && !cq_site.has_remoteip
-            && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL) {
+        if (cq_account_hit(&q->account, &q->clock) == 1
+            && cq_peer_may_be_proxy(r)) {
             cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
         }
         cq_table_total_add(cq_site.table, q->pool->index, CQ_TOTAL_HITS, 1);

@@ -87,8 +87,10 @@ struct cq_server_conf {
     bool wants_copies;          /* some has ClamQuotaCopies: with files in it */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
 
-    /* found by cq_drop_start() */
-    struct cq_net_list own_addresses;   /* this machine's */
+    struct cq_net_list proxies; /* that mod_remoteip was told of */
+
+    /* found by cq_peers_start() */
+    struct cq_net_list own_addresses;   /* this machine's and its gateways' */
 };
 
 #define CQ_UNSET INT64_C(-2)
@@ -175,8 +177,7 @@ struct cq_site {
     struct cq_server_conf *conf;
     struct cq_prefixes prefixes;        /* in force in the table */
     server_rec *base;
-    bool has_remoteip;          /* mod_remoteip is loaded: whose address a
-                                 * request has was thought of */
+    const module *remoteip;     /* mod_remoteip; NULL: it is not loaded */
 };
 
 extern struct cq_site cq_site;
@@ -198,11 +199,31 @@ void cq_start_child_status(server_rec *s, pid_t pid,
 /** Logs what the table has to say once, if it has; there must be one. */
 void cq_notices_say(server_rec *s);
 
-/* ---- drop ---- */
+/* ---- peers ---- */
 
-/** Takes what ClamQuotaDropAfter needs, once for a configuration that has it;
- * switches it off, with a sentence in the log, if that can't be had. */
-void cq_drop_start(server_rec *base, struct cq_server_conf *conf);
+/** Finds this machine's addresses, once for a configuration; switches
+ * ClamQuotaDropAfter off, with a sentence in the log, if that fails. */
+void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
+                    struct cq_server_conf *conf);
+
+/** Is the other end a proxy that mod_remoteip was told of, by its address or
+ * by RemoteIPProxyProtocol? Not before mod_remoteip's own pre_connection. */
+bool cq_peer_is_proxy(const conn_rec *c);
+
+/** Must this peer never be shut out, because it is a declared proxy, this
+ * machine, its default gateway, or nobody's address?
+ * @param key  the peer as a client */
+bool cq_peer_is_untouchable(const conn_rec *c, const struct cq_key *key);
+
+/** Does this request look as if it came through a proxy that nobody declared?
+ * Only from where proxies stand: a header alone is easily sent. */
+bool cq_peer_may_be_proxy(const request_rec *r);
+
+/** To be called for each refusal: logs once if it hits a declared proxy in its
+ * own name, or a default gateway. */
+void cq_peer_refused(const request_rec *r);
+
+/* ---- drop ---- */
 
 /** Ends the new connection of an offender before anything is said on it: a
  * hook of pre_connection.

@@ -235,6 +235,7 @@ int cq_refuse(request_rec *r, struct cq_request *q,
                   q->of_file ? " of this file" : "",
                   q->pool->name, w.retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
+    cq_peer_refused(r);
     cq_variables_set(r);
     if (has_error_document(r, status)) {
         return status;

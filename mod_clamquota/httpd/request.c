@@ -181,9 +181,12 @@ bool cq_request_account(struct cq_request *q, const request_rec *r,
     }
     q->account_tried = true;
     q->pool = cq_dir_conf_pool(conf, cq_site.conf);
-    q->proxied = r->useragent_addr != r->connection->client_addr;
+    q->proxied = r->useragent_addr != r->connection->client_addr
+        || cq_peer_is_proxy(r->connection)
+        || cq_key_is_translated(r->useragent_addr->ipaddr_ptr,
+                                (size_t)r->useragent_addr->ipaddr_len);
     look_at_clock(q, apr_time_sec(r->request_time));
-    if (q->proxied) {
+    if (cq_peer_is_proxy(r->connection)) {
         mark_proxy(q, r->connection);
     }
     if (!find_client(q, r, &identity)

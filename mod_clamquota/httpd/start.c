@@ -425,7 +425,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     cq_site.conf = conf;
     cq_site.base = base;
-    cq_site.has_remoteip = ap_find_linked_module("mod_remoteip.c") != NULL;
+    cq_site.remoteip = ap_find_linked_module("mod_remoteip.c");
     cq_site.prefixes = conf->prefixes;
     if (strcmp(retained->version, CQ_VERSION) != 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, base, CQNO("0121")
@@ -447,7 +447,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                                   apr_pool_cleanup_null);
         cq_site.prefixes = cq_table_prefixes(cq_site.table);
         resolve(base, cq_site.table, conf);
-        cq_drop_start(base, conf);
+        cq_peers_start(base, ptemp, conf);
         tick(base, &retained->watch);
     }
     return OK;

@@ -257,12 +257,19 @@ enum cq_notice {
     CQ_NOTICE_PROXY = 1u << 3,      /* a proxy seems to be the client: set by
                                      * httpd/ through cq_table_notice() */
     CQ_NOTICE_EVICT = 1u << 4,      /* a client of this period was evicted */
-    CQ_NOTICE_FILES = 1u << 5       /* what a client drew of a file was
+    CQ_NOTICE_FILES = 1u << 5,      /* what a client drew of a file was
                                      * forgotten, or found no room */
+    CQ_NOTICE_PROXY_REFUSED = 1u << 6,  /* these two are for */
+    CQ_NOTICE_GATEWAY_REFUSED = 1u << 7 /* cq_table_notice_first() */
 };
 
 /** Raises a notice unless it was raised since the server started. */
 void cq_table_notice(struct cq_table *table, uint32_t notice);
+
+/** Is this the first time since the server started? Then the caller, no other
+ * one, says it.
+ * @param notice  of a kind that cq_table_notice() is not called with */
+bool cq_table_notice_first(struct cq_table *table, enum cq_notice notice);
 
 /** Takes the notices that are raised and not yet said: exactly one caller
  * gets each. 0 almost always, and then costs one load. */
