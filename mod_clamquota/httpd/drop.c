@@ -81,6 +81,7 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     const struct cq_pool_decl *pool;
     struct cq_clock clock;
     struct cq_key key;
+    char text[CQ_KEY_TEXT_SIZE];
 
     /* HTTP/2 runs this hook for each stream, mod_proxy for its own
      * connections: outgoing, and without a place in the scoreboard */
@@ -99,7 +100,8 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, c, CQNO("0203")
                   "closed the connection of %s: refused again and again in "
                   "pool %s (ClamQuotaDropAfter %" APR_INT64_T_FMT ")",
-                  c->client_ip, pool->name, conf->drop_after_n);
+                  cq_key_format(&key, text, sizeof(text)), pool->name,
+                  conf->drop_after_n);
     cq_table_total_add(cq_site.table, pool->index, CQ_TOTAL_DROPPED, 1);
     close_with_reset(csd);
     return HTTP_TOO_MANY_REQUESTS;      /* seen by nobody */

@@ -221,8 +221,9 @@ int cq_refuse(request_rec *r, struct cq_request *q,
 
     cq_table_period(cq_site.table, &period);
     q->retry_after_s = retry_after(q, conf, &period);
-    /* as it is shown everywhere; httpd has a whole address as text already */
-    w.client = q->client.prefix == (q->client.family == 4 ? 32 : 128)
+    /* as it is shown everywhere; httpd has an IPv4 address as text already */
+    w.client = q->client.family == 4 && q->client.prefix == 32
+        && strchr(r->useragent_ip, ':') == NULL
         ? r->useragent_ip : cq_request_client_text(r->pool, &q->client);
     w.at = apr_palloc(r->pool, WORDS_SIZE);
     put_limits(&w, q, &period);

@@ -163,9 +163,10 @@ static void tell(request_rec *r, struct cq_request *q,
         if (i == VARIABLE_SENT) {
             value = q->sent_text;   /* rewritten in place at log time */
         }
-        else if (i == VARIABLE_CLIENT && facts->client.prefix
-                 == (facts->client.family == 4 ? 32 : 128)) {
-            value = r->useragent_ip;
+        else if (i == VARIABLE_CLIENT && facts->client.family == 4
+                 && facts->client.prefix == 32
+                 && strchr(r->useragent_ip, ':') == NULL) {
+            value = r->useragent_ip;    /* the same, at hand */
         }
         else {
             value = value_of(r->pool, facts, (enum variable)i);
