@@ -86,6 +86,7 @@ void *cq_dir_conf_create(apr_pool_t *p, char *dir)
     conf->retry_max_s = CQ_UNSET;
     conf->retry_jitter_s = CQ_UNSET;
     conf->variables = -1;
+    conf->changes = -1;
     conf->server = NULL;
     conf->section = dir != NULL;
     conf->me_path = NULL;
@@ -117,6 +118,7 @@ void *cq_dir_conf_merge(apr_pool_t *p, void *base_conf, void *add_conf)
     conf->retry_max_s = inherit(base->retry_max_s, add->retry_max_s);
     conf->retry_jitter_s = inherit(base->retry_jitter_s, add->retry_jitter_s);
     conf->variables = add->variables != -1 ? add->variables : base->variables;
+    conf->changes = add->changes != -1 ? add->changes : base->changes;
     conf->me_path = add->me_path != NULL ? add->me_path : base->me_path;
     conf->server = add->server;
     conf->section = add->section;

@@ -106,6 +106,8 @@ static const struct choice choices[] = {
     { "ClamQuotaTimezone", "UTC", CQ_ZONE_UTC },
     { "ClamQuotaFree", "On", 1 },
     { "ClamQuotaFree", "Off", 0 },
+    { "ClamQuotaChanges", "On", 1 },
+    { "ClamQuotaChanges", "Off", 0 },
     { "ClamQuotaVariables", "On", 1 },
     { "ClamQuotaVariables", "Off", 0 },
     { "ClamQuotaStatus", "429", 429 },
@@ -141,12 +143,16 @@ static const char *set_choice(cmd_parms *cmd, void *conf, int argc,
         ? NULL : cq_directive_refuse(cmd, argc, argv);
 }
 
-static const char *set_free(cmd_parms *cmd, void *conf, int argc,
-                            char *const argv[])
+/* for what must not hold for a whole server by oversight */
+static const char *set_in_section(cmd_parms *cmd, void *conf, int argc,
+                                  char *const argv[])
 {
     if (cmd->path == NULL) {
-        return "ClamQuotaFree belongs inside <Location>, <Directory> or "
-               "<Files>, such as <FilesMatch \"[.]cdiff$\">";
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " belongs inside "
+                           "<Location>, <Directory> or <Files>, such as ",
+                           cmd->info == MEMBER(free)
+                           ? "<FilesMatch \"[.]cdiff$\">"
+                           : "<Location \"/clamquota\">", NULL);
     }
     return set_choice(cmd, conf, argc, argv);
 }
@@ -441,7 +447,7 @@ const command_rec cq_directives[] = {
     AP_INIT_TAKE_ARGV("ClamQuotaCopies", set_copies,
         MEMBER_OR_ZERO(copies_n), ANYWHERE,
         "a number from 1 to 1000 or Off, such as ClamQuotaCopies 2"),
-    AP_INIT_TAKE_ARGV("ClamQuotaFree", set_free, MEMBER(free), ANYWHERE,
+    AP_INIT_TAKE_ARGV("ClamQuotaFree", set_in_section, MEMBER(free), ANYWHERE,
         "On or Off, such as ClamQuotaFree On"),
     AP_INIT_TAKE_ARGV("ClamQuotaFreeRange", set_size_or_off,
         MEMBER_OR_ZERO(free_range_bytes), ANYWHERE,
@@ -464,6 +470,8 @@ const command_rec cq_directives[] = {
         "a duration from 0 to 366d such as " DURATION_EXAMPLES),
     AP_INIT_TAKE_ARGV("ClamQuotaVariables", set_choice, MEMBER(variables),
         ANYWHERE, "On or Off, such as ClamQuotaVariables On"),
+    AP_INIT_TAKE_ARGV("ClamQuotaChanges", set_in_section, MEMBER(changes),
+        ANYWHERE, "On or Off, such as ClamQuotaChanges On"),
     AP_INIT_TAKE_ARGV("ClamQuotaTable", set_table, NULL, ANYWHERE,
         "the path of a file, absolute or below ServerRoot, such as "
         CQ_TABLE_PATH),

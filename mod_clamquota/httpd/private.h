@@ -110,6 +110,7 @@ struct cq_dir_conf {
     int64_t retry_max_s;                /* CQ_UNSET; default 6 h */
     int64_t retry_jitter_s;             /* CQ_UNSET; default 10 min */
     int variables;                      /* -1 unset, 0, 1 */
+    int changes;                        /* -1 unset, 0, 1 */
     server_rec *server;                 /* it was written in; NULL: .htaccess,
                                          * or nothing was */
     bool section;                       /* not a server's own top level */
@@ -170,10 +171,18 @@ cq_dir_conf_pool(const struct cq_dir_conf *conf,
 
 /* ---- start ---- */
 
+/* why nothing is counted though some scope wants it */
+enum cq_trouble {
+    CQ_TROUBLE_NONE = 0,
+    CQ_TROUBLE_STALE,           /* httpd was started with another version */
+    CQ_TROUBLE_UNUSABLE         /* the table can't be had */
+};
+
 /* what of a generation's configuration the request path needs, found through
  * one pointer: set before children are made, then only read */
 struct cq_site {
     struct cq_table *table;     /* NULL: no table (nothing is counted) */
+    enum cq_trouble trouble;
     struct cq_server_conf *conf;
     struct cq_prefixes prefixes;        /* in force in the table */
     server_rec *base;
@@ -239,7 +248,30 @@ enum cq_column {
     CQ_COLUMN_HANDLER           /* our own pages */
 };
 
+/* ---- counting ---- */
+
+struct cq_counting {
+    const char *engine;         /* On, LogOnly or Off; stale or unusable where
+                                 * one of the first two should be in force */
+    const char *notice;         /* what is wrong and what to do; or NULL */
+    bool counts;                /* requests are counted */
+    bool readable;              /* the table's figures may be shown */
+};
+
+void cq_counting_now(struct cq_counting *now);
+
 /* ---- page and me ---- */
+
+/** An answer of one sentence, or the operator's ErrorDocument instead.
+ * @return as a handler */
+int cq_page_say(request_rec *r, int status, const char *sentence);
+
+/** The path of this page, for links and Location. */
+const char *cq_page_path(const request_rec *r);
+
+/** A POST to the operator's page: changes something, if it may.
+ * @return as a handler */
+int cq_change(request_rec *r);
 
 int cq_page_handler(request_rec *r);
 int cq_page_status_hook(request_rec *r, int flags);

@@ -389,6 +389,7 @@ static int start_cold(server_rec *s, struct retained *retained,
             }
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0120")
                          "%s; nothing is counted until a full restart", why);
+            cq_site.trouble = CQ_TROUBLE_UNUSABLE;
             return OK;
         }
         retained->table_path = apr_pstrdup(s->process->pool, conf->table_path);
@@ -432,6 +433,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                      "the module was version %.15s when httpd started and is "
                      CQ_VERSION " now: nothing is counted until a full "
                      "restart", retained->version);
+        cq_site.trouble = CQ_TROUBLE_STALE;
         return OK;
     }
     if (retained->table != NULL) {

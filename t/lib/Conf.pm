@@ -54,6 +54,7 @@ EOT
             . "LogLevel clamquota:info\n"
             . "ClamQuotaTable %DIR%/state/clamquota.table\n"
             . "<Location /clamquota>\n    SetHandler clamquota-status\n"
+            . "    ClamQuotaChanges On\n"
             . "</Location>\n";
         $text .= "ClamQuotaClients $self->{clients}\n" if $self->{clients};
     }
