@@ -175,14 +175,15 @@ cq_dir_conf_pool(const struct cq_dir_conf *conf,
 enum cq_trouble {
     CQ_TROUBLE_NONE = 0,
     CQ_TROUBLE_STALE,           /* httpd was started with another version */
-    CQ_TROUBLE_UNUSABLE         /* the table can't be had */
+    CQ_TROUBLE_UNUSABLE,        /* the table can't be had */
+    CQ_TROUBLE_LOST             /* what was the table is no more */
 };
 
 /* what of a generation's configuration the request path needs, found through
  * one pointer: set before children are made, then only read */
 struct cq_site {
     struct cq_table *table;     /* NULL: no table (nothing is counted) */
-    enum cq_trouble trouble;
+    enum cq_trouble trouble;    /* of the start; the table may be lost since */
     struct cq_server_conf *conf;
     struct cq_prefixes prefixes;        /* in force in the table */
     server_rec *base;
