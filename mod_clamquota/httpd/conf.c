@@ -156,3 +156,43 @@ struct cq_pool_decl *cq_conf_pool(apr_pool_t *p, struct cq_server_conf *conf,
     }
     return *pool;
 }
+
+const ap_directive_t *cq_conf_vhost(const server_rec *s)
+{
+    const ap_directive_t *directive;
+
+    for (directive = ap_conftree; directive != NULL && s->is_virtual;
+         directive = directive->next) {
+        if (directive->line_num == (int)s->defn_line_number
+            && s->defn_name != NULL && directive->filename != NULL
+            && strcmp(directive->filename, s->defn_name) == 0
+            && ap_cstr_casecmp(directive->directive, "<VirtualHost") == 0) {
+            return directive;
+        }
+    }
+    return NULL;
+}
+
+bool cq_conf_counts_in(apr_pool_t *p, server_rec *base, const server_rec *s)
+{
+    const struct cq_server_conf *conf = cq_server_conf(base);
+    struct cq_dir_conf *defaults =
+        ap_get_module_config(s->lookup_defaults, &clamquota_module);
+    int i;
+
+    if (cq_dir_conf_engine(defaults) != CQ_ENGINE_OFF) {
+        return true;
+    }
+    for (i = 0; i < conf->scopes->nelts; i++) {
+        struct cq_dir_conf *scope = APR_ARRAY_IDX(conf->scopes, i,
+                                                  struct cq_dir_conf *);
+
+        /* a virtual host has the base server's sections, too */
+        if (scope->section && (scope->server == s || scope->server == base)
+            && cq_dir_conf_engine(cq_dir_conf_merge(p, defaults, scope))
+                != CQ_ENGINE_OFF) {
+            return true;
+        }
+    }
+    return false;
+}

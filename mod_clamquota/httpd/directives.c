@@ -16,46 +16,6 @@
 #define FILES_MAX 400000000     /* 1.5 rows of 64 bytes each: 38.4 GB */
 #define COPIES_MAX 1000         /* more is as good as Off */
 
-/* ---- complaints ---- */
-
-/* all arguments as one text: a value too many shows like a wrong one */
-const char *cq_directive_arguments(const cmd_parms *cmd, int argc,
-                                   char *const argv[])
-{
-    const char *text = argc > 0 ? argv[0] : "";
-    int i;
-
-    for (i = 1; i < argc; i++) {
-        text = apr_pstrcat(cmd->pool, text, " ", argv[i], NULL);
-    }
-    return text;
-}
-
-const char *cq_directive_refuse(const cmd_parms *cmd, int argc,
-                                char *const argv[])
-{
-    if (argc == 0) {
-        return apr_psprintf(cmd->pool, "%s: a value is missing, expected %s",
-                            cmd->cmd->name, cmd->cmd->errmsg);
-    }
-    return apr_psprintf(cmd->pool, "%s \"%.200s\": expected %s",
-                        cmd->cmd->name,
-                        cq_directive_arguments(cmd, argc, argv),
-                        cmd->cmd->errmsg);
-}
-
-/* for directives of the server config: NULL where they may stand */
-const char *cq_directive_enter_server(cmd_parms *cmd)
-{
-    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-
-    if (error == NULL) {
-        return NULL;
-    }
-    return apr_pstrcat(cmd->pool, error, ", it belongs in the server config"
-                       " outside of every section", NULL);
-}
-
 /* for directives of a scope: remembers it for cq_conf_check() */
 static const char *enter_scope(cmd_parms *cmd, struct cq_dir_conf *conf)
 {
@@ -274,7 +234,12 @@ static const char *set_number(cmd_parms *cmd, void *conf, int argc,
 static const char *set_size(cmd_parms *cmd, void *conf, int argc,
                             char *const argv[])
 {
-    return set_number(cmd, conf, argc, argv, take_size);
+    const char *error = set_number(cmd, conf, argc, argv, take_size);
+
+    if (error == NULL) {
+        cq_directive_doubt_size(cmd, argv[0]);
+    }
+    return error;
 }
 
 static const char *set_size_or_off(cmd_parms *cmd, void *conf, int argc,

@@ -132,6 +132,12 @@ enum cq_engine cq_dir_conf_engine(const struct cq_dir_conf *conf);
 struct cq_pool_decl *cq_conf_pool(apr_pool_t *p, struct cq_server_conf *conf,
                                   const char *name);
 
+/** The <VirtualHost> that a server was made of; NULL: the base server. */
+const ap_directive_t *cq_conf_vhost(const server_rec *s);
+
+/** Does any scope of this server count? Judged as conf_check.c does. */
+bool cq_conf_counts_in(apr_pool_t *p, server_rec *base, const server_rec *s);
+
 /** "On", "LogOnly" or "Off". */
 const char *cq_engine_word(enum cq_engine engine);
 
@@ -141,8 +147,9 @@ const char *cq_engine_word(enum cq_engine engine);
 int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                   server_rec *base);
 
-/** Part of it: does mod_cache's quick handler stand in the way? */
-int cq_conf_check_cache(server_rec *base);
+/** Part of it: does mod_cache's quick handler stand in the way in a server in
+ * which something counts? */
+int cq_conf_check_cache(apr_pool_t *ptemp, server_rec *base);
 
 /** Part of it, under `httpd -t` only: warns of files larger than what a new
  * client may draw. */
