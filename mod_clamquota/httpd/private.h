@@ -213,6 +213,12 @@ void cq_start_child_status(server_rec *s, pid_t pid,
 
 /* ---- notices ---- */
 
+/** Logs what opening the table found.
+ * @param aside   name under which a file lies now that was in the way
+ * @param events  enum cq_tablefile_event bits */
+void cq_notices_opened(server_rec *s, const char *path, const char *aside,
+                       unsigned events);
+
 /** Logs what the table has to say once, if it has; there must be one. */
 void cq_notices_say(server_rec *s);
 

@@ -17,17 +17,24 @@
 
 #define RETAINED_KEY "mod_clamquota"
 
-/* what the default ledger holds; 4 entries for each worker are asked for
- * beyond that: (AsyncRequestWorkerFactor, 2, + 1) and some HTTP/2 streams */
+/* what the default ledger holds; 8 entries for each worker are asked for
+ * beyond that: (AsyncRequestWorkerFactor, 2, + 1) and some HTTP/2 streams,
+ * twice as many where files are counted too */
 #define LEDGER_DEFAULT 65536
-#define LEDGER_PER_WORKER 4
+#define LEDGER_PER_WORKER 8
+
+/* A server that is being replaced closes its port some milliseconds before it
+ * ends, and with it its lock. */
+#define LOCK_WAIT_MS 2000
 
 /* the contract's default of ClamQuotaFiles */
 #define FILES_PER_CLIENT 4
 
 /* outlives the module's being unloaded */
 struct retained {
-    char version[16];           /* whose struct this is: stays first */
+    char version[16];           /* whose struct this is: stays first, and so */
+    size_t size;                /* do the sizes of it and of what it points */
+    size_t view_size;           /* to: builds of one version may differ */
     bool running;               /* a start succeeded: later ones are graceful */
     struct cq_table *table;
     struct cq_clock_watch watch;
@@ -51,6 +58,8 @@ static struct retained *retained_data(void)
     if (retained == NULL) {
         retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
         apr_cpystrn(retained->version, CQ_VERSION, sizeof(retained->version));
+        retained->size = sizeof(*retained);
+        retained->view_size = cq_tablefile_view_size();
     }
     return retained;
 }
@@ -102,13 +111,12 @@ static struct cq_table *open_table(server_rec *s, struct retained *retained,
     want.zone = conf->zone;
     want.prefixes = conf->prefixes;
     want.now_s = apr_time_sec(apr_time_now());
+    want.lock_wait_ms = LOCK_WAIT_MS;
     if (cq_tablefile_open(&want, &table, &events, why, why_size) != CQ_OK) {
         return NULL;
     }
-    if (events & CQ_TABLE_SET_ASIDE) {
-        retained->aside = why[0] != '\0'
-            ? apr_pstrdup(s->process->pool, why)
-            : apr_pstrcat(s->process->pool, want.path, ".vN", NULL);
+    if (events & (CQ_TABLE_SET_ASIDE | CQ_TABLE_DAMAGED)) {
+        retained->aside = apr_pstrdup(s->process->pool, why);
     }
     retained->events |= events;
     return table;
@@ -120,42 +128,6 @@ static void log_failure(server_rec *s, const char *why)
     ap_log_error(APLOG_MARK,
                  s != NULL ? APLOG_EMERG : APLOG_STARTUP | APLOG_EMERG, 0, s,
                  CQNO("0110") "%s", why);
-}
-
-static void log_events(server_rec *s, const struct retained *retained)
-{
-    const char *path = retained->table_path;
-    unsigned events = retained->events;
-
-    if (events & CQ_TABLE_CREATED) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0111")
-                     "made a new table in %s", path);
-    }
-    if (events & CQ_TABLE_SET_ASIDE) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0112")
-                     "%s had an older layout and is set aside as %s: counters "
-                     "start anew", path, retained->aside);
-    }
-    if (events & CQ_TABLE_RESIZED) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")
-                     "%s was copied into a table of the size wanted now",
-                     path);
-    }
-    if (events & CQ_TABLE_NOT_SHRUNK) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0114")
-                     "%s holds more clients than ClamQuotaClients: left as "
-                     "large as it is", path);
-    }
-    if (events & CQ_TABLE_RESTARTED) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0115")
-                     "ClamQuotaPeriod, ClamQuotaTimezone or ClamQuotaPrefix "
-                     "changed: the counters in %s start anew", path);
-    }
-    if (events & CQ_TABLE_PERIOD_JUMP) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0116")
-                     "the clock shows another period than the one %s was last "
-                     "used in, or the one after: believed", path);
-    }
 }
 
 /* ---- pools and policies ---- */
@@ -397,7 +369,8 @@ static int start_cold(server_rec *s, struct retained *retained,
         retained->zone = conf->zone;
         retained->clients_n = conf->clients_n;
         retained->files_n = (int64_t)files_wanted(conf);
-        log_events(s, retained);
+        cq_notices_opened(s, retained->table_path, retained->aside,
+                          retained->events);
     }
     retained->running = true;
     return OK;
@@ -428,7 +401,9 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     cq_site.base = base;
     cq_site.remoteip = ap_find_linked_module("mod_remoteip.c");
     cq_site.prefixes = conf->prefixes;
-    if (strcmp(retained->version, CQ_VERSION) != 0) {
+    if (strcmp(retained->version, CQ_VERSION) != 0
+        || retained->size != sizeof(*retained)
+        || retained->view_size != cq_tablefile_view_size()) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, base, CQNO("0121")
                      "the module was version %.15s when httpd started and is "
                      CQ_VERSION " now: nothing is counted until a full "
@@ -487,7 +462,7 @@ void cq_start_child_status(server_rec *s, pid_t pid,
         return;
     }
     cq_table_guard(cq_site.table);
-    settled = cq_table_settle(cq_site.table, (int32_t)pid);
+    settled = cq_table_settle(cq_site.table);
     if (settled > 0) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")
                      "child %" APR_PID_T_FMT " left %d open requests: what "

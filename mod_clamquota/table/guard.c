@@ -19,7 +19,7 @@ static struct {
     _Atomic(_Atomic uint32_t *) lost;   /* raised with the first lost page */
 } regions[REGIONS];
 
-static struct sigaction before;         /* what ours replaced */
+static struct sigaction replaced;         /* by ours */
 
 /* The mapping from a lost page on becomes zeros of this process alone. To its
  * end: what a file lost by being cut short lies there, and however many pages
@@ -56,7 +56,7 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context)
     if (info->si_code <= 0 || !replace_page((uintptr_t)info->si_addr)) {
         /* Not ours: the access is made again, under the action that was there
          * before; a signal that was sent is sent again. */
-        sigaction(SIGBUS, &before, NULL);
+        sigaction(SIGBUS, &replaced, NULL);
         if (info->si_code <= 0) {
             raise(signal_number);
         }
@@ -77,7 +77,7 @@ static void install(void)
     ours.sa_sigaction = on_bus_error;
     ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigemptyset(&ours.sa_mask);
-    before = now;
+    replaced = now;
     sigaction(SIGBUS, &ours, NULL);
 }
 
@@ -118,7 +118,7 @@ void cq_guard_end(const void *base)
     if (!any && sigaction(SIGBUS, NULL, &now) == 0
         && (now.sa_flags & SA_SIGINFO) != 0
         && now.sa_sigaction == on_bus_error) {
-        sigaction(SIGBUS, &before, NULL);
+        sigaction(SIGBUS, &replaced, NULL);
     }
 }
 

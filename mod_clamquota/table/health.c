@@ -59,8 +59,11 @@ bool cq_table_inspect(struct cq_table *t)
     struct stat st;
     uint32_t said;
 
-    /* a file that is shorter has lost pages that nobody may have touched yet */
-    if (fstat(t->fd, &st) == 0 && (uint64_t)st.st_size < t->size) {
+    /* A file that is shorter has lost pages that nobody may have touched yet;
+     * one that shows another opening was overwritten under us. */
+    if ((fstat(t->fd, &st) == 0 && (uint64_t)st.st_size < t->size)
+        || (t->opened != 0
+            && atomic_load(&t->header->opened) != t->opened)) {
         atomic_store(&c->lost, 1);
     }
     if (!cq_file_is_named(t->fd, t->path)) {
