@@ -325,7 +325,7 @@ for (@commands) {
         next;
     }
     SKIP: {
-        skip "$name $expected", 1 if !ref $expected;
+        skip "not run here: $name: $expected", 1 if !ref $expected;
         my ($lacks) = grep { $_ } map { $name =~ $_->[0] ? $_->[1] : () }
             @needs;
         skip "$name: $lacks", 1 if $lacks;

@@ -19,7 +19,7 @@ my @rules = (    # pattern, what to write
     [ qr/\b(?:draws?|drew|drawn)\b/, 'downloads, downloaded, used' ],
     [ qr/\bwho(?:m|ever)?\b/,        'a client that ...' ],
     [ qr/\b(?:he|him|his|himself)\b/, 'it, its' ],
-    [ qr/\b(?:some|any|every|no)body\b/, 'a client, any client, no client' ],
+    [ qr/\b(?:some|any|every|no)body\b(?!@)/, 'a client, any client, no client' ],
     [ qr/\b(?:$be|becomes?|became) over\b(?! (?:quota|the|a|its|\w+'s)\b)/,
         'over quota; has ended' ],
     [ qr/\b$be (?:said|told)\b|\b(?:says?|said) so\b|\btells\b/,
@@ -122,9 +122,9 @@ sub fingerprint {
     return substr md5_hex(join ' ', lc($sentence) =~ /\w+/g), 0, 8;
 }
 
-my @texts = files('README', 'CHANGES', 'build.sh', 'conf/*', 't/sample/*',
-    'mod_clamquota/*.[1-8]', 'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]',
-    'tools/*/*.[ch]');
+my @texts = files('README', 'CHANGES', 'build.sh', 'conf/*', 'conf/debian/*',
+    'conf/debian/*/*', 't/sample/*', 'mod_clamquota/*.[1-8]',
+    'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]');
 my $list = 't/lint/sentences.old';
 my %old = map { $_ => 0 } split ' ', slurp($list);
 my ($count, @new) = 0;
