@@ -172,7 +172,7 @@ static bool recompute(struct cq_table *t, uint32_t row,
             continue;
         }
         if (cq_stamp(look.committed) != cq_stamp(look.drawn)) {
-            /* somebody died in a step into another period: finish it */
+            /* a process died in a step into another period: finish it */
             cq_row_roll(t, row, cq_stamp(look.drawn));
             continue;
         }
@@ -218,8 +218,8 @@ static bool finish_claim(struct cq_table *t, uint32_t row,
         return false;           /* perhaps a living one's: next time */
     }
     if ((id & CQ_STATE_MASK) == CQ_RECLAIM && v.holders > 0) {
-        /* Who holds it came before the reclaimer, who would have seen that
-         * and not have changed a word. */
+        /* Its holder came before the reclaimer, which has seen that and has
+         * not changed a word. */
         return atomic_compare_exchange_strong(&hot->identity, &id,
                                               id | CQ_LIVE);
     }

@@ -22,8 +22,9 @@ my @rules = (    # pattern, what to write
     [ qr/\b(?:some|any|every|no)body\b(?!@)/, 'a client, any client, no client' ],
     [ qr/\b(?:$be|becomes?|became) over\b(?! (?:quota|the|a|its|\w+'s)\b)/,
         'over quota; has ended' ],
-    [ qr/\b$be (?:said|told)\b|\b(?:says?|said) so\b|\btells\b/,
+    [ qr/\b$be (?:said|told)\b(?! to be| apart)|\b(?:says?|said) so\b/,
         'is logged, reports' ],
+    [ qr/\btells\b(?!.* apart)/, 'reports' ],
     [ qr/\bso (?:often|many|much|long)\b/, 'N times, N' ],
     [ qr/\bin doubt\b/,                    'when unsure' ],
     [ qr/\blet(?:s|ting)?(?: \w+)? (?:go|in again)\b/, 'release' ],
@@ -80,7 +81,7 @@ sub pieces {
     my $text = slurp($name);
     if ($name =~ /\.[1-8]$/) {
         $text =~ s/^\.\\".*$//mg;
-        $text =~ s/^\.(?:Sh|Ss|Pp|Bl|El|It|Bd|Ed|Dl)\b/\n/mg;
+        $text =~ s/^\.(?:Sh|Ss|Pp|Bl|El|It|Bd|Ed|Dl)\b/\f/mg;
         $text =~ s/^\.[A-Z]\w\b//mg;
     }
     if ($name !~ /\.[ch]$/) {
@@ -106,7 +107,8 @@ sub sentences {
     my @found;
     for my $piece (pieces($name)) {
         my ($line, $text) = @{$piece};
-        for my $sentence (split /(?<=[.?!])(?=\s)|(?<=\n)(?=\s*\n)/, $text) {
+        for my $sentence (split /(?<=[.?!])(?=\s)|(?<=\n)(?=\s*\n)|(?=\f)/,
+            $text) {
             my ($before) = $sentence =~ /\A(\s*)/;
             push @found, [ "$name:" . ($line + ($before =~ tr/\n//)),
                 join ' ', split ' ', $sentence ] if $sentence =~ /\w/;
