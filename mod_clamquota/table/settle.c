@@ -2,10 +2,10 @@
  *
  * Only the holder of the table's lock settles, so there is one at a time; it
  * may itself be killed anywhere and the next one begins again. A dead
- * process's entry changes no more. When it was not in the middle of something
- * it tells exactly what to give back, also in a row that the living never
- * leave alone (t/unit/table_stress.c). When it was, only the living can tell
- * what is theirs; the rest of the row goes back. */
+ * process's entry changes no more. If it was not in the middle of a change, it
+ * states exactly what to release, even in a row that living processes change
+ * all the time (t/unit/table_stress.c). If it was, only the entries of living
+ * processes count, and the rest of the row is released. */
 #include "table/parts.h"
 
 #include <stdlib.h>
@@ -89,8 +89,8 @@ static bool same_look(const struct look *a, const struct look *b)
         && a->drawn == b->drawn && a->holders == b->holders;
 }
 
-/* What entries say of a row. A dead one that was in the middle of something
- * has no voice; one that was not is heard until its share is given back. */
+/* What entries say of a row. An entry of a dead process counts until its share
+ * is released, but not if the process was in the middle of a change. */
 struct voices {
     uint64_t left_bytes;
     uint32_t holders;
