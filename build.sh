@@ -431,6 +431,10 @@ test)
         CQ_TEST_ALL=1
         export CQ_TEST_ALL
     fi
+    for file; do
+        [ -e "$file" ] || [ "${file#"$BUILD/"}" != "$file" ] ||
+            misused "test $file: no such file; expected e.g. t/10-count.t"
+    done
     do_test_deps
     locked do_test "$@" ;;
 bench)
