@@ -27,6 +27,15 @@ sub server {
     return $server;
 }
 
+# A graceful restart, until no old child is left that may answer.
+sub renew {
+    my ($server) = @_;
+    my %old = map { $_ => 1 } $server->children;
+    ok($server->graceful, 'a graceful restart');
+    ok(poll(20, sub { !grep { $old{$_} } $server->children }),
+        'the old children went');
+}
+
 # All forms at once. notice: undef where there is none.
 sub shows {
     my ($server, $name, $engine, $up, $notice) = @_;
@@ -65,7 +74,7 @@ my $version = $server->json->{version};
 (my $older = $version) =~ tr/0-9/1-90/;
 my $module = "$server->{dir}/mod_clamquota.so";
 write_file($module, read_file($module) =~ s/\b\Q$version\E\0/$older\0/gr);
-ok($server->graceful, 'a graceful restart');
+renew($server);
 is($server->json->{version}, $older, 'the module was replaced');
 shows($server, 'replaced', 'stale', 0, qr/not counted.* Stop and start httpd/);
 is_uncounted($server, 'replaced');
@@ -79,7 +88,7 @@ $server = server("ClamQuotaEngine Off\n");
 is($server->json->{engine}, 'Off', 'Off');
 like($server->json->{notice}, qr/ClamQuotaEngine is Off/, 'Off: says so');
 $server->{conf} = "$pages${quota}ClamQuotaTable nowhere/table\n";
-ok($server->graceful, 'a graceful restart');
+renew($server);
 shows($server, 'no table', 'unusable', 0,
     qr/not counted.*CQ0120.* stop and start/);
 is_uncounted($server, 'no table');
