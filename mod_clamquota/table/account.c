@@ -89,7 +89,6 @@ static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
         return false;
     }
     atomic_fetch_add_explicit(&t->header->untracked, 1, memory_order_relaxed);
-    cq_table_notice(t, CQ_NOTICE_UNTRACKED);
     return false;
 }
 

@@ -57,27 +57,70 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
     return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
 }
 
-/* May it be had without taking it from a client of this period? */
-static bool is_free(const struct cq_table *t, uint32_t row,
-                    uint16_t period_id)
+/* The /48 of an IPv6 client: who has one has 65,536 clients. 0 for others, of
+ * whom nobody has many. */
+static uint64_t network_of(const uint64_t facts[3])
 {
-    int64_t drawn;
-    enum row_class class = classify(t, row, period_id, &drawn);
+    struct cq_key key;
+    uint64_t network = 0;
+    int i;
 
-    return class == ROW_EMPTY || class == ROW_PAST;
+    memcpy(key.bytes, facts, sizeof(key.bytes));
+    for (i = 0; i < 6 && (facts[2] >> 8 & 0xff) == 6; i++) {
+        network = network << 8 | key.bytes[i];
+    }
+    return network;
+}
+
+static uint64_t network_at(const struct cq_table *t, uint32_t row)
+{
+    const struct cq_cold *cold = &t->cold[row];
+    uint64_t facts[3];
+
+    facts[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
+    facts[1] = atomic_load_explicit(&cold->address[1], memory_order_relaxed);
+    facts[2] = atomic_load_explicit(&cold->who, memory_order_relaxed);
+    return network_of(facts);
+}
+
+/* Whose row goes when all are taken: the smallest drawer, but one of the
+ * newcomer's own network if it has any here. So a flood of new prefixes out of
+ * one network puts out its own. */
+static uint32_t choose_victim(const struct cq_table *t,
+                              const struct cq_window *w,
+                              const struct cq_subject *subject,
+                              uint16_t period_id)
+{
+    uint64_t network = subject->region == &t->pairs
+                       ? 0 : network_of(subject->facts);
+    uint32_t smallest[2] = { CQ_NO_ROW, CQ_NO_ROW };
+    int64_t least[2] = { INT64_MAX, INT64_MAX };
+    uint32_t i, own;
+
+    for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+        int64_t drawn = 0;
+        uint32_t row = w->row[i];
+        enum row_class class = classify(t, row, period_id, &drawn);
+
+        own = network != 0 && network_at(t, row) == network;
+        if (class == ROW_SMALL && drawn < least[own]) {
+            least[own] = drawn;
+            smallest[own] = row;
+        }
+    }
+    return smallest[1] != CQ_NO_ROW ? smallest[1] : smallest[0];
 }
 
 /* The row to take for a new client: one of the pairs where the search begins,
  * unless the bucket is rather full; an empty one, else one of a past period,
- * balanced between the two buckets; else the smallest drawer. */
+ * balanced between the two buckets; else choose_victim()'s. */
 static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
-                       uint16_t period_id, bool *evicts)
+                       const struct cq_subject *subject, uint16_t period_id,
+                       bool *evicts)
 {
     uint32_t empty[2] = { CQ_NO_ROW, CQ_NO_ROW };
     uint32_t past[2] = { CQ_NO_ROW, CQ_NO_ROW };
     uint32_t full[2] = { 0, 0 };
-    uint32_t smallest = CQ_NO_ROW;
-    int64_t least = INT64_MAX;
     uint32_t i, b;
 
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
@@ -97,12 +140,6 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
             }
             break;
         case ROW_SMALL:
-            full[b]++;
-            if (drawn < least) {
-                least = drawn;
-                smallest = row;
-            }
-            break;
         case ROW_TAKEN:
             full[b]++;
             break;
@@ -112,7 +149,8 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
     for (i = 0; i < 4; i++) {
         uint32_t home = w->row[i / 2 * CQ_BUCKET_ROWS + i % 2];
 
-        if (full[i / 2] < FIRST_FILL && is_free(t, home, period_id)) {
+        if (full[i / 2] < FIRST_FILL
+            && atomic_load(&t->hot[home].identity) == CQ_EMPTY) {
             return home;
         }
     }
@@ -130,7 +168,7 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
         return past[1 - b];
     }
     *evicts = true;
-    return smallest;
+    return choose_victim(t, w, subject, period_id);
 }
 
 void cq_row_zero(struct cq_table *t, uint32_t row)
@@ -328,10 +366,13 @@ static void try_claim(struct cq_table *t, uint32_t entry,
     struct cq_entry *e = &t->ledger[entry];
     uint64_t hash = subject->hash;
     bool evicts;
-    uint32_t row = choose(t, w, period_id, &evicts);
+    uint32_t row = choose(t, w, subject, period_id, &evicts);
     uint64_t expected = CQ_EMPTY;
 
     if (row == CQ_NO_ROW) {
+        if (subject->region == &t->clients) {
+            cq_table_notice(t, CQ_NOTICE_UNTRACKED);    /* it is full */
+        }
         return;
     }
     atomic_store_explicit(&e->row, row, memory_order_relaxed);

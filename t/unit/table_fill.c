@@ -169,6 +169,46 @@ START_TEST(ten_million_in_two_gigabytes)
 }
 END_TEST
 
+/* A flood of prefixes out of one /48, each of which draws more than anybody
+ * else, into a table that is as full as it may be. */
+START_TEST(flood_out_of_one_network)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 3000);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_table_figures figures;
+    uint32_t k, lost = 0;
+
+    /* each of the others of a network of its own */
+    for (k = 0; k < 3000; k++) {
+        charge_client(t, k << 8, &clock, 100);
+    }
+    for (k = 0; k < 65536; k++) {
+        struct cq_key key = { .family = 6, .prefix = 64 };
+        struct cq_account a;
+
+        memcpy(key.bytes, "\x20\x01\x0d\xb8\x00\x01", 6);
+        key.bytes[6] = (uint8_t)(k >> 8);
+        key.bytes[7] = (uint8_t)k;
+        if (cq_account_open(t, 0, &key, &clock, &a) == CQ_OK) {
+            cq_account_charge(&a, &clock, 1000000);
+            cq_account_close(&a);
+        }
+    }
+    for (k = 0; k < 3000; k++) {
+        struct cq_key key = client(k << 8);
+        struct cq_row row;
+
+        lost += cq_table_row(t, 0, &key, &clock, &row) != CQ_OK;
+    }
+    ck_assert_uint_eq(lost, 0);
+    cq_table_figures(t, &figures);
+    ck_assert_int_gt(figures.evictions, 60000);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("table/fill");
@@ -181,5 +221,6 @@ int main(void)
     tcase_add_test(tcase, evicts_the_smallest);
     tcase_add_test(tcase, nobody_can_be_evicted);
     tcase_add_test(tcase, ten_million_in_two_gigabytes);
+    tcase_add_test(tcase, flood_out_of_one_network);
     return run_suite(suite);
 }

@@ -7,6 +7,8 @@
 #include "table_stress.h"
 #include "table_fileops.h"
 
+#include <sched.h>
+
 #define MOMENTS 24
 #define IMAGES 1000
 
@@ -197,6 +199,71 @@ START_TEST(a_copy_has_no_owners)
 }
 END_TEST
 
+/* Two containers on one table: processes of the same number, of which none sees
+ * the other or /proc. What a living one holds is left alone. */
+START_TEST(pid_namespaces_and_chroot)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    int ready[2], end[2][2], i;
+    pid_t outer[2];
+    char byte = 0;
+
+    if (geteuid() != 0) {
+        printf("# skip: namespaces are made by root\n");
+        fflush(stdout);
+        fixture_end(&f, t);
+        return;
+    }
+    ck_assert(pipe(ready) == 0 && pipe(end[0]) == 0 && pipe(end[1]) == 0);
+    for (i = 0; i < 2; i++) {
+        outer[i] = fork();
+        if (outer[i] == 0) {
+            struct cq_account a;
+            pid_t pid;
+
+            close(end[0][1]);
+            close(end[1][1]);
+            if (unshare(CLONE_NEWPID) != 0) {
+                _exit(2);
+            }
+            pid = fork();
+            if (pid != 0) {
+                int status;
+
+                waitpid(pid, &status, 0);
+                _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+            }
+            if (getpid() != 1 || chroot(f.dir) != 0) {
+                _exit(3);
+            }
+            cq_table_enter(t);
+            a = open_client(t, 1, &clock);
+            cq_account_admit(&a, &clock, INT64_MAX, 1000 * (1 + i), NULL);
+            if (write(ready[1], &byte, 1) != 1
+                || read(end[i][0], &byte, 1) != 0) {
+                _exit(4);
+            }
+            _exit(0);           /* with the account open */
+        }
+    }
+    for (i = 0; i < 2; i++) {
+        ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    }
+    ck_assert_int_eq(cq_table_settle(t), 0);
+    assert_row(t, 1, &clock, 0, 3000);
+    for (i = 0; i < 2; i++) {
+        close(end[i][1]);
+        ck_assert_int_eq(wait_for(outer[i]), 0);
+        ck_assert_int_eq(cq_table_settle(t), 1);
+        assert_row(t, 1, &clock, 0, i == 0 ? 2000 : 0);
+    }
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("table/power");
@@ -206,5 +273,6 @@ int main(void)
     tcase_set_timeout(tcase, 900);
     tcase_add_test(tcase, pages_of_two_moments);
     tcase_add_test(tcase, a_copy_has_no_owners);
+    tcase_add_test(tcase, pid_namespaces_and_chroot);
     return run_suite(suite);
 }
