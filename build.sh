@@ -372,8 +372,9 @@ do_bench() {
 do_deb() {
     version=$(sed -n '1s/^Changes with mod_clamquota //p' CHANGES)
     maintainer=$(sed -n 's/^Maintainer: //p' conf/debian/control)
-    epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct CHANGES 2>/dev/null ||
-        :)}
+    # also in a checkout of somebody else
+    epoch=${SOURCE_DATE_EPOCH:-$(git -c safe.directory='*' log -1 --format=%ct \
+        CHANGES 2>/dev/null || :)}
     date=$(LC_ALL=C date -u -R -d "@${epoch:-$(stat -c %Y CHANGES)}")
     copy=$BUILD/deb/clamquota-$version
     rm -rf "$BUILD/deb"

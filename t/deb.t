@@ -82,7 +82,11 @@ sub packages {
             spew("$copy/$file", $text);
         }
     }
-    must('chown', '-R', '65534:65534', $copy) if $option{as};
+    if ($option{as}) {
+        must('chown', '-R', '65534:65534', $copy);
+        must('sh', '-c', 'chown -R 0:0 "$0" && chmod -R a+rX "$0"',
+            "$copy/.git") if -e "$copy/.git";
+    }
     my ($status, $said) = run(@{ $option{as} // [] }, "$copy/build.sh", 'deb');
     is($status, 0, "$name: build.sh deb") or diag($said);
     return map { basename($_) => $_ } glob "$copy/build/deb/*.deb";
