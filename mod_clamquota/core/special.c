@@ -5,8 +5,6 @@
  * are none of them: a mirror inside of a company has clients there. */
 #include "core/special.h"
 
-#include <string.h>
-
 struct range {
     const char *word;
     struct cq_key net;
@@ -36,4 +34,22 @@ const char *cq_special_word(const struct cq_key *key)
         }
     }
     return NULL;
+}
+
+bool cq_special_is_near(const struct cq_key *key)
+{
+    static const struct cq_key near[] = {
+        { { 10 }, 4, 8 }, { { 172, 16 }, 4, 12 }, { { 192, 168 }, 4, 16 },
+        { { 127 }, 4, 8 }, { { 0xfc }, 6, 7 }, { { 0xfe, 0x80 }, 6, 10 },
+        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 6, 128 },
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
+        if (cq_key_contains(&near[i], key)
+            || cq_key_contains(key, &near[i])) {
+            return true;
+        }
+    }
+    return false;
 }
