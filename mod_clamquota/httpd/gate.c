@@ -182,7 +182,7 @@ static bool is_own_page(const request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
-    return cq_is_own_page(r->handler != NULL ? r->handler : core->handler);
+    return cq_is_own_page(r->handler) || cq_is_own_page(core->handler);
 }
 
 int cq_gate_header_parser(request_rec *r)
