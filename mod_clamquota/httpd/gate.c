@@ -178,13 +178,6 @@ static struct cq_request *undecided(request_rec *r)
     return q != NULL ? q : cq_request_make(r);
 }
 
-static bool is_own_page(const request_rec *r)
-{
-    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-
-    return cq_is_own_page(r->handler) || cq_is_own_page(core->handler);
-}
-
 int cq_gate_header_parser(request_rec *r)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
@@ -193,8 +186,8 @@ int cq_gate_header_parser(request_rec *r)
     struct cq_policy policy;
     struct cq_usage usage;
 
-    if (r->header_only || r->prev != NULL || conf->free == 1
-        || cq_dir_conf_engine(conf) != CQ_ENGINE_ON || is_own_page(r)
+    if (r->prev != NULL || conf->free == 1
+        || cq_dir_conf_engine(conf) != CQ_ENGINE_ON || !cq_predict_early(r)
         || (q = undecided(r)) == NULL
         || !cq_client_open(&q->client, q->connection, r, conf)) {
         return DECLINED;
@@ -203,7 +196,7 @@ int cq_gate_header_parser(request_rec *r)
     policy = cq_client_policy(q->client.override, conf);
     cq_account_usage(&q->client.account, &q->client.clock, &usage);
     d->state = cq_policy_state(&policy, &usage, q->client.clock.day);
-    if (!is_refusal(d->state) || !cq_predict_early(r)) {
+    if (!is_refusal(d->state) || cq_predict_is_conditional(r)) {
         return DECLINED;        /* when more is known */
     }
     d->used_bytes = usage.used_bytes;

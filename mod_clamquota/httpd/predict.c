@@ -236,10 +236,16 @@ bool cq_predict_early(const request_rec *r)
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
     return (r->method_number == M_GET || r->method_number == M_POST)
+        && !r->header_only
         && (r->proxyreq != PROXYREQ_NONE
             || (r->finfo.filetype == APR_REG && !has_path_info(r)
-                && core->expr_handler == NULL))
-        && apr_table_get(r->headers_in, "Range") == NULL && !has_condition(r);
+                && core->expr_handler == NULL
+                && !cq_is_own_page(core->handler)));
+}
+
+bool cq_predict_is_conditional(const request_rec *r)
+{
+    return apr_table_get(r->headers_in, "Range") != NULL || has_condition(r);
 }
 
 /* Does a free prediction hold for so many bytes of the resource, all of which

@@ -21,9 +21,12 @@ struct cq_prediction {
 };
 
 /** Is it certain before access control, types and filters are known that
- * something refusable will answer? Then a client over quota is refused at no
- * more cost. */
+ * something refusable will answer, unless the request is conditional? Then a
+ * client over quota is refused at no more cost. */
 bool cq_predict_early(const request_rec *r);
+
+/** Has it a Range or an If-...? */
+bool cq_predict_is_conditional(const request_rec *r);
 
 /** What will answer. To be asked when the handler is about to be called.
  * @param free_range_bytes  how long a free range is at most; 0: none is */
