@@ -174,7 +174,8 @@ bool cq_client_open(struct cq_client *client, struct cq_connection *connection,
     }
     client->tried = true;
     client->pool = cq_dir_conf_pool(conf, cq_site.conf);
-    client->proxied = !apr_sockaddr_equal(r->useragent_addr, c->client_addr);
+    client->proxied = r->useragent_addr != c->client_addr
+        && !apr_sockaddr_equal(r->useragent_addr, c->client_addr);
     look_at_clock(client, connection, apr_time_sec(r->request_time));
     if (client->proxied) {
         mark_proxy(client, connection, c);

@@ -12,6 +12,7 @@
 struct cq_connection {
     bool closing;               /* its pool goes: buckets that are destroyed
                                  * from now on were not sent */
+    bool sendfile;              /* files may leave by it: no TLS */
     bool proxy;                 /* mod_remoteip found another's request */
 
     /* the client of the last request, by its address and pool; 0: none */
@@ -33,7 +34,7 @@ struct cq_client {
     const struct cq_pool_decl *pool;
     const struct cq_client_decl *override;      /* ClamQuotaClient, or NULL */
     int64_t granted_bytes;      /* of free ranges, not yet sent */
-    struct cq_key key;
+    struct cq_key key;          /* from here on set once tried */
     struct cq_clock clock;      /* as last looked up */
     struct cq_account account;
 };

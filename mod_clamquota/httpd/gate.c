@@ -50,7 +50,7 @@ static enum cq_state judge(request_rec *r, struct cq_request *q,
                                                        : r->finfo.size;
     enum cq_state state = CQ_STATE_OK;
 
-    if (!cq_client_open(client, q->connection, r, conf)) {
+    if (!client->is_open && !cq_client_open(client, q->connection, r, conf)) {
         return CQ_STATE_ERROR;
     }
     policy = cq_client_policy(client->override, conf);
@@ -61,6 +61,7 @@ static enum cq_state judge(request_rec *r, struct cq_request *q,
         return conf->free == 1 ? CQ_STATE_FREE
             : client->override != NULL ? CQ_STATE_EXEMPT : CQ_STATE_OK;
     }
+    d->reserved_bytes = p->is_file ? p->most_bytes : 0;
     if (cq_account_admit(&client->account, &client->clock, d->allowance_bytes,
                          p->most_bytes, &usage) != CQ_OK) {
         state = cq_policy_state(&policy, &usage, client->clock.day);
@@ -135,8 +136,8 @@ static int decide(request_rec *r, struct cq_request *q,
 {
     struct cq_decision *d = &q->decision;
 
-    if (q->client.is_open) {
-        /* of the answer in whose place an ErrorDocument comes */
+    if (cq_is_error_document(r) && q->client.is_open) {
+        /* of the answer in whose place it comes */
         cq_account_reserve_at_most(&q->client.account, 0);
     }
     d->state = judge(r, q, conf, p);

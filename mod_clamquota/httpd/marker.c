@@ -242,10 +242,12 @@ apr_status_t cq_markers_cut(struct cq_markers *m, apr_bucket_brigade *bb)
         struct cq_marker *marker;
 
         if (!APR_BUCKET_IS_METADATA(b)) {
-            apr_status_t rv = cq_marker_split(b, size - piece);
+            if (b->length > (apr_size_t)(size - piece)) {   /* or unknown */
+                apr_status_t rv = cq_marker_split(b, size - piece);
 
-            if (rv != APR_SUCCESS) {
-                return rv;
+                if (rv != APR_SUCCESS) {
+                    return rv;
+                }
             }
             piece += (int64_t)b->length;
         }

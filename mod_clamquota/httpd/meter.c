@@ -13,8 +13,6 @@
 #include "httpd/request.h"
 #include "core/special.h"
 
-#include <http_ssl.h>
-
 #define PIECE_BYTES_H2 (64 * 1024)      /* what an abort may book too much */
 
 static ap_filter_rec_t *meter_handle;
@@ -69,16 +67,6 @@ static bool brings_a_file(const request_rec *r, apr_bucket_brigade *bb)
     return false;
 }
 
-/* The length the response was given by now, -1 if it has none. */
-static int64_t content_length(const request_rec *r)
-{
-    const char *text = apr_table_get(r->headers_out, "Content-Length");
-    apr_off_t length;
-
-    return text != NULL && ap_parse_strict_length(&length, text)
-        ? (int64_t)length : -1;
-}
-
 /* Which column a response belongs to, by what it is. */
 static enum cq_column column_of(const struct cq_request *q,
                                 const request_rec *r,
@@ -101,16 +89,20 @@ static enum cq_column column_of(const struct cq_request *q,
 }
 
 /* Corrects the reservation, up as well as down: the length is known now, if it
- * is at all. */
+ * is at all. What is no longer than predicted is not looked at: that is most. */
 static void reserve(struct cq_request *q, const request_rec *r)
 {
     struct cq_account *account = &q->client.account;
-    int64_t length = content_length(r);
+    int64_t length;
 
     if (q->response.column != CQ_COLUMN_USED) {
         cq_account_reserve_at_most(account, 0);
         return;
     }
+    if (r->clength > 0 && r->clength == q->decision.reserved_bytes) {
+        return;
+    }
+    length = cq_predict_length(r);
     /* stale where a filter made the length unknown: no smaller then */
     if (length >= 0 || r->clength > 0) {
         cq_account_reserve_at_most(account, length >= 0 ? length
@@ -139,7 +131,7 @@ static void begin_copies(struct cq_request *q, const request_rec *r,
 {
     if (q->response.column == CQ_COLUMN_USED
         && (r->status == HTTP_OK || r->status == HTTP_PARTIAL_CONTENT)) {
-        q->pair = cq_copies_begin(q->pair, r, content_length(r),
+        q->pair = cq_copies_begin(q->pair, r, cq_predict_length(r),
                                   head_of(q, r, bb));
         return;
     }
@@ -155,7 +147,7 @@ static void begin_markers(struct cq_request *q)
 
     markers->gone = gone;
     markers->baton = q;
-    markers->sendfile = !ap_ssl_conn_is_ssl(q->c);
+    markers->sendfile = q->connection->sendfile;
     /* as far as the core output filter may read ahead of the kernel */
     markers->ahead_bytes = (int64_t)core->flush_max_threshold;
 }

@@ -78,14 +78,22 @@ static bool is_small(const struct range *range, int64_t at_most_bytes)
 
 /* ---- conditions ---- */
 
-static bool has_condition(const request_rec *r)
+bool cq_predict_is_conditional(const request_rec *r)
 {
-    const apr_table_t *in = r->headers_in;
+    /* one look at the header instead of six */
+    const apr_array_header_t *fields = apr_table_elts(r->headers_in);
+    const apr_table_entry_t *field = (const void *)fields->elts;
+    const apr_table_entry_t *end = field + fields->nelts;
 
-    return apr_table_get(in, "If-Modified-Since") != NULL
-        || apr_table_get(in, "If-None-Match") != NULL
-        || apr_table_get(in, "If-Match") != NULL
-        || apr_table_get(in, "If-Unmodified-Since") != NULL;
+    for (; field < end; field++) {
+        int initial = field->key[0] | 0x20;
+
+        if ((initial == 'i' && ap_cstr_casecmpn(field->key, "If-", 3) == 0)
+            || (initial == 'r' && ap_cstr_casecmp(field->key, "Range") == 0)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Asks httpd as default_handler() will, on a copy of the headers.
@@ -173,34 +181,45 @@ static int64_t unknown_bytes(const request_rec *r)
         ? r->finfo.size : CQ_UNKNOWN_BYTES;
 }
 
-static void predict_file(request_rec *r, int64_t free_range_bytes,
-                         struct cq_prediction *p)
+/* What a Range or a condition makes of a file.
+ * @return whether it is free, as it looks */
+static bool apply_conditions(request_rec *r, int64_t free_range_bytes,
+                             struct cq_prediction *p)
 {
     int64_t size = r->finfo.size;
     const char *if_range = apr_table_get(r->headers_in, "If-Range");
     struct range range;
 
+    if (!condition_holds(r, false)) {
+        p->most_bytes = 0;      /* 304 or 412 */
+        return true;
+    }
+    if (!read_range(r, size, &range)
+        || (if_range != NULL && !condition_holds(r, true))) {
+        return false;
+    }
+    p->most_bytes = length_of(&range, size);
+    if (p->most_bytes == 0) {
+        return range.first > 0; /* 416 */
+    }
+    p->is_small_range = r->method_number == M_GET && if_range == NULL
+        && is_small(&range, free_range_bytes);
+    p->is_rest = r->method_number == M_GET && range.first > 0
+        && range.last == INT64_MAX;
+    return p->is_small_range;
+}
+
+static void predict_file(request_rec *r, int64_t free_range_bytes,
+                         struct cq_prediction *p)
+{
     p->is_file = true;
-    p->most_bytes = size;
-    if (r->status == HTTP_OK && has_condition(r)
-        && !condition_holds(r, false)) {
-        p->column = CQ_COLUMN_FREE;     /* 304 or 412 */
-        p->most_bytes = 0;
-        return;
+    p->most_bytes = r->finfo.size;
+    /* httpd ignores them where it sends an ErrorDocument */
+    if (r->status == HTTP_OK && cq_predict_is_conditional(r)
+        && apply_conditions(r, free_range_bytes, p)) {
+        p->column = CQ_COLUMN_FREE;
     }
-    if (read_range(r, size, &range)
-        && (if_range == NULL || condition_holds(r, true))) {
-        p->most_bytes = length_of(&range, size);
-        p->is_small_range = r->method_number == M_GET && if_range == NULL
-            && p->most_bytes > 0 && is_small(&range, free_range_bytes);
-        p->is_rest = r->method_number == M_GET && range.first > 0
-            && range.last == INT64_MAX && p->most_bytes > 0;
-        if (p->is_small_range || (range.first > 0 && p->most_bytes == 0)) {
-            p->column = CQ_COLUMN_FREE; /* 416 is the other one */
-            return;
-        }
-    }
-    if (may_be_replaced(r)) {
+    else if (may_be_replaced(r)) {
         p->most_bytes = unknown_bytes(r);
     }
 }
@@ -243,11 +262,6 @@ bool cq_predict_early(const request_rec *r)
                 && !cq_is_own_page(core->handler)));
 }
 
-bool cq_predict_is_conditional(const request_rec *r)
-{
-    return apr_table_get(r->headers_in, "Range") != NULL || has_condition(r);
-}
-
 /* Does a free prediction hold for so many bytes of the resource, all of which
  * are there? */
 static bool holds(const request_rec *r, const struct cq_prediction *p,
@@ -285,4 +299,13 @@ bool cq_predict_again(const request_rec *r, apr_bucket_brigade *bb,
     p->is_small_range = false;
     p->most_bytes = length >= 0 ? length : unknown_bytes(r);
     return false;
+}
+
+int64_t cq_predict_length(const request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_out, "Content-Length");
+    int64_t length;
+
+    return text != NULL && (text = read_offset(text, &length)) != NULL
+           && *text == '\0' ? length : -1;
 }

@@ -39,6 +39,10 @@ void cq_predict(request_rec *r, int64_t free_range_bytes,
 bool cq_predict_again(const request_rec *r, apr_bucket_brigade *bb,
                       struct cq_prediction *prediction);
 
+/** The length of the body as the header gives it, -1 where it doesn't. To be
+ * asked when that is made. */
+int64_t cq_predict_length(const request_rec *r);
+
 /** An internal redirect for an error: the response is an ErrorDocument. */
 static inline bool cq_is_error_document(const request_rec *r)
 {

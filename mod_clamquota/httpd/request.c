@@ -1,6 +1,8 @@
 /* request - making, finding and ending the state of a request. */
 #include "httpd/request.h"
 
+#include <http_ssl.h>
+
 static apr_status_t finish(void *data)
 {
     struct cq_request *q = data;
@@ -27,6 +29,7 @@ static struct cq_connection *connection_of(conn_rec *c)
 
     if (connection == NULL) {
         connection = apr_pcalloc(c->pool, sizeof(*connection));
+        connection->sendfile = !ap_ssl_conn_is_ssl(c);
         apr_pool_pre_cleanup_register(c->pool, connection, connection_closes);
         ap_set_module_config(c->conn_config, &clamquota_module, connection);
     }
@@ -42,7 +45,8 @@ struct cq_request *cq_request_make(request_rec *r)
     if (q != NULL || cq_site.table == NULL) {
         return q;
     }
-    q = apr_pcalloc(first->pool, sizeof(*q));
+    q = apr_palloc(first->pool, sizeof(*q));
+    memset(q, 0, offsetof(struct cq_request, client.key));
     q->c = r->connection;
     q->connection = r->connection->master == NULL
                     ? connection_of(r->connection) : NULL;

@@ -30,6 +30,7 @@ struct cq_decision {
     int64_t allowance_bytes;
     int64_t used_bytes;
     int64_t retry_after_s;      /* 0: not refused */
+    int64_t reserved_bytes;     /* if it is the file as it was predicted */
     const char *file;           /* the refusal is of this one only; or NULL */
 };
 
@@ -43,21 +44,18 @@ struct cq_response {
     apr_bucket_brigade *piece_bb;       /* HTTP/2 */
 };
 
-/* variables': who was told, and the one that changes afterwards */
-struct cq_told {
-    const request_rec *r;       /* the last one */
-    char sent_text[24];         /* CLAMQUOTA_SENT */
-};
-
 struct cq_request {
     conn_rec *c;
     struct cq_connection *connection;   /* NULL on HTTP/2 */
     bool handed_over;           /* to another protocol on this connection */
-    struct cq_client client;
     struct cq_decision decision;
     struct cq_pair *pair;       /* copies': NULL where there are none */
     struct cq_response response;
-    struct cq_told told;
+    const request_rec *told;    /* variables': the last one that got them */
+
+    /* not zeroed from client.key on when it is made, so that it costs less */
+    struct cq_client client;
+    char sent_text[24];         /* variables': CLAMQUOTA_SENT, once told */
 };
 
 /** The request that came over the wire. */

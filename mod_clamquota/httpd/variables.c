@@ -173,12 +173,12 @@ static void tell(request_rec *r, struct cq_request *q,
 {
     int i;
 
-    apr_cpystrn(q->told.sent_text, "0", sizeof(q->told.sent_text));
+    apr_cpystrn(q->sent_text, "0", sizeof(q->sent_text));
     for (i = 0; i < VARIABLES; i++) {
         const char *value;
 
         if (i == VARIABLE_SENT) {
-            value = q->told.sent_text;   /* rewritten in place at log time */
+            value = q->sent_text;   /* rewritten in place at log time */
         }
         else if (i == VARIABLE_CLIENT
                  && cq_client_is_address(&facts->client)) {
@@ -190,14 +190,14 @@ static void tell(request_rec *r, struct cq_request *q,
         apr_table_addn(r->subprocess_env, names[i], value);
         apr_table_addn(r->notes, names[i], value);
     }
-    q->told.r = r;
+    q->told = r;
 }
 
 static void tell_once(request_rec *r, struct cq_request *q)
 {
     struct facts facts;
 
-    if (q->told.r != r && apr_table_get(r->notes, names[0]) == NULL
+    if (q->told != r && apr_table_get(r->notes, names[0]) == NULL
         && find(r, &facts)) {
         tell(r, q, &facts);
     }
@@ -225,8 +225,8 @@ void cq_variables_log(request_rec *r, struct cq_request *q)
         if (last != r) {
             tell_once(r, q);
         }
-        apr_cpystrn(q->told.sent_text,
+        apr_cpystrn(q->sent_text,
                     apr_off_t_toa(r->pool, q->response.sent_bytes),
-                    sizeof(q->told.sent_text));
+                    sizeof(q->sent_text));
     }
 }
