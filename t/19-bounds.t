@@ -14,7 +14,7 @@ use constant { MB => 1_000_000, DAILY => 10_000_000 };
 chomp(my $modules = `apxs -q LIBEXECDIR`);
 my $rpaf = -e "$modules/mod_rpaf.so";
 my $server = Httpd->run(modules => [qw(dav dav_fs headers deflate filter
-    include), $rpaf ? 'rpaf' : ()], conf => <<'EOT'
+    include), mpm() eq 'prefork' ? 'cgi' : 'cgid', $rpaf ? 'rpaf' : ()], conf => <<'EOT'
 ClamQuotaDaily 10000000
 ClamQuotaPeriod Day
 ClamQuotaTimezone UTC
@@ -36,12 +36,31 @@ AddType text/plain .txt
     ClamQuotaPool copies
     ClamQuotaCopies 1
 </Location>
+<IfModule mod_cgid.c>
+    ScriptSock %DIR%/run/cgid
+</IfModule>
+AddHandler cgi-script .cgi
+<Location /front>
+    ErrorDocument 404 /front.cgi?200
+</Location>
+<Location /said>
+    ErrorDocument 404 /front.cgi?404
+</Location>
+<Location /page>
+    ErrorDocument 404 /8k
+</Location>
+<Location /redirected>
+    ErrorDocument 429 http://127.0.0.1:1/refused
+</Location>
 <Location /included>
     ClamQuotaPool included
     ClamQuotaCopies 2
     SetOutputFilter INCLUDES
     Options +Includes
 </Location>
+<Directory %DIR%/htdocs>
+    Options +ExecCGI
+</Directory>
 EOT
     . ($rpaf ? <<'EOT' : ''));
 RPAFenable On
@@ -49,7 +68,7 @@ RPAFproxy_ips 127.0.9.1
 RPAFheader X-Forwarded-For
 EOT
 my $htdocs = "$server->{dir}/htdocs";
-mkdir "$htdocs/$_" for qw(unset deflated dav copies included);
+mkdir "$htdocs/$_" for qw(unset deflated dav copies included redirected);
 
 sub sparse {
     my ($path, $bytes) = @_;
@@ -57,7 +76,7 @@ sub sparse {
     truncate $fh, $bytes or die "$path: $!";
     utime time - 60, time - 60, $fh;
 }
-sparse($_, 5 * MB) for qw(5m unset/5m copies/5m);
+sparse($_, 5 * MB) for qw(5m unset/5m copies/5m redirected/5m);
 sparse("copies/$_", 6 * MB) for 1 .. 20;
 write_file("$htdocs/8k", 'k' x 8192);
 write_file("$htdocs/dav/1k", 'k' x 1024);
@@ -68,6 +87,12 @@ write_file("$htdocs/deflated/1m.txt", join '', map { chr 64 + rand 64 }
 write_file("$htdocs/small.inc", 'i' x 20_000);
 write_file("$htdocs/included/page.txt",
     '<!--#include virtual="/small.inc" -->');
+
+write_file("$htdocs/front.cgi", "#!/bin/sh\n"
+    . "printf 'Status: %s\\nContent-Type: text/plain\\n\\n' "
+    . "\"\$QUERY_STRING\"\n"
+    . "exec head -c 300000 /dev/zero\n");
+chmod 0755, "$htdocs/front.cgi";
 
 my $last = 0;
 sub client { return '127.0.' . (1 + int ++$last / 200) . '.'
@@ -146,7 +171,7 @@ for my $method (qw(PUT DELETE PROPFIND COPY PATCH MADEUP)) {
     # after it httpd has read the heads of both
     is($server->get('/8k', '--interface', $from)->{status}, 200,
         "$method: a file is served meanwhile");
-    is(($server->row($from, hits => 1, in_flight => 0) // {})->{in_flight}, 0,
+    is(($server->row($from, hits => 1, in_flight => 0))->{in_flight}, 0,
         "$method: nothing is reserved");
     $_->close for @slow;
 }
@@ -181,6 +206,39 @@ for my $method (qw(PUT DELETE PROPFIND COPY PATCH MADEUP)) {
 }
 is($server->get('/dav/1k', '-X', 'PROPFIND', '-H', 'Depth: 0', '--interface',
     client())->{status}, 207, 'PROPFIND of DAV: answered');
+
+# ---- what answers in the place of an error, and of a refusal ----
+{
+    my ($from, $over) = (client(), client());
+    go_over($over, '');
+    for (['a script that says 200', '/front/none', 200, 429, 300_000],
+        ['a script that says 404', '/said/none', 404, 404, 0],
+        ['a file', '/page/none', 404, 404, 8192]) {
+        my ($name, $path, $status, $refused, $used) = @$_;
+        my $before = ($server->row($from) // {used => 0})->{used};
+        my $answer = $server->get($path, '--interface', $from);
+        is($answer->{status}, $status, "ErrorDocument, $name");
+        $used += $before;
+        poll(5, sub { $server->row($from)->{used} >= $used });
+        my $booked = $server->row($from)->{used};
+        ok($used == $before ? $booked == $before : $booked > $used,
+            "ErrorDocument, $name: in its column");
+        $answer = $server->get($path, '--interface', $over);
+        is($answer->{status}, $refused, "ErrorDocument, $name: over quota");
+        cmp_ok($answer->{bytes}, '<', 8192,
+            "ErrorDocument, $name: over quota, without it")
+            if $name ne 'a script that says 404';
+    }
+    my $answer = $server->get('/redirected/5m', '--interface', $over);
+    is($answer->{status}, 429, 'ErrorDocument 429 with a full URL: refused');
+    is($answer->{headers}{location}, undef, 'and not redirected');
+    like($answer->{body}, qr/ has used /, 'in our own words');
+    $server->allow_log(qr/CQ0109: ErrorDocument 429 .* full URL/, 1);
+    like(($server->config_test("ClamQuotaDaily 1M\n"
+        . "ErrorDocument 429 http://x.example/\n"))[1],
+        qr/CQ0109: ErrorDocument 429 \(\S*test\.conf line \d+\) is a full/,
+        'httpd -t warns of it');
+}
 
 # ---- finishing files while over quota: one at a time, one Daily a day ----
 {

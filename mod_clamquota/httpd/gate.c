@@ -81,9 +81,11 @@ static void would_refuse(request_rec *r, struct cq_request *q)
     struct cq_decision *d = &q->decision;
 
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0202")
-                  "would refuse (LogOnly): %s has drawn %" APR_INT64_T_FMT
-                  " of %" APR_INT64_T_FMT " bytes in pool %s: %s",
-                  r->useragent_ip, d->used_bytes, d->allowance_bytes,
+                  "would refuse (LogOnly, %s): %s has used %"
+                  APR_INT64_T_FMT " of %" APR_INT64_T_FMT
+                  " bytes%s in pool %s: %s", cq_state_word(d->state),
+                  cq_client_text(r->pool, &q->client.key), d->used_bytes,
+                  d->allowance_bytes, d->file != NULL ? " of this file" : "",
                   q->client.pool->name,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
     cq_table_total_add(cq_site.table, q->client.pool->index,

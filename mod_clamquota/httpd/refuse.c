@@ -88,11 +88,12 @@ static void put_text(struct words *w, request_rec *r,
                      const struct cq_period *period)
 {
     const struct cq_decision *d = &q->decision;
+    const char *admin = r->server->server_admin;
     struct cq_policy policy = cq_client_policy(q->client.override, conf);
     struct cq_refusal refusal = {
         .client = w->client,
         .state = d->state,
-        .of_file = d->file != NULL,
+        .file = d->file,
         .used_bytes = d->used_bytes,
         .allowance_bytes = d->allowance_bytes,
         .retry_after_s = d->retry_after_s,
@@ -103,6 +104,9 @@ static void put_text(struct words *w, request_rec *r,
     };
 
     find_link(r, conf, &refusal);
+    if (admin != NULL && strcmp(admin, DEFAULT_ADMIN) != 0) {
+        refusal.admin = admin;
+    }
     w->text = w->at;
     w->text_length = cq_refusal_text(&refusal, w->at);
     w->at += w->text_length + 1;
@@ -202,7 +206,7 @@ static int answer(request_rec *r, int status, const struct words *w)
     return DONE;
 }
 
-/* The fields, the log line, and the connection. */
+/* All that is said of a refusal beside its body. */
 static int begin(request_rec *r, const struct cq_request *q,
                  const struct cq_dir_conf *conf,
                  const struct cq_period *period, struct words *w)
@@ -216,26 +220,17 @@ static int begin(request_rec *r, const struct cq_request *q,
     put_limits(w, q, period);
     set_fields(r, w);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0201")
-                  "refused (%s): %s has drawn %" APR_INT64_T_FMT " of %"
+                  "refused (%s): %s has used %" APR_INT64_T_FMT " of %"
                   APR_INT64_T_FMT " bytes%s in pool %s, may come back in %s "
                   "s: %s", cq_state_word(d->state), w->client, d->used_bytes,
                   d->allowance_bytes, d->file != NULL ? " of this file" : "",
                   q->client.pool->name, w->retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
-    return conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
-}
-
-static int answer_ourselves(request_rec *r, const struct cq_request *q,
-                            const struct cq_dir_conf *conf,
-                            const struct cq_period *period, int status,
-                            struct words *w)
-{
     if (ap_request_has_body(r)) {
         /* not worth the wait for what it wanted to send */
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-    put_text(w, r, q, conf, period);
-    return answer(r, status, w);
+    return conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
 }
 
 int cq_refuse(request_rec *r, const struct cq_request *q,
@@ -244,8 +239,11 @@ int cq_refuse(request_rec *r, const struct cq_request *q,
     struct words w;
     int status = begin(r, q, conf, period, &w);
 
-    return has_error_document(r, status)
-        ? status : answer_ourselves(r, q, conf, period, status, &w);
+    if (has_error_document(r, status)) {
+        return status;
+    }
+    put_text(&w, r, q, conf, period);
+    return answer(r, status, &w);
 }
 
 int cq_refuse_here(request_rec *r, const struct cq_request *q,
@@ -255,5 +253,6 @@ int cq_refuse_here(request_rec *r, const struct cq_request *q,
     struct words w;
     int status = begin(r, q, conf, period, &w);
 
-    return answer_ourselves(r, q, conf, period, status, &w);
+    put_text(&w, r, q, conf, period);
+    return answer(r, status, &w);
 }
