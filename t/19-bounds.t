@@ -14,7 +14,8 @@ use constant { MB => 1_000_000, DAILY => 10_000_000 };
 chomp(my $modules = `apxs -q LIBEXECDIR`);
 my $rpaf = -e "$modules/mod_rpaf.so";
 my $server = Httpd->run(modules => [qw(dav dav_fs headers deflate filter
-    include), mpm() eq 'prefork' ? 'cgi' : 'cgid', $rpaf ? 'rpaf' : ()], conf => <<'EOT'
+    include), mpm() eq 'prefork' ? 'cgi' : 'cgid', $rpaf ? 'rpaf' : ()],
+    conf => <<'EOT'
 ClamQuotaDaily 10000000
 ClamQuotaPeriod Day
 ClamQuotaTimezone UTC

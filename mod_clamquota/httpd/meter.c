@@ -89,7 +89,7 @@ static enum cq_column column_of(const struct cq_request *q,
 }
 
 /* Corrects the reservation, up as well as down: the length is known now, if it
- * is at all. What is no longer than predicted is not looked at: that is most. */
+ * is at all. What is as long as predicted is not looked at: that is most. */
 static void reserve(struct cq_request *q, const request_rec *r)
 {
     struct cq_account *account = &q->client.account;
@@ -301,9 +301,9 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         }
         f->ctx = q;
     }
-    if (q->response.column == CQ_COLUMN_FREE && f->r->status >= 400
-        && brings_a_file(f->r, bb)) {
-        q->response.column = CQ_COLUMN_USED;
+    if (q->response.column == CQ_COLUMN_FREE && f->r->status >= 400) {
+        /* its body may be a file, which comes behind the header */
+        q->response.column = column_of(q, f->r, cq_dir_conf(f->r), bb);
     }
     if (q->connection == NULL) {
         return pass_in_pieces(f, q, bb);

@@ -52,7 +52,8 @@ START_TEST(over)
         "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
         "bytes) allowed by now.\n"
         "Refused until 2026-12-01 00:00 UTC; programs retry in 21600 "
-        "s.\n" INSTEAD "Your figures: https://mirror.example.org/clamquota-me\n");
+        "s.\n" INSTEAD
+        "Your figures: https://mirror.example.org/clamquota-me\n");
 }
 END_TEST
 
