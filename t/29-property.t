@@ -79,7 +79,8 @@ write_file("$htdocs/$_", $data) for qw(plain variant.html deflated/text.txt
     dav/plain unset/plain copies/plain denied/plain);
 write_file("$htdocs/empty", '');
 write_file("$htdocs/page.shtml", '<!--#include virtual="/plain" -->' x 2);
-write_file("$htdocs/script.cgi", "#!/bin/sh\n"
+# (it reads what it is sent: httpd resets an h2 stream sooner or later, else)
+write_file("$htdocs/script.cgi", "#!/bin/sh\ncat >/dev/null\n"
     . "printf 'Content-Type: text/plain\\n\\n'\nhead -c 20000 /dev/zero\n");
 chmod 0755, "$htdocs/script.cgi";
 write_file("$htdocs/large", 'l' x 3_000_000);
@@ -251,8 +252,7 @@ for my $i (1 .. 10) {
 is($server->json->{totals}{in_flight}, 0, 'nothing in flight at the end');
 cmp_ok($seen{$_} // 0, '>', 0, "drawn: $_") for qw(used free refused 200 206
     304 405 412 416);
-# of what is denied, and of scripts that leave a body unread: as often as drawn
-for my $known (qr/AH01630/, qr/AH00574/, qr/AH02651/) {
-    $server->allow_log($known, scalar(() = $server->log_lines($known)));
-}
+# of what is denied, as often as it was drawn
+my $denied = qr/AH01630/;
+$server->allow_log($denied, scalar(() = $server->log_lines($denied)));
 finish();
