@@ -4,6 +4,7 @@
 # tracking to go wrong. Each room of the source has its own compiler flags, so
 # that core, render and table cannot see httpd or APR at all.
 set -eu
+umask 022       # others, such as www-data, read what is built and served
 started_in=$PWD
 cd -- "$(dirname -- "$0")"
 
@@ -15,13 +16,18 @@ cd -- "$(dirname -- "$0")"
 : "${DESTDIR=}"
 : "${PORT=8080}"
 
-# gcc .. pkg-config: to build; apache2-bin: to run; the rest: to test.
 # apache2-bin and not apache2: the latter starts a server on port 80.
-packages='gcc libc6-dev apache2-bin apache2-dev check pkg-config perl curl
-apache2-utils openssl faketime nghttp2-client clamav-freshclam procps
-util-linux media-types tzdata shellcheck mandoc clang valgrind strace
-libmnl-dev libnftnl-dev libjansson-dev iptables nftables ipset iproute2
-clamav-cvdupdate wget gnupg'
+build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
+libjansson-dev'
+run_packages='apache2-bin curl perl util-linux'
+test_packages='apache2-utils check clamav-cvdupdate clang faketime gnupg ipset
+iproute2 iptables jq mandoc media-types nftables nghttp2-client openssl procps
+shellcheck strace tzdata valgrind wget'
+deb_packages='build-essential debhelper'
+deb_test_packages='lintian mmdebstrap'
+# Programs of tests whose packages start services; see t/peer/fetch.
+peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
+libapache2-mod-rpaf'
 
 tool_libraries='jansson libmnl libnftnl'
 
@@ -31,43 +37,77 @@ warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 usage() {
     cat <<'EOT'
 Usage: ./build.sh [COMMAND]
-  deps     install what building, running and testing need (Debian, Ubuntu)
-  build    everything into build/ (default)
-  run      deps, build and a private httpd with a sample mirror under a quota
-           on http://127.0.0.1:8080/; Ctrl-C stops it and leaves nothing behind
-  test     deps, build and the whole test suite; test t/FILE.t ... only those
-  bench    deps, build and the benchmarks
-  install  module, clamquota-sync, configuration, examples, man pages
-  clean    remove build/
+  deps       install what building, running and testing need (Debian, Ubuntu)
+  build      module and tool into build/ (default)
+  run        build and a private httpd with a sample mirror under a quota on
+             http://127.0.0.1:8080/; Ctrl-C stops it. Installs what it lacks
+  test       deps, build and the test suite; test all: with the slow tests;
+             test t/FILE.t ...: only those
+  bench      deps, build and the benchmarks
+  install    module, clamquota-sync, configuration, units, man pages, examples
+  uninstall  remove them; keeps counters and files that you changed
+  deb        Debian packages into build/deb/
+  clean      remove build/
 Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
-errors), PORT (run), PREFIX DESTDIR (install), CQ_TEST_MPM=event|worker|prefork
-(test: only that one).
+errors), PORT (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
+worker|prefork (test: only that one).
 EOT
 }
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+misused() { printf 'build.sh: %s\n' "$*" >&2; exit 2; }
+
+# A relative TMPDIR is relative to where the command was typed.
+case ${TMPDIR-} in
+''|/*) ;;
+*) TMPDIR=$started_in/$TMPDIR ;;
+esac
+if [ -n "${TMPDIR-}" ] && ! { [ -d "$TMPDIR" ] && [ -w "$TMPDIR" ]; }; then
+    say "build.sh: TMPDIR=$TMPDIR is no directory to write to; using /tmp" >&2
+    TMPDIR=/tmp
+fi
+
+# locked COMMAND...: one at a time in a checkout. The lock is the checkout's
+# directory itself, so that nothing is left behind and "clean" has no race. It
+# is not passed on to what the command starts. Within it CQ_LOCKED is set.
+locked() {
+    if [ -n "${CQ_LOCKED:-}" ] || ! command -v flock >/dev/null; then
+        "$@"
+        return
+    fi
+    flock -n . true || say 'build.sh: waiting for another one in this checkout'
+    exec 9<.
+    flock 9
+    CQ_LOCKED=1
+    export CQ_LOCKED
+    ("$@") 9<&-
+    exec 9<&-
+    unset CQ_LOCKED
+}
 
 # --- deps -------------------------------------------------------------------
 
 missing_packages() {
-    for package in $packages; do
+    for package; do
         state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || state=
         [ "$state" = 'install ok installed' ] || printf '%s ' "$package"
     done
 }
 
+# do_deps PACKAGE...
 do_deps() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null
     then
         say 'This is not Debian or Ubuntu. Install what these packages hold:' \
-            "$packages" | fmt -w 78
+            "$@" | fmt -w 78
         exit 1
     fi
-    missing=$(missing_packages)
+    missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
-    apt='env DEBIAN_FRONTEND=noninteractive apt-get'
-    command="$apt install -y --no-install-recommends $missing"
+    apt='env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get
+        -o DPkg::Lock::Timeout=600'
+    install="install -y --no-install-recommends $missing"
     if [ "$(id -u)" -eq 0 ]; then
         root=
     elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true; } 2>/dev/null
@@ -75,24 +115,30 @@ do_deps() {
         root=sudo
     else
         die "these packages are missing: $missing
-Installing them needs root: run './build.sh deps' as root, or
-$command"
+Install them as root:
+apt-get $install"
     fi
-    say "Installing: $missing"
-    case " $missing" in *' clamav-freshclam '*)
-        say 'clamav-freshclam brings a service that systemd starts; to stop' \
-            'it: systemctl disable --now clamav-freshclam' ;;
-    esac
+    say "Installing, to stay: $missing"
     # Only lists that are absent, or older than what they list, need an update.
-    # shellcheck disable=SC2086 # $root, $apt and $command are lists of words
+    # shellcheck disable=SC2086 # $root, $apt and $install are lists of words
     {
-        $root $apt -s install $missing >/dev/null 2>&1 || $root $apt update ||
+        $root $apt -s $install >/dev/null 2>&1 || $root $apt update ||
             die 'could not update the package lists'
-        $root $command || { $root $apt update && $root $command; } ||
+        $root $apt $install || { $root $apt update && $root $apt $install; } ||
             die "could not install: $missing"
     }
-    missing=$(missing_packages)
+    missing=$(missing_packages "$@")
     [ -z "$missing" ] || die "still missing after installing: $missing"
+}
+
+do_test_deps() {
+    # shellcheck disable=SC2086 # lists of words
+    do_deps $build_packages $run_packages $test_packages \
+        ${CQ_TEST_ALL:+$deb_packages $deb_test_packages}
+    # shellcheck disable=SC2086
+    locked t/peer/fetch "$BUILD/peers" $peers
+    CQ_TEST_PEERS=$(cd "$BUILD/peers" && pwd)
+    export CQ_TEST_PEERS
 }
 
 # --- build ------------------------------------------------------------------
@@ -103,7 +149,7 @@ need() {
     done
 }
 
-# compile OUTDIR SUFFIX FLAGS... -- FILE...: each FILE to OUTDIR/NAME.o
+# compile OUTDIR FLAGS... -- FILE...: each FILE to OUTDIR/NAME.o
 compile() {
     room=$1
     shift
@@ -112,15 +158,21 @@ compile() {
     shift
     mkdir -p "$room"
     pids=
+    failed=0
+    jobs=$(nproc 2>/dev/null) || jobs=2
     for source; do
         [ -e "$source" ] || continue    # a pattern that matched nothing
         object=$room/$(basename "$source" .c).o
         # shellcheck disable=SC2086 # lists of words
-        $CC $CFLAGS $warnings $werror $flags -I mod_clamquota -c "$source" \
-            -o "$object" &
-        pids="$pids $!"
+        $CC $CFLAGS $warnings $werror $flags -I mod_clamquota \
+            "-DCQ_STATE_DIR=\"$state_dir\"" -c "$source" -o "$object" &
+        pids="$pids$! "
+        jobs=$((jobs - 1))
+        [ $jobs -le 0 ] || continue
+        wait "${pids%% *}" || failed=1
+        pids=${pids#* }
+        jobs=1
     done
-    failed=0
     for pid in $pids; do wait "$pid" || failed=1; done
     [ $failed -eq 0 ] || die "$room: does not compile"
 }
@@ -152,34 +204,54 @@ build_tools() {
     # shellcheck disable=SC2046,SC2086 # lists of words
     compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
         $(pkg-config --cflags $tool_libraries) -- tools/sync/*.c
-    # shellcheck disable=SC2046 # names without blanks
-    ar rcs "$BUILD/libsync.a" \
-        $(find "$BUILD/obj/sync" -name '*.o' ! -name main.o | sort)
-    if [ -e "$BUILD/obj/sync/main.o" ]; then
-        # shellcheck disable=SC2046,SC2086
-        $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
-            "$BUILD/obj/sync/main.o" "$BUILD/libsync.a" "$BUILD/libcq.a" \
-            $(pkg-config --libs $tool_libraries)
-    fi
+    mv "$BUILD/obj/sync/main.o" "$BUILD/obj/clamquota-sync.o"
+    ar rcs "$BUILD/libsync.a" "$BUILD"/obj/sync/*.o
+    # shellcheck disable=SC2046,SC2086
+    $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
+        "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libcq.a" \
+        $(pkg-config --libs $tool_libraries)
+}
+
+# Reports a target that cannot be built for before compiling the first file.
+check_target() {
+    need "${CC%% *}" ar apxs apr-1-config pkg-config
+    # shellcheck disable=SC2086 # lists of words
+    $CC $CFLAGS -dM -E -x c /dev/null >"$BUILD/obj/target" 2>&1 ||
+        die "CC=$CC CFLAGS=$CFLAGS: $(head -n 1 "$BUILD/obj/target")"
+    grep -q '__SIZEOF_POINTER__ 8$' "$BUILD/obj/target" ||
+        die "CC=$CC builds for a 32-bit target; the table of counters needs" \
+            'a 64-bit one, e.g. amd64 or arm64'
+    include=$(apxs -q INCLUDEDIR)
+    # shellcheck disable=SC2086
+    version=$(printf '#include "%s/ap_release.h"\n%s\n' "$include" \
+        'AP_SERVER_MAJORVERSION_NUMBER AP_SERVER_MINORVERSION_NUMBER
+        AP_SERVER_PATCHLEVEL_NUMBER' | $CC -E -P -x c - | xargs | tr ' ' .) ||
+        version=
+    case $version in
+    2.4.[0-9]|2.4.[123][0-9]|2.4.4[0-6]|[01].*|2.[0-3].*|'')
+        die "httpd ${version:-without ap_release.h} in $include is too old:" \
+            '2.4.47 or later is needed (Debian 12, Ubuntu 22.04)' ;;
+    esac
 }
 
 do_build() {
-    need "$CC" ar apxs apr-1-config pkg-config
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
     rm -rf "$BUILD/obj" "$BUILD/libcq.a" "$BUILD/libsync.a" \
         "$BUILD/clamquota-sync" "$BUILD/mod_clamquota.so"
-    mkdir -p "$BUILD"
+    mkdir -p "$BUILD/obj"
+    check_target
+    state_dir=$(under_prefix /var/lib)/clamquota
 
     # Across the rooms' walls only the compiler may look: a request passes
     # through functions of four rooms, and inlining them saves a tenth.
-    lto=
-    if echo 'int main(void){return 0;}' |
-        $CC -Werror -flto=auto -ffat-lto-objects -x c -o "$BUILD/lto" - 2>/dev/null
-    then
-        lto='-flto=auto -ffat-lto-objects'
-    fi
-    rm -f "$BUILD/lto"
+    lto='-flto=auto -ffat-lto-objects'
+    # shellcheck disable=SC2086
+    case " $CFLAGS " in
+    *' -fno-lto '*|*' -O0 '*) lto= ;;
+    *) echo 'int main(void){return 0;}' | $CC -Werror $lto -x c - \
+            -o "$BUILD/obj/lto" 2>/dev/null || lto= ;;
+    esac
 
     # These know nothing of httpd and APR: no such include path is here.
     lib="-std=c11 -pedantic -fPIC -fvisibility=hidden $lto"
@@ -191,8 +263,8 @@ do_build() {
         compile "$BUILD/obj/table" $lib -D_GNU_SOURCE -- mod_clamquota/table/*.c
         compile "$BUILD/obj/host" $lib -D_GNU_SOURCE -- mod_clamquota/host/*.c
     }
-    # shellcheck disable=SC2046 # names without blanks
-    ar rcs "$BUILD/libcq.a" $(find "$BUILD/obj" -name '*.o' | sort)
+    ar rcs "$BUILD/libcq.a" "$BUILD"/obj/core/*.o "$BUILD"/obj/render/*.o \
+        "$BUILD"/obj/table/*.o "$BUILD"/obj/host/*.o
 
     # clang looks into the casts of APR's ring macros, gcc doesn't
     ring=
@@ -201,18 +273,15 @@ do_build() {
     compile "$BUILD/obj/httpd" -std=c11 -pedantic -fPIC $ring $lto \
         $(apr-1-config --cppflags) -isystem "$(apxs -q INCLUDEDIR)" \
         -isystem "$(apr-1-config --includedir)" -- mod_clamquota/httpd/*.c
-    if [ -e "$BUILD/obj/httpd/mod_clamquota.o" ]; then
-        # httpd looks up one symbol; everything else stays inside
-        say '{ global: clamquota_module; local: *; };' >"$BUILD/obj/exports"
-        # shellcheck disable=SC2086
-        $CC $CFLAGS $lto -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
-            -Wl,--version-script="$BUILD/obj/exports" \
-            -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
-    fi
+    # shellcheck disable=SC2086
+    $CC $CFLAGS $lto -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
+        -Wl,--version-script=mod_clamquota/httpd/exports.map \
+        -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
     build_tools
+    say "$state_dir" >"$BUILD/state_dir"    # for which PREFIX this was built
 }
 
-do_build_tests() {
+build_tests() {
     link_programs unit
     link_programs peer
     link_programs bench
@@ -233,6 +302,8 @@ suite() {
 }
 
 do_test() {
+    do_build
+    build_tests
     tests_failed=0
     summary=
     rm -rf "$BUILD/tap"
@@ -281,83 +352,50 @@ failures() {
 }
 
 do_bench() {
-    found=0
+    do_build
+    build_tests
+    failed=
     for program in "$BUILD"/bench/* t/bench/*.pl; do
-        [ -e "$program" ] || continue
-        found=1
         say "-- $(basename "$program")"
         case $program in
         *.pl) perl "$program" ;;
         *) "$program" ;;
-        esac
+        esac || failed="$failed $(basename "$program")"
     done
-    [ $found -eq 1 ] || die 'no benchmark found'
+    [ -z "$failed" ] || die "benchmarks failed:$failed"
 }
 
-# --- install ----------------------------------------------------------------
+. conf/install.sh
 
-# Where httpd's own tree, as apxs tells it, lies under PREFIX. Under /usr the
-# configuration is in /etc and the counters are in /var/lib.
-under_prefix() {
-    if [ "$PREFIX" = /usr ]; then echo "$1"; else echo "$PREFIX${1#/usr}"; fi
-}
+# --- deb --------------------------------------------------------------------
 
-do_install() {
-    need apxs install
-    case $DESTDIR in ''|/*) ;; *) DESTDIR=$started_in/$DESTDIR ;; esac
-    so=$BUILD/mod_clamquota.so
-    if [ ! -e "$so" ] || [ ! -e "$BUILD/clamquota-sync" ] ||
-        [ -n "$(find mod_clamquota tools -newer "$so")" ]
-    then
-        do_build
-    fi
-    module_dir=$(under_prefix "$(apxs -q LIBEXECDIR)")
-    mods_dir=$(under_prefix "$(apxs -q SYSCONFDIR)")/mods-available
-    state_dir=$(under_prefix /var/lib)/clamquota
-    doc_dir=$PREFIX/share/doc/mod_clamquota
-    man_dir=$PREFIX/share/man
-
-    install -d "$DESTDIR$module_dir" "$DESTDIR$mods_dir" \
-        "$DESTDIR$doc_dir/examples" "$DESTDIR$PREFIX/sbin" \
-        "$DESTDIR$man_dir/man5" "$DESTDIR$man_dir/man7" "$DESTDIR$man_dir/man8"
-    install -d -m 0750 "$DESTDIR$state_dir"
-    install -m 644 "$so" "$DESTDIR$module_dir/"
-    install -m 644 mod_clamquota/mod_clamquota.5 "$DESTDIR$man_dir/man5/"
-    install -m 644 mod_clamquota/clamquota.7 "$DESTDIR$man_dir/man7/"
-    install -m 644 README CHANGES LICENSE conf/clamav-mirror.conf \
-        conf/distribution-mirror.conf "$DESTDIR$doc_dir/"
-    install -m 755 "$BUILD/clamquota-sync" "$DESTDIR$PREFIX/sbin/"
-    install -m 644 tools/sync/clamquota-sync.8 "$DESTDIR$man_dir/man8/"
-    # firewall rules and sets; a job, services and a timer for the tool
-    for example in conf/clamquota-* conf/clamquota.*; do
-        case $example in
-        *.load|*.conf) [ "$example" = conf/clamquota-modprobe.conf ] || continue
-        esac
-        sed "s|/usr/sbin/|$PREFIX/sbin/|g; s|/var/lib/clamquota|$state_dir|" \
-            "$example" >"$BUILD/example"
-        install -m 644 "$BUILD/example" \
-            "$DESTDIR$doc_dir/examples/$(basename "$example")"
-    done
-    sed "s|/usr/lib/apache2/modules|$module_dir|" conf/clamquota.load \
-        >"$BUILD/clamquota.load"
-    sed "s|/var/lib/clamquota|$state_dir|
-        s|/usr/share/doc/mod_clamquota|$doc_dir|" conf/clamquota.conf \
-        >"$BUILD/clamquota.conf"
-    install -m 644 "$BUILD/clamquota.load" "$DESTDIR$mods_dir/"
-    conf=$DESTDIR$mods_dir/clamquota.conf
-    if [ -e "$conf" ] && ! cmp -s "$BUILD/clamquota.conf" "$conf"; then
-        conf=$conf.new
-        say "clamquota.conf was changed here and stays; the new one is $conf"
-    fi
-    install -m 644 "$BUILD/clamquota.conf" "$conf"
-    say "Installed below ${DESTDIR:-/}. Next:"
-    if [ "$PREFIX" = /usr ]; then
-        say '  a2enmod clamquota && systemctl restart apache2'
-    else
-        say "  Include $mods_dir/clamquota.load" \
-            "  Include $mods_dir/clamquota.conf"
-    fi
-    say "  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf"
+# Debian's own tools, in a copy with conf/debian/ as its debian/. The date is
+# that of CHANGES and the environment is empty: the same source, the same bytes.
+do_deb() {
+    version=$(sed -n '1s/^Changes with mod_clamquota //p' CHANGES)
+    maintainer=$(sed -n 's/^Maintainer: //p' conf/debian/control)
+    epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct CHANGES 2>/dev/null ||
+        :)}
+    date=$(LC_ALL=C date -u -R -d "@${epoch:-$(stat -c %Y CHANGES)}")
+    copy=$BUILD/deb/clamquota-$version
+    rm -rf "$BUILD/deb"
+    mkdir -p "$copy"
+    case $(cd "$copy" && pwd) in *[!A-Za-z0-9/._+-]*)
+        die "$BUILD/deb: dpkg-buildpackage needs a path of letters, digits and" \
+            '/._+-, e.g. BUILD=/tmp/clamquota ./build.sh deb' ;;
+    esac
+    cp -R build.sh README CHANGES LICENSE conf mod_clamquota tools "$copy/"
+    cp -R conf/debian "$copy/debian"
+    printf '%s\n' "clamquota ($version-0local1) unstable; urgency=medium" '' \
+        "  * Release $version." '' " -- $maintainer  $date" \
+        >"$copy/debian/changelog"
+    (cd "$copy" && env -i PATH="$PATH" TMPDIR="${TMPDIR:-/tmp}" \
+        DEB_BUILD_OPTIONS=noautodbgsym \
+        dpkg-buildpackage -b -us -uc) >"$BUILD/deb/log" 2>&1 ||
+        die "$(tail -n 30 "$BUILD/deb/log")
+dpkg-buildpackage failed; the whole log is $BUILD/deb/log"
+    rm -r "$copy"
+    say "Made in $BUILD/deb:" "$(cd "$BUILD/deb" && echo *.deb)"
 }
 
 # --- the command ------------------------------------------------------------
@@ -366,24 +404,49 @@ command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
 test) ;;
-install)
+install|uninstall)
     for setting; do
         case $setting in
         DESTDIR=*) DESTDIR=${setting#DESTDIR=} ;;
         PREFIX=*) PREFIX=${setting#PREFIX=} ;;
-        *) usage >&2; exit 2 ;;
+        *) misused "$command $setting: expected PREFIX=... or DESTDIR=..." ;;
         esac
     done ;;
-*) [ $# -eq 0 ] || { usage >&2; exit 2; } ;;
+*) [ $# -eq 0 ] || misused "$command takes no argument, but got '$1'" ;;
 esac
 case $command in
-deps) do_deps; say 'Everything needed is installed.' ;;
-build) do_build ;;
-run) do_deps; do_build; exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
-test) do_deps; do_build; do_build_tests; do_test "$@" ;;
-bench) do_deps; do_build; do_build_tests; do_bench ;;
-install) do_install ;;
-clean) rm -rf "$BUILD" ;;
+deps)
+    do_test_deps
+    say 'Everything needed is installed.' ;;
+build) locked do_build ;;
+run)
+    t/sample/serve check "$PORT"
+    say "Builds into $BUILD/ and serves from a directory below" \
+        "${TMPDIR:-/tmp}, which Ctrl-C removes."
+    # shellcheck disable=SC2086 # lists of words
+    do_deps $build_packages $run_packages
+    locked do_build
+    exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
+test)
+    if [ "$*" = all ]; then
+        shift
+        CQ_TEST_ALL=1
+        export CQ_TEST_ALL
+    fi
+    do_test_deps
+    locked do_test "$@" ;;
+bench)
+    do_test_deps
+    locked do_bench ;;
+install) locked do_install ;;
+uninstall) locked do_uninstall ;;
+deb)
+    # shellcheck disable=SC2086 # lists of words
+    do_deps $build_packages $deb_packages
+    locked do_deb ;;
+clean) locked rm -rf "$BUILD" ;;
 help|-h|--help) usage ;;
-*) usage >&2; exit 2 ;;
+*)
+    usage >&2
+    misused "there is no command '$command'" ;;
 esac

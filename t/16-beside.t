@@ -87,8 +87,25 @@ for (['at the top', "CacheEnable disk /\n"],
     like($output, qr/CQ0106: CacheEnable .* expected "CacheQuickHandler off"/,
         'with a sentence');
 }
-is(($server->config_test("CacheEnable disk /\nClamQuotaEngine Off\n"))[0], 0,
-    'where nothing is counted it may stay');
+is(($server->config_test($_))[0], 0, 'where nothing is counted it may stay')
+    for "CacheEnable disk /\nClamQuotaEngine Off\n", <<"EOT";
+CacheRoot $server->{dir}/cache
+<VirtualHost *:80>
+    ClamQuotaDaily 1M
+</VirtualHost>
+<VirtualHost *:81>
+    CacheEnable disk /
+</VirtualHost>
+EOT
+is(($server->config_test(<<"EOT"))[0], 1, 'not beside a section that counts');
+CacheRoot $server->{dir}/cache
+<Location /downloads>
+    ClamQuotaDaily 1M
+</Location>
+<VirtualHost *:81>
+    CacheEnable disk /
+</VirtualHost>
+EOT
 
 my $htdocs = "$server->{dir}/htdocs";
 mkdir "$server->{dir}/cache";

@@ -151,7 +151,9 @@ cmp_ok(abs($metric{clamquota_table_fill_ratio} - 0.006), '<', 0.0001,
 # ---- mod_status ----
 $answer = $server->get('/server-status');
 like($answer->{body}, qr/clamquota/i, 'mod_status: a section');
-ok($answer->{body} =~ /127\.0\.2\.5/, 'with the worst clients');
+my ($section) = $answer->{body} =~ /<h2>ClamQuota<\/h2>(.*)/s;
+like($section, qr/refused 1,/, 'with the totals');
+unlike($section, qr/127\.0\.2\.5/, 'and no client: no scan');
 like($answer->{body}, qr/<\/html>\s*$/, 'inside the page');
 $answer = $server->get('/server-status?auto');
 is_deeply([$answer->{body} =~ /^(ClamQuota[^:]*):/mg], \@auto,

@@ -83,7 +83,9 @@ for (['/me'], ['/me?json'], ['/me', '-I'], ['/expr'], ['/off'], ['/logonly'],
     ['/me', '-H', 'Range: bytes=0-9']) {
     my ($path, @arguments) = @$_;
     my $answer = $server->get($path, '-0', @over, @arguments);
-    is($answer->{status}, 200, "@$_: served");
+    # short enough for httpd to know its length and cut a range out of it
+    is($answer->{status}, "@arguments" =~ /Range/ ? 206 : 200, "@$_: served");
+    cmp_ok($answer->{bytes}, '<', 4800, "@$_: little, with its header");
     $booked += $answer->{bytes};
 }
 my $answer = $server->get('/nothing/here', '-0', @over);

@@ -13,17 +13,12 @@ use Errno qw(ECONNRESET EPIPE);
 use Httpd;
 use IO::Select;
 use IO::Socket::INET;
+use Peer;
 use Test::More;
 
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
-plan skip_all => 'this needs root, for network namespaces' if $<;
-if (!$ENV{CQ_TEST_NAMESPACE}) {
-    plan skip_all => 'network namespaces cannot be made here'
-        if system('unshare', '-n', 'true') != 0;
-    $ENV{CQ_TEST_NAMESPACE} = 1;
-    exec 'unshare', '-n', $^X, $0 or die "unshare: $!";
-}
+own_network();
 require 'syscall.ph';
 
 # ---- the wire: 10.77.0.1 and fd77::1 here, the clients at its other end ----
@@ -56,11 +51,12 @@ command(split ' ', $_) for 'ip link set lo up',
     'ip address add 10.77.0.1/24 dev cq0', 'ip link set cq0 up',
     'ip address add 10.77.0.62/32 dev lo',
     'ip -6 address add fd77::1/64 dev cq0 nodad',
-    'ip -6 route add fd78::/64 dev cq0';
+    (map { "ip -6 route add fd7$_\::/64 dev cq0" } 8, 9),
+    'ip route add default via 10.77.0.44', 'ip -6 route add default via fd79::2';
 there(sub {
     command(split ' ', $_) for 'ip link set lo up', 'ip link set cq1 up',
         'ip -6 address add fd77::2/64 dev cq1 nodad',
-        'ip -6 address add fd78::2/64 dev cq1 nodad',
+        (map { "ip -6 address add fd7$_\::2/64 dev cq1 nodad" } 8, 9),
         map { 'ip address add ' . ip($_) . '/24 dev cq1' } 2 .. 60;
 });
 
@@ -83,7 +79,11 @@ Listen 10.77.0.1:%TLSPORT%
     SSLCertificateKeyFile run/key
 </VirtualHost>
 RemoteIPHeader X-Client
-RemoteIPInternalProxy 10.77.0.40
+RemoteIPInternalProxy 10.77.0.40 10.77.0.43
+<VirtualHost 10.77.0.62:%PORT2%>
+    ServerName localhost
+    RemoteIPProxyProtocol On
+</VirtualHost>
 ProxyPass /back http://10.77.0.50:8080/
 <Location /status>
     SetHandler server-status
@@ -162,6 +162,11 @@ offend($_, 3) for 'fd77::2', 'fd78::2';
 offend(ip(41), 3, '/f', '-H', 'X-Client: 10.77.0.41', '--interface', ip(40));
 offend(ip(40), 3);
 is(ask(ip(40), '/f', '-H', 'X-Client: 10.77.0.42'), 200, 'a proxy');
+offend($_, 3) for ip(43), ip(44), 'fd79::2';
+my $wrapped = "http://10.77.0.62:$server->{port2}/f";
+is(join(' ', @{there(sub { $server->get("$wrapped?[1-4]", '--interface', ip(45),
+    '--haproxy-protocol') })->{codes}}), '200 429 429 429',
+    'PROXY protocol: refused in its own name');
 for my $own ('127.0.0.9', $SERVER, '10.77.0.62') {
     is(join(' ', @{$server->get("http://$SERVER:$server->{port}/f?[1-9]",
         '--interface', $own)->{codes}}), join(' ', 200, (429) x 8),
@@ -212,6 +217,15 @@ for my $own ('127.0.0.9', $SERVER, '10.77.0.62') {
 }
 is($server->get($late, '--interface', '10.77.0.61')->{status}, 429,
     'own: an address that came after the start');
+is(ask(ip(43)), 429, 'a declared proxy that never brought a client');
+is(there(sub { $server->get($wrapped, '--interface', ip(45),
+    '--haproxy-protocol') })->{status}, 429, 'who speaks the PROXY protocol');
+is(ask(ip(44)), 429, 'the default gateway');
+is(ask('fd79::2'), 429, 'the default gateway of IPv6');
+is(scalar($server->log_lines(qr/clamquota:notice.*CQ0142:.*
+    \ 10\.77\.0\.44,\ fd79::2:/x)), 1, 'the start says whom it spares');
+is(scalar($server->log_lines(qr/clamquota:warn.*CQ0141:\ the\ default\ gateway
+    \ 10\.77\.0\.44\ is\ refused/x)), 1, 'and the log that it was refused');
 is(ask(ip(41)), 429, 'seen through mod_remoteip');
 offend(ip(41), 3, '/two/f');
 is(ask(ip(40)), 429, 'the proxy itself');
@@ -317,4 +331,5 @@ like($server->get('/clamquota?openmetrics')->{body},
     qr/^clamquota_dropped_total\{pool="two"\} 1$/m, 'and as a metric');
 
 close $pipe;
+$server->allow_log(qr/CQ014[01]: /, 2);
 finish();

@@ -14,10 +14,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Httpd;
 use Mirror;
+use Peer;
 use Test::More;
 
-plan skip_all => 'freshclam is not here (./build.sh deps)'
-    if !program('freshclam');
+need(freshclam => 'clamav-freshclam');
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 
@@ -276,7 +276,7 @@ is($row->{used}, $request->{bytes}{200}, '15: on a new account');
 # ---- 16: a new installation on the 1st of the month, with the configuration
 # that comes with the module and databases of the real sizes ----
 my $mirror = Httpd->run(faketime => '2036-12-01 00:10:00', conf => LOG
-    . "<VirtualHost *:*>\nInclude $Httpd::ROOT/conf/clamav-mirror.conf\n"
+    . "<VirtualHost *:*>\nInclude \"$Httpd::ROOT/conf/clamav-mirror.conf\"\n"
     . "</VirtualHost>\n");
 my %size = (daily => 64_552_960, main => 170_479_789, bytecode => 284_179);
 for my $name (@names) {

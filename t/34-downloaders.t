@@ -7,12 +7,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Httpd;
 use Mirror;
+use Peer;
 use Test::More;
 
-for my $program (qw(curl wget ab)) {
-    plan skip_all => "$program is not here (./build.sh deps)"
-        if !program($program);
-}
+need(curl => 'curl', wget => 'wget', ab => 'apache2-utils');
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 

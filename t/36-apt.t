@@ -12,19 +12,18 @@ use Digest::SHA qw(sha256_hex);
 use File::Path 'make_path';
 use Httpd;
 use Mirror;
+use Peer;
 use POSIX ();
 use Test::More;
 
-for my $program (qw(apt apt-cache dpkg-deb gpg gpgconf gpgv)) {
-    plan skip_all => "$program is not here (./build.sh deps)"
-        if !program($program);
-}
+need((map { ($_ => 'apt') } qw(apt apt-cache)), 'dpkg-deb' => 'dpkg',
+    gpg => 'gnupg', gpgconf => 'gpgconf', gpgv => 'gpgv');
 
 my $server = Httpd->run(conf => LOG . <<"EOT");
 ClamQuotaPeriod Day
 Listen 127.0.0.1:%PORT2%
 <VirtualHost 127.0.0.1:%PORT2%>
-    Include $Httpd::ROOT/conf/distribution-mirror.conf
+    Include "$Httpd::ROOT/conf/distribution-mirror.conf"
     ClamQuotaDaily 50000
     ClamQuotaGrace 0
     ClamQuotaRetryJitter 0

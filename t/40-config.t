@@ -103,6 +103,11 @@ for (@table) {
 }
 good("<FilesMatch \"\\.cdiff\$\">\nClamQuotaFree On\n</FilesMatch>");
 bad('ClamQuotaFree On', qr/ClamQuotaFree .*such as <FilesMatch/);
+good("<Location /x>\nClamQuotaChanges On\n</Location>");
+bad($_, qr/ClamQuotaChanges .*such as <Location/) for 'ClamQuotaChanges On',
+    "<VirtualHost *:1>\nClamQuotaChanges On\n</VirtualHost>";
+bad("<Location /x>\nClamQuotaChanges Maybe\n</Location>",
+    qr/ClamQuotaChanges "Maybe".*expected.*such as ClamQuotaChanges On/);
 bad("<Location /x>\nClamQuotaFree Maybe\n</Location>",
     qr/ClamQuotaFree "Maybe".*expected.*such as ClamQuotaFree On/);
 
@@ -141,6 +146,47 @@ ClamQuotaPool a
 ClamQuotaDaily 10M
 </Location>
 EOT
+# a virtual host that an Off elsewhere leaves without its quota
+my $daily = "<VirtualHost *:%d>\nServerName v%d.example\n%s\n</VirtualHost>\n";
+my $unmetered = qr{CQ0143:\ ClamQuotaDaily\ in\ the\ virtual\ host\ v[23]\.example
+    \ \(\S+\ line\ \d+\).*ClamQuotaEngine\ is\ Off\ .*ClamQuotaEngine\ On}x;
+sub vhosts { my $n = 0; return join '', map { $n++; sprintf $daily, $n, $n, $_ }
+    @_ }
+warns("ClamQuotaEngine Off\n" . vhosts("ClamQuotaEngine On\nClamQuotaDaily 1M",
+    'ClamQuotaDaily 1M'), 1, $unmetered);
+warns("ClamQuotaEngine Off\n" . vhosts("ClamQuotaEngine On\nClamQuotaDaily 1M",
+    "<Location /a>\nClamQuotaDaily 1M\n</Location>"), 1, $unmetered);
+warns("ClamQuotaEngine Off\n" . vhosts('', 'ClamQuotaDaily 1M',
+    'ClamQuotaDaily 1M'), 2, $unmetered);
+warns("ClamQuotaEngine Off\n" . vhosts("ClamQuotaEngine On\nClamQuotaDaily 1M",
+    $_), 0) for "ClamQuotaDaily 1M\nClamQuotaEngine Off",
+    "ClamQuotaDaily 1M\n<Location /a>\nClamQuotaEngine On\n</Location>";
+warns(vhosts('ClamQuotaDaily 1M', 'ClamQuotaDaily 1M'), 0);
+warns("ClamQuotaEngine Off\n<Location /x>\nClamQuotaEngine On\nClamQuotaDaily 1M\n"
+    . "</Location>\n" . vhosts('', 'ClamQuotaDaily 1M'), 0);
+my $idle_pool = qr/CQ0105: ClamQuotaPool images .*nothing is counted there/;
+warns("ClamQuotaPool images\n", 1, $idle_pool);
+warns("ClamQuotaEngine Off\n" . vhosts("ClamQuotaEngine On\nClamQuotaDaily 1M",
+    'ClamQuotaPool images'), 1, $idle_pool);
+warns("ClamQuotaEngine Off\n" . vhosts("ClamQuotaEngine On\nClamQuotaDaily 1M\n"
+    . 'ClamQuotaPool images', 'ClamQuotaPool images'), 0);
+
+# a table that a start could not make
+for my $path ('/nonexistent/x', "$server->{dir}/test.conf/x", '/tmp', 'state') {
+    bad("ClamQuotaDaily 1M\nClamQuotaTable $path",
+        qr{^CQ0144: ClamQuotaTable "\S*\Q$path\E": expected .* such as /var/lib});
+}
+good('ClamQuotaTable /nonexistent/x');  # and no quota: no table
+
+# megabytes that are bytes
+warns("$_->[0] $_->[1]\nClamQuotaEngine On\nClamQuotaDaily 1M\n", 1,
+    qr/CQ0145: $_->[0] $_->[1] \(\S+ line \d+\) .* such as $_->[2]M$/)
+    for ['ClamQuotaGrace', 300, 300], ['ClamQuotaFreeRangeDaily', 10, 10],
+    ['ClamQuotaClient', '10.0.0.0/8 200', 200];
+warns("ClamQuotaDaily 50\n", 1, qr/CQ0145: ClamQuotaDaily 50 .* such as 50M$/);
+warns("ClamQuotaDaily 1048575\n", 1, qr/CQ0145/);
+warns("ClamQuotaDaily $_\n", 0) for '1048576', '100k', '1M';
+
 warns("ClamQuotaEngine LogOnly\n", 1, qr/CQ0\d+: .*without ClamQuotaDaily/);
 my $said = bad("ClamQuotaDaily 1M\nClamQuotaPrefix 24 48\n"
     . 'ClamQuotaClient 192.0.2.0/28 1M', qr/CQ0\d+: ClamQuotaClient/);

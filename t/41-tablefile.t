@@ -43,16 +43,9 @@ my $good = do { # a real table's bytes, to damage
 };
 cmp_ok(length $good, '>', 1000 * 128, 'a table has room for its clients');
 my %content = (
-    'zeros' => ["\0" x length $good, qr/not a clamquota table/],
     'noise' => [join('', map { chr(($_ * 7919 + ($_ >> 8) * 104_729) % 256) }
         1 .. 300_000), qr/not a clamquota table/],
     'a text' => ["hello\n", qr/not a clamquota table/],
-    'an empty file' => ['', qr/not a clamquota table/],
-    'cut in half' => [substr($good, 0, length($good) / 2),
-        qr/damaged|short|size/],
-    'cut by a byte' => [substr($good, 0, -1), qr/damaged|short|size/],
-    'only its head' => [substr($good, 0, 100),
-        qr/damaged|short|size|not a clamquota table/],
 );
 for my $name (sort keys %content) {
     my ($bytes, $why) = @{$content{$name}};
@@ -62,6 +55,27 @@ for my $name (sort keys %content) {
     ok(read_file($server->{table}) eq $bytes, "$name: untouched");
     is(join(' ', glob "$server->{dir}/state/*"), $server->{table},
         "$name: nothing beside it");
+}
+
+# ---- a damaged one is set aside, and the server runs ----
+my %damaged = (
+    'zeros' => "\0" x length $good,
+    'an empty file' => '',
+    'cut in half' => substr($good, 0, length($good) / 2),
+    'only its head' => substr($good, 0, 100),
+);
+for my $name (sort keys %damaged) {
+    my $server = server();
+    write_file($server->{table}, $damaged{$name});
+    is($server->start, '', "$name: starts");
+    is($server->get('/file')->{status}, 200, "$name: serves");
+    is($server->row('127.0.0.1', hits => 1)->{hits}, 1, "$name: and counts");
+    ok(read_file("$server->{table}.damaged") eq $damaged{$name},
+        "$name: is set aside");
+    is(scalar(() = $server->log_lines(qr/CQ0129: /)), 1,
+        "$name: logged once");
+    $server->allow_log(qr/CQ0129: /, 1);
+    $server->stop;
 }
 
 # ---- another layout: the version is a 32-bit word of the header ----
@@ -82,10 +96,10 @@ refused('a newer layout', $newer, qr/newer|version/);
 ok(read_file($newer->{table}) eq with_version(1), 'a newer layout: untouched');
 
 my $older = server();
-write_file($older->{table}, with_version(-1));
+write_file($older->{table}, with_version(-2));
 is($older->start, '', 'an older layout: starts');
-my $version = unpack 'L', substr with_version(-1), version_offset(), 4;
-ok(read_file("$older->{table}.v$version") eq with_version(-1),
+my $version = unpack 'L', substr with_version(-2), version_offset(), 4;
+ok(read_file("$older->{table}.v$version") eq with_version(-2),
     'an older layout: set aside');
 is($older->row('127.0.0.1'), undef, 'an older layout: a new table');
 is(scalar(() = $older->log_lines(qr/CQ\d+: .*older layout/)), 1,
@@ -216,5 +230,28 @@ is($server->get('/file', '--interface', '127.0.2.1')->{status}, 200,
     'serves');
 my $answer = $server->row('127.0.2.1', hits => 3);
 is($answer->{hits}, 3, 'and counts');
+my $gone = qr/CQ0128: /;
+is(scalar(() = $server->log_lines($gone)), 1, 'which is logged once');
+$server->allow_log($gone, 1);
+
+# ---- cut short under a server that counts in it ----
+for my $length (0, 4096, 100_000) {
+    my $cut = server();
+    $cut->start eq '' or die 'no start';
+    $cut->get('/file', '--interface', "127.0.3.$_") for 1 .. 20;
+    my $parent = $cut->{pid};
+    truncate $cut->{table}, $length or die "truncate: $!\n";
+    my %status;
+    $status{$cut->get('/file', '--interface', "127.0.3.$_")->{status}}++
+        for 1 .. 40;
+    is_deeply(\%status, { 200 => 40 }, "cut to $length: all are served");
+    my $lost = qr/CQ0127: /;
+    ok($cut->graceful, "cut to $length: graceful");
+    is($cut->get('/file')->{status}, 200, "cut to $length: served after it");
+    is($cut->{pid}, $parent, "cut to $length: the parent lives");
+    is(scalar(() = $cut->log_lines($lost)), 1, "cut to $length: logged once");
+    $cut->allow_log($lost, 1);
+    ok($cut->stop, "cut to $length: stops");
+}
 
 finish();

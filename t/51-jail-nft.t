@@ -11,7 +11,7 @@ use Test::More;
 my $ns = Jail::Namespace->new;
 plan skip_all => $Jail::why_not if !$ns;
 my ($cannot, $said) = $ns->run('nft', 'list', 'ruleset');
-plan skip_all => "no nft here: $said" if $cannot;
+plan skip_all => "nft lists nothing here: $said" if $cannot;
 
 my $spec = 'nft:inet/clamquota/jail4,jail6';
 my $t = 'inet clamquota';

@@ -6,7 +6,9 @@ use warnings;
 use Fcntl qw(:flock);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/lib";
 use JSON::PP ();
+use Peer;
 use Test::More;
 
 my $top = "$FindBin::Bin/..";
@@ -15,14 +17,7 @@ my ($build) = ($ENV{CQ_TEST_MODULE} // "$top/build/mod_clamquota.so")
 my ($sync, $offend) = ("$build/clamquota-sync", "$build/peer/offend");
 -x $sync && -x $offend or die "$sync: build first\n";
 
-# All that follows happens in a network namespace that ends with this process.
-if (!$ENV{CQ_TEST_UNSHARED}) {
-    plan skip_all => 'a network namespace needs root' if $> != 0;
-    plan skip_all => 'no right to make a network namespace (unshare -n)'
-        if system('unshare -n true 2>/dev/null') != 0;
-    $ENV{CQ_TEST_UNSHARED} = 1;
-    exec 'unshare', '-n', $^X, $0 or die "unshare: $!\n";
-}
+own_network();
 system('ip link set lo up') == 0 or die "ip link set lo up\n";
 system('ip address add 198.51.100.1/32 dev lo') == 0 or die "ip address\n";
 
@@ -301,9 +296,9 @@ SKIP: {
     is($status, 4, 'a table that he may not read');
 }
 SKIP: {
-    my $ro = "mount -t proc -o ro proc /proc 2>/dev/null";
-    skip 'no right to mount /proc', 2
-        if system("unshare -m sh -c '$ro'") != 0;
+    my $ro = "mount -t proc -o ro proc /proc";
+    my $refusal = refusal("unshare -m sh -c '$ro'");
+    skip $refusal, 2 if $refusal;
     ($status, $out, $err) = run('unshare', '-m', 'sh', '-c',
         "$ro; exec \"\$\@\"", 'sh', $sync, @base, '--after', 199);
     is($status, 5, 'a read-only /proc: exit 5');
@@ -361,8 +356,8 @@ unlike(slurp($state), qr/^own/m, 'and nothing is ours any more');
 # ---- killed at any step: the next pass makes good, nothing foreign goes ----
 
 SKIP: {
-    skip 'no strace, or no right to trace', 2
-        if system('strace -o /dev/null true 2>/dev/null') != 0;
+    my $refusal = refusal('strace -o /dev/null true');
+    skip $refusal, 2 if $refusal;
     offend(map { ('reset', "192.0.2.$_") } 1, 110 .. 229);
     offend('draw', 'default', '192.0.2.1', 2000, 200, 61,
         'draw', 'default', '192.0.2.2', 2000, 200, 61);

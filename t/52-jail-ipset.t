@@ -11,7 +11,7 @@ use Test::More;
 my $ns = Jail::Namespace->new;
 plan skip_all => $Jail::why_not if !$ns;
 my ($cannot, $said) = $ns->run('ipset', 'create', 'probe', 'hash:net');
-plan skip_all => "no ipset here: $said" if $cannot;
+plan skip_all => "ipset makes no set here: $said" if $cannot;
 $ns->must(qw(ipset destroy probe));
 
 my $spec = 'ipset:clamquota4,clamquota6';

@@ -9,12 +9,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Temp qw(tempdir);
 use Httpd qw(poll write_file read_file);
+use Peer;
 use Test::More;
 use Wire;
 
 lay();
-plan skip_all => 'no strace, or no right to trace'
-    if system('strace -o /dev/null true') != 0;
+my $no_trace = refusal('strace -o /dev/null true');
+plan skip_all => $no_trace if $no_trace;
 
 my $offend = $Wire::Sync::PROGRAM =~ s{[^/]+$}{peer/offend}r;
 my $dir = tempdir(CLEANUP => 1);

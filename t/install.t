@@ -30,11 +30,29 @@ sub spew {
 
 sub install {
     my (%variables) = @_;
+    return build('install', %variables);
+}
+
+# What build.sh says to a command that succeeds.
+sub build {
+    my ($command, %variables) = @_;
     local @ENV{ keys %variables } = values %variables;
-    my $said = `./build.sh install 2>&1`;
-    is($? >> 8, 0, join ' ', 'install',
+    my $said = `./build.sh $command 2>&1`;
+    is($? >> 8, 0, join ' ', $command,
         map { "$_=$variables{$_}" } sort keys %variables) or diag($said);
     return $said;
+}
+
+sub build_fails {
+    my (%variables) = @_;
+    local @ENV{ keys %variables } = values %variables;
+    my $said = `./build.sh install 2>&1`;
+    return ($? >> 8) . ":$said";
+}
+
+sub files_below {
+    my ($directory) = @_;
+    return sort grep { -f } split /\0/, `find '$directory' -type f -print0`;
 }
 
 # ---- as a package does it: PREFIX=/usr under DESTDIR ----
@@ -57,11 +75,12 @@ my %mode = (
     "$root/var/lib/clamquota"                               => 0750,
     "$root/usr/sbin/clamquota-sync"                         => 0755,
     "$root/usr/share/man/man8/clamquota-sync.8"             => 0644,
-    map { ("$root/usr/share/doc/mod_clamquota/examples/$_"  => 0644) } qw(
+    (map { ("$root/usr/share/doc/mod_clamquota/examples/$_" => 0644) } qw(
         clamquota-ipset.ip6tables clamquota-ipset.iptables
-        clamquota-modprobe.conf clamquota-sync-pass.service
-        clamquota-sync.cron clamquota-sync.service clamquota-sync.timer
-        clamquota.ip6tables clamquota.ipset clamquota.iptables clamquota.nft)
+        clamquota-modprobe.conf clamquota-sync.cron clamquota.ip6tables
+        clamquota.ipset clamquota.iptables clamquota.nft)),
+    map { ("$root/usr/lib/systemd/system/$_" => 0644) } qw(
+        clamquota-sync-pass.service clamquota-sync.service clamquota-sync.timer)
 );
 for my $name (sort keys %mode) {
     my @stat = stat $name;
@@ -73,23 +92,44 @@ is(slurp("$mods/clamquota.load"),
     'clamquota.load: the path on the target, without DESTDIR');
 is(slurp("$mods/clamquota.conf"), slurp('conf/clamquota.conf'),
     'clamquota.conf: as it is');
-is(scalar(grep { -f } split /\0/, `find '$root' -type f -print0`),
-    scalar(grep { -f } keys %mode), 'no other file');
+is_deeply([ files_below($root) ], [ sort grep { -f } keys %mode ],
+    'no other file');
+is(slurp("$root/usr/lib/systemd/system/$_"), slurp("conf/$_"),
+    "$_: as it is") for qw(clamquota-sync.service clamquota-sync.timer);
 
-# The README's command for getting rid of it leaves nothing behind.
-my ($rm) = slurp('README') =~ /^ +sudo rm -r ((?:.*\\\n)*.*)/m;
-my @gone = map { s/\*$//r } grep { m{^/} } split ' ', $rm // '';
-is_deeply([ grep { my $name = substr $_, length $root;
-    !grep { index($name, $_) == 0 } @gone } sort keys %mode ], [],
-    'the README knows how to remove all of it');
+# ---- and taken away again ----
+mkdir "$mods/../mods-enabled" or die "mods-enabled: $!\n";
+symlink '../mods-available/clamquota.load',
+    "$mods/../mods-enabled/clamquota.load" or die "symlink: $!\n";
+my $enabled_said = do { local $ENV{DESTDIR} = $root;
+    `./build.sh uninstall 2>&1` };
+like(($? >> 8) . $enabled_said,
+    qr/^1build.sh: \S+ is there: .*a2dismod clamquota/,
+    'not while it is enabled: httpd would not start');
+is_deeply([ files_below($root) ], [ sort grep { -f } keys %mode ],
+    'and nothing was removed');
+unlink "$mods/../mods-enabled/clamquota.load";
+rmdir "$mods/../mods-enabled";
+is(build('uninstall', DESTDIR => $root), '', 'uninstall, without a word');
+is_deeply([ files_below($root) ], [], 'no file is left');
+ok(!-e "$root/$_", "$_ is gone") for 'var/lib/clamquota',
+    'usr/share/doc/mod_clamquota';
 
-is(slurp("$root/usr/share/doc/mod_clamquota/examples/$_"), slurp("conf/$_"),
-    "$_: as it is") for qw(clamquota-sync.service clamquota-sync.cron);
+# with counters, and a configuration that was changed
+install(DESTDIR => $root);
+spew("$root/var/lib/clamquota/clamquota.table", 'counters');
+spew("$mods/clamquota.conf", "# mine\n");
+my $kept = build('uninstall', DESTDIR => $root);
+like($kept, qr/was changed here and stays\n.*rm -r \S+lib\/clamquota\n/,
+    'what is somebody\'s own is named');
+is_deeply([ files_below($root) ], [ "$mods/clamquota.conf",
+    "$root/var/lib/clamquota/clamquota.table" ], 'and stays');
+install(DESTDIR => $root);
 
 # ---- a second time, after the operator has changed something ----
 
 spew("$mods/clamquota.conf", "# mine\n");
-like(install(DESTDIR => $root), qr/was changed here and stays/,
+like(install(DESTDIR => $root), qr/was changed here and stays; the new one/,
     'a changed clamquota.conf is noticed');
 is(slurp("$mods/clamquota.conf"), "# mine\n", 'and kept');
 is(slurp("$mods/clamquota.conf.new"), slurp('conf/clamquota.conf'),
@@ -98,16 +138,32 @@ is(slurp("$mods/clamquota.conf.new"), slurp('conf/clamquota.conf'),
 # ---- below another PREFIX, and httpd reads it ----
 
 my $prefix = "$scratch/opt";
-install(PREFIX => $prefix);
+like(install(PREFIX => $prefix,
+    BUILD => "$scratch/build"), qr{^  Include \S+\.load\n  Include \S+\.conf$}m,
+    'it says what to include, a line each');
 (my $own_mods = "$prefix$apxs{SYSCONFDIR}/mods-available") =~ s{/usr}{};
 my $load = slurp("$own_mods/clamquota.load");
 my ($module) = $load =~ /^LoadModule clamquota_module (\S+)\n\z/;
 like($module, qr/^\Q$prefix\E/, 'clamquota.load points below PREFIX');
 ok(-s $module, 'to a file');
-like(slurp("$prefix/share/doc/mod_clamquota/examples/clamquota-sync.service"),
+my @strays = map { my $name = $_; map { "$name: $_" } slurp($name) =~
+    m{^(?!.*\./build\.sh).*?(?<![\w.])(/var/lib/clamquota\S*|/usr/sbin/clamq\S*
+        |/etc/apache2/mods\S*|/usr/share/(?:doc|man)\S*)}mgx }
+    grep { !/\.so$|sbin/ } files_below($prefix);
+is_deeply(\@strays, [], 'no text names a path that is not below PREFIX');
+like(slurp("$prefix/lib/systemd/system/clamquota-sync.service"),
     qr{^ExecStart=\Q$prefix\E/sbin/clamquota-sync --watch}m,
     'the service starts the one below PREFIX');
 ok(-x "$prefix/sbin/clamquota-sync", 'which is there');
+is(`'$prefix/sbin/clamquota-sync' -n 2>&1` =~ s/:.*//sr, 'clamquota-sync',
+    'it runs');
+like(`'$prefix/sbin/clamquota-sync' -n 2>&1`,
+    qr{\Q$prefix\E/var/lib/clamquota/clamquota\.table},
+    'and looks for the table below PREFIX');
+is(build_fails(PREFIX => $_),
+    "1:build.sh: PREFIX=$_: expected an absolute path of letters, digits and "
+    . "/._+-, e.g. /opt/clamquota\n", "PREFIX='$_' is refused")
+    for 'opt', '/a b', '/a|b';
 ok(-d "$prefix/var/lib/clamquota", 'the directory of the table is there');
 
 my $httpd = "$apxs{SBINDIR}/$apxs{PROGNAME}";

@@ -86,17 +86,67 @@ sub processes_with {
 
 my $port = free_port();
 my $url  = "http://127.0.0.1:$port";
-mkdir "$scratch/tmp" or die "$scratch/tmp: $!\n";
-chmod 0755, "$scratch/tmp";
-my %environment = (PORT => $port, BUILD => "$scratch/build",
-    TMPDIR => "$scratch/tmp");
+# Blanks in paths, a umask that shuts out others, no HOME.
+my $tmp = "$scratch/a tmp";
+mkdir $tmp or die "$tmp: $!\n";
+chmod 0755, $tmp;
+my %environment = (PORT => $port, BUILD => "$scratch/a build", TMPDIR => $tmp);
+umask 077;
+delete $ENV{HOME};
+
+# ---- what can't work is said before anything is built ----
+for my $absurd ('', '0', '65536', '80a', '-1', '1' x 30) {
+    my ($run, $words) = start(qr/(?!)/, { %environment, PORT => $absurd },
+        './build.sh', 'run');
+    is(ended($run) . $words, "1serve: PORT=$absurd: expected a number from 1 "
+        . "to 65535, e.g. PORT=8081\n", "PORT=$absurd");
+}
+{
+    my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1',
+        LocalPort => $port) or die "$port: $!\n";
+    my ($run, $words) = start(qr/(?!)/, { %environment }, './build.sh', 'run');
+    is(ended($run) . $words, "1serve: cannot listen on 127.0.0.1:$port: "
+        . 'Address already in use; choose another port, e.g. PORT=8081 '
+        . "./build.sh run\n", 'a busy port');
+}
+ok(!-e "$scratch/a build", 'nothing was built');
+is_deeply([ entries($tmp) ], [], 'nothing was written');
+
+# ---- what it would install ----
+mkdir "$scratch/bin" or die "$scratch/bin: $!\n";
+# a machine on which nothing is installed, for a user without sudo
+for my $stub (['dpkg-query', 'exit 1'], ['id', 'echo 65534'],
+    ['sudo', 'exit 1'])
+{
+    open my $file, '>', "$scratch/bin/$stub->[0]" or die "stub: $!\n";
+    print {$file} "#!/bin/sh\n$stub->[1]\n";
+    close $file;
+    chmod 0755, "$scratch/bin/$stub->[0]";
+}
+{
+    my ($run, $words) = start(qr/(?!)/, { %environment,
+        PATH => "$scratch/bin:$ENV{PATH}" }, './build.sh', 'run');
+    is(ended($run), 1, 'without packages and without root it stops');
+    my ($lacks) = $words =~ /^build.sh: these packages are missing: (.*)$/m;
+    is_deeply([ sort split ' ', $lacks // '' ], [ sort qw(gcc libc6-dev
+        apache2-dev pkg-config libmnl-dev libnftnl-dev libjansson-dev
+        apache2-bin curl perl util-linux) ], 'and names what run needs')
+        or diag($words);
+    like($words, qr/^Install them as root:\napt-get install -y .*gcc/m,
+        'with the command');
+}
+
+# ---- it serves ----
 
 my ($pid, $output, $pipe) = start(qr/Ctrl-C stops.*\n/, \%environment,
     './build.sh', 'run');
 like($output, qr/Ctrl-C stops/, 'it comes up and says so') or diag($output);
 like($output, qr{\Q$url\E/clamquota\n}, 'it says where the page is');
 like($output, qr{--interface 127\.0\.0\.\d+ }, 'and what to try');
-my @served = entries("$scratch/tmp");
+like($output, qr{\Q$url\E/server-status\n}, 'httpd\'s own page, too');
+like($output, qr{\ABuilds into \Q$scratch\E/a build/ and serves .*\Q$tmp\E},
+    'and first where it writes');
+my @served = entries($tmp);
 is(scalar @served, 1, 'it has one directory') or diag("@served");
 
 sub fetch {
@@ -126,6 +176,15 @@ is(fetch('/main.cvd')->{status}, 200, 'and once more');
 my $refused = fetch('/main.cvd');
 is($refused->{status}, 429, 'the third time it is refused');
 like($refused->{headers}{'retry-after'}, qr/^[1-9]\d*$/, 'with Retry-After');
+my ($line, $end) = ('', time + 30);
+sysread($pipe, $line, 65536, length $line)
+    while $line !~ /\n.*CQ0201.*\n/
+    && IO::Select->new($pipe)->can_read($end - time);
+like($line, qr/^\d\d:\d\d:\d\d CQ0111: made a new table/m,
+    'what the module logs is shown');
+like($line, qr/^\d\d:\d\d:\d\d CQ0201: refused .*127\.0\.0\.1 /m,
+    'as it comes');
+is(fetch('/server-status')->{status}, 200, 'httpd\'s own page');
 is(fetch('/daily-27830.cdiff')->{status}, 200, 'a cdiff is free');
 is(fetch('/main.cvd', from => '127.0.0.9')->{status}, 200,
     'another address is another client');
@@ -144,14 +203,14 @@ is(fetch('/main.cvd')->{status}, 200, 'and the client is served again');
 
 # The port is taken now.
 my ($second, $said) = start(qr/(?!)/, { %environment },
-    't/sample/serve', "$scratch/build/mod_clamquota.so", $port);
+    't/sample/serve', "$scratch/a build/mod_clamquota.so", $port);
 is(ended($second), 1, 'a second one on the same port does not start');
-like($said, qr/cannot listen on 127\.0\.0\.1:$port\b.*PORT=/,
+like($said, qr/cannot listen on 127\.0\.0\.1:$port: .*PORT=/,
     'and says what to do');
 
 kill 'INT', -$pid;
 is(ended($pid), 0, 'Ctrl-C ends it');
-is_deeply([ entries("$scratch/tmp") ], [], 'nothing is left in TMPDIR');
+is_deeply([ entries($tmp) ], [], 'nothing is left in TMPDIR');
 is_deeply([ processes_with($scratch) ], [], 'no process is left');
 ok(!IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port),
     'nobody listens');
@@ -161,11 +220,13 @@ SKIP: {
     skip 'not started by root: that was it already', 4 if $> != 0;
     my $copy = "$scratch/copy";
     mkdir $copy or die "$copy: $!\n";
-    for my $file (glob('t/sample/*'), "$scratch/build/mod_clamquota.so") {
+    for my $file (glob('t/sample/*'),
+        "$scratch/a build/mod_clamquota.so") {
         copy($file, $copy) or die "$file: $!\n";
     }
     chmod 0755, $copy, "$copy/serve";
-    chmod 0777, "$scratch/tmp";
+    chmod 0644, grep { !/serve$/ } glob "$copy/*";
+    chmod 0777, $tmp;
     my @as = qw(setpriv --reuid=65534 --regid=65534 --clear-groups);
     my ($other, $text, $its) = start(qr/Ctrl-C stops.*\n/, \%environment,
         @as, "$copy/serve", "$copy/mod_clamquota.so", $port);
@@ -173,7 +234,7 @@ SKIP: {
     is(fetch('/bytecode.cvd')->{status}, 200, 'without root: it serves');
     kill 'TERM', $other;
     is(ended($other), 0, 'without root: SIGTERM ends it');
-    is_deeply([ entries("$scratch/tmp") ], [], 'without root: nothing is left');
+    is_deeply([ entries($tmp) ], [], 'without root: nothing is left');
 }
 
 done_testing();

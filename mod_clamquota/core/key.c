@@ -1,7 +1,8 @@
 /* key - the only constructor and the only formatter of a client.
  *
- * Owns what an address means to the quota: folding of IPv4-mapped addresses,
- * cutting to a prefix, its text. Pure; no name lookups, no sockets. */
+ * Owns what an address means to the quota: folding of IPv6 addresses that hold
+ * an IPv4 address, cutting to a prefix, its text. Pure; no name lookups, no
+ * sockets. */
 #include "core/key.h"
 
 #include <arpa/inet.h>
@@ -9,15 +10,28 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* ::ffff:0:0/96, RFC 4291 section 2.5.5.2 */
-#define MAPPED_BITS 96
-static const uint8_t mapped_prefix[MAPPED_BITS / 8] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff
+/* The two prefixes behind which an IPv6 address holds an IPv4 address. */
+#define FOLDED_BITS 96
+static const uint8_t mapped_prefix[FOLDED_BITS / 8] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff    /* RFC 4291, 2.5.5.2 */
+};
+static const uint8_t translated_prefix[FOLDED_BITS / 8] = {
+    0, 0x64, 0xff, 0x9b                         /* RFC 6052, 2.1 */
 };
 
 static bool is_mapped(const uint8_t bytes[16])
 {
     return memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
+}
+
+static bool is_translated(const uint8_t bytes[16])
+{
+    return memcmp(bytes, translated_prefix, sizeof(translated_prefix)) == 0;
+}
+
+static bool holds_ipv4(const uint8_t bytes[16])
+{
+    return is_mapped(bytes) || is_translated(bytes);
 }
 
 /* Bits of a whole address; 0 for a family that is none of ours. */
@@ -57,8 +71,8 @@ enum cq_status cq_key_make(struct cq_key *key, const void *addr,
         return CQ_EINVAL;
     }
     memcpy(made.bytes, addr, addr_len);
-    if (addr_len == 16 && is_mapped(made.bytes)) {
-        memmove(made.bytes, made.bytes + MAPPED_BITS / 8, 4);
+    if (addr_len == 16 && holds_ipv4(made.bytes)) {
+        memmove(made.bytes, made.bytes + FOLDED_BITS / 8, 4);
         addr_len = 4;
     }
     if (addr_len == 4) {
@@ -69,6 +83,11 @@ enum cq_status cq_key_make(struct cq_key *key, const void *addr,
     cut(made.bytes, made.prefix);
     *key = made;
     return CQ_OK;
+}
+
+bool cq_key_is_translated(const void *addr, size_t addr_len)
+{
+    return addr_len == 16 && is_translated(addr);
 }
 
 /* Reads the digits behind the slash. Returns -1 for anything that is not a
@@ -141,20 +160,24 @@ static const char *parse_prefix(struct cq_key *key, const char *text)
 
 /* Turns a parsed key into a canonical one. A mapped network that is shorter
  * than /96 has ffff bits behind its prefix, so it is malformed like any other
- * with host bits; only its sentence differs. Returns NULL or what is wrong. */
+ * with host bits; only its sentence differs. A shorter network around
+ * 64:ff9b::/96 is an IPv6 network: it has other addresses, too. Returns NULL or
+ * what is wrong. */
 static const char *canonicalize(struct cq_key *key)
 {
     uint8_t network[16];
 
-    if (key->family == 6 && is_mapped(key->bytes)) {
-        if (key->prefix < MAPPED_BITS) {
-            return "an IPv4-mapped network has a prefix of 96 to 128, "
-                   "expected 10.0.0.0/8 style";
-        }
-        memmove(key->bytes, key->bytes + MAPPED_BITS / 8, 4);
+    if (key->family == 6 && key->prefix < FOLDED_BITS
+        && is_mapped(key->bytes)) {
+        return "an IPv4-mapped network has a prefix of 96 to 128, expected "
+               "10.0.0.0/8 style";
+    }
+    if (key->family == 6 && key->prefix >= FOLDED_BITS
+        && holds_ipv4(key->bytes)) {
+        memmove(key->bytes, key->bytes + FOLDED_BITS / 8, 4);
         memset(key->bytes + 4, 0, 12);
         key->family = 4;
-        key->prefix = (uint8_t)(key->prefix - MAPPED_BITS);
+        key->prefix = (uint8_t)(key->prefix - FOLDED_BITS);
     }
     memcpy(network, key->bytes, sizeof(network));
     cut(network, key->prefix);
@@ -227,12 +250,24 @@ bool cq_key_valid(const struct cq_key *key)
         return false;
     }
     /* the same visitor in a form that no constructor makes */
-    if (key->family == 6 && is_mapped(key->bytes)) {
+    if (key->family == 6 && key->prefix >= FOLDED_BITS
+        && holds_ipv4(key->bytes)) {
         return false;
     }
     memcpy(network, key->bytes, sizeof(network));
     cut(network, key->prefix);
     return memcmp(network, key->bytes, sizeof(network)) == 0;
+}
+
+struct cq_key cq_key_network(const struct cq_key *key, uint8_t bits)
+{
+    struct cq_key network = *key;
+
+    if (bits < key->prefix) {
+        network.prefix = bits;
+        cut(network.bytes, bits);
+    }
+    return network;
 }
 
 bool cq_key_contains(const struct cq_key *net, const struct cq_key *key)

@@ -61,6 +61,18 @@ enum cq_status cq_net_add(struct cq_net_list *list, const struct cq_key *net,
     return CQ_OK;
 }
 
+bool cq_net_has(const struct cq_net_list *list, const struct cq_key *net)
+{
+    size_t i;
+
+    for (i = 0; i < list->count; i++) {
+        if (compare_nets(&list->rules[i].net, net) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum cq_status cq_net_seal(struct cq_net_list *list, struct cq_key *twice)
 {
     if (list->count > 1) {
@@ -107,19 +119,6 @@ static size_t run_start(const struct cq_net_list *list, size_t from,
     return lower_bound(list, from, &first);
 }
 
-/* The network of this many bits that a valid key lies in. */
-static struct cq_key network_of(const struct cq_key *key, uint8_t bits)
-{
-    bool v4 = key->family == 4;
-    struct cq_prefixes prefixes = {
-        .v4_bits = v4 ? bits : 0, .v6_bits = v4 ? 0 : bits
-    };
-    struct cq_key network = { .family = 0 };
-
-    (void)cq_key_make(&network, key->bytes, v4 ? 4 : 16, prefixes);
-    return network;
-}
-
 const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
                                       const struct cq_key *key)
 {
@@ -132,7 +131,7 @@ const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
     /* Each turn leaves one prefix length behind: at most 129. */
     i = run_start(list, 0, key->family, key->prefix);
     while (i < list->count && list->rules[i].net.family == key->family) {
-        wanted = network_of(key, list->rules[i].net.prefix);
+        wanted = cq_key_network(key, list->rules[i].net.prefix);
         i = lower_bound(list, i, &wanted);
         if (i < list->count
             && compare_nets(&list->rules[i].net, &wanted) == 0) {

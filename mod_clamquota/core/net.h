@@ -26,6 +26,9 @@ struct cq_net_list {
 enum cq_status cq_net_add(struct cq_net_list *list, const struct cq_key *net,
                           int64_t value);
 
+/** Is exactly this network in a list, sealed or not? Looks at every rule. */
+bool cq_net_has(const struct cq_net_list *list, const struct cq_key *net);
+
 /** Sorts the list and makes it ready for cq_net_find().
  * @param twice  on CQ_EDUP the network that stands in the list twice (the
  *               list is then not sealed); may be NULL

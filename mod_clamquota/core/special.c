@@ -1,9 +1,11 @@
 /* special - addresses that are nobody's on the other side of the world.
  *
  * The ranges are those of RFC 6890 (special-purpose address registries) that
- * name this host, this link or a group; private networks (RFC 1918, RFC 4193)
- * are none of them: a mirror inside of a company has clients there. */
+ * name this host, this link or a group; private networks are none of them: a
+ * mirror inside of a company has clients there. */
 #include "core/special.h"
+
+#include <string.h>
 
 struct range {
     const char *word;
@@ -23,6 +25,24 @@ static const struct range ranges[] = {
     { "multicast", { { 0xff }, 6, 8 } },
 };
 
+static const struct cq_key private_nets[] = {
+    { { 10 }, 4, 8 }, { { 172, 16 }, 4, 12 }, { { 192, 168 }, 4, 16 },
+    { { 100, 64 }, 4, 10 },
+    { { 0xfc }, 6, 7 }
+};
+
+bool cq_special_is_private(const struct cq_key *key)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(private_nets) / sizeof(private_nets[0]); i++) {
+        if (cq_key_contains(&private_nets[i], key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *cq_special_word(const struct cq_key *key)
 {
     size_t i;
@@ -34,22 +54,4 @@ const char *cq_special_word(const struct cq_key *key)
         }
     }
     return NULL;
-}
-
-bool cq_special_is_near(const struct cq_key *key)
-{
-    static const struct cq_key near[] = {
-        { { 10 }, 4, 8 }, { { 172, 16 }, 4, 12 }, { { 192, 168 }, 4, 16 },
-        { { 127 }, 4, 8 }, { { 0xfc }, 6, 7 }, { { 0xfe, 0x80 }, 6, 10 },
-        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 6, 128 },
-    };
-    size_t i;
-
-    for (i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
-        if (cq_key_contains(&near[i], key)
-            || cq_key_contains(key, &near[i])) {
-            return true;
-        }
-    }
-    return false;
 }

@@ -11,8 +11,8 @@
  * Pure; the text is static. */
 const char *cq_special_word(const struct cq_key *key);
 
-/** Is this an address of a private network (RFC 1918, RFC 4193), of this link
- * or of this host, as a reverse proxy mostly has? Pure. */
-bool cq_special_is_near(const struct cq_key *key);
+/** Is this an address of a private network (RFC 1918, RFC 4193) or of those
+ * between a provider and its customers (RFC 6598)? */
+bool cq_special_is_private(const struct cq_key *key);
 
 #endif

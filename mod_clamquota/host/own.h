@@ -1,12 +1,23 @@
-/* own - this machine's own addresses, which must never be shut out. */
+/* own - the addresses that stand for this machine and must never be shut
+ * out: its own, and its default gateways. */
 #ifndef CQ_OWN_H
 #define CQ_OWN_H
 
 #include "core/net.h"
 
-/** Adds each address of this machine's network interfaces to a list, as a
- * single address (the network that a client is may hold several: ask with
- * cq_own_contains()). Makes system calls (getifaddrs).
+/* the value of a rule that cq_own_addresses() adds */
+enum cq_own {
+    CQ_OWN_INTERFACE = 0,       /* an address of this machine */
+    CQ_OWN_GATEWAY              /* a default gateway: where it masquerades, as
+                                 * in a container, it is every client's
+                                 * address */
+};
+
+/** Adds each address of this machine's network interfaces and each default
+ * gateway of its main routing table to a list, as a single address (the
+ * network that a client is may hold several: ask with cq_own_contains()).
+ * Makes system calls (getifaddrs) and reads /proc/net/route and ipv6_route;
+ * where these are missing there are no gateways.
  * @param list  not sealed; addresses that stand in it already are left alone
  * @return CQ_OK; CQ_EIO (errno tells); CQ_ENOMEM. What was added stays. */
 enum cq_status cq_own_addresses(struct cq_net_list *list);

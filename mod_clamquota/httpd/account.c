@@ -27,7 +27,7 @@ const char *cq_client_text(apr_pool_t *p, const struct cq_key *key)
 {
     char text[CQ_KEY_TEXT_SIZE];
 
-    if (cq_client_is_address(key)) {
+    if (key->prefix == (key->family == 4 ? 32 : 128)) {
         cq_key_format(key, text, sizeof(text));
     }
     else {
@@ -174,10 +174,14 @@ bool cq_client_open(struct cq_client *client, struct cq_connection *connection,
     }
     client->tried = true;
     client->pool = cq_dir_conf_pool(conf, cq_site.conf);
-    client->proxied = r->useragent_addr != c->client_addr
-        && !apr_sockaddr_equal(r->useragent_addr, c->client_addr);
+    client->proxied = (r->useragent_addr != c->client_addr
+                       && !apr_sockaddr_equal(r->useragent_addr,
+                                              c->client_addr))
+        || cq_peer_is_proxy(c)
+        || cq_key_is_translated(r->useragent_addr->ipaddr_ptr,
+                                (size_t)r->useragent_addr->ipaddr_len);
     look_at_clock(client, connection, apr_time_sec(r->request_time));
-    if (client->proxied) {
+    if (cq_peer_is_proxy(c)) {
         mark_proxy(client, connection, c);
     }
     if (!identify(client, connection, r, &identity)

@@ -49,10 +49,12 @@ bool cq_client_find(const request_rec *r, struct cq_key *key,
  * has one. */
 const char *cq_client_text(apr_pool_t *p, const struct cq_key *key);
 
-/** Is this a whole address, which httpd has as text already? */
-static inline bool cq_client_is_address(const struct cq_key *key)
+/** Has httpd the same text at hand, as it has of an IPv4 client? */
+static inline bool cq_client_is_shown(const request_rec *r,
+                                      const struct cq_key *key)
 {
-    return key->prefix == (key->family == 4 ? 32 : 128);
+    return key->family == 4 && key->prefix == 32
+        && strchr(r->useragent_ip, ':') == NULL;
 }
 
 /** Finds out whose request it is and opens the client's account in the pool of

@@ -3,6 +3,7 @@
  * Owns the defaults of the server config and what a scope inherits from the
  * one around it. How directives are read is in directives.c, what can only be
  * judged when all was read in conf_check.c. */
+#include "core/paths.h"
 #include "httpd/private.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ static apr_status_t free_nets(void *data)
 
     cq_net_free(&conf->client_nets);
     cq_net_free(&conf->own_addresses);
+    cq_net_free(&conf->proxies);
     return APR_SUCCESS;
 }
 
@@ -58,7 +60,7 @@ void *cq_server_conf_create(apr_pool_t *p, server_rec *s)
     conf->zone = CQ_ZONE_LOCAL;
     conf->prefixes.v4_bits = 32;
     conf->prefixes.v6_bits = 64;
-    conf->table_path = "/var/lib/clamquota/clamquota.table";
+    conf->table_path = CQ_TABLE_PATH;
     conf->clients_n = CLIENTS_DEFAULT;
     conf->files_n = CQ_UNSET;
     conf->clients = apr_array_make(p, 8, sizeof(struct cq_client_decl));
@@ -84,6 +86,7 @@ void *cq_dir_conf_create(apr_pool_t *p, char *dir)
     conf->retry_max_s = CQ_UNSET;
     conf->retry_jitter_s = CQ_UNSET;
     conf->variables = -1;
+    conf->changes = -1;
     conf->server = NULL;
     conf->section = dir != NULL;
     conf->me_path = NULL;
@@ -115,6 +118,7 @@ void *cq_dir_conf_merge(apr_pool_t *p, void *base_conf, void *add_conf)
     conf->retry_max_s = inherit(base->retry_max_s, add->retry_max_s);
     conf->retry_jitter_s = inherit(base->retry_jitter_s, add->retry_jitter_s);
     conf->variables = add->variables != -1 ? add->variables : base->variables;
+    conf->changes = add->changes != -1 ? add->changes : base->changes;
     conf->me_path = add->me_path != NULL ? add->me_path : base->me_path;
     conf->server = add->server;
     conf->section = add->section;
@@ -151,4 +155,44 @@ struct cq_pool_decl *cq_conf_pool(apr_pool_t *p, struct cq_server_conf *conf,
         *pool = make_pool(p, apr_pstrdup(p, name));
     }
     return *pool;
+}
+
+const ap_directive_t *cq_conf_vhost(const server_rec *s)
+{
+    const ap_directive_t *directive;
+
+    for (directive = ap_conftree; directive != NULL && s->is_virtual;
+         directive = directive->next) {
+        if (directive->line_num == (int)s->defn_line_number
+            && s->defn_name != NULL && directive->filename != NULL
+            && strcmp(directive->filename, s->defn_name) == 0
+            && ap_cstr_casecmp(directive->directive, "<VirtualHost") == 0) {
+            return directive;
+        }
+    }
+    return NULL;
+}
+
+bool cq_conf_counts_in(apr_pool_t *p, server_rec *base, const server_rec *s)
+{
+    const struct cq_server_conf *conf = cq_server_conf(base);
+    struct cq_dir_conf *defaults =
+        ap_get_module_config(s->lookup_defaults, &clamquota_module);
+    int i;
+
+    if (cq_dir_conf_engine(defaults) != CQ_ENGINE_OFF) {
+        return true;
+    }
+    for (i = 0; i < conf->scopes->nelts; i++) {
+        struct cq_dir_conf *scope = APR_ARRAY_IDX(conf->scopes, i,
+                                                  struct cq_dir_conf *);
+
+        /* a virtual host has the base server's sections, too */
+        if (scope->section && (scope->server == s || scope->server == base)
+            && cq_dir_conf_engine(cq_dir_conf_merge(p, defaults, scope))
+                != CQ_ENGINE_OFF) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -23,37 +23,32 @@ static void look_at(const ap_directive_t *directive, struct cache_use *use)
     }
 }
 
-static int complain(server_rec *base, const struct cache_use *use)
+static int complain(server_rec *base, const ap_directive_t *enable)
 {
-    if (use->enable == NULL || use->quick == 0) {
-        return OK;
-    }
     ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, base,
                  CQNO("0106") "CacheEnable (%s line %d) with mod_cache's quick "
                  "handler: it would answer clients before their quota is "
                  "known; expected \"CacheQuickHandler off\" beside it",
-                 use->enable->filename, use->enable->line_num);
+                 enable->filename, enable->line_num);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
-int cq_conf_check_cache(server_rec *base)
+int cq_conf_check_cache(apr_pool_t *ptemp, server_rec *base)
 {
-    const ap_directive_t *directive;
     struct cache_use of_base = { NULL, -1 };
+    server_rec *s;
 
     look_at(ap_conftree, &of_base);
-    if (complain(base, &of_base) != OK) {
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    for (directive = ap_conftree; directive != NULL;
-         directive = directive->next) {
+    for (s = base; s != NULL; s = s->next) {
+        const ap_directive_t *vhost = cq_conf_vhost(s);
         struct cache_use use = of_base;
 
-        if (ap_cstr_casecmp(directive->directive, "<VirtualHost") == 0) {
-            look_at(directive->first_child, &use);
-            if (complain(base, &use) != OK) {
-                return HTTP_INTERNAL_SERVER_ERROR;
-            }
+        if (vhost != NULL) {
+            look_at(vhost->first_child, &use);
+        }
+        if (use.enable != NULL && use.quick != 0
+            && cq_conf_counts_in(ptemp, base, s)) {
+            return complain(base, use.enable);
         }
     }
     return OK;

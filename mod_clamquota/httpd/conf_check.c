@@ -88,9 +88,9 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
     int i;
 
     for (i = 0; i < conf->scopes->nelts; i++) {
-        const struct cq_dir_conf *scope =
-            over_server(p, found->base,
-                        APR_ARRAY_IDX(conf->scopes, i, struct cq_dir_conf *));
+        struct cq_dir_conf *written = APR_ARRAY_IDX(conf->scopes, i,
+                                                    struct cq_dir_conf *);
+        const struct cq_dir_conf *scope = over_server(p, found->base, written);
         enum cq_engine engine = cq_dir_conf_engine(scope);
         struct cq_pool_decl *pool = cq_dir_conf_pool(scope, conf);
 
@@ -101,7 +101,8 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
             if (scope->daily_bytes != CQ_UNSET) {
                 found->idle_daily = true;
             }
-            if (scope->engine == CQ_ENGINE_UNSET && scope->pool != NULL) {
+            if (written->engine == CQ_ENGINE_UNSET && written->pool != NULL
+                && written->daily_bytes == CQ_UNSET) {
                 found->idle_pool = pool;
             }
             continue;
@@ -121,6 +122,62 @@ static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,
         }
         meet(p, pool, scope, found->base, warned);
     }
+}
+
+/* A Daily that an Off around it switches off was not meant so: an Off that is
+ * meant stands beside it. One warning for each virtual host. */
+static void check_vhosts(apr_pool_t *p, const struct cq_server_conf *conf,
+                         struct findings *found)
+{
+    const server_rec *s;
+    int i;
+
+    for (s = found->base->next; s != NULL; s = s->next) {
+        bool idle = false;
+
+        for (i = 0; i < conf->scopes->nelts && !idle; i++) {
+            const struct cq_dir_conf *scope =
+                APR_ARRAY_IDX(conf->scopes, i, struct cq_dir_conf *);
+
+            idle = scope->server == s && scope->daily_bytes != CQ_UNSET
+                && scope->engine == CQ_ENGINE_UNSET;
+        }
+        if (idle && !cq_conf_counts_in(p, found->base, s)) {
+            found->idle_daily = false;
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, found->base,
+                         CQNO("0143") "ClamQuotaDaily in the virtual host %s "
+                         "(%s line %u) has no effect: ClamQuotaEngine is Off "
+                         "in the server config; write \"ClamQuotaEngine On\" "
+                         "beside it", s->server_hostname, s->defn_name,
+                         s->defn_line_number);
+        }
+    }
+}
+
+/* A start says it in the words of whoever opens the table. For -t only: stop
+ * and a graceful restart must go on without the directory. */
+static int check_table_path(apr_pool_t *p, server_rec *base,
+                            const struct cq_server_conf *conf)
+{
+    const char *folder = ap_make_dirstr_parent(p, conf->table_path);
+    apr_finfo_t finfo;
+    apr_status_t rv = apr_stat(&finfo, folder, APR_FINFO_TYPE, p);
+
+    if (rv == APR_SUCCESS && finfo.filetype == APR_DIR) {
+        rv = apr_stat(&finfo, conf->table_path, APR_FINFO_TYPE, p);
+        if (rv != APR_SUCCESS || finfo.filetype != APR_DIR) {
+            return OK;
+        }
+    }
+    else if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)
+             && !APR_STATUS_IS_ENOTDIR(rv)) {
+        return OK;              /* not for this user to see */
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, base,
+                 CQNO("0144") "ClamQuotaTable \"%s\": expected the path of a "
+                 "file in a directory that exists, such as "
+                 "/var/lib/clamquota/clamquota.table", conf->table_path);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static int check_networks(server_rec *base, const struct cq_server_conf *conf)
@@ -162,6 +219,7 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 {
     struct cq_server_conf *conf = cq_server_conf(base);
     struct findings found = { base, false, false, false, NULL };
+    bool is_test = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 
     (void)plog;
     if (check_networks(base, conf) != OK) {
@@ -175,9 +233,14 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     look_at_scopes(ptemp, conf, &found);
-    if (conf->wanted && cq_conf_check_cache(base) != OK) {
+    if (conf->wanted && cq_conf_check_cache(ptemp, base) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    if (conf->wanted && is_test
+        && check_table_path(ptemp, base, conf) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    check_vhosts(ptemp, conf, &found);
     if (found.without_daily && !found.with_daily) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0104")
                      "ClamQuotaEngine %s without ClamQuotaDaily: counts but "
@@ -185,11 +248,11 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     }
     if (found.idle_pool != NULL && !found.idle_pool->used) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0105")
-                     "ClamQuotaPool %s without ClamQuotaDaily: nothing is "
-                     "counted there", found.idle_pool->name);
+                     "ClamQuotaPool %s without ClamQuotaDaily or with "
+                     "ClamQuotaEngine Off around it: nothing is counted there",
+                     found.idle_pool->name);
     }
-    if (found.idle_daily && !conf->wanted
-        && ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST) {
+    if (found.idle_daily && !conf->wanted && !is_test) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, base, CQNO("0107")
                      "ClamQuotaDaily has no effect: ClamQuotaEngine is Off, "
                      "as in the clamquota.conf that comes with it; write "

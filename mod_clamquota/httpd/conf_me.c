@@ -72,23 +72,6 @@ static const char *find_path(apr_pool_t *p, const ap_directive_t *directive,
     return own != NULL ? own : inherited;
 }
 
-/* The <VirtualHost> that a server was made of; NULL: the base server. */
-static const ap_directive_t *vhost_of(const server_rec *s)
-{
-    const ap_directive_t *directive;
-
-    for (directive = ap_conftree; directive != NULL && s->is_virtual;
-         directive = directive->next) {
-        if (directive->line_num == (int)s->defn_line_number
-            && s->defn_name != NULL && directive->filename != NULL
-            && strcmp(directive->filename, s->defn_name) == 0
-            && ap_cstr_casecmp(directive->directive, "<VirtualHost") == 0) {
-            return directive;
-        }
-    }
-    return NULL;
-}
-
 /* A virtual host without a directive of ours shares the base server's. */
 static void set_path(apr_pool_t *p, server_rec *s, const char *path)
 {
@@ -107,7 +90,7 @@ void cq_conf_find_me(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *base)
     server_rec *s;
 
     for (s = base; s != NULL; s = s->next) {
-        const ap_directive_t *vhost = vhost_of(s);
+        const ap_directive_t *vhost = cq_conf_vhost(s);
         const char *path = vhost != NULL
             ? find_path(ptemp, vhost->first_child, of_base) : of_base;
 

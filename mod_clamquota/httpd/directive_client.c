@@ -60,6 +60,7 @@ const char *cq_directive_client(cmd_parms *cmd, void *conf, int argc,
                    server_conf->clients->nelts) != CQ_OK) {
         return "ClamQuotaClient: no memory for another network";
     }
+    cq_directive_doubt_size(cmd, argv[1]);
     client = apr_array_push(server_conf->clients);
     client->net = net;
     client->daily_bytes = bytes;

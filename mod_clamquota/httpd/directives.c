@@ -4,6 +4,7 @@
  * Its last column is the expected form with an example, and every complaint
  * names it, so that -t and -L say the same. Setters never depend on the order
  * of directives: cross-checks are in conf_check.c. */
+#include "core/paths.h"
 #include "httpd/directives.h"
 
 #include <stddef.h>
@@ -14,46 +15,6 @@
 #define CLIENTS_MAX 100000000   /* 1.5 rows of 128 bytes each: 19.2 GB */
 #define FILES_MAX 400000000     /* 1.5 rows of 64 bytes each: 38.4 GB */
 #define COPIES_MAX 1000         /* more is as good as Off */
-
-/* ---- complaints ---- */
-
-/* all arguments as one text: a value too many shows like a wrong one */
-const char *cq_directive_arguments(const cmd_parms *cmd, int argc,
-                                   char *const argv[])
-{
-    const char *text = argc > 0 ? argv[0] : "";
-    int i;
-
-    for (i = 1; i < argc; i++) {
-        text = apr_pstrcat(cmd->pool, text, " ", argv[i], NULL);
-    }
-    return text;
-}
-
-const char *cq_directive_refuse(const cmd_parms *cmd, int argc,
-                                char *const argv[])
-{
-    if (argc == 0) {
-        return apr_psprintf(cmd->pool, "%s: a value is missing, expected %s",
-                            cmd->cmd->name, cmd->cmd->errmsg);
-    }
-    return apr_psprintf(cmd->pool, "%s \"%.200s\": expected %s",
-                        cmd->cmd->name,
-                        cq_directive_arguments(cmd, argc, argv),
-                        cmd->cmd->errmsg);
-}
-
-/* for directives of the server config: NULL where they may stand */
-const char *cq_directive_enter_server(cmd_parms *cmd)
-{
-    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-
-    if (error == NULL) {
-        return NULL;
-    }
-    return apr_pstrcat(cmd->pool, error, ", it belongs in the server config"
-                       " outside of every section", NULL);
-}
 
 /* for directives of a scope: remembers it for cq_conf_check() */
 static const char *enter_scope(cmd_parms *cmd, struct cq_dir_conf *conf)
@@ -105,6 +66,8 @@ static const struct choice choices[] = {
     { "ClamQuotaTimezone", "UTC", CQ_ZONE_UTC },
     { "ClamQuotaFree", "On", 1 },
     { "ClamQuotaFree", "Off", 0 },
+    { "ClamQuotaChanges", "On", 1 },
+    { "ClamQuotaChanges", "Off", 0 },
     { "ClamQuotaVariables", "On", 1 },
     { "ClamQuotaVariables", "Off", 0 },
     { "ClamQuotaStatus", "429", 429 },
@@ -140,12 +103,16 @@ static const char *set_choice(cmd_parms *cmd, void *conf, int argc,
         ? NULL : cq_directive_refuse(cmd, argc, argv);
 }
 
-static const char *set_free(cmd_parms *cmd, void *conf, int argc,
-                            char *const argv[])
+/* for what must not hold for a whole server by oversight */
+static const char *set_in_section(cmd_parms *cmd, void *conf, int argc,
+                                  char *const argv[])
 {
     if (cmd->path == NULL) {
-        return "ClamQuotaFree belongs inside <Location>, <Directory> or "
-               "<Files>, such as <FilesMatch \"[.]cdiff$\">";
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " belongs inside "
+                           "<Location>, <Directory> or <Files>, such as ",
+                           cmd->info == MEMBER(free)
+                           ? "<FilesMatch \"[.]cdiff$\">"
+                           : "<Location \"/clamquota\">", NULL);
     }
     return set_choice(cmd, conf, argc, argv);
 }
@@ -181,7 +148,7 @@ static const char *choose_server(cmd_parms *cmd, int argc,
 static const char *set_period(cmd_parms *cmd, void *conf, int argc,
                               char *const argv[])
 {
-    int value;
+    int value = 0;
     const char *error = choose_server(cmd, argc, argv, &value);
 
     (void)conf;
@@ -194,7 +161,7 @@ static const char *set_period(cmd_parms *cmd, void *conf, int argc,
 static const char *set_timezone(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[])
 {
-    int value;
+    int value = 0;
     const char *error = choose_server(cmd, argc, argv, &value);
 
     (void)conf;
@@ -267,7 +234,12 @@ static const char *set_number(cmd_parms *cmd, void *conf, int argc,
 static const char *set_size(cmd_parms *cmd, void *conf, int argc,
                             char *const argv[])
 {
-    return set_number(cmd, conf, argc, argv, take_size);
+    const char *error = set_number(cmd, conf, argc, argv, take_size);
+
+    if (error == NULL) {
+        cq_directive_doubt_size(cmd, argv[0]);
+    }
+    return error;
 }
 
 static const char *set_size_or_off(cmd_parms *cmd, void *conf, int argc,
@@ -440,7 +412,7 @@ const command_rec cq_directives[] = {
     AP_INIT_TAKE_ARGV("ClamQuotaCopies", set_copies,
         MEMBER_OR_ZERO(copies_n), ANYWHERE,
         "a number from 1 to 1000 or Off, such as ClamQuotaCopies 2"),
-    AP_INIT_TAKE_ARGV("ClamQuotaFree", set_free, MEMBER(free), ANYWHERE,
+    AP_INIT_TAKE_ARGV("ClamQuotaFree", set_in_section, MEMBER(free), ANYWHERE,
         "On or Off, such as ClamQuotaFree On"),
     AP_INIT_TAKE_ARGV("ClamQuotaFreeRange", set_size_or_off,
         MEMBER_OR_ZERO(free_range_bytes), ANYWHERE,
@@ -463,14 +435,25 @@ const command_rec cq_directives[] = {
         "a duration from 0 to 366d such as " DURATION_EXAMPLES),
     AP_INIT_TAKE_ARGV("ClamQuotaVariables", set_choice, MEMBER(variables),
         ANYWHERE, "On or Off, such as ClamQuotaVariables On"),
+    AP_INIT_TAKE_ARGV("ClamQuotaChanges", set_in_section, MEMBER(changes),
+        ANYWHERE, "On or Off, such as ClamQuotaChanges On"),
     AP_INIT_TAKE_ARGV("ClamQuotaTable", set_table, NULL, ANYWHERE,
         "the path of a file, absolute or below ServerRoot, such as "
-        "/var/lib/clamquota/clamquota.table"),
+        CQ_TABLE_PATH),
     AP_INIT_TAKE_ARGV("ClamQuotaClients", set_clients, NULL, ANYWHERE,
         "a number from 1 to 100000000 such as 262144"),
     AP_INIT_TAKE_ARGV("ClamQuotaDropAfter", set_drop_after, NULL, ANYWHERE,
         "a number of refusals from 1 to 1000000 or Off, such as 200"),
     AP_INIT_TAKE_ARGV("ClamQuotaFiles", set_files, NULL, ANYWHERE,
         "a number from 1 to 400000000 such as 1048576"),
+    /* mod_remoteip's: see directive_remoteip.c */
+    AP_INIT_ITERATE("RemoteIPInternalProxy", cq_directive_proxy, NULL,
+        RSRC_CONF, "addresses or networks of proxies"),
+    AP_INIT_ITERATE("RemoteIPTrustedProxy", cq_directive_proxy, NULL,
+        RSRC_CONF, "addresses or networks of proxies"),
+    AP_INIT_TAKE1("RemoteIPInternalProxyList", cq_directive_proxy_list, NULL,
+        RSRC_CONF | EXEC_ON_READ, "a file with addresses of proxies"),
+    AP_INIT_TAKE1("RemoteIPTrustedProxyList", cq_directive_proxy_list, NULL,
+        RSRC_CONF | EXEC_ON_READ, "a file with addresses of proxies"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };

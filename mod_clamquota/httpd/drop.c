@@ -3,29 +3,13 @@
  *
  * Asked for every new connection, before mod_ssl has done anything for it. All
  * that is known is the peer's address: so who was ever seen through
- * mod_remoteip, and who could be this machine, is left alone. The policy is
- * the one of the configuration in force, not the row's: an offender makes no
- * request that would decide his row anew. */
+ * mod_remoteip, and who must never be shut out (peers.c), is left alone. The
+ * policy is the one of the configuration in force, not the row's: an offender
+ * makes no request that would decide his row anew. */
 #include "httpd/private.h"
 #include "core/offence.h"
-#include "core/special.h"
-#include "host/own.h"
 
 #include <sys/socket.h>
-
-void cq_drop_start(server_rec *base, struct cq_server_conf *conf)
-{
-    if (conf->drop_after_n == 0) {
-        return;
-    }
-    if (cq_own_addresses(&conf->own_addresses) != CQ_OK
-        || cq_net_seal(&conf->own_addresses, NULL) != CQ_OK) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, APR_FROM_OS_ERROR(errno), base,
-                     CQNO("0125") "the addresses of this machine can't be "
-                     "listed: ClamQuotaDropAfter is Off");
-        conf->drop_after_n = 0;
-    }
-}
 
 /* Is he an offender in this pool? */
 static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
@@ -78,19 +62,6 @@ static const struct cq_pool_decl *pool_of_offence(const struct cq_key *key,
     return NULL;
 }
 
-/* Is it this machine itself, or nobody's address? What the connection says of
- * our end also covers addresses that came up after the start. */
-static bool is_untouchable(const struct cq_key *key, const conn_rec *c)
-{
-    struct cq_key local;
-
-    return cq_special_word(key) != NULL
-        || cq_own_contains(&cq_site.conf->own_addresses, key)
-        || (cq_key_make(&local, c->local_addr->ipaddr_ptr,
-                        (size_t)c->local_addr->ipaddr_len, cq_site.prefixes)
-                == CQ_OK && cq_key_compare(&local, key) == 0);
-}
-
 /* The close is to be a reset: nothing lingers, and neither a TIME_WAIT nor a
  * FIN_WAIT_2 of his stays in our kernel, however often he comes. */
 static void close_with_reset(apr_socket_t *csd)
@@ -110,6 +81,7 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     const struct cq_pool_decl *pool;
     struct cq_clock clock;
     struct cq_key key;
+    char text[CQ_KEY_TEXT_SIZE];
 
     /* HTTP/2 runs this hook for each stream, mod_proxy for its own
      * connections: outgoing, and without a place in the scoreboard */
@@ -121,14 +93,15 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     }
     cq_table_clock(cq_site.table, apr_time_sec(apr_time_now()), &clock);
     pool = pool_of_offence(&key, &clock);
-    if (pool == NULL || is_untouchable(&key, c)
+    if (pool == NULL || cq_peer_is_untouchable(c, &key)
         || cq_table_seen_proxied(cq_site.table, &key, &clock)) {
         return DECLINED;
     }
     ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, c, CQNO("0203")
                   "closed the connection of %s: refused again and again in "
                   "pool %s (ClamQuotaDropAfter %" APR_INT64_T_FMT ")",
-                  c->client_ip, pool->name, conf->drop_after_n);
+                  cq_key_format(&key, text, sizeof(text)), pool->name,
+                  conf->drop_after_n);
     cq_table_total_add(cq_site.table, pool->index, CQ_TOTAL_DROPPED, 1);
     close_with_reset(csd);
     return HTTP_TOO_MANY_REQUESTS;      /* seen by nobody */

@@ -120,6 +120,7 @@ static int refuse(request_rec *r, struct cq_request *q,
     d->retry_after_s = cq_policy_retry_after_s(&policy, d->used_bytes,
                                                d->state, &period,
                                                client->clock.now_s, &retry);
+    cq_peer_refused(r);
     cq_variables_set(r, q);
     return here ? cq_refuse_here(r, q, conf, &period)
                 : cq_refuse(r, q, conf, &period);

@@ -61,6 +61,7 @@ static struct cq_me *collect(request_rec *r)
     const char *admin = r->server->server_admin;
     struct cq_me *me = apr_palloc(r->pool, sizeof(*me));
     struct cq_me_place place = { .pool = pool->index };
+    struct cq_counting counting;
     struct cq_clock clock;
 
     memset(me, 0, offsetof(struct cq_me, pools));
@@ -72,7 +73,8 @@ static struct cq_me *collect(request_rec *r)
     if (!cq_client_find(r, &me->client, &override)) {
         memset(&me->client, 0, sizeof(me->client));
     }
-    if (cq_site.table == NULL) {
+    cq_counting_now(&counting);
+    if (!counting.readable) {
         look_at_calendar(me);
         return me;
     }
@@ -93,11 +95,9 @@ int cq_me_handler(request_rec *r)
     }
     guard(r);
     if (r->method_number != M_GET) {
-        r->status = HTTP_METHOD_NOT_ALLOWED;
         apr_table_setn(r->headers_out, "Allow", "GET, HEAD");
-        ap_set_content_type(r, "text/plain; charset=utf-8");
-        ap_rputs("Expected GET or HEAD.\n", r);
-        return OK;
+        return cq_page_say(r, HTTP_METHOD_NOT_ALLOWED,
+                           "Expected GET or HEAD.");
     }
     if (wants_json(r->args)) {
         ap_set_content_type(r, "application/json");

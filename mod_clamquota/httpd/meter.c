@@ -11,7 +11,6 @@
  * blocks until the peer's window has room: pieces are passed one by one and
  * booked when the call comes back. */
 #include "httpd/request.h"
-#include "core/special.h"
 
 #define PIECE_BYTES_H2 (64 * 1024)      /* what an abort may book too much */
 
@@ -154,10 +153,8 @@ static void begin_markers(struct cq_request *q)
 
 static void count_hit(struct cq_request *q, const request_rec *r)
 {
-    /* who is far away may send it himself */
     if (cq_account_hit(&q->client.account, &q->client.clock) == 1
-        && !cq_site.has_remoteip && cq_special_is_near(&q->client.key)
-        && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL) {
+        && cq_peer_may_be_proxy(r)) {
         cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
     }
     cq_table_total_add(cq_site.table, q->client.pool->index, CQ_TOTAL_HITS, 1);

@@ -18,6 +18,7 @@ static void register_hooks(apr_pool_t *p)
     static const char *const before_log_config[] = { "mod_log_config.c",
                                                      NULL };
     static const char *const before_tls[] = { "mod_ssl.c", NULL };
+    static const char *const after_remoteip[] = { "mod_remoteip.c", NULL };
 
     (void)p;
 
@@ -32,9 +33,10 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_status(cq_start_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* A connection. Before mod_ssl makes its part of it, which is most of what
-     * it costs; core's own hook is REALLY_LAST. */
-    ap_hook_pre_connection(cq_drop_pre_connection, NULL, before_tls,
-                           APR_HOOK_FIRST);
+     * it costs, after mod_remoteip found out whether it begins with a PROXY
+     * header; core's own hook is REALLY_LAST. */
+    ap_hook_pre_connection(cq_drop_pre_connection, after_remoteip, before_tls,
+                           APR_HOOK_MIDDLE);
 
     /* A request. The meter goes in after http_core has put its own protocol
      * filters in: before them the response would go out without its header

@@ -1,6 +1,7 @@
-/* notices - what the table has to say once: by the parent's housekeeping, or by
- * a request that comes before it. */
+/* notices - what the table has to say once: when it is opened, by the parent's
+ * housekeeping, or by a request that comes before it. */
 #include "httpd/private.h"
+#include "table/tablefile.h"
 
 void cq_notices_say(server_rec *s)
 {
@@ -44,5 +45,55 @@ void cq_notices_say(server_rec *s)
                      "a proxy seems to be the client, so that all its "
                      "visitors share one counter: load mod_remoteip and set "
                      "RemoteIPHeader and RemoteIPTrustedProxy");
+    }
+}
+
+void cq_notices_opened(server_rec *s, const char *path, const char *aside,
+                       unsigned events)
+{
+    if (events & CQ_TABLE_CREATED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0111")
+                     "made a new table in %s", path);
+    }
+    if (events & CQ_TABLE_SET_ASIDE) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0112")
+                     "%s had an older layout and is set aside as %s: counters "
+                     "start anew", path, aside);
+    }
+    if (events & CQ_TABLE_DAMAGED) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0129")
+                     "%s was damaged and is set aside as %s: counters start "
+                     "anew", path, aside);
+    }
+    if (events & CQ_TABLE_IMPORTED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0136")
+                     "%s had the older layout 2: its counters were taken over",
+                     path);
+    }
+    if (events & CQ_TABLE_REPAIRED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0137")
+                     "%s was not closed in order: reservations of processes "
+                     "that are gone were released, and rows that could not be "
+                     "told to be right forgotten", path);
+    }
+    if (events & CQ_TABLE_RESIZED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")
+                     "%s was copied into a table of the size wanted now",
+                     path);
+    }
+    if (events & CQ_TABLE_NOT_SHRUNK) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0114")
+                     "%s holds more clients than ClamQuotaClients: left as "
+                     "large as it is", path);
+    }
+    if (events & CQ_TABLE_RESTARTED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0115")
+                     "ClamQuotaPeriod, ClamQuotaTimezone or ClamQuotaPrefix "
+                     "changed: the counters in %s start anew", path);
+    }
+    if (events & CQ_TABLE_PERIOD_JUMP) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0116")
+                     "the clock shows another period than the one %s was last "
+                     "used in, or the one after: believed", path);
     }
 }

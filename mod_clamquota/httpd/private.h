@@ -87,8 +87,10 @@ struct cq_server_conf {
     bool wants_copies;          /* some has ClamQuotaCopies: with files in it */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
 
-    /* found by cq_drop_start() */
-    struct cq_net_list own_addresses;   /* this machine's */
+    struct cq_net_list proxies; /* that mod_remoteip was told of */
+
+    /* found by cq_peers_start() */
+    struct cq_net_list own_addresses;   /* this machine's and its gateways' */
 };
 
 #define CQ_UNSET INT64_C(-2)
@@ -108,6 +110,7 @@ struct cq_dir_conf {
     int64_t retry_max_s;                /* CQ_UNSET; default 6 h */
     int64_t retry_jitter_s;             /* CQ_UNSET; default 10 min */
     int variables;                      /* -1 unset, 0, 1 */
+    int changes;                        /* -1 unset, 0, 1 */
     server_rec *server;                 /* it was written in; NULL: .htaccess,
                                          * or nothing was */
     bool section;                       /* not a server's own top level */
@@ -129,6 +132,12 @@ enum cq_engine cq_dir_conf_engine(const struct cq_dir_conf *conf);
 struct cq_pool_decl *cq_conf_pool(apr_pool_t *p, struct cq_server_conf *conf,
                                   const char *name);
 
+/** The <VirtualHost> that a server was made of; NULL: the base server. */
+const ap_directive_t *cq_conf_vhost(const server_rec *s);
+
+/** Does any scope of this server count? Judged as conf_check.c does. */
+bool cq_conf_counts_in(apr_pool_t *p, server_rec *base, const server_rec *s);
+
 /** "On", "LogOnly" or "Off". */
 const char *cq_engine_word(enum cq_engine engine);
 
@@ -138,8 +147,9 @@ const char *cq_engine_word(enum cq_engine engine);
 int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                   server_rec *base);
 
-/** Part of it: does mod_cache's quick handler stand in the way? */
-int cq_conf_check_cache(server_rec *base);
+/** Part of it: does mod_cache's quick handler stand in the way in a server in
+ * which something counts? */
+int cq_conf_check_cache(apr_pool_t *ptemp, server_rec *base);
 
 /** Part of it, under `httpd -t` only: warns of files larger than what a new
  * client may draw. */
@@ -172,15 +182,23 @@ cq_dir_conf_pool(const struct cq_dir_conf *conf,
 
 /* ---- start ---- */
 
+/* why nothing is counted though some scope wants it */
+enum cq_trouble {
+    CQ_TROUBLE_NONE = 0,
+    CQ_TROUBLE_STALE,           /* httpd was started with another version */
+    CQ_TROUBLE_UNUSABLE,        /* the table can't be had */
+    CQ_TROUBLE_LOST             /* what was the table is no more */
+};
+
 /* what of a generation's configuration the request path needs, found through
  * one pointer: set before children are made, then only read */
 struct cq_site {
     struct cq_table *table;     /* NULL: no table (nothing is counted) */
+    enum cq_trouble trouble;    /* of the start; the table may be lost since */
     struct cq_server_conf *conf;
     struct cq_prefixes prefixes;        /* in force in the table */
     server_rec *base;
-    bool has_remoteip;          /* mod_remoteip is loaded: whose address a
-                                 * request has was thought of */
+    const module *remoteip;     /* mod_remoteip; NULL: it is not loaded */
 };
 
 extern struct cq_site cq_site;
@@ -199,14 +217,40 @@ void cq_start_child_status(server_rec *s, pid_t pid,
 
 /* ---- notices ---- */
 
+/** Logs what opening the table found.
+ * @param aside   name under which a file lies now that was in the way
+ * @param events  enum cq_tablefile_event bits */
+void cq_notices_opened(server_rec *s, const char *path, const char *aside,
+                       unsigned events);
+
 /** Logs what the table has to say once, if it has; there must be one. */
 void cq_notices_say(server_rec *s);
 
-/* ---- drop ---- */
+/* ---- peers ---- */
 
-/** Takes what ClamQuotaDropAfter needs, once for a configuration that has it;
- * switches it off, with a sentence in the log, if that can't be had. */
-void cq_drop_start(server_rec *base, struct cq_server_conf *conf);
+/** Finds this machine's addresses, once for a configuration; switches
+ * ClamQuotaDropAfter off, with a sentence in the log, if that fails. */
+void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
+                    struct cq_server_conf *conf);
+
+/** Is the other end a proxy that mod_remoteip was told of, by its address or
+ * by RemoteIPProxyProtocol? Not before mod_remoteip's own pre_connection. */
+bool cq_peer_is_proxy(const conn_rec *c);
+
+/** Must this peer never be shut out, because it is a declared proxy, this
+ * machine, its default gateway, or nobody's address?
+ * @param key  the peer as a client */
+bool cq_peer_is_untouchable(const conn_rec *c, const struct cq_key *key);
+
+/** Does this request look as if it came through a proxy that nobody declared?
+ * Only from where proxies stand: a header alone is easily sent. */
+bool cq_peer_may_be_proxy(const request_rec *r);
+
+/** To be called for each refusal: logs once if it hits a declared proxy in its
+ * own name, or a default gateway. */
+void cq_peer_refused(const request_rec *r);
+
+/* ---- drop ---- */
 
 /** Ends the new connection of an offender before anything is said on it: a
  * hook of pre_connection.
@@ -222,7 +266,30 @@ enum cq_column {
     CQ_COLUMN_HANDLER           /* our own pages */
 };
 
+/* ---- counting ---- */
+
+struct cq_counting {
+    const char *engine;         /* On, LogOnly or Off; stale or unusable where
+                                 * one of the first two should be in force */
+    const char *notice;         /* what is wrong and what to do; or NULL */
+    bool counts;                /* requests are counted */
+    bool readable;              /* the table's figures may be shown */
+};
+
+void cq_counting_now(struct cq_counting *now);
+
 /* ---- page and me ---- */
+
+/** An answer of one sentence, or the operator's ErrorDocument instead.
+ * @return as a handler */
+int cq_page_say(request_rec *r, int status, const char *sentence);
+
+/** The path of this page, for links and Location. */
+const char *cq_page_path(const request_rec *r);
+
+/** A POST to the operator's page: changes something, if it may.
+ * @return as a handler */
+int cq_change(request_rec *r);
 
 int cq_page_handler(request_rec *r);
 int cq_page_status_hook(request_rec *r, int flags);

@@ -213,8 +213,8 @@ static int begin(request_rec *r, const struct cq_request *q,
 {
     const struct cq_decision *d = &q->decision;
 
-    /* as it is shown everywhere; httpd has a whole address as text already */
-    w->client = cq_client_is_address(&q->client.key)
+    /* as it is shown everywhere; httpd has an IPv4 address as text already */
+    w->client = cq_client_is_shown(r, &q->client.key)
         ? r->useragent_ip : cq_client_text(r->pool, &q->client.key);
     w->at = apr_palloc(r->pool, WORDS_SIZE);
     put_limits(w, q, period);

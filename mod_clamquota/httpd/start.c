@@ -8,6 +8,7 @@
  * lies in retained data, because a graceful restart unloads this module; from
  * then on nothing here fails, and nothing is opened twice. */
 #include "httpd/private.h"
+#include "table/guard.h"
 #include "table/tablefile.h"
 
 #include <limits.h>
@@ -16,17 +17,24 @@
 
 #define RETAINED_KEY "mod_clamquota"
 
-/* what the default ledger holds; 4 entries for each worker are asked for
- * beyond that: (AsyncRequestWorkerFactor, 2, + 1) and some HTTP/2 streams */
+/* what the default ledger holds; 8 entries for each worker are asked for
+ * beyond that: (AsyncRequestWorkerFactor, 2, + 1) and some HTTP/2 streams,
+ * twice as many where files are counted too */
 #define LEDGER_DEFAULT 65536
-#define LEDGER_PER_WORKER 4
+#define LEDGER_PER_WORKER 8
+
+/* A server that is being replaced closes its port some milliseconds before it
+ * ends, and with it its lock. */
+#define LOCK_WAIT_MS 2000
 
 /* the contract's default of ClamQuotaFiles */
 #define FILES_PER_CLIENT 4
 
 /* outlives the module's being unloaded */
 struct retained {
-    char version[16];           /* whose struct this is: stays first */
+    char version[16];           /* whose struct this is: stays first, and so */
+    size_t size;                /* do the sizes of it and of what it points */
+    size_t view_size;           /* to: builds of one version may differ */
     bool running;               /* a start succeeded: later ones are graceful */
     struct cq_table *table;
     struct cq_clock_watch watch;
@@ -50,6 +58,8 @@ static struct retained *retained_data(void)
     if (retained == NULL) {
         retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
         apr_cpystrn(retained->version, CQ_VERSION, sizeof(retained->version));
+        retained->size = sizeof(*retained);
+        retained->view_size = cq_tablefile_view_size();
     }
     return retained;
 }
@@ -101,13 +111,12 @@ static struct cq_table *open_table(server_rec *s, struct retained *retained,
     want.zone = conf->zone;
     want.prefixes = conf->prefixes;
     want.now_s = apr_time_sec(apr_time_now());
+    want.lock_wait_ms = LOCK_WAIT_MS;
     if (cq_tablefile_open(&want, &table, &events, why, why_size) != CQ_OK) {
         return NULL;
     }
-    if (events & CQ_TABLE_SET_ASIDE) {
-        retained->aside = why[0] != '\0'
-            ? apr_pstrdup(s->process->pool, why)
-            : apr_pstrcat(s->process->pool, want.path, ".vN", NULL);
+    if (events & (CQ_TABLE_SET_ASIDE | CQ_TABLE_DAMAGED)) {
+        retained->aside = apr_pstrdup(s->process->pool, why);
     }
     retained->events |= events;
     return table;
@@ -119,42 +128,6 @@ static void log_failure(server_rec *s, const char *why)
     ap_log_error(APLOG_MARK,
                  s != NULL ? APLOG_EMERG : APLOG_STARTUP | APLOG_EMERG, 0, s,
                  CQNO("0110") "%s", why);
-}
-
-static void log_events(server_rec *s, const struct retained *retained)
-{
-    const char *path = retained->table_path;
-    unsigned events = retained->events;
-
-    if (events & CQ_TABLE_CREATED) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0111")
-                     "made a new table in %s", path);
-    }
-    if (events & CQ_TABLE_SET_ASIDE) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0112")
-                     "%s had an older layout and is set aside as %s: counters "
-                     "start anew", path, retained->aside);
-    }
-    if (events & CQ_TABLE_RESIZED) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")
-                     "%s was copied into a table of the size wanted now",
-                     path);
-    }
-    if (events & CQ_TABLE_NOT_SHRUNK) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0114")
-                     "%s holds more clients than ClamQuotaClients: left as "
-                     "large as it is", path);
-    }
-    if (events & CQ_TABLE_RESTARTED) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0115")
-                     "ClamQuotaPeriod, ClamQuotaTimezone or ClamQuotaPrefix "
-                     "changed: the counters in %s start anew", path);
-    }
-    if (events & CQ_TABLE_PERIOD_JUMP) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0116")
-                     "the clock shows another period than the one %s was last "
-                     "used in, or the one after: believed", path);
-    }
 }
 
 /* ---- pools and policies ---- */
@@ -292,8 +265,31 @@ static int64_t boot_clock_s(void)
     return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? now.tv_sec : 0;
 }
 
+/* Said once for the life of the table, whoever found it out. */
+static void log_health(server_rec *s, const char *path)
+{
+    if (!cq_table_inspect(cq_site.table)) {
+        return;
+    }
+    if (cq_table_health(cq_site.table) == CQ_HEALTH_LOST) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0127")
+                     "%s was cut short or overwritten, or its disk is full: "
+                     "nothing is counted until a full restart", path);
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0128")
+                     "%s was removed or replaced: httpd goes on counting in "
+                     "the old file, which tools no longer see and a restart "
+                     "forgets; restart httpd to begin with what is there now",
+                     path);
+    }
+}
+
 static void tick(server_rec *s, struct cq_clock_watch *watch)
 {
+    /* httpd puts its own handlers in the place of ours when it starts */
+    cq_table_guard(cq_site.table);
+    log_health(s, retained_data()->table_path);
     switch (cq_table_tick(cq_site.table, watch, apr_time_sec(apr_time_now()),
                           boot_clock_s())) {
     case CQ_CLOCK_DOUBT:
@@ -365,6 +361,7 @@ static int start_cold(server_rec *s, struct retained *retained,
             }
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0120")
                          "%s; nothing is counted until a full restart", why);
+            cq_site.trouble = CQ_TROUBLE_UNUSABLE;
             return OK;
         }
         retained->table_path = apr_pstrdup(s->process->pool, conf->table_path);
@@ -372,10 +369,18 @@ static int start_cold(server_rec *s, struct retained *retained,
         retained->zone = conf->zone;
         retained->clients_n = conf->clients_n;
         retained->files_n = (int64_t)files_wanted(conf);
-        log_events(s, retained);
+        cq_notices_opened(s, retained->table_path, retained->aside,
+                          retained->events);
     }
     retained->running = true;
     return OK;
+}
+
+/* This module is unloaded, the table stays mapped. */
+static apr_status_t unguard(void *table)
+{
+    cq_table_unguard(table);
+    return APR_SUCCESS;
 }
 
 int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -384,7 +389,6 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     struct cq_server_conf *conf = cq_server_conf(base);
     struct retained *retained = retained_data();
 
-    (void)pconf;
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         if (retained->failure != NULL) {
@@ -395,16 +399,20 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     cq_site.conf = conf;
     cq_site.base = base;
-    cq_site.has_remoteip = ap_find_linked_module("mod_remoteip.c") != NULL;
+    cq_site.remoteip = ap_find_linked_module("mod_remoteip.c");
     cq_site.prefixes = conf->prefixes;
-    if (strcmp(retained->version, CQ_VERSION) != 0) {
+    if (strcmp(retained->version, CQ_VERSION) != 0
+        || retained->size != sizeof(*retained)
+        || retained->view_size != cq_tablefile_view_size()) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, base, CQNO("0121")
                      "the module was version %.15s when httpd started and is "
                      CQ_VERSION " now: nothing is counted until a full "
                      "restart", retained->version);
+        cq_site.trouble = CQ_TROUBLE_STALE;
         return OK;
     }
     if (retained->table != NULL) {
+        cq_table_guard(retained->table);
         keep_old_values(base, ptemp, retained, conf);
     }
     else if (start_cold(base, retained, conf) != OK) {
@@ -412,9 +420,11 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     cq_site.table = retained->table;
     if (cq_site.table != NULL) {
+        apr_pool_cleanup_register(pconf, cq_site.table, unguard,
+                                  apr_pool_cleanup_null);
         cq_site.prefixes = cq_table_prefixes(cq_site.table);
         resolve(base, cq_site.table, conf);
-        cq_drop_start(base, conf);
+        cq_peers_start(base, ptemp, conf);
         tick(base, &retained->watch);
     }
     return OK;
@@ -425,6 +435,7 @@ void cq_start_child_init(apr_pool_t *p, server_rec *s)
     (void)p;
     (void)s;
     if (cq_site.table != NULL) {
+        cq_table_guard(cq_site.table);
         cq_table_enter(cq_site.table);
     }
 }
@@ -450,7 +461,8 @@ void cq_start_child_status(server_rec *s, pid_t pid,
     if (cq_site.table == NULL || status != MPM_CHILD_EXITED) {
         return;
     }
-    settled = cq_table_settle(cq_site.table, (int32_t)pid);
+    cq_table_guard(cq_site.table);
+    settled = cq_table_settle(cq_site.table);
     if (settled > 0) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")
                      "child %" APR_PID_T_FMT " left %d open requests: what "

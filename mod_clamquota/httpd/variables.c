@@ -181,7 +181,7 @@ static void tell(request_rec *r, struct cq_request *q,
             value = q->sent_text;   /* rewritten in place at log time */
         }
         else if (i == VARIABLE_CLIENT
-                 && cq_client_is_address(&facts->client)) {
+                 && cq_client_is_shown(r, &facts->client)) {
             value = r->useragent_ip;
         }
         else {

@@ -1,6 +1,7 @@
 /* auto - "Key: value" lines for scripts, for ?auto and for mod_status's.
  *
- * Totals only, no address. Numbers of pools are their places in the table,
+ * Totals only, no address, and nothing that takes a look at every row. Numbers
+ * of pools are their places in the table,
  * which stay for the life of the file. */
 #include "render/write.h"
 
@@ -53,9 +54,6 @@ static void write_pool(struct cq_writer *w, size_t number,
     pool_line(w, number, "Refused", pool->totals.refused);
     pool_line(w, number, "WouldRefuse", pool->totals.would_refuse);
     pool_line(w, number, "Dropped", pool->totals.dropped);
-    pool_line(w, number, "ClientsOk", pool->clients_ok);
-    pool_line(w, number, "ClientsOver", pool->clients_over);
-    pool_line(w, number, "ClientsExempt", pool->clients_exempt);
 }
 
 static void write_totals(struct cq_writer *w,
@@ -68,7 +66,6 @@ static void write_totals(struct cq_writer *w,
     line(w, "WouldRefuse", totals->would_refuse);
     line(w, "RefusedBytes", totals->refused_bytes);
     line(w, "HandlerBytes", totals->handler_bytes);
-    line(w, "InFlightBytes", totals->in_flight_bytes);
     line(w, "Dropped", totals->dropped);
 }
 
@@ -77,17 +74,15 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
     struct cq_writer writer;
     struct cq_writer *w = &writer;
     const struct cq_period *period = &view->period;
-    int64_t over = 0;
-    int64_t exempt = 0;
     size_t i;
 
-    for (i = 0; i < view->pool_count; i++) {
-        over += view->pools[i].clients_over;
-        exempt += view->pools[i].clients_exempt;
-    }
     cq_write_begin(w, sink);
-    line_text(w, "Version", view->version);
-    line_text(w, "Engine", view->engine);
+    line_text(w, "Version", view->facts.version);
+    line_text(w, "Engine", view->facts.engine);
+    line(w, "Up", view->facts.counts ? 1 : 0);
+    if (view->facts.notice) {
+        line_text(w, "Notice", view->facts.notice);
+    }
     line(w, "Now", view->now_s);
     line_text(w, "PeriodKind",
               cq_period_kind_word((enum cq_period_kind)period->kind));
@@ -101,8 +96,6 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
     line(w, "TableUsed", view->table_used);
     line(w, "Evictions", view->evictions);
     line(w, "Untracked", view->untracked);
-    line(w, "ClientsOver", over);
-    line(w, "ClientsExempt", exempt);
     line(w, "Pools", (int64_t)view->pool_count);
     for (i = 0; i < view->pool_count; i++) {
         write_pool(w, i + 1, &view->pools[i]);

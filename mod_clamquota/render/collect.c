@@ -209,10 +209,6 @@ static enum cq_status collect_clients(struct cq_view *view,
     struct cq_row *rows;
 
     cq_table_figures(table, &figures);
-    view->table_capacity = figures.capacity;
-    view->table_used = figures.clients;
-    view->evictions = figures.evictions;
-    view->untracked = figures.untracked;
     if (figures.rows < (int64_t)limit) {
         limit = figures.rows > 0 ? (size_t)figures.rows : 1;
     }
@@ -228,19 +224,18 @@ static enum cq_status collect_clients(struct cq_view *view,
     return take_clients(view, &scan, arena);
 }
 
-enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
-                          const struct cq_clock *clock,
-                          const struct cq_query *query,
-                          const struct cq_collect_facts *facts,
-                          const struct cq_arena *arena)
+/* What both begin with. */
+static enum cq_status begin(struct cq_view *view, const struct cq_table *table,
+                            const struct cq_clock *clock,
+                            const struct cq_query *query,
+                            const struct cq_view_facts *facts,
+                            const struct cq_arena *arena,
+                            struct cq_view_pool **pools)
 {
-    struct cq_view_pool *pools;
+    struct cq_table_figures figures;
 
     memset(view, 0, sizeof(*view));
-    view->version = facts->version;
-    view->engine = facts->engine;
-    view->self = facts->self;
-    view->refresh_s = facts->refresh_s;
+    view->facts = *facts;
     view->now_s = clock->now_s;
     view->day = clock->day;
     view->next_day_s = clock->next_day_s;
@@ -248,8 +243,36 @@ enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
     if (view->query.limit < 1) {
         view->query.limit = 1;
     }
+    cq_table_figures(table, &figures);
+    view->table_capacity = figures.capacity;
+    view->table_used = figures.clients;
+    view->evictions = figures.evictions;
+    view->untracked = figures.untracked;
     cq_table_period(table, &view->period);
-    if (collect_pools(view, table, arena, &pools) != CQ_OK ||
+    return collect_pools(view, table, arena, pools);
+}
+
+enum cq_status cq_collect_totals(struct cq_view *view,
+                                 const struct cq_table *table,
+                                 const struct cq_clock *clock,
+                                 const struct cq_query *query,
+                                 const struct cq_view_facts *facts,
+                                 const struct cq_arena *arena)
+{
+    struct cq_view_pool *pools;
+
+    return begin(view, table, clock, query, facts, arena, &pools);
+}
+
+enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
+                          const struct cq_clock *clock,
+                          const struct cq_query *query,
+                          const struct cq_view_facts *facts,
+                          const struct cq_arena *arena)
+{
+    struct cq_view_pool *pools;
+
+    if (begin(view, table, clock, query, facts, arena, &pools) != CQ_OK ||
         collect_history(view, table, arena) != CQ_OK) {
         return CQ_ENOMEM;
     }

@@ -1,7 +1,7 @@
 /* collect - fills a view from a table.
  *
- * The only file of this room that reads a table. One scan over all rows, no
- * lock, nothing changed: a table that is mapped read-only will do. */
+ * The only file of this room that reads a table. No lock, nothing changed: a
+ * table that is mapped read-only will do. */
 #ifndef CQ_COLLECT_H
 #define CQ_COLLECT_H
 
@@ -18,14 +18,6 @@ struct cq_arena {
     void *baton;
 };
 
-/* what the table can't know; strings must outlive the view */
-struct cq_collect_facts {
-    const char *version;
-    const char *engine;
-    const char *self;       /* decoded path of the page; NULL: unknown */
-    int refresh_s;
-};
-
 /** Fills a view, with everything that a renderer looks at.
  * @param view   result; of no use on failure
  * @param clock  from cq_table_clock() (or made by hand from the period in
@@ -33,11 +25,21 @@ struct cq_collect_facts {
  *               rows are of this period and what "now" is
  * @param query  copied; its pool string must outlive the view. A limit below
  *               1 counts as 1
+ * @param facts  copied; its strings must outlive the view
  * @return CQ_OK or CQ_ENOMEM */
 enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
                           const struct cq_clock *clock,
                           const struct cq_query *query,
-                          const struct cq_collect_facts *facts,
+                          const struct cq_view_facts *facts,
                           const struct cq_arena *arena);
+
+/** The same without a look at the rows, whose number may be large: no clients,
+ * no history, 0 clients of each state and 0 bytes in flight. */
+enum cq_status cq_collect_totals(struct cq_view *view,
+                                 const struct cq_table *table,
+                                 const struct cq_clock *clock,
+                                 const struct cq_query *query,
+                                 const struct cq_view_facts *facts,
+                                 const struct cq_arena *arena);
 
 #endif

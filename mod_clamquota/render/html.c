@@ -36,14 +36,20 @@ static void document_head(struct cq_writer *w, const struct cq_view *view)
                     "content=\"width=device-width,initial-scale=1\">\n"
                     "<meta name=\"color-scheme\" content=\"light dark\">\n"
                     "<meta name=\"robots\" content=\"noindex,nofollow\">\n");
-    if (view->refresh_s > 0) {
+    if (view->facts.refresh_s > 0) {
         cq_write_raw(w, "<meta http-equiv=\"refresh\" content=\"");
-        cq_write_int(w, view->refresh_s);
+        cq_write_int(w, view->facts.refresh_s);
         cq_write_raw(w, "\">\n");
     }
     cq_write_raw(w, "<title>ClamQuota: ");
-    cq_words_count(w, count_over(view));
-    cq_write_raw(w, " over</title>\n<link rel=\"icon\" href=\"data:,\">\n"
+    if (view->facts.counts) {
+        cq_words_count(w, count_over(view));
+        cq_write_raw(w, " over");
+    }
+    else {
+        cq_write_html(w, view->facts.engine);
+    }
+    cq_write_raw(w, "</title>\n<link rel=\"icon\" href=\"data:,\">\n"
                     "<style>\n");
     cq_html_style(w);
     cq_write_raw(w, "</style></head>\n");
@@ -68,13 +74,13 @@ static void refresh_link(struct cq_writer *w, const struct cq_view *view)
 {
     struct cq_link link = cq_link_of(view);
 
-    link.refresh_s = view->refresh_s > 0 ? 0 : 30;
+    link.refresh_s = view->facts.refresh_s > 0 ? 0 : 30;
     cq_write_raw(w, "<a href=\"");
     cq_link_write(w, &link);
     cq_write_raw(w, "\">");
-    if (view->refresh_s > 0) {
+    if (view->facts.refresh_s > 0) {
         cq_write_raw(w, "Stop refreshing (every ");
-        cq_words_duration(w, view->refresh_s);
+        cq_words_duration(w, view->facts.refresh_s);
         cq_write_raw(w, ")");
     }
     else {
@@ -86,8 +92,8 @@ static void refresh_link(struct cq_writer *w, const struct cq_view *view)
 static void engine_badge(struct cq_writer *w, const char *engine)
 {
     const char *name = engine ? engine : "";
-    const char *badge = "badge";
-    const char *says = " &ndash; neither counts nor refuses";
+    const char *badge = "badge b-over";
+    const char *says = " &ndash; requests are not counted";
 
     if (strcmp(name, "On") == 0) {
         badge = "badge b-ok";
@@ -96,6 +102,10 @@ static void engine_badge(struct cq_writer *w, const char *engine)
     else if (strcmp(name, "LogOnly") == 0) {
         badge = "badge b-warn";
         says = " &ndash; counts, refuses nothing";
+    }
+    else if (strcmp(name, "Off") == 0) {
+        badge = "badge";
+        says = " &ndash; neither counts nor refuses";
     }
     cq_write_raw(w, "<span class=\"");
     cq_write_raw(w, badge);
@@ -133,7 +143,7 @@ void cq_html_period(struct cq_writer *w, const struct cq_period *period,
 static void page_header(struct cq_writer *w, const struct cq_view *view)
 {
     cq_write_raw(w, "<header><div class=\"head\"><h1>ClamQuota</h1>\n");
-    engine_badge(w, view->engine);
+    engine_badge(w, view->facts.engine);
     cq_write_raw(w, "<nav aria-label=\"Other forms of this page\">\n");
     refresh_link(w, view);
     format_link(w, view, "json", "JSON");
@@ -194,7 +204,7 @@ static void tiles(struct cq_writer *w, const struct cq_view *view)
     cq_words_bytes(w, totals->refused_bytes);
     cq_write_raw(w, "</dd></div>\n");
     if (totals->would_refuse > 0 ||
-        (view->engine && strcmp(view->engine, "LogOnly") == 0)) {
+        (view->facts.engine && strcmp(view->facts.engine, "LogOnly") == 0)) {
         tile_count(w, "Would refuse", totals->would_refuse, "by LogOnly");
     }
     if (totals->dropped > 0) {
@@ -313,6 +323,17 @@ static void table_fill(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "</dl></section>\n");
 }
 
+static void figures(struct cq_writer *w, const struct cq_view *view)
+{
+    tiles(w, view);
+    cq_html_history(w, view);
+    cq_write_raw(w, "<div class=\"pair\">\n");
+    pools(w, view);
+    table_fill(w, view);
+    cq_write_raw(w, "</div>\n");
+    cq_html_clients(w, view);
+}
+
 void cq_render_html(const struct cq_view *view, const struct cq_sink *sink)
 {
     struct cq_writer writer;
@@ -323,15 +344,16 @@ void cq_render_html(const struct cq_view *view, const struct cq_sink *sink)
     cq_write_raw(w, "<body><div class=\"page\">\n");
     page_header(w, view);
     cq_write_raw(w, "<main>\n");
-    tiles(w, view);
-    cq_html_history(w, view);
-    cq_write_raw(w, "<div class=\"pair\">\n");
-    pools(w, view);
-    table_fill(w, view);
-    cq_write_raw(w, "</div>\n");
-    cq_html_clients(w, view);
+    if (view->facts.notice) {
+        cq_write_raw(w, "<p class=\"card\" role=\"status\"><b>");
+        cq_write_html(w, view->facts.notice);
+        cq_write_raw(w, "</b></p>\n");
+    }
+    if (view->facts.readable) {
+        figures(w, view);
+    }
     cq_write_raw(w, "</main>\n<footer>mod_clamquota ");
-    cq_write_html(w, view->version);
+    cq_write_html(w, view->facts.version);
     cq_write_raw(w, "</footer>\n</div></body></html>\n");
     cq_write_end(w);
 }

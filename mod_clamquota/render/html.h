@@ -8,10 +8,6 @@
 /** The content of the operator's page's style element. */
 void cq_html_style(struct cq_writer *writer);
 
-/** What of it any page of ours needs: colours, type, cards, tiles, badges and
- * meters. It is sent to clients that are over, so it is kept short. */
-void cq_html_style_base(struct cq_writer *writer);
-
 /** "Month, day 23 of 30", and when which counters start anew. */
 void cq_html_period(struct cq_writer *writer, const struct cq_period *period,
                     int day, int64_t next_day_s, int64_t now_s);

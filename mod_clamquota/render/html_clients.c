@@ -83,9 +83,9 @@ static void filter_form(struct cq_writer *w, const struct cq_view *view)
                     "min=\"1\" max=\"10000\" value=\"");
     cq_write_int(w, query->limit);
     cq_write_raw(w, "\"></label>\n");
-    if (view->refresh_s > 0) {
+    if (view->facts.refresh_s > 0) {
         cq_write_raw(w, "<input type=\"hidden\" name=\"refresh\" value=\"");
-        cq_write_int(w, view->refresh_s);
+        cq_write_int(w, view->facts.refresh_s);
         cq_write_raw(w, "\">\n");
     }
     cq_write_raw(w, "<button>Show</button>\n");
@@ -138,7 +138,8 @@ static void table_head(struct cq_writer *w, const struct cq_view *view)
     head_sort(w, view, " class=\"n\"", CQ_SORT_REFUSED);
     head_sort(w, view, "", CQ_SORT_LAST);
     head_plain(w, "", "Retry");
-    cq_write_raw(w, "<td></td></tr></thead>\n");
+    cq_write_raw(w, view->facts.changes ? "<td></td></tr></thead>\n"
+                                        : "</tr></thead>\n");
 }
 
 static void cell(struct cq_writer *w, const char *class_name,
@@ -313,7 +314,9 @@ static void client_row(struct cq_writer *w, const struct cq_view *view,
     cell_count(w, "Hits", client->hits);
     cell_count(w, "Refused", client->refused);
     time_cells(w, view, client);
-    reset_cell(w, view, client);
+    if (view->facts.changes) {
+        reset_cell(w, view, client);
+    }
     cq_write_raw(w, "</tr>\n");
 }
 

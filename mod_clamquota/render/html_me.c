@@ -1,25 +1,31 @@
 /* html_me - a client's own figures, for the people behind it.
  *
  * Whoever reads this may never have heard of a quota: it says what was drawn,
- * when it ends, why there is a limit and what to do instead. Sent to clients
- * that are over, as often as they like: so it is short. */
+ * when it ends, why there is a limit and what to do instead. */
 #include "render/html.h"
 #include "render/link.h"
 #include "render/me.h"
 
 #include <string.h>
 
+/* Of its own, and a fifth of the operator's page: this one is sent uncounted
+ * to whoever asks, as often as they ask. */
 static const char style[] =
-    ".page{max-width:820px}.page.me p{margin:0 0 10px}"
-    "h1,h2{overflow-wrap:anywhere}h2 .badge{margin-left:8px}"
-    ".big{font-size:1.45rem;font-weight:600;line-height:1.3}"
-    ".big .soft{font-size:1rem}.card meter{height:12px;margin:0 0 12px}"
-    ".note{border-left:4px solid var(--over);padding:2px 0 2px 12px}"
-    ".card .tiles{margin:0;grid-template-columns:"
-    "repeat(auto-fit,minmax(120px,1fr))}"
-    ".tiles div{background:var(--bg)}.tiles dd{font-size:1.1rem}"
-    ".rule{margin:10px 0 0!important}ul{margin:0;padding-left:20px}"
-    "li{margin:0 0 8px}code{font-size:.93em;overflow-wrap:anywhere}"
+    ":root{color-scheme:light dark}"
+    "body{max-width:780px;margin:0 auto;padding:16px;"
+    "font:15px/1.5 system-ui,sans-serif}"
+    "h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:10px 0}"
+    "h1,h2,code{overflow-wrap:anywhere}"
+    ".soft,.period,dt,footer{opacity:.75}.period b{font-weight:600}"
+    ".card{border:1px solid #8886;border-radius:8px;padding:4px 16px 10px;"
+    "margin:0 0 14px}.card p{margin:6px 0}"
+    ".badge{margin-left:8px;padding:1px 8px;border:1px solid;"
+    "border-radius:9px;font-size:.8rem}"
+    ".big{font-size:1.4rem;font-weight:600}.big .soft{font-size:1rem}"
+    "meter{width:100%;height:14px}"
+    ".note{border-left:4px solid #c33;padding-left:10px}"
+    ".tiles{display:flex;flex-wrap:wrap;gap:4px 28px;margin:8px 0}"
+    "dd{margin:0;font-weight:600}ul{padding-left:20px}"
     "time{white-space:nowrap}";
 
 static void document_head(struct cq_writer *w)
@@ -32,7 +38,6 @@ static void document_head(struct cq_writer *w)
                     "<meta name=\"robots\" content=\"noindex,nofollow\">\n"
                     "<title>Your download quota</title>\n"
                     "<link rel=\"icon\" href=\"data:,\">\n<style>\n");
-    cq_html_style_base(w);
     cq_write_raw(w, style);
     cq_write_raw(w, "</style></head>\n");
 }
@@ -43,10 +48,10 @@ static void page_header(struct cq_writer *w, const struct cq_me *me)
                                   .query = { .limit = 100 } };
     char text[CQ_KEY_TEXT_SIZE];
 
-    cq_write_raw(w, "<header><div class=\"head\">"
-                    "<h1>Your download quota</h1>\n<nav><a href=\"");
+    cq_write_raw(w, "<header><h1>Your download quota</h1>\n"
+                    "<a href=\"");
     cq_link_write(w, &json);
-    cq_write_raw(w, "\">JSON</a></nav></div>\n<p class=\"period\">");
+    cq_write_raw(w, "\">JSON</a>\n<p class=\"period\">");
     if (me->client.family != 0) {
         cq_write_raw(w, "You are <b>");
         cq_write_html(w, cq_link_client(&me->client, text, sizeof(text)));
@@ -247,7 +252,7 @@ void cq_render_me_html(const struct cq_me *me, const struct cq_sink *sink)
 
     cq_write_begin(w, sink);
     document_head(w);
-    cq_write_raw(w, "<body><div class=\"page me\">\n");
+    cq_write_raw(w, "<body>\n");
     page_header(w, me);
     cq_write_raw(w, "<main>\n");
     pools(w, me);
@@ -257,6 +262,6 @@ void cq_render_me_html(const struct cq_me *me, const struct cq_sink *sink)
     }
     cq_write_raw(w, "</main>\n<footer>mod_clamquota ");
     cq_write_html(w, me->version);
-    cq_write_raw(w, "</footer>\n</div></body></html>\n");
+    cq_write_raw(w, "</footer>\n</body></html>\n");
     cq_write_end(w);
 }

@@ -1,4 +1,4 @@
-/* html_style - our pages' one style sheet.
+/* html_style - the operator's page's style sheet.
  *
  * Light and dark by the reader's preference, one column on a phone (each row
  * of a wide table becomes a card there), no file from anywhere. Colours keep
@@ -7,7 +7,7 @@
 #include "render/html.h"
 
 /* a line an entry: one literal may hold 4095 characters only */
-static const char *const base[] = {
+static const char *const lines[] = {
     ":root{color-scheme:light dark;--bg:#f3f5f8;--card:#fff;--ink:#17212b;",
     "--soft:#55626f;--line:#dfe4ea;--link:#0b57b0;--bar:#3575c8;",
     "--bad-bar:#c2413b;--mark:#eef2f7;--ok:#14663a;--ok-bg:#dcf3e4;",
@@ -80,9 +80,6 @@ static const char *const base[] = {
     ".card{padding:14px}",
     ".tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}",
     ".tiles dd{font-size:1.2rem}}",
-};
-
-static const char *const more[] = {
     "figure{margin:0}.plots{display:grid;gap:18px 28px;",
     "grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}",
     "figcaption{display:flex;justify-content:space-between;gap:12px;",
@@ -158,24 +155,12 @@ static const char *const more[] = {
     ".filter label{flex:1 1 40%}.filter [name]{width:100%}}",
 };
 
-static void write_lines(struct cq_writer *writer, const char *const *lines,
-                        size_t count)
+void cq_html_style(struct cq_writer *writer)
 {
     size_t i;
 
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         cq_write_raw(writer, lines[i]);
         cq_write_raw(writer, "\n");
     }
-}
-
-void cq_html_style_base(struct cq_writer *writer)
-{
-    write_lines(writer, base, sizeof(base) / sizeof(base[0]));
-}
-
-void cq_html_style(struct cq_writer *writer)
-{
-    cq_html_style_base(writer);
-    write_lines(writer, more, sizeof(more) / sizeof(more[0]));
 }

@@ -57,9 +57,9 @@ void cq_json_period(struct cq_writer *w, const struct cq_period *period,
 static void write_head(struct cq_writer *w, const struct cq_view *view)
 {
     cq_write_raw(w, "{ \"version\": ");
-    cq_write_json(w, view->version);
+    cq_write_json(w, view->facts.version);
     member(w, "now", view->now_s);
-    member_text(w, "engine", view->engine);
+    member_text(w, "engine", view->facts.engine);
     cq_write_raw(w, ",\n  ");
     cq_json_period(w, &view->period, view->day, view->next_day_s);
 }
@@ -178,6 +178,14 @@ void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
     }
     cq_write_raw(w, "]");
     member(w, "clients_matched", view->clients_matched);
+    cq_write_raw(w, view->facts.counts ? ", \"up\": true"
+                                       : ", \"up\": false");
+    if (view->facts.notice) {
+        member_text(w, "notice", view->facts.notice);
+    }
+    else {
+        member_null(w, "notice");
+    }
     cq_write_raw(w, " }\n");
     cq_write_end(w);
 }

@@ -5,10 +5,10 @@
 
 struct cq_link cq_link_of(const struct cq_view *view)
 {
-    struct cq_link link = { .self = view->self,
+    struct cq_link link = { .self = view->facts.self,
                             .format = NULL,
                             .query = view->query,
-                            .refresh_s = view->refresh_s };
+                            .refresh_s = view->facts.refresh_s };
 
     return link;
 }

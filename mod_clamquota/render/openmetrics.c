@@ -134,14 +134,16 @@ static void write_head(struct cq_writer *w, const struct cq_view *view)
 {
     size_t i;
 
-    family(w, "clamquota_up", "gauge", NULL, "1: the table is readable.");
-    sample(w, "clamquota_up", "", 1);
+    family(w, "clamquota_up", "gauge", NULL,
+           view->facts.notice && !view->facts.counts
+               ? view->facts.notice : "1: requests are counted.");
+    sample(w, "clamquota_up", "", view->facts.counts ? 1 : 0);
     family(w, "clamquota_build", "info", NULL,
            "Version of mod_clamquota and its engine's state.");
     cq_write_raw(w, "clamquota_build_info{version=");
-    cq_write_label(w, view->version);
+    cq_write_label(w, view->facts.version);
     cq_write_raw(w, ",engine=");
-    cq_write_label(w, view->engine);
+    cq_write_label(w, view->facts.engine);
     cq_write_raw(w, "} 1\n");
     family(w, "clamquota_clients", "gauge", NULL,
            "Clients seen in this period, by state.");

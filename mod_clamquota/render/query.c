@@ -137,8 +137,8 @@ static const struct parameter parameters[] = {
       "refresh must be whole seconds from 0 (none) to 86400, e.g. "
       "?refresh=30" },
     { "client", read_client,
-      "client must be an address or a network without host bits, e.g. "
-      "?client=192.0.2.7 or ?client=2001:db8::/32" },
+      "client must be an address (no %zone) or a network without host bits, "
+      "e.g. ?client=192.0.2.7 or ?client=2001:db8::/32" },
     { "state", read_state, "state must be over or left out, e.g. ?state=over" },
     { "pool", read_pool,
       "pool must be a name of at most 31 letters, digits, dots, dashes and "

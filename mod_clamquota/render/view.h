@@ -78,9 +78,23 @@ struct cq_query {
     const char *pool;           /* NULL: all */
 };
 
-struct cq_view {
+/* what no table can know */
+struct cq_view_facts {
     const char *version;
-    const char *engine;         /* "On", "Off", "LogOnly" */
+    const char *engine;         /* "On", "Off", "LogOnly", "stale",
+                                 * "unusable" */
+    const char *notice;         /* what is wrong and what to do, without
+                                 * quotes or line ends; NULL: nothing */
+    bool counts;                /* requests are counted */
+    bool readable;              /* there are figures to show */
+    bool changes;               /* the page accepts changes: has forms */
+    const char *self;           /* the page's own path, decoded, for links and
+                                 * forms; NULL: unknown */
+    int refresh_s;              /* 0: none */
+};
+
+struct cq_view {
+    struct cq_view_facts facts;
     int64_t now_s;
     struct cq_period period;    /* the one in force */
     int day;
@@ -103,8 +117,6 @@ struct cq_view {
     size_t client_count;
     int64_t clients_matched;    /* by the query, shown or not */
     struct cq_query query;
-    int refresh_s;              /* 0: none */
-    const char *self;           /* the page's own path, for links and forms */
 };
 
 /* where renderers write to */
@@ -115,14 +127,16 @@ struct cq_sink {
 
 /** A complete HTML5 page (no script, styles inline in a <style> element, SVG
  * plots of the history), with a reset form (POST action=reset, client=ADDR)
- * for each row. */
+ * for each row where facts.changes is set. Where facts.readable is not, the
+ * notice is all there is. */
 void cq_render_html(const struct cq_view *view, const struct cq_sink *sink);
 
 /** The ?json of the contract, one object; further members only added. */
 void cq_render_json(const struct cq_view *view, const struct cq_sink *sink);
 
 /** "Key: value" lines, keys starting with "ClamQuota"; the same lines serve
- * mod_status's ?auto. Only totals, no addresses. */
+ * mod_status's ?auto. Only totals, no addresses: cq_collect_totals() fills in
+ * all of it. */
 void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink);
 
 /** OpenMetrics 1.0 text, ends with "# EOF"; no address labels. Content type:
@@ -133,8 +147,8 @@ void cq_render_openmetrics(const struct cq_view *view,
 #define CQ_OPENMETRICS_TYPE \
     "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-/** A section for mod_status's HTML page: heading, period, totals and the ten
- * worst clients of view->clients. */
+/** A section for mod_status's HTML page: heading, period and totals;
+ * cq_collect_totals() fills in all of it. */
 void cq_render_status_section(const struct cq_view *view,
                               const struct cq_sink *sink);
 

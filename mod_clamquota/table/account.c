@@ -48,14 +48,6 @@ static void fetch(const struct cq_table *t, uint32_t home)
     __builtin_prefetch(&t->hot[home ^ 1], 1);
 }
 
-void cq_account_expect(const struct cq_table *t, uint64_t identity)
-{
-    struct cq_homes homes = cq_window_homes(&t->clients, identity);
-
-    fetch(t, homes.row[0]);
-    fetch(t, homes.row[1]);
-}
-
 enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
                                const struct cq_key *key,
                                const struct cq_clock *clock,
@@ -101,32 +93,6 @@ static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
     return false;
 }
 
-void cq_account_let_go(struct cq_account *a)
-{
-    struct cq_entry *e = entry_of(a);
-
-    cq_entry_begin(e);
-    CQ_POINT("close-before");
-    atomic_fetch_sub(&hot_of(a)->holders, 1);
-    CQ_POINT("close-let-go");
-    atomic_store_explicit(&e->row, CQ_NO_ROW, memory_order_relaxed);
-    cq_entry_end(e);
-    cq_entry_give(a->table, a->entry);
-    a->entry = CQ_NO_ENTRY;
-}
-
-bool cq_account_grip_brief(struct cq_account *a,
-                           const struct cq_clock *clock)
-{
-    struct cq_subject subject = cq_subject_of(a->table, a->identity, a->pool,
-                                              &a->key);
-    struct cq_homes homes = cq_window_homes(subject.region, a->identity);
-
-    a->entry = cq_entry_take_brief(a->table);
-    return a->entry != CQ_NO_ENTRY
-        && find_and_hold(a, &homes, &subject, clock);
-}
-
 enum cq_status cq_account_open_subject(struct cq_table *t,
                                        const struct cq_subject *subject,
                                        const struct cq_clock *clock,
@@ -134,17 +100,34 @@ enum cq_status cq_account_open_subject(struct cq_table *t,
 {
     struct cq_homes homes = cq_window_homes(subject->region, subject->hash);
 
-    fetch(t, homes.row[0]);     /* on its way during what follows */
-    fetch(t, homes.row[1]);     /* one in seven is there */
     a->table = t;
     a->row = CQ_NO_ROW;
+    a->entry = CQ_NO_ENTRY;
     a->allowance_bytes = INT64_MAX;
-    a->brief = false;
+    if (cq_table_health(t) == CQ_HEALTH_LOST) {
+        return CQ_EIO;
+    }
+    fetch(t, homes.row[0]);     /* on its way during what follows */
+    fetch(t, homes.row[1]);     /* one in seven is there */
     a->entry = cq_entry_take(t);
     if (a->entry == CQ_NO_ENTRY) {
         return CQ_ENOMEM;
     }
     return find_and_hold(a, &homes, subject, clock) ? CQ_OK : CQ_EFULL;
+}
+
+bool cq_account_open_row(struct cq_table *t, uint32_t row, uint64_t hash,
+                         struct cq_account *a)
+{
+    a->table = t;
+    a->row = row;
+    a->allowance_bytes = INT64_MAX;
+    a->entry = cq_entry_take(t);
+    if (a->entry != CQ_NO_ENTRY && !hold(t, a->entry, row, hash)) {
+        cq_entry_give(t, a->entry);
+        a->entry = CQ_NO_ENTRY;
+    }
+    return is_open(a);
 }
 
 enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
@@ -153,34 +136,29 @@ enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
                                   struct cq_account *a)
 {
     struct cq_subject subject = cq_subject_of(t, hash, pool, key);
-    enum cq_status status = cq_account_open_subject(t, &subject, clock, a);
 
-    if (status != CQ_ENOMEM) {
-        return status;
-    }
-    a->brief = true;
-    a->pool = pool;
-    a->key = *key;
-    a->identity = hash;
-    if (!grip(a, clock)) {
-        a->brief = false;
-        return CQ_EFULL;
-    }
-    ungrip(a);
-    return CQ_OK;
+    return cq_account_open_subject(t, &subject, clock, a);
 }
 
 void cq_account_close(struct cq_account *a)
 {
-    a->brief = false;
-    if (a->entry == CQ_NO_ENTRY) {
+    struct cq_entry *e;
+
+    if (!is_open(a)) {
         return;
     }
-    if (atomic_load_explicit(&entry_of(a)->left_bytes, memory_order_relaxed)
-        > 0) {
+    e = entry_of(a);
+    if (atomic_load_explicit(&e->left_bytes, memory_order_relaxed) > 0) {
         cq_account_reserve_at_most(a, 0);
     }
-    cq_account_let_go(a);
+    cq_entry_begin(e);
+    CQ_POINT("close-before");
+    atomic_fetch_sub(&hot_of(a)->holders, 1);
+    CQ_POINT("close-released");
+    atomic_store_explicit(&e->row, CQ_NO_ROW, memory_order_relaxed);
+    cq_entry_end(e);
+    cq_entry_give(a->table, a->entry);
+    a->entry = CQ_NO_ENTRY;
 }
 
 /* ---- counting ---- */
@@ -192,7 +170,7 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
 
     usage->used_bytes = 0;
     usage->in_flight_bytes = 0;
-    if (!grip(a, clock)) {
+    if (!is_open(a)) {
         return;
     }
     roll(a, clock->period_id);
@@ -202,7 +180,6 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
     }
-    ungrip(a);
 }
 
 static void see(struct cq_usage *usage, uint64_t c, uint64_t d)
@@ -219,8 +196,9 @@ static void clear_over(struct cq_account *a)
 {
     struct cq_hot *hot = hot_of(a);
 
+    /* in a damaged file a pair may be marked, which has no cold line */
     if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
-         & CQ_MARK_OVER) != 0) {
+         & CQ_MARK_OVER) != 0 && !cq_row_is_pair(a->table, a->row)) {
         atomic_store(&cold_of(a)->over, 0);
         atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
     }
@@ -245,21 +223,19 @@ enum cq_status cq_account_admit(struct cq_account *a,
     int64_t n;
 
     a->allowance_bytes = allowance_bytes;
-    if (!grip(a, clock)) {
+    if (!is_open(a)) {
         see(usage, 0, 0);
         return CQ_OK;
     }
     hot = hot_of(a);
     e = entry_of(a);
     roll(a, clock->period_id);
-    bytes = a->brief ? 0 : bytes;
     cq_entry_begin(e);
     c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
     do {
         if (cq_bytes(c) >= allowance_bytes) {
             cq_entry_end(e);
             see(usage, c, atomic_load(&hot->drawn));
-            ungrip(a);
             return CQ_EFULL;
         }
         n = fitting(bytes, c);
@@ -274,7 +250,6 @@ enum cq_status cq_account_admit(struct cq_account *a,
     cq_entry_end(e);
     see(usage, c, atomic_load_explicit(&hot->drawn, memory_order_relaxed));
     clear_over(a);
-    ungrip(a);
     return CQ_OK;
 }
 
@@ -283,7 +258,7 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     struct cq_entry *e;
     int64_t left;
 
-    if (a->entry == CQ_NO_ENTRY) {
+    if (!is_open(a)) {
         return;
     }
     e = entry_of(a);
@@ -306,7 +281,7 @@ void cq_account_reserve_at_least(struct cq_account *a, int64_t bytes)
     struct cq_entry *e;
     int64_t left;
 
-    if (a->entry == CQ_NO_ENTRY) {
+    if (!is_open(a)) {
         return;
     }
     e = entry_of(a);
@@ -357,7 +332,7 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     struct cq_entry *e;
     int64_t left, rest, after;
 
-    if (bytes <= 0 || !grip(a, clock)) {
+    if (bytes <= 0 || !is_open(a)) {
         return;
     }
     hot = hot_of(a);
@@ -387,5 +362,4 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
         set_over(a, clock);
     }
-    ungrip(a);
 }

@@ -1,5 +1,5 @@
-/* account - what the files that count share: looking at an account's row and
- * holding it for the length of a call. Private to table/. */
+/* account - what the files that count share: looking at an account's
+ * row. Private to table/. */
 #ifndef CQ_TABLE_ACCOUNT_H
 #define CQ_TABLE_ACCOUNT_H
 
@@ -35,25 +35,10 @@ static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
     return cq_row_roll(a->table, a->row, period_id);
 }
 
-/* The two of a brief account; in account.c. */
-bool cq_account_grip_brief(struct cq_account *account,
-                           const struct cq_clock *clock);
-void cq_account_let_go(struct cq_account *account);
-
-/* Every call begins and ends with these two: most accounts hold their row all
- * the time, brief ones for the call.
- * @return false: nothing can be counted */
-static inline bool grip(struct cq_account *a, const struct cq_clock *clock)
+/* An account that found no row or no entry of the ledger counts nothing. */
+static inline bool is_open(const struct cq_account *a)
 {
-    return a->entry != CQ_NO_ENTRY
-        || (a->brief && cq_account_grip_brief(a, clock));
-}
-
-static inline void ungrip(struct cq_account *a)
-{
-    if (a->brief) {
-        cq_account_let_go(a);
-    }
+    return a->entry != CQ_NO_ENTRY;
 }
 
 /* The mark may be left from a period before: then it begins anew. */

@@ -15,6 +15,7 @@
 struct cq_bell {
     struct cq_header *header;
     uint32_t heard;             /* places of the ring taken so far */
+    _Atomic uint32_t lost;      /* the page was: nothing rings any more */
 };
 
 /* not FUTEX_PRIVATE: the watcher is another process */
@@ -87,6 +88,7 @@ enum cq_status cq_bell_open(const char *path, const struct cq_table *table,
         return cq_fail(&why, CQ_EIO, "%s: cannot be mapped: %s", path,
                        strerror(errno));
     }
+    cq_guard_begin(base, CQ_PAGE, &b->lost);
     b->header = base;
     b->heard = atomic_load(&b->header->bell.rung);
     *bell = b;
@@ -142,6 +144,7 @@ void cq_bell_close(struct cq_bell *b)
     }
     atomic_store(&b->header->bell.after, 0);
     atomic_store(&b->header->bell.until_s, 0);
+    cq_guard_end(b->header);
     munmap(b->header, CQ_PAGE);
     free(b);
 }

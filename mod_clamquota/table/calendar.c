@@ -114,11 +114,13 @@ void cq_table_clock(struct cq_table *t, int64_t now_s, struct cq_clock *clock)
         /* the housekeeping is writing it: day 1 for an instant */
         clock->day = 1;
         clock->day_stamp = 1;
+        clock->day_start_s = now_s;
         clock->next_day_s = now_s + 1;
         return;
     }
     clock->day = cq_period_day(p, now_s);
     clock->day_stamp = (uint16_t)(p->first_day + clock->day - 1);
+    clock->day_start_s = p->midnight_s[clock->day - 1];
     clock->next_day_s = p->midnight_s[clock->day];
 }
 
@@ -142,6 +144,9 @@ enum cq_clock_step cq_table_tick(struct cq_table *t,
     struct cq_clock clock;
     enum cq_clock_step step = CQ_CLOCK_STAY;
 
+    if (cq_table_health(t) == CQ_HEALTH_LOST) {
+        return CQ_CLOCK_STAY;
+    }
     cq_table_clock(t, wall_s, &clock);
     if (cq_period_at((enum cq_period_kind)g->period_kind,
                      (enum cq_zone)g->zone, wall_s, &seen) == CQ_OK) {
@@ -152,7 +157,9 @@ enum cq_clock_step cq_table_tick(struct cq_table *t,
         }
     }
     cq_calendar_prepare_next(t);
-    cq_history_tick(t, wall_s);
-    cq_table_settle(t, 0);
+    cq_table_clock(t, wall_s, &clock);
+    cq_history_tick(t, &clock);
+    cq_table_settle(t);
+    cq_turnover(t, &clock);
     return step;
 }

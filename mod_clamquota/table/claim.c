@@ -159,7 +159,7 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     atomic_store_explicit(&cold->free, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->hits, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->refused, 0, memory_order_relaxed);
-    atomic_store_explicit(&cold->last_hit_s, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->seen, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->over, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
 }
@@ -197,8 +197,8 @@ static void name_row(struct cq_table *t, uint32_t row,
 }
 
 /* Takes a row away from a client that nobody holds, as our claim. */
-static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
-                    uint64_t hash, uint16_t period_id, bool evicts)
+static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
+                    uint16_t period_id, bool evicts)
 {
     struct cq_hot *hot = &t->hot[row];
     uint64_t old = atomic_load_explicit(&hot->identity, memory_order_acquire);
@@ -225,20 +225,59 @@ static bool reclaim(struct cq_table *t, struct cq_entry *e, uint32_t row,
         CQ_POINT("reclaim-refused");
         return false;
     }
-    atomic_store_explicit(&e->purpose, CQ_ENTRY_ZEROING,
-                          memory_order_release);
     CQ_POINT("reclaim-zeroing");
     cq_row_zero(t, row);
     CQ_POINT("reclaim-zeroed");
     atomic_store_explicit(&hot->identity, hash | CQ_CLAIM,
                           memory_order_release);
     CQ_POINT("reclaim-claimed");
-    atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
-                          memory_order_release);
     if (evicts) {
         tally_eviction(t, row, period_id);
     }
     return true;
+}
+
+/* Is a row's count of neither this period nor the one before? */
+static bool is_old(const struct cq_hot *hot, uint16_t stamp)
+{
+    uint16_t drawn = cq_stamp(atomic_load(&hot->drawn));
+    uint16_t before = cq_stamp(atomic_load(&hot->before));
+
+    return drawn != stamp && drawn + 1 != stamp && before != stamp
+        && before + 1 != stamp;
+}
+
+bool cq_row_erase(struct cq_table *t, uint32_t entry, uint32_t row,
+                  uint16_t stamp)
+{
+    struct cq_entry *e = &t->ledger[entry];
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t old = atomic_load_explicit(&hot->identity, memory_order_acquire);
+    bool erased = false;
+
+    if ((old & CQ_STATE_MASK) != CQ_LIVE || !is_old(hot, stamp)
+        || (atomic_load(&hot->holders) & CQ_HOLDERS) != 0) {
+        return false;
+    }
+    atomic_store_explicit(&e->row, row, memory_order_relaxed);
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_CLAIMING,
+                          memory_order_release);
+    atomic_fetch_add(&hot->holders, CQ_TURN);
+    if (atomic_compare_exchange_strong(&hot->identity, &old,
+                                       (old & ~CQ_STATE_MASK) | CQ_RECLAIM)) {
+        CQ_POINT("erase-taken");
+        atomic_thread_fence(memory_order_seq_cst);      /* as in reclaim() */
+        erased = (atomic_load(&hot->holders) & CQ_HOLDERS) == 0
+            && is_old(hot, stamp);
+        if (erased) {
+            cq_row_zero(t, row);
+            CQ_POINT("erase-zeroed");
+        }
+        atomic_store_explicit(&hot->identity, erased ? CQ_EMPTY : old,
+                              memory_order_release);
+    }
+    atomic_store_explicit(&e->purpose, CQ_ENTRY_IDLE, memory_order_release);
+    return erased;
 }
 
 /* Ends our claim of a row that another one has won or killed. Nothing was
@@ -303,7 +342,7 @@ static void try_claim(struct cq_table *t, uint32_t entry,
     atomic_fetch_add(&t->hot[row].holders, CQ_TURN);
     if (atomic_compare_exchange_strong(&t->hot[row].identity, &expected,
                                        hash | CQ_CLAIM)
-        || reclaim(t, e, row, hash, period_id, evicts)) {
+        || reclaim(t, row, hash, period_id, evicts)) {
         CQ_POINT("claim-claimed");
         name_row(t, row, subject->facts);
         CQ_POINT("claim-named");

@@ -53,7 +53,6 @@ enum cq_status cq_copies_open(struct cq_table *t, uint64_t client,
 
     if (!cq_table_has_copies(t)) {
         a->entry = CQ_NO_ENTRY;
-        a->brief = false;
         return CQ_EFULL;
     }
     return cq_account_open_subject(t, &subject, &days, a);
@@ -66,7 +65,7 @@ void cq_copies_usage(struct cq_account *a, const struct cq_clock *clock,
     struct cq_usage usage;
 
     memset(copies, 0, sizeof(*copies));
-    if (a->entry == CQ_NO_ENTRY) {
+    if (!is_open(a)) {
         return;
     }
     cq_account_usage(a, &days, &usage);
@@ -109,29 +108,21 @@ void cq_copies_charge(struct cq_account *a, const struct cq_clock *clock,
     cq_account_charge(a, &days, bytes);
 }
 
-void cq_copies_forget(struct cq_table *t, uint64_t client,
-                      const struct cq_clock *clock)
+void cq_copies_forget(struct cq_table *t, uint64_t client)
 {
-    struct cq_clock days = by_days(clock);
     uint64_t row;
 
-    for (row = t->rows_n; row < t->all_rows_n; row++) {
+    for (row = t->pairs.first; row < t->all_rows_n; row++) {
         const struct cq_hot *hot = &t->hot[row];
         uint64_t id = atomic_load_explicit(&hot->identity,
                                            memory_order_acquire);
-        struct cq_subject subject = { &t->pairs, id & ~CQ_STATE_MASK,
-                                      { client, 0, 0 } };
         struct cq_account a;
 
-        if ((id & CQ_STATE_MASK) != CQ_LIVE
-            || atomic_load(&hot->free_range) != client) {
-            continue;
-        }
-        /* if it is another's by the time it is held: found by identity, it is
-         * the same pair or a new one that has drawn nothing */
-        subject.facts[1] = atomic_load(&hot->others);
-        if (cq_account_open_subject(t, &subject, &days, &a) == CQ_OK) {
-            cq_account_reset(&a, &days);
+        if ((id & CQ_STATE_MASK) == CQ_LIVE
+            && atomic_load(&hot->free_range) == client
+            && cq_account_open_row(t, (uint32_t)row, id & ~CQ_STATE_MASK,
+                                   &a)) {
+            cq_account_reset(&a);
             cq_account_close(&a);
         }
     }
@@ -140,8 +131,8 @@ void cq_copies_forget(struct cq_table *t, uint64_t client,
 bool cq_copies_next(const struct cq_table *t, const struct cq_clock *clock,
                     uint64_t *position, struct cq_copies_row *copy)
 {
-    while (*position < t->all_rows_n - t->rows_n) {
-        const struct cq_hot *hot = &t->hot[t->rows_n + (*position)++];
+    while (*position < t->all_rows_n - t->pairs.first) {
+        const struct cq_hot *hot = &t->hot[t->pairs.first + (*position)++];
         uint64_t id = atomic_load_explicit(&hot->identity,
                                            memory_order_acquire);
         uint64_t committed, version;

@@ -69,8 +69,7 @@ void cq_copies_charge(struct cq_account *account,
  * is in flight stays so. Looks at all pairs: for an operator, not for a
  * request that is served.
  * @param client  as cq_copies_open() */
-void cq_copies_forget(struct cq_table *table, uint64_t client,
-                      const struct cq_clock *clock);
+void cq_copies_forget(struct cq_table *table, uint64_t client);
 
 /* ---- readers ---- */
 

@@ -45,20 +45,40 @@ enum cq_status cq_newfile_publish(const struct cq_table *table,
                                   bool over, const struct cq_why *why);
 
 /** Copies what outlives a change of size: pools, policies, totals, history,
- * seed and, if wanted, the rows. Both tables are nobody else's.
+ * seed and, if wanted, the rows. Both tables are nobody else's; sections that
+ * from does not have are NULL.
  * @return CQ_EFULL when a client of this period does not fit */
 enum cq_status cq_newfile_copy(struct cq_table *to,
                                const struct cq_table *from, bool rows);
+
+/* a table of layout 2, open for reading its counters */
+struct cq_import {
+    struct cq_table table;      /* a view of it, private to this process */
+    void *base;
+    size_t size;
+};
+
+/** Opens a file of layout 2 and repairs what was read of it; the file itself
+ * is never changed.
+ * @param fd  stays the caller's
+ * @return CQ_OK; CQ_ECORRUPT, without a sentence, when it is none or damaged;
+ *         CQ_EIO, CQ_ENOMEM. To be closed in any case. */
+enum cq_status cq_import_open(int fd, const char *path,
+                              struct cq_import *import,
+                              const struct cq_why *why);
+void cq_import_close(struct cq_import *import);
 
 /* what a file is, by its first page and its size alone */
 enum cq_file_kind {
     CQ_FILE_GOOD,
     CQ_FILE_OLDER,
+    CQ_FILE_DAMAGED,            /* ours, or empty, or zeros: nobody else's */
     CQ_FILE_BAD
 };
 
 /** Looks at an open file without believing a byte of it.
- * @param status  for CQ_FILE_BAD: what to return, after the sentence */
+ * @param status  for CQ_FILE_BAD and CQ_FILE_DAMAGED: what to return, after
+ *                the sentence */
 enum cq_file_kind cq_file_validate(int fd, const char *path,
                                    struct cq_geometry *geometry,
                                    enum cq_status *status,
@@ -69,9 +89,14 @@ enum cq_file_kind cq_file_validate(int fd, const char *path,
 enum cq_status cq_file_counts(const struct cq_table *table, const char *path,
                               const struct cq_why *why);
 
-/** Takes the lock of a server on a file, for this process. */
-enum cq_status cq_file_lock(int fd, const char *path,
+/** Takes the lock of a server on a file, for this process.
+ * @param wait_ms  tries so long when another process has it */
+enum cq_status cq_file_lock(int fd, const char *path, int wait_ms,
                             const struct cq_why *why);
+
+/** Gives a file another name, under which there must be none: EEXIST, else as
+ * rename(2). Needs no hard links where the system can do without. */
+bool cq_file_rename(const char *from, const char *to);
 
 /** Opens an existing file: a regular one, not through a symlink.
  * @return CQ_ENOENT when there is none */

@@ -1,7 +1,8 @@
-/* history - what was counted in each of the last hours.
+/* history - what was counted in each of the last hours and days.
  *
- * The parent's housekeeping moves what the totals grew by into the hour that
- * is being filled; between two rounds readers add the rest themselves. */
+ * The parent's housekeeping moves what the totals grew by into the hour and
+ * the day that are being filled; between two rounds readers add the rest
+ * themselves. */
 #include "table/parts.h"
 
 #include <string.h>
@@ -60,10 +61,45 @@ static void begin_hour(struct cq_table *t, int64_t start_s)
     atomic_store(&t->header->hour_start_s, start_s);
 }
 
-void cq_history_tick(struct cq_table *t, int64_t now_s)
+static struct cq_day_slot *day_at(const struct cq_table *t, uint32_t day)
+{
+    return &t->days[day % CQ_DAYS];
+}
+
+static void begin_history_day(struct cq_table *t, const struct cq_clock *clock)
+{
+    struct cq_day_slot *slot = day_at(t, clock->day_stamp);
+    int i;
+
+    if (atomic_load(&slot->day) != clock->day_stamp) {
+        atomic_store(&slot->day, 0);
+        for (i = 0; i < 4; i++) {
+            atomic_store(&slot->count[i], 0);
+        }
+        atomic_store(&slot->start_s, clock->day_start_s);
+        atomic_store(&slot->day, clock->day_stamp);
+    }
+    atomic_store(&t->header->day_stamp, clock->day_stamp);
+}
+
+void cq_history_repair(struct cq_table *t)
+{
+    int64_t sum[4];
+    int i;
+
+    sums(t, sum);
+    for (i = 0; i < 4; i++) {
+        if (atomic_load(&t->header->counted[i]) > sum[i]) {
+            atomic_store(&t->header->counted[i], sum[i]);
+        }
+    }
+}
+
+void cq_history_tick(struct cq_table *t, const struct cq_clock *clock)
 {
     int64_t filling_s = atomic_load(&t->header->hour_start_s);
-    int64_t start_s = now_s / HOUR_S * HOUR_S;
+    uint32_t filling_day = atomic_load(&t->header->day_stamp);
+    int64_t start_s = clock->now_s / HOUR_S * HOUR_S;
     int64_t sum[4];
     int i;
 
@@ -71,16 +107,24 @@ void cq_history_tick(struct cq_table *t, int64_t now_s)
         begin_hour(t, start_s);
         filling_s = start_s;
     }
+    if (filling_day == 0) {
+        begin_history_day(t, clock);
+        filling_day = clock->day_stamp;
+    }
     sums(t, sum);
     for (i = 0; i < 4; i++) {
         int64_t grown = minus(sum[i],
                               atomic_load(&t->header->counted[i]));
 
         atomic_fetch_add(&hour_at(t, filling_s)->count[i], grown);
+        atomic_fetch_add(&day_at(t, filling_day)->count[i], grown);
         atomic_store(&t->header->counted[i], sum[i]);
     }
     if (start_s != filling_s) {
         begin_hour(t, start_s);
+    }
+    if (clock->day_stamp != filling_day) {
+        begin_history_day(t, clock);
     }
 }
 
@@ -115,6 +159,37 @@ size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
         }
         hours[n++] = (struct cq_hour){ start_s, count[0], count[1], count[2],
                                        count[3] };
+    }
+    return n;
+}
+
+size_t cq_table_days(const struct cq_table *t, struct cq_hour *days,
+                     size_t max)
+{
+    uint32_t filling = atomic_load(&t->header->day_stamp);
+    int64_t sum[4];
+    size_t n = 0;
+    uint32_t ago;
+
+    sums(t, sum);
+    for (ago = CQ_DAYS; ago-- > 0;) {
+        const struct cq_day_slot *slot = day_at(t, filling - ago);
+        int64_t count[4];
+        int i;
+
+        if (filling <= ago || ago >= max || n == max
+            || atomic_load(&slot->day) != filling - ago) {
+            continue;
+        }
+        for (i = 0; i < 4; i++) {
+            count[i] = atomic_load(&slot->count[i]);
+            if (ago == 0) {
+                count[i] = plus(count[i],
+                    minus(sum[i], atomic_load(&t->header->counted[i])));
+            }
+        }
+        days[n++] = (struct cq_hour){ atomic_load(&slot->start_s), count[0],
+                                      count[1], count[2], count[3] };
     }
     return n;
 }

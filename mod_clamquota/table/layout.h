@@ -5,21 +5,31 @@
  *             | under a checksum), then words that change        |
  *   pools_at  +--------------------------------------------------+
  *             | 64 pools: name, policy                           |
- *             | 64 x 16 stripes of totals, a cache line each     |
+ *   stripes_at  64 x 16 stripes of totals, a cache line each     |
  *   policies_at --------------------------------------------------+
  *             | 4096 policies: rule, daily                       |
  *   history_at +--------------------------------------------------+
  *             | 768 hours, by hour number modulo 768             |
+ *   days_at   | 416 days, by day stamp modulo 416                |
+ *   exempt_at +--------------------------------------------------+
+ *             | 1,024 exemptions: network, until                 |
+ *   changes_at +--------------------------------------------------+
+ *             | 16,384 changes of state, a ring                  |
  *   ledger_at +--------------------------------------------------+
  *             | entries, 64 bytes: one for each open request     |
  *   names_at  +--------------------------------------------------+
  *             | names of file versions, 256 bytes each           |
  *   hot_at    +--------------------------------------------------+
  *             | a 64-byte line for each row: what requests touch |
- *             |   rows_n of clients, then file_rows_n of pairs   |
- *             |   (client, file version)                         |
+ *             |   rows_n of clients, network_rows_n of networks  |
+ *             |   (0: not in use), file_rows_n of pairs (client, |
+ *             |   file version)                                  |
  *   cold_at   +--------------------------------------------------+
- *             | a 64-byte line for each client's row: the rest   |
+ *             | a 64-byte line for each row of a client or a     |
+ *             | network: the rest                                |
+ *   cluster_at +--------------------------------------------------+
+ *             | cluster_size bytes for the exchange with other   |
+ *             | nodes; 0: there is none                          |
  *   file_size +--------------------------------------------------+
  *
  * Every section starts on a page. There are indexes in it, never pointers;
@@ -35,11 +45,11 @@
  *         free_range day:16   bytes:48   small free ranges of this day
  *         holders    open requests that hold the row:20, turns:12 (how
  *                    often somebody began to hold or to take it)
- *         mark       policy:16 flags:16
+ *         mark       policy:16 flags:16, one of them JAILED
  *         others     (for the cluster)
  *   cold  address, family, prefix, pool
  *         free, hits, refused    stamp:16 count:48
- *         last_hit_s
+ *         seen       would_refuse:29 last_hit_s:35
  *         over                   since:35 day:5 refusals of it:24
  *
  * A pair's row is hot[r] alone, with the same words where they are named here,
@@ -53,8 +63,25 @@
  * So a pair is found, made, held, reserved, charged and settled by what does
  * it for clients; its rows lie apart, and neither takes the other's.
  *
- * A stamp is the id of a period (or of a day). The first add under a new
- * stamp replaces the old count, so nobody ever has to sweep the table.
+ * A stamp is the id of a period (or of a day). drawn and before hold the counts
+ * of two stamps, and a byte counts under the one that was in force when it
+ * left: a clock that jumps and comes back finds what it left (row.c).
+ *
+ * What a quiet table looks like, for each row r, and what a cold open
+ * establishes whatever mixture of old and new pages the disk kept (repair.c;
+ * check.c names what does not hold):
+ *
+ *   holders(r)   = entries HELD that name r
+ *   committed(r) = drawn(r) + sum of left_bytes of those entries
+ *   identity(r) is LIVE, or the whole row is zero but for the turns
+ *   LIVE:  r lies in its window, no other row there has its identity
+ *   LIVE client: hash(pool, address of cold[r]) = identity(r)
+ *
+ * A process is known in the ledger by its ticket, a number of the file's; it
+ * lives as long as the kernel keeps its lock on that byte of the file. So a
+ * copy, a snapshot or a machine that was switched off has no living owners,
+ * whatever numbers other processes have by then, and neither chroot nor a
+ * container hides a living one. Byte 0 is the server's lock.
  *
  * Life of an identity word (h: a hash, state in the low two bits):
  *
@@ -81,7 +108,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 
 /* "CLAMQUOT" read as a number of this machine's byte order */
 #define CQ_MAGIC UINT64_C(0x544f55514d414c43)
-#define CQ_LAYOUT_VERSION 2u
+#define CQ_LAYOUT_VERSION 3u
 
 #define CQ_PAGE 4096u
 #define CQ_BUCKET_ROWS 16u      /* rows that are looked through together */
@@ -89,10 +116,10 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 #define CQ_CALENDAR 4u          /* period id modulo this */
 #define CQ_HOURS 768u           /* 32 days */
 #define CQ_LEDGER_DEFAULT 65536u
+#define CQ_DAYS 416u            /* 13 months and a few days */
+#define CQ_EXEMPTIONS 1024u
+#define CQ_CHANGES 16384u
 
-/* Behind the entries of requests: some that are only taken for the length of
- * one call, so that a request that got none is counted all the same. */
-#define CQ_LEDGER_BRIEF 64u
 /* row numbers are 32 bits: 1.5 x (this + this) is below */
 #define CQ_CLIENTS_MAX (UINT32_MAX / 4u)
 #define CQ_FILES_MAX (UINT32_MAX / 4u)
@@ -130,6 +157,7 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 #define CQ_MARK_POLICY 0x0000ffffu
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
 #define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
+#define CQ_MARK_JAILED 0x00040000u      /* clamquota-sync has jailed it */
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */
@@ -137,21 +165,19 @@ struct cq_cold {
     cq_word free;
     cq_word hits;
     cq_word refused;
-    _Atomic int64_t last_hit_s;
+    cq_word seen;
     cq_word over;
 };
 _Static_assert(sizeof(struct cq_cold) == 64, "a cold row is a cache line");
 
 enum cq_purpose {
     CQ_ENTRY_IDLE = 0,          /* taken, names no row yet */
-    CQ_ENTRY_CLAIMING,          /* row may be CLAIM, KILLED or RECLAIM by us;
-                                 * a RECLAIM row is untouched */
-    CQ_ENTRY_ZEROING,           /* row is RECLAIM by us and being zeroed */
+    CQ_ENTRY_CLAIMING,          /* row may be CLAIM, KILLED or RECLAIM by us */
     CQ_ENTRY_HELD               /* row is held, left is reserved in it */
 };
 
 struct cq_entry {
-    cq_word owner;              /* pid:32 start time:32; 0 = free */
+    cq_word owner;              /* ticket of the process; 0 = free */
     _Atomic uint32_t motion;    /* odd while row, left and the row's words
                                  * don't agree */
     _Atomic uint32_t row;
@@ -193,6 +219,29 @@ struct cq_hour_slot {
     uint64_t reserved[3];
 };
 
+struct cq_day_slot {
+    _Atomic uint32_t day;       /* stamp; 0 while being written */
+    uint32_t reserved32;
+    _Atomic int64_t start_s;
+    _Atomic int64_t count[4];   /* as of an hour */
+    uint64_t reserved[2];
+};
+_Static_assert(sizeof(struct cq_day_slot) == 64, "a cache line");
+
+struct cq_exempt_slot {
+    cq_word address[2];
+    cq_word who;                /* state:16 reserved:32 family:8 prefix:8 */
+    _Atomic int64_t until_s;
+};
+
+struct cq_change_slot {
+    cq_word address[2];
+    cq_word who;                /* as in struct cq_cold */
+    cq_word what;               /* at:35 from:8 to:8, place modulo 2^13 */
+};
+_Static_assert(sizeof(struct cq_exempt_slot) == 32
+               && sizeof(struct cq_change_slot) == 32, "half a cache line");
+
 /* What a version's hash stands for, for people only. Who finds the day to be a
  * past one may take the place, by changing the day. */
 struct cq_name_slot {
@@ -213,6 +262,8 @@ struct cq_geometry {
     uint64_t file_size;
     uint64_t clients_n;         /* ClamQuotaClients */
     uint64_t rows_n;            /* a multiple of CQ_BUCKET_ROWS */
+    uint64_t networks_n;        /* 0: networks are not counted */
+    uint64_t network_rows_n;    /* a multiple too, or 0 */
     uint64_t files_n;           /* ClamQuotaFiles; 0: no scope has Copies */
     uint64_t file_rows_n;       /* a multiple too, or 0 */
     uint64_t names_n;
@@ -220,10 +271,15 @@ struct cq_geometry {
     uint64_t stripes_at;
     uint64_t policies_at;
     uint64_t history_at;
+    uint64_t days_at;
+    uint64_t exempt_at;
+    uint64_t changes_at;
     uint64_t ledger_at;
     uint64_t names_at;
     uint64_t hot_at;
     uint64_t cold_at;
+    uint64_t cluster_at;
+    uint64_t cluster_size;
     struct cq_seed seed;
     uint8_t period_kind;
     uint8_t zone;
@@ -253,6 +309,17 @@ struct cq_bell_words {
     _Alignas(64) cq_word ring[CQ_RING];     /* cq_ring_word() */
 };
 
+/* What the jail is and holds, as clamquota-sync writes it after each pass. */
+struct cq_jail_words {
+    _Atomic uint32_t motion;    /* odd while it is being written */
+    uint32_t reserved;
+    _Atomic int64_t as_of_s;    /* 0: no jail */
+    _Atomic int64_t jailed;
+    _Atomic int64_t capacity;   /* 0: without a limit */
+    _Atomic int64_t dropped;    /* packets; -1: not known */
+    char spec[88];              /* as --jail has it, cut */
+};
+
 /* What stands at a place of the ring: so that it can't be taken for what stood
  * there a round before, nor for nothing. */
 static inline uint64_t cq_ring_word(uint32_t place, uint32_t row)
@@ -271,6 +338,17 @@ struct cq_header {
                                      * of these not yet said, high 16 */
     _Atomic uint32_t ledger_high;   /* entries ever used: bounds a scan */
     _Atomic uint32_t config;        /* number of the configuration in force */
+    _Atomic uint32_t exempt_n;      /* places of exemptions ever used: 0 and
+                                     * the gate need not look */
+    _Atomic uint32_t ticket;        /* the last one given to a process */
+    cq_word opened;                 /* random, of the server that opened it:
+                                     * another one means that the file was
+                                     * overwritten under us */
+    _Atomic uint32_t turned_id;     /* the last period for which the rows were
+                                     * gone through (turnover.c) */
+    _Atomic uint32_t erased_id;     /* and the last for which old ones were
+                                     * erased */
+    _Atomic int64_t turned_s;       /* unix second of turned_id */
 
     struct cq_bell_words bell;
     _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
@@ -281,15 +359,27 @@ struct cq_header {
                                      * found no room */
     _Atomic int64_t counted[4];     /* totals the history has seen */
     _Atomic int64_t hour_start_s;   /* the hour that is being filled */
+    _Atomic uint32_t day_stamp;     /* and the day */
+    _Atomic uint32_t change_n;      /* changes of state ever noted */
 
     _Alignas(64) struct cq_calendar_slot calendar[CQ_CALENDAR];
+    struct cq_jail_words jail;
 };
+_Static_assert(sizeof(struct cq_geometry) <= 256, "see gap");
 _Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");
 
 /* The rows in which one kind of subject is looked for. */
 struct cq_region {
     uint32_t first;
     uint64_t buckets_n;         /* 0: there are none */
+};
+
+/* What befell the file since it was mapped. Not in the file, which may be
+ * gone: in memory of its own, that the children of the opener share. */
+struct cq_condition {
+    _Atomic uint32_t lost;      /* a page of the mapping was (guard.h) */
+    _Atomic uint32_t detached;  /* its name is gone or another file's */
+    _Atomic uint32_t said;      /* enum cq_table_health that was reported */
 };
 
 /* a process's view of the file */
@@ -299,19 +389,26 @@ struct cq_table {
     struct cq_stripe *stripes;
     struct cq_policy_slot *policies;
     struct cq_hour_slot *hours;
+    struct cq_day_slot *days;
+    struct cq_exempt_slot *exemptions;
+    struct cq_change_slot *changes;
     struct cq_entry *ledger;
     struct cq_hot *hot;
     struct cq_cold *cold;
     struct cq_name_slot *names;
     uint64_t rows_n;            /* of clients */
+    uint64_t cold_rows_n;       /* with those of networks */
     uint64_t all_rows_n;        /* with those of pairs */
     uint32_t names_n;
     struct cq_region clients;
     struct cq_region pairs;
     uint32_t ledger_n;
     uint32_t stripe;            /* this process's */
-    uint64_t owner;             /* this process, as in cq_entry.owner */
-    int fd;                     /* holds the lock */
+    uint64_t owner;             /* this process's ticket; 0: it has none */
+    uint64_t opened;            /* as in the header, of a server's own view */
+    int fd;                     /* holds the locks */
+    char *path;                 /* as it was opened */
+    struct cq_condition *condition;
     bool writable;              /* false: a tool's view, mapped read-only */
     size_t size;
     uint32_t config;            /* number of the configuration being set */
@@ -324,6 +421,22 @@ struct cq_table {
     _Atomic uint32_t cursor;    /* where the search for a free entry goes on */
     uint8_t gap_after[128];
 };
+
+/* ---- locks ---- */
+
+/* byte of the file that a server's lock is on; a ticket's is on its own */
+#define CQ_SERVER_BYTE 0
+#define CQ_TICKET_MAX 0x3fffffffu       /* fits any off_t */
+
+/* ---- the word cold.seen ---- */
+
+#define CQ_SEEN_SHIFT 35        /* unix seconds until the year 3058 */
+#define CQ_WOULD_REFUSE_MAX ((UINT64_C(1) << 29) - 1)
+
+static inline int64_t cq_seen_s(uint64_t seen)
+{
+    return (int64_t)(seen & ((UINT64_C(1) << CQ_SEEN_SHIFT) - 1));
+}
 
 /* ---- stamped words ---- */
 

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,13 +46,37 @@ static char *temporary_name(const char *path)
 static enum cq_status allocate(int fd, const struct cq_geometry *g,
                                const char *path, const struct cq_why *why)
 {
+    struct rlimit limit;
+    int flags = 0;
     int error;
 
+    /* beyond it a process is killed by SIGXFSZ, without a word */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0
+        && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < g->file_size) {
+        return cq_fail(why, CQ_EIO,
+            "%s: no room for the table of %llu bytes: files of this process "
+            "are limited to %llu (ulimit -f, LimitFSIZE=)", path,
+            (unsigned long long)g->file_size,
+            (unsigned long long)limit.rlim_cur);
+    }
+    if (g->file_size > SIZE_MAX) {
+        return cq_fail(why, CQ_EINVAL, "%s: a table of %llu bytes is more "
+                       "than a process of this machine can map", path,
+                       (unsigned long long)g->file_size);
+    }
     if (fchmod(fd, 0640) != 0) {
         return cq_fail(why, CQ_EIO, "%s: cannot be made: %s", path,
                        strerror(errno));
     }
-    /* a sparse file would be SIGBUS in every child once the disk is full */
+#ifdef FS_NOCOW_FL
+    /* on btrfs: else each write-back needs new blocks, allocated or not */
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    }
+#endif
+    /* a sparse file would be a lost page in every child once the disk is
+     * full */
     error = posix_fallocate(fd, 0, (off_t)g->file_size);
     if (error != 0) {
         return cq_fail(why, CQ_EIO,
@@ -99,7 +126,7 @@ enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
     }
     status = allocate(fd, &g, want->path, why);
     if (status == CQ_OK) {
-        status = cq_file_lock(fd, want->path, why);
+        status = cq_file_lock(fd, want->path, 0, why);
     }
     if (status == CQ_OK) {
         status = cq_file_map(fd, &g, true, want->path, table, why);
@@ -128,27 +155,33 @@ static void sync_directory(const char *path)
     free(copy);
 }
 
+bool cq_file_rename(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    /* a kernel or file system that can't: by a second name */
+    return (errno == EINVAL || errno == ENOSYS) && link(from, to) == 0
+        && unlink(from) == 0;
+}
+
 enum cq_status cq_newfile_publish(const struct cq_table *table,
                                   const char *temporary, const char *path,
                                   bool over, const struct cq_why *why)
 {
     /* through the fd that holds the lock: closing any other one on this file
      * would drop it (fcntl(2)) */
-    int failed = fsync(table->fd);
+    bool done = fsync(table->fd) == 0
+        && (over ? rename(temporary, path) == 0
+                 : cq_file_rename(temporary, path));
 
-    if (!failed) {
-        failed = over ? rename(temporary, path) : link(temporary, path);
-    }
-    if (failed) {
+    if (!done) {
         if (errno == EEXIST) {
             return cq_fail(why, CQ_ELOCKED, "%s: was made by another server "
                            "at this moment; start again", path);
         }
         return cq_fail(why, cq_status_of_errno(errno),
                        "%s: cannot be made: %s", path, strerror(errno));
-    }
-    if (!over) {
-        unlink(temporary);
     }
     sync_directory(path);
     return CQ_OK;
@@ -240,6 +273,13 @@ enum cq_status cq_newfile_copy(struct cq_table *to,
     memcpy(to->policies, from->policies,
            CQ_POLICIES_MAX * sizeof(struct cq_policy_slot));
     memcpy(to->hours, from->hours, CQ_HOURS * sizeof(struct cq_hour_slot));
+    if (from->days != NULL) {
+        memcpy(to->days, from->days, CQ_DAYS * sizeof(struct cq_day_slot));
+        memcpy(to->exemptions, from->exemptions,
+               CQ_EXEMPTIONS * sizeof(struct cq_exempt_slot));
+        memcpy(to->changes, from->changes,
+               CQ_CHANGES * sizeof(struct cq_change_slot));
+    }
     if (to->names_n > 0 && from->names_n > 0) {
         memcpy(to->names, from->names,
                CQ_NAMES * sizeof(struct cq_name_slot));
@@ -247,6 +287,8 @@ enum cq_status cq_newfile_copy(struct cq_table *to,
     if (!rows) {
         atomic_store(&to->header->clients_now, 0);
         atomic_store(&to->header->period_id, 0);
+        atomic_store(&to->header->turned_id, 0);
+        atomic_store(&to->header->erased_id, 0);
         memset(to->header->calendar, 0, sizeof(to->header->calendar));
         return CQ_OK;
     }

@@ -74,12 +74,20 @@ static inline struct cq_subject cq_subject_of(const struct cq_table *table,
 uint32_t cq_claim_row(struct cq_table *table, uint32_t entry,
                       const struct cq_subject *subject, uint16_t stamp);
 
+/** Empties a row that nobody holds and whose counts are of no period that is
+ * kept: of neither this one nor the one before.
+ * @param entry  an own ledger entry, purpose IDLE before and after
+ * @param stamp  the period in force, or the day
+ * @return false: it is not such a row */
+bool cq_row_erase(struct cq_table *table, uint32_t entry, uint32_t row,
+                  uint16_t stamp);
+
 /** Sets every word of a row but identity and holders to zero. */
 void cq_row_zero(struct cq_table *table, uint32_t row);
 
 static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
 {
-    return row >= table->rows_n;
+    return row >= table->cold_rows_n;
 }
 
 /* row.c */
@@ -103,15 +111,16 @@ static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
     return cq_bytes(new) - cq_bytes(c);
 }
 
-/** What a row has drawn in this period. A later stamp counts too: the clock
- * went wrong and came back, and the next request joins the two counts. */
+/** What a row has drawn in this period: the count that bears its stamp. */
 int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
 
-/** Does the row count in this period (else it is of a past one)? */
+/** Does the row count in this period, or in one of a clock that was ahead
+ * (else it is of a past one)? */
 static inline bool cq_row_is_current(const struct cq_hot *hot,
                                      uint16_t period_id)
 {
-    return cq_stamp(atomic_load(&hot->drawn)) >= period_id;
+    return cq_stamp(atomic_load(&hot->drawn)) >= period_id
+        || cq_stamp(atomic_load(&hot->before)) >= period_id;
 }
 
 /* Of the word of being over: 35 bits of unix seconds last until the year 3058,
@@ -158,16 +167,20 @@ static inline int64_t cq_row_over_since(const struct cq_table *table,
 
 /* account.c */
 
-/** Opens an account with any subject's row; no brief one.
+/** Opens an account with any subject's row.
  * @return CQ_OK; CQ_EFULL: no row; CQ_ENOMEM: no entry of the ledger */
 enum cq_status cq_account_open_subject(struct cq_table *table,
                                        const struct cq_subject *subject,
                                        const struct cq_clock *clock,
                                        struct cq_account *account);
 
+/** Opens an account on a row if it is still of this identity, without making
+ * one. */
+bool cq_account_open_row(struct cq_table *table, uint32_t row, uint64_t hash,
+                         struct cq_account *account);
+
 /** Forgets what the account's client has drawn; what is in flight stays. */
-void cq_account_reset(struct cq_account *account,
-                      const struct cq_clock *clock);
+void cq_account_reset(struct cq_account *account);
 
 /* names.c */
 
@@ -184,15 +197,13 @@ uint64_t cq_name_copy(const struct cq_table *table, uint64_t number,
 /* ledger.c */
 uint32_t cq_entry_take(struct cq_table *table);
 
-/** One for the length of a call. */
-uint32_t cq_entry_take_brief(struct cq_table *table);
 void cq_entry_give(struct cq_table *table, uint32_t entry);
 
 /** How many entries a scan has to look at; never more than there are. */
 uint32_t cq_ledger_high(const struct cq_table *table);
 
-/** Does the process still live that an entry's owner names? */
-bool cq_owner_lives(uint64_t owner);
+/** Does the process still live that has this ticket? One system call. */
+bool cq_owner_lives(const struct cq_table *table, uint64_t owner);
 
 static inline void cq_entry_begin(struct cq_entry *entry)
 {
@@ -207,6 +218,67 @@ static inline void cq_entry_end(struct cq_entry *entry)
     uint32_t m = atomic_load_explicit(&entry->motion, memory_order_relaxed);
     atomic_store_explicit(&entry->motion, m + 1, memory_order_release);
 }
+
+/* health.c */
+
+/** Makes the condition of a table: memory that children share, all zero.
+ * @return NULL: there is none */
+struct cq_condition *cq_condition_make(void);
+void cq_condition_free(struct cq_condition *condition);
+
+/** Is this open file the one of this name? */
+bool cq_file_is_named(int fd, const char *path);
+
+/* guard.c */
+
+/** Guards any mapping of a table's file.
+ * @param lost  raised when a page of it is lost; must outlive the guard */
+void cq_guard_begin(void *base, size_t size, _Atomic uint32_t *lost);
+void cq_guard_end(const void *base);
+
+/* repair.c */
+
+/* what the ledger says of each row */
+struct cq_holdings {
+    uint64_t *left_bytes;
+    uint32_t *holders;
+};
+
+/** Sums up the entries that somebody owns. Allocates.
+ * @return false: out of memory, nothing is allocated */
+bool cq_holdings_read(const struct cq_table *table,
+                      struct cq_holdings *holdings);
+void cq_holdings_free(struct cq_holdings *holdings);
+
+enum cq_row_fault {
+    CQ_ROW_SOUND = 0,
+    CQ_ROW_NOT_EMPTY, CQ_ROW_UNFINISHED, CQ_ROW_MISPLACED, CQ_ROW_TWIN,
+    CQ_ROW_UNNAMED, CQ_ROW_POOL, CQ_ROW_MARK, CQ_ROW_HOLDERS, CQ_ROW_STAMPS,
+    CQ_ROW_IN_FLIGHT
+};
+
+/** The first thing that is wrong with a row.
+ * @param holdings  NULL: the table is in use, and only what holds in motion is
+ *                  looked at */
+enum cq_row_fault cq_row_fault(const struct cq_table *table, uint32_t row,
+                               const struct cq_holdings *holdings);
+
+/** "row N" and this make a sentence. */
+const char *cq_row_fault_text(enum cq_row_fault fault);
+
+/** Does no living process own an entry? */
+bool cq_ledger_is_idle(const struct cq_table *table);
+
+/** Empties the ledger and puts every row right, in a table that no living
+ * process but this one uses: afterwards cq_row_fault() finds nothing.
+ * @param repaired  result: how many rows had a fault
+ * @return CQ_OK or CQ_ENOMEM */
+enum cq_status cq_table_repair(struct cq_table *table, int64_t *repaired);
+
+/* turnover.c */
+
+/** What is done to all rows once when another period has come into force. */
+void cq_turnover(struct cq_table *table, const struct cq_clock *clock);
 
 /* bell.c */
 
@@ -240,7 +312,11 @@ int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
 bool cq_policy_slot_in_force(const struct cq_table *table, uint32_t index);
 
 /* history.c */
-void cq_history_tick(struct cq_table *table, int64_t now_s);
+void cq_history_tick(struct cq_table *table, const struct cq_clock *clock);
+
+/** Forgets what the history has counted beyond the totals: they lie on other
+ * pages, and those may be older. */
+void cq_history_repair(struct cq_table *table);
 
 /* geometry.c */
 

@@ -193,6 +193,13 @@ void cq_table_notice(struct cq_table *t, uint32_t notice)
     }
 }
 
+bool cq_table_notice_first(struct cq_table *t, enum cq_notice notice)
+{
+    return (atomic_load_explicit(&t->header->notices, memory_order_relaxed)
+            & notice) == 0
+        && (atomic_fetch_or(&t->header->notices, notice) & notice) == 0;
+}
+
 uint32_t cq_table_notices(struct cq_table *t)
 {
     uint32_t old = atomic_load_explicit(&t->header->notices,

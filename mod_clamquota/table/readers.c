@@ -33,6 +33,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
                                          memory_order_relaxed);
     uint32_t mark = atomic_load_explicit(&hot->mark, memory_order_relaxed);
     uint64_t over = cq_row_over(t, i, clock->period_id);
+    uint64_t seen = atomic_load_explicit(&cold->seen, memory_order_relaxed);
 
     row->used_bytes = cq_row_used(hot, clock->period_id);
     if (cq_stamp(base) == clock->day_stamp
@@ -47,8 +48,10 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     row->free_bytes = cq_stamped_get(&cold->free, clock->period_id);
     row->hits = cq_stamped_get(&cold->hits, clock->period_id);
     row->refused = cq_stamped_get(&cold->refused, clock->period_id);
-    row->last_hit_s = atomic_load_explicit(&cold->last_hit_s,
-                                           memory_order_relaxed);
+    row->last_hit_s = cq_seen_s(seen);
+    row->would_refuse = cq_row_is_current(hot, clock->period_id)
+                        ? (int64_t)(seen >> CQ_SEEN_SHIFT) : 0;
+    row->jailed = (mark & CQ_MARK_JAILED) != 0;
     row->over_since_s = cq_over_since_s(over);
     row->over_refusals = cq_over_refusals(over);
 }
@@ -113,7 +116,7 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
     const struct cq_cold *cold = &t->cold[row];
     const cq_word *all[] = {
         &hot->identity, &hot->drawn, &hot->before, &cold->address[0],
-        &cold->address[1], &cold->who, &cold->over
+        &cold->address[1], &cold->who, &cold->over, &cold->seen
     };
     size_t i, n = sizeof(all) / sizeof(all[0]);
 
@@ -121,8 +124,6 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
         words->words[i] = atomic_load_explicit(all[i], memory_order_acquire);
     }
     words->words[n] = atomic_load_explicit(&hot->mark, memory_order_relaxed);
-    words->words[n + 1] = (uint64_t)atomic_load_explicit(&cold->last_hit_s,
-                                                         memory_order_relaxed);
 }
 
 bool cq_table_row_is(const struct cq_table *t, uint32_t row,
@@ -204,10 +205,10 @@ int cq_table_reset(struct cq_table *t, const struct cq_key *key,
 
         if (cq_table_row(t, (uint16_t)pool, key, clock, &row) == CQ_OK
             && cq_account_open(t, (uint16_t)pool, key, clock, &a) == CQ_OK) {
-            cq_account_reset(&a, clock);
+            cq_account_reset(&a);
             rows++;
             cq_account_close(&a);
-            cq_copies_forget(t, cq_identity(t, (uint16_t)pool, key), clock);
+            cq_copies_forget(t, cq_identity(t, (uint16_t)pool, key));
         }
     }
     return rows;

@@ -1,5 +1,11 @@
 /* row - the packed counters of one row, and their step into another period.
  *
+ * drawn and before hold the counts of two stamps. A step takes drawn to a
+ * stamp that neither has, forward or back alike, from nothing; what it leaves
+ * is before. A row of which before has the stamp in force comes from a clock
+ * that went wrong and came back: only the housekeeping exchanges the two
+ * (turnover.c), requests count on where they are until then.
+ *
  * drawn and committed are two words, so a step of both is two compare-and-
  * swaps; whoever finds a row between them finishes the step. */
 #include "table/parts.h"
@@ -8,11 +14,8 @@ int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id)
 {
     uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
 
-    if (cq_stamp(d) > period_id) {
-        return cq_bytes(cq_stamped(0, cq_bytes(d)
-            + cq_stamped_get(&hot->before, period_id)));
-    }
-    return cq_stamp(d) == period_id ? cq_bytes(d) : 0;
+    return cq_stamp(d) == period_id
+        ? cq_bytes(d) : cq_stamped_get(&hot->before, period_id);
 }
 
 uint64_t cq_row_over(const struct cq_table *t, uint32_t row,
@@ -28,24 +31,16 @@ uint64_t cq_row_over(const struct cq_table *t, uint32_t row,
     return cq_over_since_s(over) >= cq_calendar_start(t, period_id) ? over : 0;
 }
 
-/* committed follows drawn: forward, what is in flight is all that goes along;
- * back (the clock was wrong), what was drawn meanwhile joins what had been
- * drawn before. */
+/* committed follows drawn: what is in flight is all that goes along. */
 static void roll_committed(struct cq_hot *hot, uint16_t period_id)
 {
     uint64_t c = atomic_load(&hot->committed);
 
     while (cq_stamp(c) != period_id) {
         uint64_t before = atomic_load(&hot->before);
-        int64_t bytes = cq_bytes(c);
+        int64_t bytes = cq_stamp(before) == cq_stamp(c)
+                        ? cq_bytes(c) - cq_bytes(before) : 0;
 
-        if (cq_stamp(c) < period_id) {
-            bytes = cq_stamp(before) == cq_stamp(c) ? bytes - cq_bytes(before)
-                                                    : 0;
-        }
-        else if (cq_stamp(before) == period_id) {
-            bytes += cq_bytes(before);
-        }
         if (atomic_compare_exchange_weak(&hot->committed, &c,
                                          cq_stamped(period_id, bytes))) {
             return;
@@ -53,26 +48,20 @@ static void roll_committed(struct cq_hot *hot, uint16_t period_id)
     }
 }
 
-/* One try to step drawn from d. Forward, the count that is left behind is
- * noted in before first; before was read ahead of d, so when it is still the
- * same nobody has stepped since, and when the step then succeeds before is
- * exactly what drawn was. */
+/* One try to step drawn from d. The count that is left behind is noted in
+ * before first; before was read ahead of d, so when it is still the same
+ * nobody has stepped since, and when the step then succeeds before is exactly
+ * what drawn was. */
 static bool roll_drawn(struct cq_hot *hot, uint64_t before, uint64_t d,
                        uint16_t period_id)
 {
-    int64_t bytes = 0;
-
-    if (cq_stamp(d) > period_id) {
-        bytes = cq_bytes(d)
-            + (cq_stamp(before) == period_id ? cq_bytes(before) : 0);
-    }
-    else if (cq_stamp(d) != 0 && before != d
-             && !atomic_compare_exchange_strong(&hot->before, &before, d)) {
+    if (cq_stamp(d) != 0 && before != d
+        && !atomic_compare_exchange_strong(&hot->before, &before, d)) {
         return false;
     }
     CQ_POINT("roll-remembered");
     return atomic_compare_exchange_strong(&hot->drawn, &d,
-                                          cq_stamped(period_id, bytes));
+                                          cq_stamped(period_id, 0));
 }
 
 static void count_client(struct cq_table *t, uint32_t row,
@@ -83,6 +72,9 @@ static void count_client(struct cq_table *t, uint32_t row,
     if (cq_row_is_pair(t, row)) {
         return;
     }
+    /* the one word of its cold line that has no stamp of its own */
+    atomic_fetch_and(&t->cold[row].seen,
+                     (UINT64_C(1) << CQ_SEEN_SHIFT) - 1);
     n = cq_stamped_add(&t->header->clients_now, period_id, 1);
     if (n * 5 >= (int64_t)t->header->geometry.clients_n * 4) {
         cq_table_notice(t, CQ_NOTICE_FILL);
@@ -96,15 +88,13 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
     uint64_t d = atomic_load(&hot->drawn);
 
     while (cq_stamp(d) != period_id) {
-        if (cq_stamp(d) > period_id) {
-            /* the caller's look at the calendar may be older than midnight */
-            uint32_t now = cq_row_is_pair(t, row)
-                ? period_id + 1u : atomic_load(&t->header->period_id);
+        /* the caller's look at the calendar may be older than midnight */
+        uint32_t now = cq_row_is_pair(t, row)
+            ? period_id + 1u : atomic_load(&t->header->period_id);
 
-            if (now == cq_stamp(d)) {
-                period_id = cq_stamp(d);
-                break;
-            }
+        if (now == cq_stamp(d) || cq_stamp(before) == period_id) {
+            period_id = cq_stamp(d);
+            break;
         }
         roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
         if (roll_drawn(hot, before, d, period_id)) {

@@ -1,10 +1,9 @@
 /* settle - what dead processes left in the ledger.
  *
  * Only the holder of the table's lock settles, so there is one at a time; it
- * may itself be killed anywhere and the next one begins again. A dead
- * process's entry changes no more. When it was not in the middle of something
- * it tells exactly what to give back. When it was, only the living can tell
- * what is theirs: the rest was his. */
+ * may itself be killed anywhere and the next one begins again. What the dead
+ * said is not asked: they may have been in the middle of something. Only the
+ * living can tell what is theirs; the rest of a row goes back. */
 #include "table/parts.h"
 
 #include <stdlib.h>
@@ -37,8 +36,7 @@ static bool known(const uint64_t *list, size_t n, uint64_t owner)
     return false;
 }
 
-static void collect_owners(const struct cq_table *t, int32_t pid,
-                           struct owners *o)
+static void collect_owners(const struct cq_table *t, struct owners *o)
 {
     uint32_t high = cq_ledger_high(t);
     uint64_t last = 0;
@@ -52,8 +50,7 @@ static void collect_owners(const struct cq_table *t, int32_t pid,
             continue;
         }
         last = owner;
-        if (pid != 0 ? (int32_t)(owner >> 32) == pid
-                     : owner != t->owner && !cq_owner_lives(owner)) {
+        if (!cq_owner_lives(t, owner)) {
             if (o->dead_n < OWNERS_MAX) {
                 o->dead[o->dead_n++] = owner;
             }
@@ -90,36 +87,26 @@ static bool same_look(const struct look *a, const struct look *b)
         && a->drawn == b->drawn && a->holders == b->holders;
 }
 
-/* What entries say of a row. A dead one that was in the middle of something
- * has no voice; one that was not is heard until its share is given back. */
+/* What the living say of a row. */
 struct voices {
     uint64_t left_bytes;
     uint32_t holders;
     uint32_t motions;           /* sum of the counters */
-    bool moving;                /* a living one is in the middle of something */
-    bool living_claims;
-    bool dead_zeroes;
+    bool moving;                /* one is in the middle of something */
+    bool claims;                /* one may be making the row its own */
 };
 
-static void hear_entry(const struct cq_entry *e, bool dead, struct voices *v)
+static void hear_entry(const struct cq_entry *e, struct voices *v)
 {
     uint32_t motion = atomic_load_explicit(&e->motion, memory_order_acquire);
     uint32_t purpose = atomic_load(&e->purpose);
 
-    if (purpose == CQ_ENTRY_CLAIMING || purpose == CQ_ENTRY_ZEROING) {
-        if (!dead) {
-            v->living_claims = true;
-        }
-        else if (purpose == CQ_ENTRY_ZEROING) {
-            v->dead_zeroes = true;
-        }
-    }
-    if (dead && motion % 2 != 0) {
-        return;
-    }
     v->motions += motion;
     if (motion % 2 != 0) {
         v->moving = true;
+    }
+    if (purpose == CQ_ENTRY_CLAIMING) {
+        v->claims = true;
     }
     if (purpose == CQ_ENTRY_HELD) {
         v->left_bytes += (uint64_t)atomic_load(&e->left_bytes);
@@ -146,8 +133,8 @@ static struct voices hear(const struct cq_table *t, uint32_t row,
             continue;
         }
         owner = atomic_load(&e->owner);
-        if (owner != 0) {
-            hear_entry(e, known(o->dead, o->dead_n, owner), &v);
+        if (owner != 0 && !known(o->dead, o->dead_n, owner)) {
+            hear_entry(e, &v);
         }
     }
     return v;
@@ -185,12 +172,13 @@ static bool recompute(struct cq_table *t, uint32_t row,
             continue;
         }
         if (cq_stamp(look.committed) != cq_stamp(look.drawn)) {
-            /* died in a step into another period: finish it */
+            /* somebody died in a step into another period: finish it */
             cq_row_roll(t, row, cq_stamp(look.drawn));
             continue;
         }
         due = first.left_bytes > (uint64_t)CQ_BYTES_MAX
             ? CQ_BYTES_MAX : (int64_t)first.left_bytes;
+        CQ_POINT("settle-heard");
         if (atomic_compare_exchange_strong(
                 &hot->committed, &look.committed,
                 cq_stamped(cq_stamp(look.drawn), cq_bytes(look.drawn) + due))
@@ -198,51 +186,11 @@ static bool recompute(struct cq_table *t, uint32_t row,
                 &hot->holders, &look.holders,
                 (look.holders & ~CQ_HOLDERS)
                     | (first.holders & CQ_HOLDERS))) {
+            CQ_POINT("settle-given");
             return true;
         }
     }
     return false;
-}
-
-/* Does a dead entry tell all by itself? */
-static bool is_plain(const struct cq_table *t, const struct cq_entry *e,
-                     uint32_t row)
-{
-    struct look look = look_at(&t->hot[row]);
-    int64_t left = atomic_load(&e->left_bytes);
-
-    return atomic_load(&e->motion) % 2 == 0
-        && (look.identity & CQ_STATE_MASK) == CQ_LIVE
-        && (look.holders & CQ_HOLDERS) != 0
-        && left >= 0 && left <= cq_bytes(look.committed);
-}
-
-static bool give_back(struct cq_table *t, struct cq_entry *e, uint32_t row,
-                      const struct owners *o)
-{
-    struct cq_hot *hot = &t->hot[row];
-    uint64_t d;
-
-    bool plain = is_plain(t, e, row);
-
-    /* in motion, as if its owner did it: it has no voice from now on, and if
-     * we die here the next one recomputes */
-    if (atomic_load(&e->motion) % 2 == 0) {
-        cq_entry_begin(e);
-    }
-    if (!plain) {
-        return recompute(t, row, o);
-    }
-    CQ_POINT("settle-begun");
-    cq_row_commit(hot, -atomic_load(&e->left_bytes));
-    CQ_POINT("settle-given");
-    d = atomic_load(&hot->drawn);
-    if (cq_stamp(atomic_load(&hot->committed)) != cq_stamp(d)) {
-        cq_row_roll(t, row, cq_stamp(d));
-    }
-    atomic_fetch_sub(&hot->holders, 1);
-    CQ_POINT("settle-let-go");
-    return true;
 }
 
 /* ---- unfinished rows ---- */
@@ -265,12 +213,13 @@ static bool finish_claim(struct cq_table *t, uint32_t row,
     }
     v = hear(t, row, o);
     after = look_at(hot);
-    if (v.living_claims || after.identity != id
+    if (v.claims || v.moving || after.identity != id
         || (after.holders & ~CQ_HOLDERS) != (before.holders & ~CQ_HOLDERS)) {
         return false;           /* perhaps a living one's: next time */
     }
-    if ((id & CQ_STATE_MASK) == CQ_RECLAIM && !v.dead_zeroes) {
-        /* taken, but not yet a word of it changed */
+    if ((id & CQ_STATE_MASK) == CQ_RECLAIM && v.holders > 0) {
+        /* Who holds it came before the reclaimer, who would have seen that
+         * and not have changed a word. */
         return atomic_compare_exchange_strong(&hot->identity, &id,
                                               id | CQ_LIVE);
     }
@@ -302,8 +251,7 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
     struct cq_entry *e = &t->ledger[entry];
     uint32_t purpose = atomic_load(&e->purpose);
     uint32_t row = atomic_load(&e->row);
-    bool is_claim = purpose == CQ_ENTRY_CLAIMING
-        || purpose == CQ_ENTRY_ZEROING;
+    bool is_claim = purpose == CQ_ENTRY_CLAIMING;
     bool done = true;
 
     if (is_claim != claims) {
@@ -313,7 +261,7 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
         done = finish_claim(t, row, o);
     }
     else if (row < t->all_rows_n && purpose == CQ_ENTRY_HELD) {
-        done = give_back(t, e, row, o);
+        done = recompute(t, row, o);
     }
     if (done) {
         free_entry(e);
@@ -321,17 +269,18 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
     return done;
 }
 
-int cq_table_settle(struct cq_table *t, int32_t pid)
+int cq_table_settle(struct cq_table *t)
 {
     struct owners *o = calloc(1, sizeof(*o));
     uint32_t high = cq_ledger_high(t);
     uint32_t i;
     int round, settled = 0;
 
-    if (o == NULL) {
+    if (o == NULL || cq_table_health(t) == CQ_HEALTH_LOST) {
+        free(o);
         return 0;
     }
-    collect_owners(t, pid, o);
+    collect_owners(t, o);
     /* unfinished rows first: what somebody held of them can be given back
      * only when they are whole */
     for (round = 0; o->dead_n > 0 && round < 2; round++) {

@@ -14,16 +14,47 @@
 
 struct cq_table;            /* a mapping; private to the room, see layout.h */
 
-/** Takes on this process's identity in the ledger. To be called once by every
- * process after fork, before it opens accounts; opening a table file does it
- * for the opener. Reads /proc/self/stat. */
+/** Gives this process a ticket, by which it is known in the ledger, and the
+ * lock that proves it alive. To be called once by every process after fork,
+ * before it opens accounts; opening a table file does it for the opener. Needs
+ * nothing but the descriptor that was inherited: neither /proc nor a path. A
+ * process that opens the same file a second time and closes it loses the lock
+ * (fcntl(2)), and what it has reserved is given back. */
 void cq_table_enter(struct cq_table *table);
+
+/* ---- health ---- */
+
+enum cq_table_health {
+    CQ_HEALTH_OK = 0,
+    /* The file of the table's name is gone, or another one. Requests are
+     * counted, but tools see nothing of it and a restart begins with what
+     * bears the name then. */
+    CQ_HEALTH_DETACHED,
+    /* Pages of the file were lost: it was cut short or overwritten, or its
+     * disk is full. Nothing is counted until a restart, and the figures that
+     * readers still find are not to be shown as the truth. */
+    CQ_HEALTH_LOST
+};
+
+/** The condition of a table since it was opened or attached: the same answer
+ * in the opener and in all its children, whoever noticed. For each request
+ * cheap enough: two loads. */
+enum cq_table_health cq_table_health(const struct cq_table *table);
+
+/** "ok", "detached", "lost". */
+const char *cq_health_word(enum cq_table_health health);
+
+/** Looks whether the file of the table's name is still the one that is mapped
+ * and as long as it was: one stat() and one fstat(), for the housekeeping.
+ * @return true: the health got worse and nobody said so yet; the caller does */
+bool cq_table_inspect(struct cq_table *table);
 
 /* ---- time ---- */
 
 /* one look at the calendar, shared by the steps of one request */
 struct cq_clock {
     int64_t now_s;          /* unix seconds */
+    int64_t day_start_s;    /* midnight of this day */
     int64_t next_day_s;     /* next midnight */
     uint16_t period_id;     /* period in force */
     uint16_t day_stamp;     /* the civil day, as cq_period.first_day counts */
@@ -41,7 +72,7 @@ void cq_table_period(const struct cq_table *table, struct cq_period *period);
 /** Housekeeping, to be called by one process (httpd's parent, every few
  * seconds): makes the next period ready, watches for a clock that jumped,
  * writes the history, settles what dead processes left.
- * May call localtime_r() and kill(pid, 0); reads /proc.
+ * May call localtime_r().
  * @return CQ_CLOCK_DOUBT or CQ_CLOCK_ADOPT when the caller should say so,
  *         else CQ_CLOCK_STAY */
 enum cq_clock_step cq_table_tick(struct cq_table *table,
@@ -50,11 +81,9 @@ enum cq_clock_step cq_table_tick(struct cq_table *table,
 
 /** Settles what dead processes left in the ledger: their reservations go back,
  * rows they were making are finished or emptied. Only for the process that
- * holds the table's lock; may call kill(pid, 0) and read /proc.
- * @param pid  0: asks for every owner whether it lives (pid and start time);
- *             else this one is known to be dead and only it is settled
+ * holds the table's lock; one system call for each other process.
  * @return how many entries were settled */
-int cq_table_settle(struct cq_table *table, int32_t pid);
+int cq_table_settle(struct cq_table *table);
 
 /* ---- pools and policies ---- */
 
@@ -104,12 +133,6 @@ struct cq_account {
     uint32_t entry;             /* of the ledger; CQ_NO_ENTRY: none held */
     int64_t allowance_bytes;    /* as last admitted under: crossing it is
                                  * when a client becomes over */
-    /* The ledger was full: nothing is reserved, and every call finds the row
-     * anew. The rest is only set then. */
-    bool brief;
-    uint16_t pool;
-    struct cq_key key;
-    uint64_t identity;
 };
 
 #define CQ_NO_ENTRY UINT32_MAX
@@ -122,21 +145,14 @@ struct cq_account {
 uint64_t cq_table_identity(const struct cq_table *table, uint16_t pool,
                            const struct cq_key *key);
 
-/** Says that this client's account will be opened soon: fetches the lines in
- * which its row most likely is into the cache, changes nothing and waits for
- * nothing. Worth a call where the address is known some microseconds before
- * the decision, in a table much larger than the cache.
- * @param identity  from cq_table_identity() */
-void cq_account_expect(const struct cq_table *table, uint64_t identity);
-
 /** Finds or makes the row of a client and holds it until cq_account_close():
  * a held row is never given to another client.
  * @param account  result; on failure all other calls do nothing with it
  * @param pool     from cq_table_pool()
- * @return CQ_OK, also when the ledger is full: the request is then counted,
- *         but reserves nothing, and that is tallied. CQ_EFULL: no row could be
- *         had; the request is to be served uncounted, which is tallied as
- *         untracked */
+ * @return CQ_OK; otherwise the request is to be served uncounted. CQ_EFULL: no
+ *         row could be had, which is tallied as untracked; CQ_ENOMEM: the
+ *         ledger is full, tallied as that; CQ_EIO: the table is lost
+ *         (cq_table_health()) */
 enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_key *key,
                                const struct cq_clock *clock,
@@ -196,8 +212,8 @@ int64_t cq_account_hit(struct cq_account *account,
                        const struct cq_clock *clock);
 
 /** Tallies a refusal; notes since when the client is over, and rings for who
- * watches. BUSY refusals and LogOnly ones count in the totals only; COPIES is
- * the client's refusal, but no offence.
+ * watches. BUSY refusals count in the totals only; COPIES is the client's
+ * refusal, but no offence; LOGONLY is none, and tallied as would_refuse.
  * @param state  CQ_STATE_OVER, BUSY, COPIES or LOGONLY */
 void cq_account_refused(struct cq_account *account,
                         const struct cq_clock *clock, enum cq_state state);
@@ -230,12 +246,19 @@ enum cq_notice {
     CQ_NOTICE_PROXY = 1u << 3,      /* a proxy seems to be the client: set by
                                      * httpd/ through cq_table_notice() */
     CQ_NOTICE_EVICT = 1u << 4,      /* a client of this period was evicted */
-    CQ_NOTICE_FILES = 1u << 5       /* what a client drew of a file was
+    CQ_NOTICE_FILES = 1u << 5,      /* what a client drew of a file was
                                      * forgotten, or found no room */
+    CQ_NOTICE_PROXY_REFUSED = 1u << 6,  /* these two are for */
+    CQ_NOTICE_GATEWAY_REFUSED = 1u << 7 /* cq_table_notice_first() */
 };
 
 /** Raises a notice unless it was raised since the server started. */
 void cq_table_notice(struct cq_table *table, uint32_t notice);
+
+/** Is this the first time since the server started? Then the caller, no other
+ * one, says it.
+ * @param notice  of a kind that cq_table_notice() is not called with */
+bool cq_table_notice_first(struct cq_table *table, enum cq_notice notice);
 
 /** Takes the notices that are raised and not yet said: exactly one caller
  * gets each. 0 almost always, and then costs one load. */
@@ -253,6 +276,7 @@ struct cq_row {
     int64_t free_bytes;
     int64_t hits;
     int64_t refused;
+    int64_t would_refuse;       /* by LogOnly; stops at 2^29 - 1 */
     int64_t last_hit_s;
     int64_t over_since_s;       /* as stamped by a refusal of this period, or
                                  * by the charge that crossed the allowance */
@@ -260,6 +284,7 @@ struct cq_row {
                                  * day that had a refusal; BUSY, COPIES and
                                  * LogOnly are none of these */
     bool proxied;
+    bool jailed;                /* as clamquota-sync said last */
 };
 
 /** Copies the next row that belongs to a client, whatever its period; figures
@@ -361,6 +386,12 @@ struct cq_hour {
  * @return how many */
 size_t cq_table_history(const struct cq_table *table, struct cq_hour *hours,
                         size_t max);
+
+/** The last days, of at most 13 months, oldest first, at most max.
+ * @param days  start_s: midnight
+ * @return how many */
+size_t cq_table_days(const struct cq_table *table, struct cq_hour *days,
+                     size_t max);
 
 /** Forgets what a client has drawn, in every pool it has a row in. What is in
  * flight stays so.

@@ -4,13 +4,27 @@
  * new file whole before it gets the name. Nothing here ever overwrites a file
  * that it has not understood. */
 #include "table/file.h"
+#include "table/guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* names for damaged files that are tried */
+#define DAMAGED_MAX 10
+
+static void free_view(struct cq_table *t)
+{
+    if (t != NULL) {
+        cq_condition_free(t->condition);
+        free(t->path);
+        free(t);
+    }
+}
 
 enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
                            bool writable, const char *path,
@@ -20,19 +34,24 @@ enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
     struct cq_table *t = calloc(1, sizeof(*t));
     void *base;
 
-    if (t == NULL) {
+    if (t == NULL || (t->path = strdup(path)) == NULL
+        || (t->condition = cq_condition_make()) == NULL) {
+        free_view(t);
         return cq_fail(why, CQ_ENOMEM, "%s: out of memory", path);
     }
     base = mmap(NULL, g->file_size, PROT_READ | (writable ? PROT_WRITE : 0),
                 MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
-        free(t);
+        int error = errno;
+
+        free_view(t);
         return cq_fail(why, CQ_EIO, "%s: cannot be mapped: %s", path,
-                       strerror(errno));
+                       strerror(error));
     }
     cq_table_view(t, base, g);
     t->fd = fd;
     t->writable = writable;
+    cq_table_guard(t);
     *table = t;
     return CQ_OK;
 }
@@ -40,11 +59,12 @@ enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
 void cq_tablefile_close(struct cq_table *t)
 {
     if (t != NULL) {
+        cq_table_unguard(t);
         munmap(t->header, t->size);
         if (t->fd >= 0) {
             close(t->fd);
         }
-        free(t);
+        free_view(t);
     }
 }
 
@@ -55,6 +75,7 @@ static enum cq_status set_calendar(struct cq_table *t,
 {
     uint32_t was = atomic_load(&t->header->period_id);
     struct cq_period now;
+    struct cq_clock clock;
 
     if (cq_period_at(want->kind, want->zone, want->now_s, &now) != CQ_OK) {
         return cq_fail(why, CQ_EINVAL,
@@ -64,7 +85,8 @@ static enum cq_status set_calendar(struct cq_table *t,
     cq_calendar_set(t, &now);
     atomic_store(&t->header->period_id, now.id);
     cq_calendar_prepare_next(t);
-    cq_history_tick(t, want->now_s);
+    cq_table_clock(t, want->now_s, &clock);
+    cq_history_tick(t, &clock);
     if (was != 0 && now.id != was && now.id != was + 1) {
         *events |= CQ_TABLE_PERIOD_JUMP;
     }
@@ -83,6 +105,10 @@ static enum cq_status create(const struct cq_tablefile_want *want,
     }
     status = set_calendar(*table, want, events, why);
     if (status == CQ_OK) {
+        uint32_t id = atomic_load(&(*table)->header->period_id);
+
+        atomic_store(&(*table)->header->turned_id, id);
+        atomic_store(&(*table)->header->erased_id, id);
         status = cq_newfile_publish(*table, temporary, want->path, false,
                                     why);
     }
@@ -95,49 +121,60 @@ static enum cq_status create(const struct cq_tablefile_want *want,
     return status;
 }
 
-/* Replaces a table by one of other sizes or another calendar. The old one
- * stays mapped and locked until the new one has its name. */
-static enum cq_status replace(const struct cq_tablefile_want *want,
+/* Makes a table of what another one holds and gives it the name. The old one
+ * stays mapped and locked until then.
+ * @param rows  false: without its clients, for another calendar */
+static enum cq_status succeed(const struct cq_tablefile_want *want,
+                              const struct cq_table *old,
                               struct cq_table **table, bool rows,
                               unsigned *events, const struct cq_why *why)
 {
-    struct cq_table *old = *table;
-    struct cq_table *new = NULL;
     char *temporary = NULL;
-    enum cq_status status = cq_newfile_make(want, &new, &temporary, why);
+    enum cq_status status = cq_newfile_make(want, table, &temporary, why);
 
     if (status != CQ_OK) {
         return status;
     }
-    status = cq_newfile_copy(new, old, rows);
+    status = cq_newfile_copy(*table, old, rows);
     if (status == CQ_OK && !rows) {
-        status = set_calendar(new, want, events, why);
+        status = set_calendar(*table, want, events, why);
     }
     if (status == CQ_OK) {
-        status = cq_newfile_publish(new, temporary, want->path, true, why);
+        status = cq_newfile_publish(*table, temporary, want->path, true, why);
     }
     if (status != CQ_OK) {
         unlink(temporary);
-        cq_tablefile_close(new);
-    }
-    else {
-        cq_tablefile_close(old);
-        *table = new;
+        cq_tablefile_close(*table);
+        *table = NULL;
     }
     free(temporary);
     return status;
 }
 
-static bool ledger_is_idle(const struct cq_table *t)
+static bool other_calendar(const struct cq_tablefile_want *want,
+                           const struct cq_geometry *g)
 {
-    uint32_t i;
+    return g->period_kind != want->kind || g->zone != want->zone
+        || g->prefixes.v4_bits != want->prefixes.v4_bits
+        || g->prefixes.v6_bits != want->prefixes.v6_bits;
+}
 
-    for (i = 0; i < t->ledger_n; i++) {
-        if (atomic_load(&t->ledger[i].owner) != 0) {
-            return false;
-        }
+/* What was left in the middle of something. While children of an earlier
+ * server still count, only what the dead left is touched. */
+static enum cq_status repair(struct cq_table *t, unsigned *events,
+                             const struct cq_why *why)
+{
+    int64_t repaired = 0;
+
+    if (!cq_ledger_is_idle(t)) {
+        cq_table_settle(t);
+        return CQ_OK;
     }
-    return true;
+    if (cq_table_repair(t, &repaired) != CQ_OK) {
+        return cq_fail(why, CQ_ENOMEM, "%s: out of memory", t->path);
+    }
+    *events |= repaired > 0 ? CQ_TABLE_REPAIRED : 0;
+    return CQ_OK;
 }
 
 /* Brings an attached table to what is wanted. */
@@ -148,25 +185,28 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
     struct cq_geometry g = (*table)->header->geometry;
     uint32_t ledger_n = want->ledger_entries != 0 ? want->ledger_entries
                                                   : CQ_LEDGER_DEFAULT;
-    bool restart = g.period_kind != want->kind || g.zone != want->zone
-        || g.prefixes.v4_bits != want->prefixes.v4_bits
-        || g.prefixes.v6_bits != want->prefixes.v6_bits;
+    bool restart = other_calendar(want, &g);
     bool resize = g.clients_n != want->clients || g.ledger_n != ledger_n
         || g.files_n != want->files;
-    enum cq_status status;
+    struct cq_table *new = NULL;
+    enum cq_status status = repair(*table, events, why);
 
-    cq_table_settle(*table, 0);
+    if (status != CQ_OK) {
+        return status;
+    }
     if (!restart && !resize) {
         return CQ_OK;
     }
-    if (!ledger_is_idle(*table)) {
+    if (!cq_ledger_is_idle(*table)) {
         return cq_fail(why, CQ_ELOCKED,
             "%s: children of an earlier server still count in this table, so "
             "it cannot get its new %s: end them first", want->path,
             restart ? "period, time zone or prefixes" : "size");
     }
-    status = replace(want, table, !restart, events, why);
+    status = succeed(want, *table, &new, !restart, events, why);
     if (status == CQ_OK) {
+        cq_tablefile_close(*table);
+        *table = new;
         *events |= restart ? CQ_TABLE_RESTARTED : CQ_TABLE_RESIZED;
     }
     else if (status == CQ_EFULL) {
@@ -179,48 +219,81 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
 static bool is_same_file(const char *a, const char *b)
 {
     struct stat one, two;
-    bool same = lstat(a, &one) == 0 && lstat(b, &two) == 0
+
+    return lstat(a, &one) == 0 && lstat(b, &two) == 0
         && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
-
-    if (!same) {
-        errno = EEXIST;
-    }
-    return same;
 }
 
-static enum cq_status set_aside(const struct cq_tablefile_want *want,
-                                uint32_t version, const struct cq_why *why)
+/* Renames the file, never over another one, unless that is this very file
+ * and who made it the second name died before he took the first.
+ * @param why  result: the new name */
+static bool set_aside(const char *path, const char *suffix,
+                      const struct cq_why *why)
 {
-    size_t size = strlen(want->path) + 16;
-    char *aside = malloc(size);
-    enum cq_status status = CQ_OK;
+    cq_fail(why, CQ_OK, "%s%s", path, suffix);
+    return cq_file_rename(path, why->text)
+        || (errno == EEXIST && is_same_file(path, why->text)
+            && unlink(path) == 0);
+}
 
-    if (aside == NULL) {
-        return cq_fail(why, CQ_ENOMEM, "%s: out of memory", want->path);
+static enum cq_status older(const struct cq_tablefile_want *want, int fd,
+                            uint32_t version, struct cq_table **table,
+                            unsigned *events, const struct cq_why *why)
+{
+    char suffix[16];
+    struct cq_import import;
+    enum cq_status status;
+
+    status = version == 2 ? cq_import_open(fd, want->path, &import, why)
+                          : CQ_ECORRUPT;
+    if (status == CQ_OK) {
+        bool rows = !other_calendar(want, &import.table.header->geometry);
+
+        status = succeed(want, &import.table, table, rows, events, why);
+        *events |= status != CQ_OK ? 0
+                 : rows ? CQ_TABLE_IMPORTED
+                        : CQ_TABLE_IMPORTED | CQ_TABLE_RESTARTED;
     }
-    snprintf(aside, size, "%s.v%u", want->path, version);
-    /* link() and not rename(): what was set aside earlier is never lost,
-     * unless it is this very file and who did it died before unlink() */
-    if ((link(want->path, aside) != 0
-         && !(errno == EEXIST && is_same_file(want->path, aside)))
-        || unlink(want->path) != 0) {
-        status = cq_fail(why, cq_status_of_errno(errno),
+    if (version == 2) {
+        cq_import_close(&import);
+    }
+    /* more clients than there are to be: as with any table of another size */
+    if (status != CQ_ECORRUPT && status != CQ_EFULL) {
+        return status;
+    }
+    snprintf(suffix, sizeof(suffix), ".v%u", version);
+    if (!set_aside(want->path, suffix, why)) {
+        int error = errno;
+
+        return cq_fail(why, cq_status_of_errno(error),
             "%s: a table of the older layout %u that could not be set aside "
-            "as %s: %s", want->path, version, aside, strerror(errno));
+            "as %s%s: %s", want->path, version, want->path, suffix,
+            strerror(error));
     }
-    free(aside);
-    return status;
+    *events |= CQ_TABLE_SET_ASIDE;
+    return create(want, table, events, why);
 }
 
-/* Between open and lock another server may have put a new file in this one's
- * place: the lock on the old one would guard nothing. */
-static bool still_named(int fd, const char *path)
+static enum cq_status damaged(const struct cq_tablefile_want *want,
+                              struct cq_table **table, unsigned *events,
+                              const struct cq_why *why)
 {
-    struct stat open_file, named;
+    char suffix[16] = ".damaged";
+    int n;
 
-    return fstat(fd, &open_file) == 0 && lstat(path, &named) == 0
-        && open_file.st_dev == named.st_dev
-        && open_file.st_ino == named.st_ino;
+    for (n = 1; !set_aside(want->path, suffix, why); n++) {
+        if (errno != EEXIST || n == DAMAGED_MAX) {
+            int error = errno;
+
+            return cq_fail(why, cq_status_of_errno(error),
+                "%s: the table is damaged and could not be set aside as "
+                "%s%s: %s; move the file away to start with new counters",
+                want->path, want->path, suffix, strerror(error));
+        }
+        snprintf(suffix, sizeof(suffix), ".damaged.%d", n);
+    }
+    *events |= CQ_TABLE_DAMAGED;
+    return create(want, table, events, why);
 }
 
 static enum cq_status open_existing(const struct cq_tablefile_want *want,
@@ -229,9 +302,12 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
                                     const struct cq_why *why)
 {
     struct cq_geometry g;
-    enum cq_status status = cq_file_lock(fd, want->path, why);
+    enum cq_status status = cq_file_lock(fd, want->path, want->lock_wait_ms,
+                                         why);
 
-    if (status == CQ_OK && !still_named(fd, want->path)) {
+    /* Between open and lock another server may have put a new file in this
+     * one's place: the lock on the old one would guard nothing. */
+    if (status == CQ_OK && !cq_file_is_named(fd, want->path)) {
         status = cq_fail(why, CQ_ELOCKED, "%s: was replaced by another "
                          "server at this moment; start again", want->path);
     }
@@ -241,13 +317,12 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
     }
     switch (cq_file_validate(fd, want->path, &g, &status, why)) {
     case CQ_FILE_OLDER:
-        status = set_aside(want, g.version, why);
+        status = older(want, fd, g.version, table, events, why);
         close(fd);
-        if (status == CQ_OK) {
-            *events |= CQ_TABLE_SET_ASIDE;
-            status = create(want, table, events, why);
-        }
         return status;
+    case CQ_FILE_DAMAGED:
+        close(fd);
+        return damaged(want, table, events, why);
     case CQ_FILE_BAD:
         close(fd);
         return status;
@@ -260,17 +335,35 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
         return status;
     }
     status = cq_file_counts(*table, want->path, why);
-    if (status == CQ_OK) {
-        cq_table_enter(*table);
-        atomic_store(&(*table)->header->notices, 0);
-        status = adjust(want, table, events, why);
-    }
-    if (status == CQ_OK && (*events & CQ_TABLE_RESTARTED) == 0) {
-        status = set_calendar(*table, want, events, why);
-    }
-    if (status != CQ_OK) {
+    if (status == CQ_ECORRUPT) {
         cq_tablefile_close(*table);
         *table = NULL;
+        return damaged(want, table, events, why);
+    }
+    return adjust(want, table, events, why);
+}
+
+/* What every table needs that a server has opened, new or old. */
+static enum cq_status begin(const struct cq_tablefile_want *want,
+                            struct cq_table *t, unsigned *events,
+                            const struct cq_why *why)
+{
+    enum cq_status status = CQ_OK;
+
+    if ((*events & (CQ_TABLE_RESTARTED | CQ_TABLE_CREATED)) == 0) {
+        status = set_calendar(t, want, events, why);
+    }
+    atomic_store(&t->header->notices, 0);
+    if (getrandom(&t->opened, sizeof(t->opened), 0)
+        != (ssize_t)sizeof(t->opened)) {
+        t->opened = (uint64_t)want->now_s;
+    }
+    atomic_store(&t->header->opened, t->opened);
+    cq_table_enter(t);
+    if (status == CQ_OK && cq_table_health(t) == CQ_HEALTH_LOST) {
+        status = cq_fail(why, CQ_EIO, "%s: parts of the table cannot be read "
+                         "or written: its disk is full or failing",
+                         want->path);
     }
     return status;
 }
@@ -310,7 +403,11 @@ enum cq_status cq_tablefile_open(const struct cq_tablefile_want *want,
         status = open_existing(want, fd, table, events, &why);
     }
     if (status == CQ_OK) {
-        cq_table_enter(*table);
+        status = begin(want, *table, events, &why);
+    }
+    if (status != CQ_OK) {
+        cq_tablefile_close(*table);
+        *table = NULL;
     }
     return status;
 }
@@ -333,9 +430,10 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
     case CQ_FILE_OLDER:
         status = cq_fail(&why, CQ_EVERSION,
             "%s: a table of the older layout %u, expected %u: start the "
-            "server once to have it set aside", path, g.version,
+            "server once to have it converted", path, g.version,
             CQ_LAYOUT_VERSION);
         break;
+    case CQ_FILE_DAMAGED:
     case CQ_FILE_BAD:
         break;
     case CQ_FILE_GOOD:

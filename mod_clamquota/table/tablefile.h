@@ -18,6 +18,8 @@ struct cq_tablefile_want {
     enum cq_zone zone;
     struct cq_prefixes prefixes;
     int64_t now_s;
+    int lock_wait_ms;               /* a server that ends holds its lock for
+                                     * some milliseconds longer than its port */
 };
 
 /* what opening found worth saying; several may be set */
@@ -28,6 +30,10 @@ enum cq_tablefile_event {
     CQ_TABLE_NOT_SHRUNK = 1u << 3,  /* it holds more clients than wanted */
     CQ_TABLE_RESTARTED = 1u << 4,   /* kind, zone or prefixes changed: counters
                                      * started anew */
+    CQ_TABLE_DAMAGED = 1u << 6,     /* set aside as PATH.damaged, or .1 .. */
+    CQ_TABLE_IMPORTED = 1u << 7,    /* counters of layout 2 were taken over */
+    CQ_TABLE_REPAIRED = 1u << 8,    /* rows were left in the middle of something
+                                     * and put right or forgotten */
     CQ_TABLE_PERIOD_JUMP = 1u << 5  /* the period in force was not the one
                                      * before or the same: believed, as a start
                                      * does */
@@ -42,10 +48,12 @@ enum cq_tablefile_event {
  * @param table   result; NULL on failure
  * @param events  enum cq_tablefile_event bits; may be NULL
  * @param why     on failure one sentence: what, which file, what was
- *                expected, what to do
+ *                expected, what to do; with CQ_TABLE_SET_ASIDE and
+ *                CQ_TABLE_DAMAGED the name under which the file lies now
  * @return CQ_OK; CQ_ELOCKED, CQ_ENOTTABLE, CQ_EVERSION, CQ_ECORRUPT,
  *         CQ_EACCES, CQ_EIO, CQ_EINVAL. On failure a file that was there is
- *         untouched. */
+ *         untouched. A file that is empty, all zeros or begins like a table
+ *         and is damaged is set aside; one that is none of ours is not. */
 enum cq_status cq_tablefile_open(const struct cq_tablefile_want *want,
                                  struct cq_table **table, unsigned *events,
                                  char *why, size_t why_size);
@@ -60,6 +68,11 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
 
 /** Unmaps; releases the lock of cq_tablefile_open(). NULL does nothing. */
 void cq_tablefile_close(struct cq_table *table);
+
+/** Tells views of different builds apart: a mapping that outlives the code that
+ * made it is of use to another build only if this is the same.
+ * @return a number made of the view's size and the layout's version */
+size_t cq_tablefile_view_size(void);
 
 /** Verifies every invariant of the file.
  * @param out    gets one line for each that does not hold; may be NULL

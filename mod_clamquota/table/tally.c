@@ -8,9 +8,8 @@
 void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
                      int64_t bytes)
 {
-    if (bytes > 0 && grip(a, clock)) {
+    if (bytes > 0 && is_open(a)) {
         cq_stamped_add(&cold_of(a)->free, clock->period_id, bytes);
-        ungrip(a);
     }
 }
 
@@ -21,7 +20,7 @@ int64_t cq_account_free_range(struct cq_account *a,
     cq_word *word;
     int64_t sum;
 
-    if (!grip(a, clock)) {
+    if (!is_open(a)) {
         return 0;
     }
     word = &hot_of(a)->free_range;
@@ -31,7 +30,6 @@ int64_t cq_account_free_range(struct cq_account *a,
     }
     sum = bytes == 0 ? cq_stamped_get(word, day)
                      : cq_stamped_add(word, day, bytes);
-    ungrip(a);
     return sum;
 }
 
@@ -40,7 +38,8 @@ void cq_account_mark(struct cq_account *a, const struct cq_clock *clock,
 {
     uint32_t old, new;
 
-    if (!grip(a, clock)) {
+    (void)clock;
+    if (!is_open(a)) {
         return;
     }
     old = atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed);
@@ -49,25 +48,39 @@ void cq_account_mark(struct cq_account *a, const struct cq_clock *clock,
             | (proxied ? CQ_MARK_PROXIED : 0);
     } while (new != old
              && !atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
-    ungrip(a);
 }
 
 int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
 {
-    int64_t hits;
+    cq_word *word;
+    uint64_t old, now_s = (uint64_t)clock->now_s;
 
-    if (!grip(a, clock)) {
+    if (!is_open(a)) {
         return 0;
     }
-    atomic_store_explicit(&cold_of(a)->last_hit_s, clock->now_s,
-                          memory_order_relaxed);
-    hits = cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
-    ungrip(a);
-    return hits;
+    word = &cold_of(a)->seen;
+    old = atomic_load_explicit(word, memory_order_relaxed);
+    while (cq_seen_s(old) != clock->now_s
+           && !atomic_compare_exchange_weak(
+               word, &old, (old >> CQ_SEEN_SHIFT << CQ_SEEN_SHIFT) | now_s)) {
+    }
+    return cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
 }
 
-/* One more of this day. A look at the clock from before midnight begins no
- * day before once more.
+static void count_would_refuse(struct cq_account *a)
+{
+    cq_word *word = &cold_of(a)->seen;
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+
+    while (old >> CQ_SEEN_SHIFT < CQ_WOULD_REFUSE_MAX
+           && !atomic_compare_exchange_weak(
+               word, &old, old + (UINT64_C(1) << CQ_SEEN_SHIFT))) {
+    }
+}
+
+/* One more of this day. A look at the clock from before midnight, when the
+ * day's first refusal is noted already, begins no day before once more; a
+ * clock that was ahead by more is not believed any longer than it is.
  * @return how many */
 static uint32_t count_refusal(struct cq_account *a,
                               const struct cq_clock *clock)
@@ -77,7 +90,8 @@ static uint32_t count_refusal(struct cq_account *a,
     uint64_t new;
 
     do {
-        new = cq_over_day(old) < clock->day
+        new = cq_over_day(old) != clock->day
+                && cq_over_day(old) != clock->day + 1
             ? cq_over(cq_over_since_s(old), clock->day, 1)
             : cq_over_refusals(old) < CQ_OVER_REFUSALS_MAX ? old + 1 : old;
     } while (!atomic_compare_exchange_weak(word, &old, new));
@@ -87,8 +101,13 @@ static uint32_t count_refusal(struct cq_account *a,
 void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
                         enum cq_state state)
 {
-    if ((state != CQ_STATE_OVER && state != CQ_STATE_COPIES)
-        || !grip(a, clock)) {
+    if (!is_open(a)) {
+        return;
+    }
+    if (state == CQ_STATE_LOGONLY) {
+        count_would_refuse(a);
+    }
+    if (state != CQ_STATE_OVER && state != CQ_STATE_COPIES) {
         return;
     }
     cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
@@ -99,17 +118,16 @@ void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
         cq_bell_ring(a->table, a->row, count_refusal(a, clock),
                      clock->now_s);
     }
-    ungrip(a);
 }
 
-void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
+void cq_account_reset(struct cq_account *a)
 {
     struct cq_hot *hot;
     struct cq_cold *cold;
     struct cq_entry *e;
     uint64_t before, d, c;
 
-    if (!grip(a, clock)) {
+    if (!is_open(a)) {
         return;
     }
     hot = hot_of(a);
@@ -146,5 +164,4 @@ void cq_account_reset(struct cq_account *a, const struct cq_clock *clock)
         atomic_store(&cold->over, 0);
         atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
     }
-    ungrip(a);
 }

@@ -2,6 +2,7 @@
  *
  * Reads the first page with pread(), compares every number in it with what
  * it must be, and only then is the file mapped. */
+#include "core/paths.h"
 #include "table/file.h"
 
 #include <errno.h>
@@ -9,7 +10,10 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_PAUSE_MS 10
 
 enum cq_status cq_fail(const struct cq_why *why, enum cq_status status,
                        const char *format, ...)
@@ -41,20 +45,21 @@ static bool geometry_is_ours(const struct cq_geometry *g)
 {
     struct cq_geometry plan;
 
-    if (g->clients_n == 0 || g->clients_n > CQ_CLIENTS_MAX
-        || g->files_n > CQ_FILES_MAX
+    if (g->file_size > SIZE_MAX || g->clients_n == 0
+        || g->clients_n > CQ_CLIENTS_MAX || g->files_n > CQ_FILES_MAX
         || g->ledger_n == 0 || g->ledger_n > CQ_LEDGER_MAX) {
         return false;
     }
     memset(&plan, 0, sizeof(plan));
     cq_geometry_plan(&plan, g->clients_n, g->files_n, g->ledger_n);
+    /* all offsets lie side by side */
     return g->file_size == plan.file_size && g->rows_n == plan.rows_n
-        && g->pools_at == plan.pools_at && g->stripes_at == plan.stripes_at
-        && g->policies_at == plan.policies_at
-        && g->history_at == plan.history_at && g->ledger_at == plan.ledger_at
-        && g->file_rows_n == plan.file_rows_n && g->names_n == plan.names_n
-        && g->names_at == plan.names_at && g->hot_at == plan.hot_at
-        && g->cold_at == plan.cold_at
+        && g->file_rows_n == plan.file_rows_n
+        && g->networks_n == plan.networks_n
+        && g->network_rows_n == plan.network_rows_n
+        && memcmp(&g->names_n, &plan.names_n,
+                  offsetof(struct cq_geometry, seed)
+                      - offsetof(struct cq_geometry, names_n)) == 0
         && g->period_kind >= CQ_PERIOD_MONTH && g->period_kind <= CQ_PERIOD_DAY
         && (g->zone == CQ_ZONE_LOCAL || g->zone == CQ_ZONE_UTC)
         && g->prefixes.v4_bits <= 32 && g->prefixes.v6_bits <= 128;
@@ -82,6 +87,23 @@ enum cq_status cq_file_counts(const struct cq_table *t, const char *path,
     return CQ_OK;
 }
 
+/* What a disk shows of a file whose blocks were allocated and never written. */
+static bool is_all_zeros(int fd, off_t size)
+{
+    static const char zeros[65536];
+    char text[sizeof(zeros)];
+    off_t at;
+    ssize_t n;
+
+    for (at = 0; at < size; at += n) {
+        n = pread(fd, text, sizeof(text), at);
+        if (n <= 0 || memcmp(text, zeros, (size_t)n) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum cq_file_kind cq_file_validate(int fd, const char *path,
                                    struct cq_geometry *g,
                                    enum cq_status *status,
@@ -94,6 +116,12 @@ enum cq_file_kind cq_file_validate(int fd, const char *path,
         bad(status, cq_fail(why, CQ_EIO, "%s: cannot be read: %s", path,
                             strerror(errno)));
         return CQ_FILE_BAD;
+    }
+    if (st.st_size == 0 || is_all_zeros(fd, st.st_size)) {
+        bad(status, cq_fail(why, CQ_ECORRUPT, "%s: the table is empty: it was "
+            "cut short or never written to the disk; move the file away to "
+            "start with new counters", path));
+        return CQ_FILE_DAMAGED;
     }
     if ((size_t)n < sizeof(g->magic) || g->magic != CQ_MAGIC) {
         bad(status, cq_fail(why, CQ_ENOTTABLE,
@@ -116,36 +144,44 @@ enum cq_file_kind cq_file_validate(int fd, const char *path,
         bad(status, cq_fail(why, CQ_ECORRUPT,
             "%s: the table's header is damaged (its checksum does not "
             "agree): move the file away to start with new counters", path));
-        return CQ_FILE_BAD;
+        return CQ_FILE_DAMAGED;
     }
     if ((uint64_t)st.st_size != g->file_size) {
         bad(status, cq_fail(why, CQ_ECORRUPT,
             "%s: the table has %lld bytes, expected %llu: it was cut short "
             "or written to; move the file away to start with new counters",
             path, (long long)st.st_size, (unsigned long long)g->file_size));
-        return CQ_FILE_BAD;
+        return CQ_FILE_DAMAGED;
     }
     return CQ_FILE_GOOD;
 }
 
-enum cq_status cq_file_lock(int fd, const char *path,
+enum cq_status cq_file_lock(int fd, const char *path, int wait_ms,
                             const struct cq_why *why)
 {
+    const struct timespec pause = { 0, LOCK_PAUSE_MS * 1000000L };
     struct flock lock;
 
     /* a POSIX lock: of this process alone, not inherited by children, so a
      * server whose parent was killed can be started anew at once */
     memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
-    if (fcntl(fd, F_SETLK, &lock) == 0) {
-        return CQ_OK;
+    lock.l_start = CQ_SERVER_BYTE;
+    lock.l_len = 1;
+    for (;; wait_ms -= LOCK_PAUSE_MS) {
+        lock.l_type = F_WRLCK;
+        if (fcntl(fd, F_SETLK, &lock) == 0) {
+            return CQ_OK;
+        }
+        if (errno != EACCES && errno != EAGAIN) {
+            return cq_fail(why, CQ_EIO, "%s: cannot be locked: %s", path,
+                           strerror(errno));
+        }
+        if (wait_ms <= 0) {
+            break;
+        }
+        nanosleep(&pause, NULL);    /* no lock has a time-out of its own */
     }
-    if (errno != EACCES && errno != EAGAIN) {
-        return cq_fail(why, CQ_EIO, "%s: cannot be locked: %s", path,
-                       strerror(errno));
-    }
-    lock.l_type = F_WRLCK;
     lock.l_pid = 0;
     fcntl(fd, F_GETLK, &lock);
     return cq_fail(why, CQ_ELOCKED,
@@ -177,7 +213,7 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
         if (error == EISDIR) {
             return cq_fail(why, CQ_ENOTTABLE,
                 "%s: is a directory, expected a file such as "
-                "/var/lib/clamquota/clamquota.table", path);
+                CQ_TABLE_PATH, path);
         }
         return cq_fail(why, cq_status_of_errno(error),
                        "%s: cannot be opened: %s", path, strerror(error));
@@ -187,7 +223,7 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
         *fd = -1;
         return cq_fail(why, CQ_ENOTTABLE,
             "%s: is not a regular file, expected one such as "
-            "/var/lib/clamquota/clamquota.table", path);
+            CQ_TABLE_PATH, path);
     }
     return CQ_OK;
 }

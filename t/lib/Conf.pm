@@ -50,11 +50,11 @@ CustomLog logs/access.log test
 EOT
     $text .= "Listen [::1]:%PORT%\n" if $self->{ipv6};
     if ($self->{quota}) {
-        my $so = $ENV{CQ_TEST_MODULE} || "$Httpd::ROOT/build/mod_clamquota.so";
-        $text .= "LoadModule clamquota_module $so\n"
+        $text .= "LoadModule clamquota_module %DIR%/mod_clamquota.so\n"
             . "LogLevel clamquota:info\n"
             . "ClamQuotaTable %DIR%/state/clamquota.table\n"
             . "<Location /clamquota>\n    SetHandler clamquota-status\n"
+            . "    ClamQuotaChanges On\n"
             . "</Location>\n";
         $text .= "ClamQuotaClients $self->{clients}\n" if $self->{clients};
     }

@@ -14,6 +14,7 @@ use warnings;
 use Cwd 'abs_path';
 use Exporter 'import';
 use File::Basename 'dirname';
+use File::Copy 'copy';
 use File::Path 'remove_tree';
 use File::Temp ();
 use IO::Socket::IP;
@@ -40,6 +41,8 @@ my $CLOSED = mpm() eq 'prefork' ? qr/(?!)/
         \ AH(?:0309[23]|03465)
         |AH0005[12]:\ child\ pid\ \d+\ exit\ signal\ Segmentation\ fault/x;
 my @servers;
+POSIX::setlocale(POSIX::LC_ALL(), 'C');     # dates are for programs to read
+umask 022;      # children of a root httpd read what is made here
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP PIPE);
 
 sub mpm { $ENV{CQ_TEST_MPM} || 'event' }
@@ -80,6 +83,10 @@ sub new {
         modules => [], allow => [], %option, dir => $dir }, $class;
     mkdir "$dir/$_" or die for qw(htdocs logs run state);
     chmod 0755, $dir, "$dir/htdocs", "$dir/run";
+    # of its own: another user may start it from a checkout that only root can
+    # enter, and a build meanwhile takes nothing away
+    my $so = $ENV{CQ_TEST_MODULE} || "$ROOT/build/mod_clamquota.so";
+    copy($so, "$dir/mod_clamquota.so") or die "$so: $!" if $self->{quota};
     my @probes = map { IO::Socket::IP->new(LocalHost => '127.0.0.1',
         Listen => 1) or die "no free port: $@" } 1 .. 3;
     @$self{qw(port port2 tls_port)} = map { $_->sockport } @probes;

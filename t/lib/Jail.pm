@@ -71,7 +71,8 @@ sub name { return $_[0]{name} }
 
 sub words {
     my ($self) = @_;
-    return ('ip', 'netns', 'exec', $self->{name});
+    # not ip netns exec, which wants to mount /sys
+    return ('nsenter', "--net=/run/netns/$self->{name}", '--');
 }
 
 # (exit status, what it said on both channels). A leading \'input' is its

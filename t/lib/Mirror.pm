@@ -12,8 +12,9 @@ use strict;
 use warnings;
 use Exporter 'import';
 use Httpd;
+use Peer;
 
-our @EXPORT = qw(LOG program database run begin ended requests freshclam
+our @EXPORT = qw(LOG database run begin ended requests freshclam
     home cool_down);
 
 # status, bytes, second of arrival, Retry-After, Range, request
@@ -23,12 +24,6 @@ CustomLog logs/clients.log clients
 EOT
 
 my %running;
-
-# Its path, undef if it is not installed.
-sub program {
-    my ($name) = @_;
-    return (grep { -x } map { "$_/$name" } split /:/, $ENV{PATH})[0];
-}
 
 # A database of that version: a header by hand, as sigtool writes it, gets a
 # freshclam past its probe. There is no signature in it that would verify.
@@ -43,7 +38,7 @@ sub database {
 sub begin {
     my ($server, $output, @command) = @_;
     local $server->{env} = {%{$server->{env}}, no_proxy => '*', LC_ALL => 'C',
-        HOME => "$server->{dir}/run"};
+        HOME => "$server->{dir}/run", Peer::environment($command[0])};
     my $pid = $server->spawn($output, @command);
     $running{$pid} = 1;
     return $pid;

@@ -19,6 +19,7 @@ use IO::Select;
 use IO::Socket::IP;
 use Jail;
 use Mirror;
+use Peer;
 use Test::More;
 
 our @EXPORT = qw(lay there must ask offend dropped);
@@ -47,13 +48,7 @@ sub there {
 # these addresses at the other end. Ends the test where that cannot be done.
 sub lay {
     my (@addresses) = @_;
-    plan skip_all => 'network namespaces need root' if $> != 0;
-    if (!$ENV{CQ_TEST_NAMESPACE}) {
-        plan skip_all => 'no right to make a network namespace (unshare -n)'
-            if system('unshare -n true') != 0;
-        $ENV{CQ_TEST_NAMESPACE} = 1;
-        exec 'unshare', '-n', $^X, $0 or die "unshare: $!";
-    }
+    own_network();
     require 'syscall.ph';
     # cat holds the second namespace until this process ends
     my $holder = open $pipe, '|-', 'unshare', '-n', 'cat' or die $!;

@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use Exporter qw(import);
 use File::Basename qw(dirname);
+use File::Glob qw(:bsd_glob);
 use File::Spec;
 
 our @EXPORT_OK = qw(top files slurp code functions read_directives log_tags);
@@ -83,7 +84,9 @@ sub read_directives {
     my %seen;
     for my $name (files('mod_clamquota/httpd/*.c')) {
         my $text = code($name, keep_strings => 1);
-        $seen{$1} = $name while $text =~ /AP_INIT_\w+\s*\(\s*"(\w+)"/g;
+        # those of mod_remoteip are listened in to, and documented there
+        $seen{$1} = $name
+            while $text =~ /AP_INIT_\w+\s*\(\s*"(?!RemoteIP)(\w+)"/g;
         # also where a macro of ours stands before AP_INIT
         $seen{$1} = $name while $text =~ /"(ClamQuota[A-Z]\w*)"/g;
     }

@@ -1,5 +1,5 @@
 /* core/key: every way to write an address and to write it wrongly, every
- * prefix length of both families, folding of mapped addresses. */
+ * prefix length of both families. Folding by bits is in core_key_folds.c. */
 #include "core/key.h"
 
 #include <check.h>
@@ -70,7 +70,6 @@ START_TEST(reads)
         { "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
           "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
           "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128" },
-        { "64:ff9b::192.0.2.7", "64:ff9b::c000:207", "64:ff9b::c000:207/128" },
         /* folded */
         { "::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7/32" },
         { "::FFFF:c000:207", "192.0.2.7", "192.0.2.7/32" },
@@ -78,7 +77,17 @@ START_TEST(reads)
         { "::ffff:10.0.0.0/104", "10.0.0.0", "10.0.0.0/8" },
         { "::ffff:0:0/96", "0.0.0.0", "0.0.0.0/0" },
         { "::ffff:192.0.2.7/128", "192.0.2.7", "192.0.2.7/32" },
-        /* neighbours of the mapped range stay IPv6 */
+        { "64:ff9b::192.0.2.7", "192.0.2.7", "192.0.2.7/32" },
+        { "64:FF9B::c000:207", "192.0.2.7", "192.0.2.7/32" },
+        { "64:ff9b::10.0.0.0/104", "10.0.0.0", "10.0.0.0/8" },
+        { "64:ff9b::/96", "0.0.0.0", "0.0.0.0/0" },
+        /* neighbours of these ranges stay IPv6, and what is around them */
+        { "64:ff9b::/95", "64:ff9b::", "64:ff9b::/95" },
+        { "64:ff9b::/32", "64:ff9b::", "64:ff9b::/32" },
+        { "64:ff9b::1:c000:207", "64:ff9b::1:c000:207",
+          "64:ff9b::1:c000:207/128" },
+        { "64:ff9b:1::c000:207", "64:ff9b:1::c000:207",
+          "64:ff9b:1::c000:207/128" },
         { "::fffe:0:0/95", "::fffe:0:0", "::fffe:0:0/95" },
         { "::1:ffff:0:0", "::1:ffff:0:0", "::1:ffff:0:0/128" },
     };
@@ -248,38 +257,6 @@ START_TEST(every_prefix_length)
 }
 END_TEST
 
-START_TEST(mapped_folds)
-{
-    uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 7 };
-
-    /* only the IPv4 prefix matters to it */
-    for (unsigned v4 = 0; v4 <= 32; v4++) {
-        for (unsigned v6 = 0; v6 <= 128; v6 += 8) {
-            struct cq_prefixes prefixes = { (uint8_t)v4, (uint8_t)v6 };
-            struct cq_key plain;
-            struct cq_key folded;
-
-            ck_assert_int_eq(cq_key_make(&plain, mapped + 12, 4, prefixes),
-                             CQ_OK);
-            ck_assert_int_eq(cq_key_make(&folded, mapped, 16, prefixes),
-                             CQ_OK);
-            ck_assert_uint_eq(folded.family, 4);
-            expect_equal(&folded, &plain);
-        }
-    }
-    /* one bit off is no mapped address */
-    for (unsigned bit = 0; bit < 96; bit++) {
-        struct cq_key key;
-
-        flip(mapped, bit);
-        ck_assert_int_eq(cq_key_make(&key, mapped, 16, whole), CQ_OK);
-        ck_assert_uint_eq(key.family, 6);
-        ck_assert_mem_eq(key.bytes, mapped, 16);
-        flip(mapped, bit);
-    }
-}
-END_TEST
-
 START_TEST(make_refuses)
 {
     static const uint8_t addr[20];
@@ -318,6 +295,9 @@ START_TEST(valid_refuses)
     struct cq_key mapped = {
         .bytes = { [10] = 0xff, [11] = 0xff }, .family = 6, .prefix = 96
     };
+    struct cq_key translated = {
+        .bytes = { 0, 0x64, 0xff, 0x9b }, .family = 6
+    };
 
     ck_assert(cq_key_valid(&key));
     key.prefix = 33;
@@ -339,6 +319,12 @@ START_TEST(valid_refuses)
     ck_assert(!cq_key_valid(&mapped));
     mapped.prefix = 128;
     ck_assert(!cq_key_valid(&mapped));
+    for (unsigned bits = 96; bits <= 128; bits++) {
+        translated.prefix = (uint8_t)bits;
+        ck_assert(!cq_key_valid(&translated));
+    }
+    translated.prefix = 95;
+    ck_assert(cq_key_valid(&translated));
 }
 END_TEST
 
@@ -449,7 +435,6 @@ int main(void)
     tcase_add_test(text, format_keeps_to_its_buffer);
     suite_add_tcase(suite, bits);
     tcase_add_test(bits, every_prefix_length);
-    tcase_add_test(bits, mapped_folds);
     tcase_add_test(bits, make_refuses);
     tcase_add_test(bits, valid_refuses);
     tcase_add_test(bits, contains);

@@ -84,6 +84,32 @@ START_TEST(each_range)
 }
 END_TEST
 
+START_TEST(private_networks)
+{
+    static const char *const yes[] = {
+        "10.0.0.0", "10.255.255.255", "172.16.0.0", "172.31.255.255",
+        "192.168.0.0", "192.168.255.255", "100.64.0.0", "100.127.255.255",
+        "fc00::", "fdff:ffff::1", "10.1.0.0/16", "64:ff9b::10.0.0.1"
+    };
+    static const char *const no[] = {
+        "9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0",
+        "192.167.255.255", "192.169.0.0", "100.63.255.255", "100.128.0.0",
+        "fbff::1", "fe00::", "127.0.0.1", "10.0.0.0/7", "0.0.0.0/0", "::/0"
+    };
+    struct cq_key key;
+    size_t i;
+
+    for (i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+        ck_assert_int_eq(cq_key_parse(&key, yes[i], NULL), CQ_OK);
+        ck_assert_msg(cq_special_is_private(&key), "%s", yes[i]);
+    }
+    for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+        ck_assert_int_eq(cq_key_parse(&key, no[i], NULL), CQ_OK);
+        ck_assert_msg(!cq_special_is_private(&key), "%s", no[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core/special");
@@ -93,6 +119,7 @@ int main(void)
 
     suite_add_tcase(suite, all);
     tcase_add_test(all, each_range);
+    tcase_add_test(all, private_networks);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);

@@ -120,11 +120,14 @@ static void tear_down(void)
     ck_assert_int_eq(rmdir(folder), 0);
 }
 
+static const struct cq_view_facts facts = { .version = "1.2.3",
+                                            .engine = "On",
+                                            .self = "/page",
+                                            .refresh_s = 5 };
+
 static enum cq_status collect(struct cq_view *view, struct memory *memory,
                               const struct cq_query *query)
 {
-    static const struct cq_collect_facts facts = { "1.2.3", "On", "/page",
-                                                   5 };
     struct cq_arena arena = { give, memory };
 
     return cq_collect(view, table, &clock_now, query, &facts, &arena);
@@ -151,10 +154,10 @@ START_TEST(fills_a_view)
     struct cq_view view;
 
     ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
-    ck_assert_str_eq(view.version, "1.2.3");
-    ck_assert_str_eq(view.engine, "On");
-    ck_assert_str_eq(view.self, "/page");
-    ck_assert_int_eq(view.refresh_s, 5);
+    ck_assert_str_eq(view.facts.version, "1.2.3");
+    ck_assert_str_eq(view.facts.engine, "On");
+    ck_assert_str_eq(view.facts.self, "/page");
+    ck_assert_int_eq(view.facts.refresh_s, 5);
     ck_assert_int_eq(view.now_s, NOW_S);
     ck_assert_int_eq(view.day, 3);
     ck_assert_int_eq(view.next_day_s, NOW_S + 23 * 3600);
@@ -191,6 +194,32 @@ START_TEST(fills_a_view)
                   CQ_STATE_OK);
     expect_client(&view.clients[3], "2001:db8::", "other", 10, CQ_STATE_OK);
     ck_assert_int_eq(view.clients[3].in_flight_bytes, 70);
+    give_back(&memory);
+}
+END_TEST
+
+/* The same without the rows: also where there are none to be had. */
+START_TEST(totals_only)
+{
+    struct memory memory = { .allowed = BLOCKS_MAX };
+    struct cq_arena arena = { give, &memory };
+    struct cq_query query = { .limit = 100 };
+    struct cq_view all, view;
+
+    ck_assert_int_eq(collect(&all, &memory, &query), CQ_OK);
+    ck_assert_int_eq(cq_collect_totals(&view, table, &clock_now, &query,
+                                       &facts, &arena), CQ_OK);
+    ck_assert_str_eq(view.facts.self, "/page");
+    ck_assert_mem_eq(&view.period, &all.period, sizeof(view.period));
+    ck_assert_int_eq(view.day, 3);
+    ck_assert_int_eq(view.table_used, 4);
+    ck_assert_int_eq(view.table_capacity, 64);
+    ck_assert_uint_eq(view.pool_count, 2);
+    ck_assert_int_eq(view.totals.sent_bytes, 1110);
+    ck_assert_int_eq(view.totals.hits, 4);
+    ck_assert_int_eq(view.pools[1].totals.hits, 1);
+    ck_assert_uint_eq(view.client_count, 0);
+    ck_assert_int_eq(view.pools[0].clients_over, 0);
     give_back(&memory);
 }
 END_TEST
@@ -250,6 +279,7 @@ int main(void)
     suite_add_tcase(suite, cases);
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, fills_a_view);
+    tcase_add_test(cases, totals_only);
     tcase_add_test(cases, limits);
     tcase_add_test(cases, no_memory);
     srunner_set_tap(runner, "-");

@@ -43,7 +43,7 @@ START_TEST(json_exact)
         "\"rule\": \"ClamQuotaClient 192.0.2.0/24\", \"hits\": 0, "
         "\"refused\": 0, \"last_hit\": 0, \"state\": \"exempt\", "
         "\"over_since\": 0, \"retry_after\": 0, \"jailable\": false}], "
-        "\"clients_matched\": 2 }\n");
+        "\"clients_matched\": 2, \"up\": true, \"notice\": null }\n");
 }
 END_TEST
 
@@ -346,14 +346,37 @@ START_TEST(automatic)
     make_view();
     lines = expect_auto(rendered(cq_render_auto, &view));
     ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaSentBytes: 11\n"));
-    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaInFlightBytes: 18\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaUp: 1\n"));
+    ck_assert_ptr_null(strstr(out.data, "ClamQuotaNotice"));
     ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaDropped: 19\n"));
-    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaClientsOver: 1\n"));
     ck_assert_ptr_nonnull(
         strstr(out.data, "\nClamQuotaPool1Name: default\n"));
     ck_assert_ptr_null(strstr(out.data, "192.0.2"));
     make_hostile();
     ck_assert_int_eq(expect_auto(rendered(cq_render_auto, &view)), lines);
+}
+END_TEST
+
+/* Every form says that nothing is counted, and what to do. */
+START_TEST(notice)
+{
+    make_view();
+    view.facts.engine = "unusable";
+    view.facts.counts = false;
+    view.facts.notice = "Requests are not counted: do this.";
+    expect_auto(rendered(cq_render_auto, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaUp: 0\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaEngine: unusable\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "\nClamQuotaNotice: Requests are "
+                                           "not counted: do this.\n"));
+    rendered(cq_render_json, &view);
+    ck_assert_ptr_nonnull(strstr(out.data, "\"engine\": \"unusable\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "\"up\": false, \"notice\": "
+                                 "\"Requests are not counted: do this.\""));
+    rendered(cq_render_openmetrics, &view);
+    ck_assert_ptr_nonnull(strstr(out.data, "\nclamquota_up 0\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "# HELP clamquota_up Requests are "
+                                           "not counted: do this.\n"));
 }
 END_TEST
 
@@ -371,6 +394,7 @@ int main(void)
     tcase_add_test(formats, openmetrics);
     tcase_add_test(formats, openmetrics_edges);
     tcase_add_test(formats, automatic);
+    tcase_add_test(formats, notice);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);

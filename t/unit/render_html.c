@@ -34,7 +34,7 @@ START_TEST(html_keeps_the_query)
     const char *text;
 
     make_view();
-    view.refresh_s = 15;
+    view.facts.refresh_s = 15;
     view.query.sort = CQ_SORT_HITS;
     view.query.limit = 50;
     view.query.over_only = true;
@@ -76,7 +76,7 @@ START_TEST(html_empty)
     view.history_count = 0;
     view.pool_count = 0;
     view.table_capacity = 0;
-    view.self = NULL;
+    view.facts.self = NULL;
     expect_markup(rendered(cq_render_html, &view));
     ck_assert_ptr_nonnull(strstr(out.data, "No hour has been recorded yet"));
     ck_assert_ptr_nonnull(strstr(out.data, "No client has come"));
@@ -89,19 +89,54 @@ START_TEST(html_empty)
 }
 END_TEST
 
-START_TEST(section_has_ten_at_most)
+/* Totals only: no client is looked at. */
+START_TEST(section)
 {
-    static struct cq_view_client many[11];
-    size_t i;
-
     make_view();
-    for (i = 0; i < 11; i++) {
-        many[i] = clients[0];
-    }
-    view.clients = many;
-    view.client_count = 11;
     expect_markup(rendered(cq_render_status_section, &view));
-    ck_assert_uint_eq(count(out.data, "<tr><td>2001:db8::/64</td>"), 10);
+    ck_assert_ptr_nonnull(strstr(out.data, "<h2>ClamQuota</h2>"));
+    ck_assert_ptr_null(strstr(out.data, "2001:db8"));
+    ck_assert_ptr_null(strstr(out.data, "Notice:"));
+}
+END_TEST
+
+START_TEST(html_without_changes)
+{
+    make_view();
+    view.facts.changes = false;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_uint_eq(count(out.data, "method=\"post\""), 0);
+    ck_assert_uint_eq(count(out.data, "2001:db8::"), 2);
+    view.facts.changes = true;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_uint_eq(count(out.data, "method=\"post\""), 2);
+}
+END_TEST
+
+/* What is wrong stands on every page, in style; with figures if there are. */
+START_TEST(notice)
+{
+    make_view();
+    view.facts.engine = "stale";
+    view.facts.counts = false;
+    view.facts.notice = "Requests are not counted: stop & start httpd.";
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, "not counted: stop &amp; start"));
+    ck_assert_ptr_nonnull(strstr(out.data, "<title>ClamQuota: stale<"));
+    ck_assert_ptr_nonnull(strstr(out.data, "b-over\">Engine stale"));
+    ck_assert_ptr_nonnull(strstr(out.data, "2001:db8::/64"));
+    expect_markup(rendered(cq_render_status_section, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, "not counted: stop &amp; start"));
+    ck_assert_ptr_nonnull(strstr(out.data, "Sent:"));
+    view.facts.readable = false;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, "<style>"));
+    ck_assert_ptr_nonnull(strstr(out.data, "not counted: stop &amp; start"));
+    ck_assert_ptr_null(strstr(out.data, "2001:db8::/64"));
+    ck_assert_ptr_null(strstr(out.data, "Pools"));
+    expect_markup(rendered(cq_render_status_section, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, "not counted: stop &amp; start"));
+    ck_assert_ptr_null(strstr(out.data, "Sent:"));
 }
 END_TEST
 
@@ -117,7 +152,9 @@ int main(void)
     tcase_add_test(formats, html_keeps_the_query);
     tcase_add_test(formats, html_hostile);
     tcase_add_test(formats, html_empty);
-    tcase_add_test(formats, section_has_ten_at_most);
+    tcase_add_test(formats, section);
+    tcase_add_test(formats, html_without_changes);
+    tcase_add_test(formats, notice);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);

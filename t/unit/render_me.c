@@ -93,7 +93,7 @@ START_TEST(html_over)
     ck_assert_uint_eq(count(out.data, "<form"), 0);
     ck_assert_uint_eq(count(out.data, "http"), 0);
     /* a client that is over may fetch it again and again */
-    ck_assert_uint_lt(out.size, 10000);
+    ck_assert_uint_lt(out.size, 4096);
     me.log_only = true;
     shown(cq_render_me_html);
     expect("refuses nobody");

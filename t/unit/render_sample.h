@@ -63,15 +63,16 @@ static void make_view(void)
     memset(&view, 0, sizeof(view));
     memset(clients, 0, sizeof(clients));
     memset(pools, 0, sizeof(pools));
-    view.version = "1.2.3";
-    view.engine = "On";
+    view.facts = (struct cq_view_facts){ .version = "1.2.3",
+                                         .engine = "On", .counts = true,
+                                         .readable = true, .changes = true,
+                                         .self = "/clamquota" };
     view.now_s = now_s;
     ck_assert_int_eq(
         cq_period_at(CQ_PERIOD_MONTH, CQ_ZONE_UTC, now_s, &view.period),
         CQ_OK);
     view.day = 23;
     view.next_day_s = now_s + 43200;
-    view.self = "/clamquota";
     view.query.limit = 100;
     view.table_capacity = 1000;
     view.table_used = 2;
@@ -117,9 +118,9 @@ static void make_view(void)
 static void make_hostile(void)
 {
     make_view();
-    view.version = HOSTILE;
-    view.engine = HOSTILE;
-    view.self = "/" HOSTILE;
+    view.facts.version = HOSTILE;
+    view.facts.engine = HOSTILE;
+    view.facts.self = "/" HOSTILE;
     pools[0].name = HOSTILE;
     view.query.pool = HOSTILE;
     clients[0].pool = HOSTILE;

@@ -85,7 +85,6 @@ END_TEST
 
 START_TEST(polite_ones_never_ring)
 {
-    struct cq_clock first = now;
     uint32_t row, heard;
     struct cq_row copy;
     int day;
@@ -100,11 +99,29 @@ START_TEST(polite_ones_never_ring)
     ck_assert_uint_eq(copy.over_refusals, 18);
     ck_assert_int_eq(copy.over_since_s, NOON_S);
     ck_assert_int_eq(copy.refused, 14 * 18);
-    now = first;        /* a look from before midnight: no day begins anew */
+    /* a look from before midnight: no day begins anew */
+    cq_table_clock(table, NOON_S + 12 * DAY_S, &now);
     refuse(1, 1, CQ_STATE_OVER);
     ck_assert_int_eq(cq_bell_next(bell, &heard), CQ_RING_ROW);
     ck_assert(cq_table_row_at(table, row, &now, &copy));
     ck_assert_uint_eq(copy.over_refusals, 19);
+}
+END_TEST
+
+/* A clock that was ahead inside the month and came back adds no days up. */
+START_TEST(polite_after_a_jump)
+{
+    uint32_t heard;
+    int day;
+
+    cq_bell_watch(bell, 19, NOON_S + 30 * DAY_S);
+    cq_table_clock(table, NOON_S + 14 * DAY_S, &now);
+    refuse(1, 18, CQ_STATE_OVER);
+    for (day = 0; day < 13; day++) {
+        cq_table_clock(table, NOON_S + day * DAY_S, &now);
+        refuse(1, 18, CQ_STATE_OVER);
+    }
+    ck_assert_int_eq(cq_bell_next(bell, &heard), CQ_RING_NONE);
 }
 END_TEST
 
@@ -210,6 +227,7 @@ int main(void)
     tcase_add_test(c, nobody_watches);
     tcase_add_test(c, rings_from_so_many_on);
     tcase_add_test(c, polite_ones_never_ring);
+    tcase_add_test(c, polite_after_a_jump);
     tcase_add_test(c, more_than_the_ring_holds);
     tcase_add_test(c, killed_before_he_filled_his_place);
     tcase_add_test(c, wakes_who_sleeps);

@@ -245,7 +245,10 @@ START_TEST(period_rolls_with_bytes_in_flight)
 }
 END_TEST
 
-static void jump_and_return(int64_t there_s)
+/* What was drawn under a period that does not border on the real one was
+ * drawn under a wrong clock and goes along; what was drawn in the next one
+ * stays there, as it may have come. */
+static void jump_and_return(int64_t there_s, int64_t along)
 {
     struct fixture f;
     struct cq_table *t = fixture_table(&f, 10);
@@ -255,65 +258,167 @@ static void jump_and_return(int64_t there_s)
     struct cq_clock there;
 
     charge_client(t, 2, &clock, 555);
+    charge_client(t, 3, &clock, 777);
     cq_account_admit(&a, &clock, 10000, 1000, NULL);
     cq_account_charge(&a, &clock, 300);
     there = adopt(t, there_s);
     ck_assert_uint_ne(there.period_id, clock.period_id);
     assert_row(t, 2, &there, 0, 0);
+    charge_client(t, 2, &there, 7);
     b = open_client(t, 1, &there);
     cq_account_admit(&b, &there, 10000, 60, NULL);
     cq_account_charge(&b, &there, 10);
     cq_account_charge(&a, &there, 100);
+    assert_row(t, 1, &there, 110, 650);
     clock = adopt(t, NOON_S + 600);
-    /* nothing changed but by what was drawn meanwhile */
-    assert_row(t, 2, &clock, 555, 0);
-    assert_row(t, 1, &clock, 410, 650);
+    assert_row(t, 1, &clock, 300 + along * 110, 650);
+    assert_row(t, 2, &clock, 555 + along * 7, 0);
+    assert_row(t, 3, &clock, 777, 0);
     cq_account_charge(&b, &clock, 1);
-    assert_row(t, 1, &clock, 411, 649);
+    assert_row(t, 1, &clock, 301 + along * 110, 649);
     cq_account_close(&a);
     cq_account_close(&b);
-    assert_row(t, 1, &clock, 411, 0);
-    charge_client(t, 2, &clock, 5);
-    assert_row(t, 2, &clock, 560, 0);
+    assert_row(t, 1, &clock, 301 + along * 110, 0);
     assert_sound(t);
 
-    /* and the real midnight comes */
-    clock = clock_at(t, NEXT_MONTH_S);
+    /* and the real midnight comes: nothing of the wrong time is left over */
+    clock = adopt(t, NEXT_MONTH_S);
     charge_client(t, 1, &clock, 9);
-    assert_row(t, 1, &clock, 9, 0);
+    assert_row(t, 1, &clock, 9 + (1 - along) * 110, 0);
+    assert_row(t, 2, &clock, (1 - along) * 7, 0);
+    assert_row(t, 3, &clock, 0, 0);
     assert_sound(t);
+    clock = adopt(t, NEXT_MONTH_S + 31 * DAY_S);
+    charge_client(t, 1, &clock, 1);
+    charge_client(t, 2, &clock, 2);
+    assert_row(t, 1, &clock, 1, 0);
+    assert_row(t, 2, &clock, 2, 0);
     fixture_end(&f, t);
 }
 
-START_TEST(clock_jumps_ahead_and_back)
+START_TEST(clock_jumps_and_comes_back)
 {
-    jump_and_return(NEXT_MONTH_S + 60);
-    jump_and_return(NOON_S + 365 * DAY_S);
-    jump_and_return(INT64_C(2145916800));       /* 2038 */
+    jump_and_return(NEXT_MONTH_S + 60, 0);
+    jump_and_return(NOON_S + 365 * DAY_S, 1);
+    jump_and_return(INT64_C(2145916800), 1);       /* 2038 */
+    jump_and_return(NOON_S - 2000 * DAY_S, 1);     /* a dead RTC battery */
 }
 END_TEST
 
-/* A wrong clock in the past: rows of the future stay what they are. */
-START_TEST(clock_jumps_back_and_returns)
+/* A boot in 2020, then NTP: by starts, not by the housekeeping. */
+START_TEST(boot_in_the_past)
 {
     struct fixture f;
     struct cq_table *t = fixture_table(&f, 10);
     struct cq_clock clock = clock_at(t, NOON_S);
-    struct cq_account a = open_client(t, 1, &clock);
-    struct cq_clock past;
+    struct cq_clock_watch watch = { 0 };
+    unsigned events;
 
-    charge_client(t, 2, &clock, 555);
-    cq_account_admit(&a, &clock, 10000, 1000, NULL);
-    cq_account_charge(&a, &clock, 300);
-    past = adopt(t, NOON_S - 90 * DAY_S);
-    assert_row(t, 2, &past, 555, 0);
-    cq_account_charge(&a, &past, 100);
-    assert_row(t, 1, &past, 400, 600);
-    clock = adopt(t, NOON_S + 600);
-    assert_row(t, 2, &clock, 555, 0);
-    cq_account_close(&a);
-    ck_assert_int_eq(row_of(t, 1, &clock).in_flight_bytes, 0);
+    charge_client(t, 1, &clock, 1000);
+    charge_client(t, 2, &clock, 2000);
+    cq_tablefile_close(t);
+    f.want.now_s = NOON_S - 2300 * DAY_S;
+    t = fixture_open(&f, &events);
+    ck_assert_uint_eq(events, CQ_TABLE_PERIOD_JUMP);
+    cq_table_tick(t, &watch, f.want.now_s, 10);
+    clock = clock_at(t, f.want.now_s);
+    charge_client(t, 1, &clock, 50);
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S, 15), CQ_CLOCK_DOUBT);
+    ck_assert_int_eq(cq_table_tick(t, &watch, NOON_S + 300, 315),
+                     CQ_CLOCK_ADOPT);
+    clock = clock_at(t, NOON_S + 300);
+    assert_row(t, 1, &clock, 1050, 0);
+    assert_row(t, 2, &clock, 2000, 0);
     assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* ---- retention ---- */
+
+static int addresses(const struct cq_table *t)
+{
+    uint64_t row;
+    int n = 0;
+
+    for (row = 0; row < t->cold_rows_n; row++) {
+        n += t->cold[row].address[0] != 0;
+    }
+    return n;
+}
+
+START_TEST(old_addresses_are_erased)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 100);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_account held = open_client(t, 1, &clock);
+    uint32_t k;
+
+    for (k = 2; k < 50; k++) {
+        charge_client(t, k, &clock, 100);
+    }
+    cq_account_admit(&held, &clock, 1000, 77, NULL);
+    clock = adopt(t, NEXT_MONTH_S);
+    charge_client(t, 2, &clock, 100);
+    ck_assert_int_eq(addresses(t), 49);
+    clock = adopt(t, NEXT_MONTH_S + 31 * DAY_S);
+    ck_assert_int_eq(addresses(t), 2);      /* and who is still here */
+    assert_row(t, 2, &clock, 0, 0);
+    assert_row(t, 1, &clock, 0, 77);
+    cq_account_close(&held);
+    clock = adopt(t, NEXT_MONTH_S + 62 * DAY_S);
+    ck_assert_int_eq(addresses(t), 0);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* Not while the clock may be wrong: a day must pass. */
+START_TEST(nothing_is_erased_by_a_jump)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 100);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    int64_t far_s = NOON_S + 3000 * DAY_S;
+
+    charge_client(t, 1, &clock, 100);
+    adopt(t, far_s);
+    adopt(t, far_s + DAY_S - 1);
+    ck_assert_int_eq(addresses(t), 1);
+    clock = adopt(t, NOON_S + 2 * DAY_S);
+    assert_row(t, 1, &clock, 100, 0);
+    adopt(t, far_s);
+    adopt(t, far_s + DAY_S);
+    ck_assert_int_eq(addresses(t), 0);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
+START_TEST(history_of_days)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock_watch watch = { 0 };
+    struct cq_hour days[CQ_DAYS];
+    int64_t h;
+
+    for (h = 0; h < 24 * 500; h++) {
+        cq_table_total_add(t, 0, CQ_TOTAL_SENT, 10);
+        cq_table_tick(t, &watch, NOON_S + h * 3600, 100 + h * 3600);
+    }
+    ck_assert_uint_eq(cq_table_days(t, days, CQ_DAYS), CQ_DAYS);
+    ck_assert_int_eq(days[CQ_DAYS - 1].start_s,
+                     NOON_S - DAY_S / 2 + 500 * DAY_S);
+    ck_assert_int_eq(days[CQ_DAYS - 1].sent_bytes, 110);
+    ck_assert_int_eq(days[CQ_DAYS - 2].sent_bytes, 240);
+    ck_assert_int_eq(days[0].sent_bytes, 240);
+    ck_assert_int_eq(days[0].start_s,
+                     days[CQ_DAYS - 1].start_s - (CQ_DAYS - 1) * DAY_S);
+    cq_table_total_add(t, 0, CQ_TOTAL_SENT, 1);
+    ck_assert_uint_eq(cq_table_days(t, days, 1), 1);
+    ck_assert_int_eq(days[0].sent_bytes, 111);
     fixture_end(&f, t);
 }
 END_TEST
@@ -332,7 +437,10 @@ int main(void)
     tcase_add_test(tcase, read_only_view_steps_for_itself);
     tcase_add_test(tcase, history_of_hours);
     tcase_add_test(tcase, period_rolls_with_bytes_in_flight);
-    tcase_add_test(tcase, clock_jumps_ahead_and_back);
-    tcase_add_test(tcase, clock_jumps_back_and_returns);
+    tcase_add_test(tcase, clock_jumps_and_comes_back);
+    tcase_add_test(tcase, boot_in_the_past);
+    tcase_add_test(tcase, old_addresses_are_erased);
+    tcase_add_test(tcase, nothing_is_erased_by_a_jump);
+    tcase_add_test(tcase, history_of_days);
     return run_suite(suite);
 }

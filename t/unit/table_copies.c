@@ -269,7 +269,7 @@ START_TEST(a_killed_child_is_settled)
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert(!draw(1, "/srv/main.cvd", 5, 1));
-    ck_assert_int_eq(cq_table_settle(table, (int32_t)pid), 1);
+    ck_assert_int_eq(cq_table_settle(table), 1);
     a = open_pair(1, "/srv/main.cvd", 5);
     ck_assert_int_eq(usage_of(&a).today_bytes, 1234);
     ck_assert_int_eq(usage_of(&a).in_flight_bytes, 0);

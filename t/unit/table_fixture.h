@@ -160,13 +160,16 @@ static inline void assert_row(const struct cq_table *t, uint32_t k,
 static inline struct cq_clock adopt(struct cq_table *t, int64_t now_s)
 {
     struct cq_period period;
+    struct cq_clock clock;
 
     ck_assert_int_eq(cq_period_at(CQ_PERIOD_MONTH, CQ_ZONE_UTC, now_s,
                                   &period), CQ_OK);
     cq_calendar_set(t, &period);
     atomic_store(&t->header->period_id, period.id);
     cq_calendar_prepare_next(t);
-    return clock_at(t, now_s);
+    clock = clock_at(t, now_s);
+    cq_turnover(t, &clock);
+    return clock;
 }
 
 static inline void assert_sound(const struct cq_table *table)

@@ -128,12 +128,12 @@ START_TEST(settled_while_others_work)
             }
         }
         ck_assert(WIFSIGNALED(wait_for(dead)));
-        cq_table_settle(t, dead);
+        cq_table_settle(t);
     }
     kill(busy, SIGKILL);
     wait_for(busy);
     for (i = 0; i < 4; i++) {
-        cq_table_settle(t, 0);
+        cq_table_settle(t);
     }
     row = row_of(t, 0, &clock);
     ck_assert_int_eq(row.in_flight_bytes, 12345);

@@ -12,16 +12,12 @@
 static bool is_covered(const struct jail_listing *all,
                        const struct cq_key *key)
 {
-    size_t length = key->family == 4 ? 4 : 16;
-    unsigned bits;
+    uint8_t bits;
 
     for (bits = 0; bits < key->prefix; bits++) {
-        struct cq_prefixes cut = { (uint8_t)(length == 4 ? bits : 0),
-                                   (uint8_t)bits };
-        struct cq_key around;
+        struct cq_key around = cq_key_network(key, bits);
 
-        if (cq_key_make(&around, key->bytes, length, cut) == CQ_OK
-            && jail_listing_find(all, &around) != NULL) {
+        if (jail_listing_find(all, &around) != NULL) {
             return true;
         }
     }

@@ -113,12 +113,11 @@ static bool read_line(const struct reading *reading, const char *line,
                       struct cq_key *key)
 {
     struct cq_prefixes whole = { 32, 128 };
-    struct cq_prefixes network = { 32, reading->list->bits };
+    uint8_t bits = reading->list->bits;
     char text[INET6_ADDRSTRLEN];
     size_t length;
     struct in6_addr v6;
     struct in_addr v4;
-    struct cq_key address;
 
     if (strncmp(line, "src=", 4) != 0) {
         return false;
@@ -131,19 +130,15 @@ static bool read_line(const struct reading *reading, const char *line,
     memcpy(text, line, length);
     text[length] = '\0';
     if (inet_pton(AF_INET, text, &v4) == 1) {
-        return reading->list->bits == 0
+        return bits == 0
                && cq_key_make(key, &v4, sizeof(v4), whole) == CQ_OK;
     }
-    if (inet_pton(AF_INET6, text, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6)
-        || cq_key_make(&address, &v6, sizeof(v6), whole) != CQ_OK) {
+    if (inet_pton(AF_INET6, text, &v6) != 1) {
         return false;
     }
-    if (reading->list->bits == 0) {
-        *key = address;
-        return true;
-    }
-    return cq_key_make(key, &v6, sizeof(v6), network) == CQ_OK
-           && memcmp(key->bytes, address.bytes, sizeof(key->bytes)) == 0;
+    *key = (struct cq_key){ .family = 6, .prefix = bits != 0 ? bits : 128 };
+    memcpy(key->bytes, &v6, sizeof(v6));
+    return cq_key_valid(key);
 }
 
 /* Takes the whole lines of text[0..length); returns how much that was. */

@@ -2,12 +2,13 @@
 #ifndef CQ_SYNC_OPTIONS_H
 #define CQ_SYNC_OPTIONS_H
 
+#include "core/paths.h"
 #include "sync/keys.h"
 
 #include <stdio.h>
 
-#define OPTIONS_TABLE "/var/lib/clamquota/clamquota.table"
-#define OPTIONS_STATE "/var/lib/clamquota/clamquota-sync.state"
+#define OPTIONS_TABLE CQ_TABLE_PATH
+#define OPTIONS_STATE CQ_STATE_DIR "/clamquota-sync.state"
 #define OPTIONS_JAIL "recent:DenyAccessClamAV"
 #define OPTIONS_LEASE_S 3600
 

@@ -1,0 +1,272 @@
+/* repair - what a row must look like when nobody is in the middle of anything,
+ * and putting right what does not.
+ *
+ * cq_row_fault() is the one list of what can be wrong with a row: check.c
+ * reports it, a cold open repairs by it. After a power failure, or in a copy
+ * or snapshot, the disk holds a mixture of old and new pages. Where a row
+ * can't be told to be right it is forgotten: the client is. */
+#include "table/parts.h"
+
+#include <stdlib.h>
+
+bool cq_holdings_read(const struct cq_table *t, struct cq_holdings *h)
+{
+    uint32_t i;
+
+    h->left_bytes = calloc(t->all_rows_n, sizeof(*h->left_bytes));
+    h->holders = calloc(t->all_rows_n, sizeof(*h->holders));
+    if (h->left_bytes == NULL || h->holders == NULL) {
+        cq_holdings_free(h);
+        return false;
+    }
+    for (i = 0; i < t->ledger_n; i++) {
+        const struct cq_entry *e = &t->ledger[i];
+        uint32_t row = atomic_load(&e->row);
+
+        if (atomic_load(&e->owner) != 0 && row < t->all_rows_n
+            && atomic_load(&e->purpose) == CQ_ENTRY_HELD) {
+            /* as unsigned: a damaged file's sums may overflow */
+            h->left_bytes[row] += (uint64_t)atomic_load(&e->left_bytes);
+            h->holders[row]++;
+        }
+    }
+    return true;
+}
+
+void cq_holdings_free(struct cq_holdings *h)
+{
+    free(h->left_bytes);
+    free(h->holders);
+    memset(h, 0, sizeof(*h));
+}
+
+/* ---- what can be wrong ---- */
+
+static bool is_zero(const struct cq_table *t, uint32_t row)
+{
+    const struct cq_hot *hot = &t->hot[row];
+    uint64_t sum = atomic_load(&hot->committed) | atomic_load(&hot->drawn)
+        | atomic_load(&hot->before) | atomic_load(&hot->day_base)
+        | atomic_load(&hot->free_range) | atomic_load(&hot->mark)
+        | atomic_load(&hot->others)
+        | (atomic_load(&hot->holders) & CQ_HOLDERS);
+
+    if (!cq_row_is_pair(t, row)) {
+        const struct cq_cold *cold = &t->cold[row];
+
+        sum |= atomic_load(&cold->address[0]) | atomic_load(&cold->address[1])
+            | atomic_load(&cold->who) | atomic_load(&cold->free)
+            | atomic_load(&cold->hits) | atomic_load(&cold->refused)
+            | atomic_load(&cold->seen) | atomic_load(&cold->over);
+    }
+    return sum == 0;
+}
+
+/* Of two rows of one client the one with the older or smaller count goes, or
+ * the later one. */
+static bool gives_way(const struct cq_table *t, uint32_t row, uint32_t twin)
+{
+    uint64_t its = atomic_load(&t->hot[row].drawn);
+    uint64_t other = atomic_load(&t->hot[twin].drawn);
+
+    return its != other ? its < other : row > twin;
+}
+
+static enum cq_row_fault fault_of_place(const struct cq_table *t,
+                                        uint32_t row, uint64_t id)
+{
+    struct cq_window w;
+    bool found = false;
+    uint32_t i;
+
+    cq_window_of(cq_row_is_pair(t, row) ? &t->pairs : &t->clients,
+                 id & ~CQ_STATE_MASK, &w);
+    for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+        if (w.row[i] == row) {
+            found = true;
+        }
+        else if (atomic_load(&t->hot[w.row[i]].identity) == id
+                 && gives_way(t, row, w.row[i])) {
+            return CQ_ROW_TWIN;
+        }
+    }
+    return found ? CQ_ROW_SOUND : CQ_ROW_MISPLACED;
+}
+
+static enum cq_row_fault fault_of_name(const struct cq_table *t, uint32_t row)
+{
+    struct cq_clock clock = { 0 };
+    struct cq_row copy;
+    uint32_t mark = atomic_load(&t->hot[row].mark);
+
+    if (cq_row_is_pair(t, row)) {
+        return (mark & CQ_MARK_OVER) != 0 ? CQ_ROW_MARK : CQ_ROW_SOUND;
+    }
+    if (!cq_row_copy(t, row, &clock, &copy)) {
+        return CQ_ROW_UNNAMED;
+    }
+    if (copy.pool >= cq_table_pool_count(t)) {
+        return CQ_ROW_POOL;
+    }
+    return (mark & CQ_MARK_OVER) != 0 && atomic_load(&t->cold[row].over) == 0
+           ? CQ_ROW_MARK : CQ_ROW_SOUND;
+}
+
+static enum cq_row_fault fault_of_sums(const struct cq_table *t, uint32_t row,
+                                       const struct cq_holdings *h)
+{
+    const struct cq_hot *hot = &t->hot[row];
+    uint64_t committed = atomic_load(&hot->committed);
+    uint64_t drawn = atomic_load(&hot->drawn);
+
+    if ((atomic_load(&hot->holders) & CQ_HOLDERS) != h->holders[row]) {
+        return CQ_ROW_HOLDERS;
+    }
+    if (cq_stamp(committed) != cq_stamp(drawn)) {
+        return CQ_ROW_STAMPS;
+    }
+    return (uint64_t)(cq_bytes(committed) - cq_bytes(drawn))
+                   != h->left_bytes[row]
+           ? CQ_ROW_IN_FLIGHT : CQ_ROW_SOUND;
+}
+
+enum cq_row_fault cq_row_fault(const struct cq_table *t, uint32_t row,
+                               const struct cq_holdings *h)
+{
+    uint64_t id = atomic_load(&t->hot[row].identity);
+    enum cq_row_fault fault;
+
+    if ((id & CQ_STATE_MASK) != CQ_LIVE) {
+        if (h == NULL || (id == CQ_EMPTY && is_zero(t, row))) {
+            return CQ_ROW_SOUND;
+        }
+        return id == CQ_EMPTY ? CQ_ROW_NOT_EMPTY : CQ_ROW_UNFINISHED;
+    }
+    fault = fault_of_place(t, row, id);
+    /* in motion an address may be read while the row becomes another's */
+    if (fault == CQ_ROW_SOUND) {
+        fault = fault_of_name(t, row);
+    }
+    if (h == NULL) {
+        return fault == CQ_ROW_UNNAMED || fault == CQ_ROW_MARK
+               ? CQ_ROW_SOUND : fault;
+    }
+    return fault == CQ_ROW_SOUND ? fault_of_sums(t, row, h) : fault;
+}
+
+const char *cq_row_fault_text(enum cq_row_fault fault)
+{
+    switch (fault) {
+    case CQ_ROW_SOUND: return "is sound";
+    case CQ_ROW_NOT_EMPTY: return "is empty and has figures";
+    case CQ_ROW_UNFINISHED: return "is half made";
+    case CQ_ROW_MISPLACED: return "lies where it is not looked for";
+    case CQ_ROW_TWIN: return "has a client or pair that another row has";
+    case CQ_ROW_UNNAMED: return "has an address that is not its client's";
+    case CQ_ROW_POOL: return "is of a pool that does not exist";
+    case CQ_ROW_MARK: return "is marked as over quota and is not";
+    case CQ_ROW_HOLDERS: return "has other holders than the ledger knows";
+    case CQ_ROW_STAMPS: return "has reserved in one period and used in another";
+    case CQ_ROW_IN_FLIGHT: return "has other bytes in flight than the ledger";
+    default: return "has an unknown fault";
+    }
+}
+
+/* ---- putting it right ---- */
+
+static void put_right(struct cq_table *t, uint32_t row,
+                      enum cq_row_fault fault, const struct cq_holdings *h)
+{
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t drawn = atomic_load(&hot->drawn);
+    uint32_t turns = atomic_load(&hot->holders) & ~CQ_HOLDERS;
+
+    switch (fault) {
+    case CQ_ROW_MARK:
+        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+        break;
+    case CQ_ROW_HOLDERS:
+    case CQ_ROW_STAMPS:
+    case CQ_ROW_IN_FLIGHT:
+        atomic_store(&hot->committed,
+                     cq_stamped(cq_stamp(drawn), cq_bytes(drawn)
+                                + (int64_t)h->left_bytes[row]));
+        atomic_store(&hot->holders, turns | h->holders[row]);
+        break;
+    case CQ_ROW_NOT_EMPTY:
+    case CQ_ROW_UNFINISHED:
+    case CQ_ROW_MISPLACED:
+    case CQ_ROW_TWIN:
+    case CQ_ROW_UNNAMED:
+    case CQ_ROW_POOL:
+    case CQ_ROW_SOUND:
+    default:
+        cq_row_zero(t, row);
+        atomic_store(&hot->identity, CQ_EMPTY);
+        atomic_store(&hot->holders, turns);
+        break;
+    }
+}
+
+bool cq_ledger_is_idle(const struct cq_table *t)
+{
+    uint64_t dead = 0;
+    uint32_t i;
+
+    for (i = 0; i < t->ledger_n; i++) {
+        uint64_t owner = atomic_load(&t->ledger[i].owner);
+
+        if (owner != 0 && owner != dead) {
+            if (cq_owner_lives(t, owner)) {
+                return false;
+            }
+            dead = owner;
+        }
+    }
+    return true;
+}
+
+static int64_t repair_rows(struct cq_table *t, const struct cq_holdings *h)
+{
+    uint16_t id = (uint16_t)atomic_load(&t->header->period_id);
+    int64_t repaired = 0, clients = 0;
+    uint64_t row;
+
+    for (row = 0; row < t->all_rows_n; row++) {
+        enum cq_row_fault fault = cq_row_fault(t, (uint32_t)row, h);
+
+        repaired += fault != CQ_ROW_SOUND;
+        while (fault != CQ_ROW_SOUND) {
+            put_right(t, (uint32_t)row, fault, h);
+            fault = cq_row_fault(t, (uint32_t)row, h);
+        }
+        clients += row < t->rows_n && id != 0
+            && cq_stamp(atomic_load(&t->hot[row].drawn)) == id;
+    }
+    atomic_store(&t->header->clients_now, cq_stamped(id, clients));
+    return repaired;
+}
+
+enum cq_status cq_table_repair(struct cq_table *t, int64_t *repaired)
+{
+    struct cq_holdings nobody;
+    uint32_t i;
+
+    for (i = 0; i < t->ledger_n; i++) {
+        struct cq_entry *e = &t->ledger[i];
+
+        /* only what was in use, so that a file's pages stay clean */
+        if (atomic_load(&e->owner) != 0 || atomic_load(&e->motion) % 2 != 0) {
+            memset(e, 0, sizeof(*e));
+            atomic_store(&e->row, CQ_NO_ROW);
+        }
+    }
+    atomic_store(&t->header->ledger_high, 0);
+    cq_history_repair(t);
+    if (!cq_holdings_read(t, &nobody)) {
+        return CQ_ENOMEM;
+    }
+    *repaired = repair_rows(t, &nobody);
+    cq_holdings_free(&nobody);
+    return CQ_OK;
+}

@@ -1,0 +1,124 @@
+/* turnover - what the housekeeping does to all rows, once, when another period
+ * has come into force.
+ *
+ * Two things. A row that still counts under a wrong clock's period and has the
+ * period in force in before gets it back. And rows of neither this period nor
+ * the one before are erased, addresses and all: at once when the period
+ * followed upon the last one, else, as the clock may be wrong, a day later.
+ * Requests go on meanwhile. */
+#include "table/account.h"
+
+#define BELIEVED_AFTER_S 86400
+
+static uint16_t stamp_for(const struct cq_table *t, uint32_t row,
+                          const struct cq_clock *clock)
+{
+    return cq_row_is_pair(t, row) ? clock->day_stamp : clock->period_id;
+}
+
+/* What a row has counted under a wrong clock, if its period does not border on
+ * the one in force; taken out, as it goes along. Else it stays where it is:
+ * that the clock was wrong then or is wrong now looks the same. */
+static int64_t take_stray(struct cq_hot *hot, uint16_t stamp)
+{
+    uint64_t left = atomic_load(&hot->before);
+
+    return cq_stamp(left) != stamp && cq_stamp(left) + 1 != stamp
+        && cq_stamp(left) != stamp + 1
+        && atomic_compare_exchange_strong(&hot->before, &left, 0)
+        ? cq_bytes(left) : 0;
+}
+
+/* Takes the old count out of before, so that the row steps like any other, and
+ * adds it again. Who dies in between leaves the client with less. */
+static void exchange(struct cq_table *t, uint32_t row,
+                     const struct cq_clock *clock)
+{
+    struct cq_hot *hot = &t->hot[row];
+    uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
+    uint16_t stamp = stamp_for(t, row, clock);
+    struct cq_account a;
+    uint64_t before;
+
+    if ((id & CQ_STATE_MASK) != CQ_LIVE
+        || !cq_account_open_row(t, row, id & ~CQ_STATE_MASK, &a)) {
+        return;
+    }
+    before = atomic_load(&hot->before);
+    if (cq_stamp(before) == stamp
+        && cq_stamp(atomic_load(&hot->drawn)) != stamp
+        && atomic_compare_exchange_strong(&hot->before, &before, 0)) {
+        int64_t bytes = cq_bytes(before);
+
+        cq_row_roll(t, row, stamp);
+        bytes += take_stray(hot, stamp);
+        cq_entry_begin(entry_of(&a));
+        CQ_POINT("exchange-before");
+        cq_row_commit(hot, bytes);
+        CQ_POINT("exchange-committed");
+        cq_stamped_add(&hot->drawn, stamp, bytes);
+        cq_entry_end(entry_of(&a));
+    }
+    cq_account_close(&a);
+}
+
+static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
+{
+    int64_t clients = 0;
+    uint64_t row;
+
+    for (row = 0; row < t->all_rows_n; row++) {
+        const struct cq_hot *hot = &t->hot[row];
+        uint16_t stamp = stamp_for(t, (uint32_t)row, clock);
+        uint16_t drawn = cq_stamp(atomic_load_explicit(
+            &hot->drawn, memory_order_relaxed));
+
+        if (drawn != stamp
+            && cq_stamp(atomic_load_explicit(&hot->before,
+                                             memory_order_relaxed))
+                   == stamp) {
+            exchange(t, (uint32_t)row, clock);
+            drawn = cq_stamp(atomic_load(&hot->drawn));
+        }
+        clients += row < t->rows_n && drawn == stamp;
+    }
+    atomic_store(&t->header->clients_now,
+                 cq_stamped(clock->period_id, clients));
+}
+
+static void erase_all(struct cq_table *t, const struct cq_clock *clock)
+{
+    uint32_t entry = cq_entry_take(t);
+    uint64_t row;
+
+    for (row = 0; entry != CQ_NO_ENTRY && row < t->all_rows_n; row++) {
+        cq_row_erase(t, entry, (uint32_t)row,
+                     stamp_for(t, (uint32_t)row, clock));
+    }
+    if (entry != CQ_NO_ENTRY) {
+        atomic_store(&t->header->erased_id, clock->period_id);
+        cq_entry_give(t, entry);
+    }
+}
+
+void cq_turnover(struct cq_table *t, const struct cq_clock *clock)
+{
+    struct cq_header *h = t->header;
+    uint16_t id = clock->period_id;
+    uint32_t erased = atomic_load(&h->erased_id);
+    /* else the clock shows a time outside the period in force: in doubt */
+    bool steady = clock->now_s >= clock->day_start_s
+        && clock->now_s < clock->next_day_s;
+
+    if (atomic_load(&h->turned_id) != id) {
+        exchange_all(t, clock);
+        atomic_store(&h->turned_s, clock->now_s);
+        atomic_store(&h->turned_id, id);
+    }
+    if (erased != id
+        && (id == erased + 1
+            || (steady && clock->now_s - atomic_load(&h->turned_s)
+                              >= BELIEVED_AFTER_S))) {
+        erase_all(t, clock);
+    }
+}
