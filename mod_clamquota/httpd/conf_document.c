@@ -6,17 +6,19 @@
  * as it may stand in any section. */
 #include "httpd/private.h"
 
-static bool is_status_of_refusal(const struct cq_server_conf *conf, int status)
+static bool is_status_of_refusal(apr_pool_t *ptemp,
+                                 const struct cq_server_conf *conf,
+                                 const char *code)
 {
     const struct cq_dir_conf *const *scopes = (const void *)conf->scopes->elts;
     int i;
 
     for (i = 0; i < conf->scopes->nelts; i++) {
-        if (scopes[i]->status == status) {
+        if (strcmp(apr_itoa(ptemp, scopes[i]->status), code) == 0) {
             return true;
         }
     }
-    return status == HTTP_TOO_MANY_REQUESTS;
+    return strcmp(code, "429") == 0;
 }
 
 static void look_at(apr_pool_t *ptemp, server_rec *base,
@@ -24,21 +26,21 @@ static void look_at(apr_pool_t *ptemp, server_rec *base,
 {
     for (; directive != NULL; directive = directive->next) {
         const char *args = directive->args;
-        int status;
+        const char *code;
 
         look_at(ptemp, base, directive->first_child);
         if (ap_cstr_casecmp(directive->directive, "ErrorDocument") != 0) {
             continue;
         }
-        status = atoi(ap_getword_conf(ptemp, &args));
-        if (is_status_of_refusal(cq_server_conf(base), status)
+        code = ap_getword_conf(ptemp, &args);
+        if (is_status_of_refusal(ptemp, cq_server_conf(base), code)
             && ap_is_url(ap_getword_conf(ptemp, &args))) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0109")
-                         "ErrorDocument %d (%s line %d) is a full URL, which "
+                         "ErrorDocument %s (%s line %d) is a full URL, which "
                          "would make a redirect of a refusal: it is answered "
                          "without; expected a path of this server or a text, "
-                         "e.g. ErrorDocument %d /refused.html", status,
-                         directive->filename, directive->line_num, status);
+                         "e.g. ErrorDocument %s /refused.html", code,
+                         directive->filename, directive->line_num, code);
         }
     }
 }
