@@ -20,9 +20,10 @@ cd -- "$(dirname -- "$0")"
 build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
 libjansson-dev'
 run_packages='apache2-bin curl perl util-linux'
-test_packages='apache2-utils check clamav-cvdupdate clang faketime gnupg ipset
-iproute2 iptables jq mandoc media-types nftables nghttp2-client openssl procps
-shellcheck strace tzdata valgrind wget'
+test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
+faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
+nghttp2-client openssl procps shellcheck spin strace tzdata valgrind wget
+xfsprogs'
 deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
 # Programs of tests whose packages start services; see t/peer/fetch.
@@ -433,6 +434,10 @@ test)
         CQ_TEST_ALL=1
         export CQ_TEST_ALL
     fi
+    for file; do
+        [ -e "$file" ] || [ "${file#"$BUILD/"}" != "$file" ] ||
+            misused "test $file: no such file; expected e.g. t/10-count.t"
+    done
     do_test_deps
     locked do_test "$@" ;;
 bench)

@@ -25,6 +25,7 @@ my ($build) = ($ENV{CQ_TEST_MODULE} // "$top/build/mod_clamquota.so")
     =~ m{^(.*)/};
 my $scratch = tempdir(CLEANUP => 1);
 chmod 0755, $scratch;
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 delete @ENV{qw(BUILD CC CFLAGS CQ_LOCKED DESTDIR LDFLAGS PREFIX)};
 
 sub slurp {
@@ -138,10 +139,16 @@ for my $set ([ old => \%old ], [ new => \%new ]) {
     must('cp', values %{ $set->[1] }, "$root/$set->[0]/");
 }
 
-# Process 1 of its own namespaces: all others end with it.
+# Process 1 of namespaces of its own: all others end with it. It leaves no
+# zombies, as a service that stops waits for its processes to vanish.
 my $holder = open2(my $from, my $to, 'unshare', '--mount', '--net', '--pid',
-    '--fork', '--kill-child', "--mount-proc=$root/proc", 'chroot', $root,
-    'sh', '-c', 'mount -t devpts devpts /dev/pts; echo ready; read end');
+    '--fork', '--kill-child', "--mount-proc=$root/proc", $^X, '-e', <<'EOP',
+$SIG{CHLD} = 'IGNORE';
+chdir $ARGV[0];
+system 'mount', '-t', 'devpts', 'devpts', 'dev/pts';
+chroot '.' and syswrite STDOUT, "ready\n" and <STDIN>;
+EOP
+    $root);
 (<$from> // '') eq "ready\n" or die "no namespaces\n";
 my ($init) = split ' ', slurp("/proc/$holder/task/$holder/children");
 END {
@@ -189,7 +196,7 @@ sub answers {
     is($status, 0, $name) or diag($said);
     return;
 }
-sub parent { return slurp("$root/run/apache2/apache2.pid") }
+sub parent { return slurp("$root/run/apache2/apache2.pid") =~ s/\n//r }
 my $log = "$root/var/log/apache2/error.log";
 
 # ---- installed ----
@@ -253,7 +260,7 @@ is($before->{version}, '0.0.9', 'by the older release');
 my $pid = parent();
 $said = apt('upgraded', 'install', '/new/*.deb');
 answers('httpd answers');
-isnt(parent(), $pid, 'it was restarted') or diag($said);
+like(parent(), qr/^(?!$pid$)\d+$/, 'it was restarted') or diag($said);
 is(page()->{version}, $version, 'the new release is at work');
 is(page()->{clients}[0]{used}, $bytes, 'the counters stayed');
 is((get('/files/main.cvd'))[0], 429, 'and the verdict with them');
@@ -340,16 +347,17 @@ my $asked = '';
 sub asked {
     my $text = slurp("$root/root/asked");
     unlink "$root/root/asked";
-    return join ' ', sort grep { /^(?:\w+-)?(?:start|restart|stop|enable|reload)\b/ }
+    my $acts = qr/^(?:\w+-)?(?:start|restart|stop|enable|reload)\b/;
+    return join ' ', sort grep { /$acts/ }
         map { s/^(?:--\S+ )+//r } split /\n/, $text;
 }
 apt('installed under systemd', 'install', '/old/*.deb');
 is(asked(), 'daemon-reload restart apache2.service',
     'apache2 is restarted, no unit of ours is started or enabled');
 apt('upgraded under systemd', 'install', '/new/*.deb');
-like(asked(), qr/^daemon-reload restart\ apache2.service
-    \ try-restart(?:\ clamquota-sync\S+){3}$/x,
-    'a unit of ours is restarted only where it runs');
+is(asked(), 'daemon-reload restart apache2.service try-restart '
+    . join(' ', map { "clamquota-sync$_" } '-pass.service', '.service',
+        '.timer'), 'a unit of ours is restarted only where it runs');
 apt('removed under systemd', 'remove', 'clamquota-tools');
 like(asked(), qr/\bstop(?:\ clamquota-sync\S+){3}$/, 'and stopped at removal');
 purge('purged under systemd');
@@ -358,7 +366,7 @@ must('rm', '-r', "$root/run/systemd");
 unlink "$root/root/asked";
 is(everything(), $clean, 'purge leaves what was there before, no more');
 
-unlike(slurp($log), qr/CQ\d+: (?!made a new table)|\bAH\d+.*(?:crash|exit signal)/,
+unlike(slurp($log), qr/CQ\d+: (?!made a new table)|exit signal/,
     'the error log has no complaint');
 
 done_testing();

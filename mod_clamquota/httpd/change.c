@@ -60,7 +60,7 @@ static bool is_among(const apr_array_header_t *names, const char *host)
     for (i = 0; names != NULL && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
-        /* "ServerAlias *" is no name: it would be anybody's */
+        /* "ServerAlias *" is no name: it matches every one */
         if (name != NULL && strcmp(name, "*") != 0
             && ap_strcasecmp_match(host, name) == 0) {
             return true;
@@ -69,10 +69,10 @@ static bool is_among(const apr_array_header_t *names, const char *host)
     return false;
 }
 
-/* Whoever owns a domain can let it point here for a moment: then a page of
- * theirs in an operator's browser is of the same origin as ours (DNS
- * rebinding), and may read our page, with whatever token a form had. The name
- * gives it away. An address or localhost is nobody's domain. */
+/* DNS rebinding: an attacker lets a domain of its own point here for a moment.
+ * Its page in an operator's browser then has the same origin as ours, and may
+ * read our page and any token in a form. The name of the host shows it. An
+ * address or localhost cannot be an attacker's domain. */
 static bool has_own_name(const request_rec *r)
 {
     const server_rec *s = r->server;

@@ -154,7 +154,7 @@ static void check_vhosts(apr_pool_t *p, const struct cq_server_conf *conf,
     }
 }
 
-/* A start says it in the words of whoever opens the table. For -t only: stop
+/* At a start the opener of the table reports it. For -t only: stop
  * and a graceful restart must go on without the directory. */
 static int check_table_path(apr_pool_t *p, server_rec *base,
                             const struct cq_server_conf *conf)

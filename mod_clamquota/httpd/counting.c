@@ -1,7 +1,7 @@
 /* counting - are requests counted, and if not, what to do about it.
  *
- * The one place that says so, to the page, to a client's own page and to
- * mod_status. The log was told by whoever found out (start.c). */
+ * The one place that answers this for the page, a client's own page and
+ * mod_status. start.c logs it. */
 #include "httpd/private.h"
 
 /* Sentences without quotes: formats escape these in different ways. */

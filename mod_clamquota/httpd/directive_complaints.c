@@ -1,10 +1,10 @@
-/* directive_complaints - what is said of a directive that is wrong, or not what
- * anybody means: its name, the value, the expected form with an example. */
+/* directive_complaints - messages about a directive that is wrong, or unlikely
+ * to be meant: its name, the value, the expected form with an example. */
 #include "httpd/directives.h"
 
 #include <string.h>
 
-#define DOUBTFUL_BYTES (INT64_C(1) << 20)   /* nobody means less a day */
+#define DOUBTFUL_BYTES (INT64_C(1) << 20)   /* less a day is no quota */
 
 const char *cq_directive_arguments(const cmd_parms *cmd, int argc,
                                    char *const argv[])

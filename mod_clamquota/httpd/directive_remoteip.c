@@ -1,4 +1,4 @@
-/* directive_remoteip - notes which proxies mod_remoteip is told of.
+/* directive_remoteip - notes which proxies mod_remoteip lists.
  *
  * Its lists are private, and the files of proxies are read before there is a
  * tree of directives. But httpd hands a directive to each module that has it

@@ -2,8 +2,8 @@
  * further answer, not even a TLS handshake.
  *
  * Asked for every new connection, before mod_ssl has done anything for it. All
- * that is known is the peer's address: so who was ever seen through
- * mod_remoteip, and who must never be shut out (peers.c), is left alone. The
+ * that is known is the peer's address: so it spares clients that were ever seen
+ * through mod_remoteip, and peers that are untouchable (peers.c). The
  * policy is the one of the configuration in force, not the row's: an offender
  * makes no request that would decide his row anew. */
 #include "httpd/private.h"

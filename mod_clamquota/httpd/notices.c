@@ -74,7 +74,7 @@ void cq_notices_opened(server_rec *s, const char *path, const char *aside,
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0137")
                      "%s was not closed in order: reservations of processes "
                      "that are gone were released, and rows that could not be "
-                     "told to be right forgotten", path);
+                     "proved right forgotten", path);
     }
     if (events & CQ_TABLE_RESIZED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")

@@ -1,9 +1,9 @@
 /* peers - connections whose other end is not one client: a proxy that
- * mod_remoteip was told of, a default gateway, this machine.
+ * mod_remoteip lists, a default gateway, this machine.
  *
- * What comes from these in their own name counts as theirs and is refused as
- * anybody's; but whoever shuts out such an address shuts out all behind it. So
- * a declared proxy's rows are marked (request.c), which keeps the jail away,
+ * Their own requests are counted and refused like those of any client; but
+ * dropping such an address shuts out all clients behind it. So a declared
+ * proxy's rows are marked (request.c), which keeps the jail away,
  * ClamQuotaDropAfter asks here, and a refusal that hits one is logged. */
 #include "httpd/private.h"
 #include "core/special.h"

@@ -87,7 +87,7 @@ struct cq_server_conf {
     bool wants_copies;          /* some has ClamQuotaCopies: with files in it */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
 
-    struct cq_net_list proxies; /* that mod_remoteip was told of */
+    struct cq_net_list proxies; /* that mod_remoteip lists */
 
     /* found by cq_peers_start() */
     struct cq_net_list own_addresses;   /* this machine's and its gateways' */
@@ -233,16 +233,16 @@ void cq_notices_say(server_rec *s);
 void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
                     struct cq_server_conf *conf);
 
-/** Is the other end a proxy that mod_remoteip was told of, by its address or
+/** Is the other end a proxy that mod_remoteip lists, by its address or
  * by RemoteIPProxyProtocol? Not before mod_remoteip's own pre_connection. */
 bool cq_peer_is_proxy(const conn_rec *c);
 
 /** Must this peer never be shut out, because it is a declared proxy, this
- * machine, its default gateway, or nobody's address?
+ * machine, its default gateway, or an address of no host?
  * @param key  the peer as a client */
 bool cq_peer_is_untouchable(const conn_rec *c, const struct cq_key *key);
 
-/** Does this request look as if it came through a proxy that nobody declared?
+/** Does this request look as if it came through an undeclared proxy?
  * Only from where proxies stand: a header alone is easily sent. */
 bool cq_peer_may_be_proxy(const request_rec *r);
 

@@ -265,7 +265,7 @@ static int64_t boot_clock_s(void)
     return clock_gettime(CLOCK_MONOTONIC, &now) == 0 ? now.tv_sec : 0;
 }
 
-/* Said once for the life of the table, whoever found it out. */
+/* Logs once for the life of the table. */
 static void log_health(server_rec *s, const char *path)
 {
     if (!cq_table_inspect(cq_site.table)) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Of its own, and a fifth of the operator's page: this one is sent uncounted
- * to whoever asks, as often as they ask. */
+ * to any client at any time. */
 static const char style[] =
     ":root{color-scheme:light dark}"
     "body{max-width:780px;margin:0 auto;padding:16px;"

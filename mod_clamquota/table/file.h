@@ -45,8 +45,8 @@ enum cq_status cq_newfile_publish(const struct cq_table *table,
                                   bool over, const struct cq_why *why);
 
 /** Copies what outlives a change of size: pools, policies, totals, history,
- * seed and, if wanted, the rows. Both tables are nobody else's; sections that
- * from does not have are NULL.
+ * seed and, if wanted, the rows. No other process uses either table; sections
+ * that from does not have are NULL.
  * @return CQ_EFULL when a client of this period does not fit */
 enum cq_status cq_newfile_copy(struct cq_table *to,
                                const struct cq_table *from, bool rows);
@@ -72,7 +72,7 @@ void cq_import_close(struct cq_import *import);
 enum cq_file_kind {
     CQ_FILE_GOOD,
     CQ_FILE_OLDER,
-    CQ_FILE_DAMAGED,            /* ours, or empty, or zeros: nobody else's */
+    CQ_FILE_DAMAGED,            /* ours, or empty, or zeros */
     CQ_FILE_BAD
 };
 
@@ -90,7 +90,7 @@ enum cq_status cq_file_counts(const struct cq_table *table, const char *path,
                               const struct cq_why *why);
 
 /** Takes the lock of a server on a file, for this process.
- * @param wait_ms  tries so long when another process has it */
+ * @param wait_ms  how long to try when another process has it */
 enum cq_status cq_file_lock(int fd, const char *path, int wait_ms,
                             const struct cq_why *why);
 

@@ -1,4 +1,4 @@
-/* guard - a page of a mapped table that is lost kills nobody.
+/* guard - a lost page of a mapped table kills no process.
  *
  * The one place with state of the process: a signal's action is the
  * process's, and its handler is given no pointer of ours. */
@@ -94,7 +94,7 @@ void cq_guard_begin(void *base, size_t size, _Atomic uint32_t *lost)
         }
         place = begin == 0 ? i : place;
     }
-    /* more than anybody has at once are not guarded, that is all */
+    /* with no place left it is not guarded, that is all */
     if (place >= 0) {
         atomic_store(&regions[place].lost, lost);
         atomic_store(&regions[place].end, (uintptr_t)base + size);

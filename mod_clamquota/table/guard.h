@@ -1,4 +1,4 @@
-/* guard - a page of a mapped table that is lost kills nobody.
+/* guard - a lost page of a mapped table kills no process.
  *
  * A file that is cut short, overwritten or on a disk that is full (btrfs, a
  * reflinked copy on xfs) answers an access with SIGBUS. The handler here puts
@@ -19,7 +19,7 @@
 void cq_table_guard(struct cq_table *table);
 
 /** Ends it; the mapping stays. With the last table the handler that was there
- * before comes back, unless somebody replaced ours meanwhile. Call it before
+ * before comes back, unless ours was replaced meanwhile. Call it before
  * the code of this library is unloaded while a table stays mapped. */
 void cq_table_unguard(struct cq_table *table);
 

@@ -59,7 +59,7 @@ bool cq_table_inspect(struct cq_table *t)
     struct stat st;
     uint32_t said;
 
-    /* A file that is shorter has lost pages that nobody may have touched yet;
+    /* A file that is shorter has lost pages that may not have been touched yet;
      * one that shows another opening was overwritten under us. */
     if ((fstat(t->fd, &st) == 0 && (uint64_t)st.st_size < t->size)
         || (t->opened != 0

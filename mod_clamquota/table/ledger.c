@@ -14,7 +14,7 @@
  * without: 4096 cache lines are some tens of microseconds at most. */
 #define PROBES_MAX 4096u
 
-static struct flock lock_of(uint64_t ticket)
+static struct flock make_lock(uint64_t ticket)
 {
     struct flock lock;
 
@@ -33,7 +33,7 @@ static uint64_t take_ticket(struct cq_table *t)
     for (;;) {
         uint64_t ticket = atomic_fetch_add(&t->header->ticket, 1)
                           % CQ_TICKET_MAX + 1;
-        struct flock lock = lock_of(ticket);
+        struct flock lock = make_lock(ticket);
 
         if (fcntl(t->fd, F_SETLK, &lock) == 0) {
             return ticket;
@@ -137,7 +137,7 @@ bool cq_owner_lives(const struct cq_table *t, uint64_t owner)
     if (owner == t->owner) {
         return true;            /* F_GETLK doesn't tell of one's own */
     }
-    lock = lock_of(owner);
-    /* who can't be asked for is left alone */
+    lock = make_lock(owner);
+    /* an owner that can't be asked for counts as alive */
     return fcntl(t->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }

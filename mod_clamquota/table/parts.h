@@ -74,7 +74,7 @@ static inline struct cq_subject cq_subject_of(const struct cq_table *table,
 uint32_t cq_claim_row(struct cq_table *table, uint32_t entry,
                       const struct cq_subject *subject, uint16_t stamp);
 
-/** Empties a row that nobody holds and whose counts are of no period that is
+/** Empties a row that no entry holds and whose counts are of no period that is
  * kept: of neither this one nor the one before.
  * @param entry  an own ledger entry, purpose IDLE before and after
  * @param stamp  the period in force, or the day
@@ -244,7 +244,7 @@ struct cq_holdings {
     uint32_t *holders;
 };
 
-/** Sums up the entries that somebody owns. Allocates.
+/** Sums up the entries that have an owner. Allocates.
  * @return false: out of memory, nothing is allocated */
 bool cq_holdings_read(const struct cq_table *table,
                       struct cq_holdings *holdings);

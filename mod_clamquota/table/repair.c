@@ -1,5 +1,5 @@
-/* repair - what a row must look like when nobody is in the middle of anything,
- * and putting right what does not.
+/* repair - what a row must look like when no process is in the middle of a
+ * step, and putting right what does not.
  *
  * cq_row_fault() is the one list of what can be wrong with a row: check.c
  * reports it, a cold open repairs by it. After a power failure, or in a copy

@@ -50,8 +50,8 @@ static void roll_committed(struct cq_hot *hot, uint16_t period_id)
 
 /* One try to step drawn from d. The count that is left behind is noted in
  * before first; before was read ahead of d, so when it is still the same
- * nobody has stepped since, and when the step then succeeds before is exactly
- * what drawn was. */
+ * no process has stepped since, and when the step then succeeds before is
+ * exactly what drawn was. */
 static bool roll_drawn(struct cq_hot *hot, uint64_t before, uint64_t d,
                        uint16_t period_id)
 {

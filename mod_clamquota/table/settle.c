@@ -1,9 +1,11 @@
 /* settle - what dead processes left in the ledger.
  *
  * Only the holder of the table's lock settles, so there is one at a time; it
- * may itself be killed anywhere and the next one begins again. What the dead
- * said is not asked: they may have been in the middle of something. Only the
- * living can tell what is theirs; the rest of a row goes back. */
+ * may itself be killed anywhere and the next one begins again. A dead
+ * process's entry changes no more. If it was not in the middle of a change, it
+ * states exactly what to release, even in a row that living processes change
+ * all the time (t/unit/table_stress.c). If it was, only the entries of living
+ * processes count, and the rest of the row is released. */
 #include "table/parts.h"
 
 #include <stdlib.h>
@@ -87,25 +89,29 @@ static bool same_look(const struct look *a, const struct look *b)
         && a->drawn == b->drawn && a->holders == b->holders;
 }
 
-/* What the living say of a row. */
+/* What entries say of a row. An entry of a dead process counts until its share
+ * is released, but not if the process was in the middle of a change. */
 struct voices {
     uint64_t left_bytes;
     uint32_t holders;
     uint32_t motions;           /* sum of the counters */
-    bool moving;                /* one is in the middle of something */
-    bool claims;                /* one may be making the row its own */
+    bool moving;                /* a living one is in the middle of something */
+    bool claims;                /* a living one may be making it its own */
 };
 
-static void hear_entry(const struct cq_entry *e, struct voices *v)
+static void hear_entry(const struct cq_entry *e, bool dead, struct voices *v)
 {
     uint32_t motion = atomic_load_explicit(&e->motion, memory_order_acquire);
     uint32_t purpose = atomic_load(&e->purpose);
 
+    if (dead && motion % 2 != 0) {
+        return;
+    }
     v->motions += motion;
     if (motion % 2 != 0) {
         v->moving = true;
     }
-    if (purpose == CQ_ENTRY_CLAIMING) {
+    if (purpose == CQ_ENTRY_CLAIMING && !dead) {
         v->claims = true;
     }
     if (purpose == CQ_ENTRY_HELD) {
@@ -133,8 +139,8 @@ static struct voices hear(const struct cq_table *t, uint32_t row,
             continue;
         }
         owner = atomic_load(&e->owner);
-        if (owner != 0 && !known(o->dead, o->dead_n, owner)) {
-            hear_entry(e, &v);
+        if (owner != 0) {
+            hear_entry(e, known(o->dead, o->dead_n, owner), &v);
         }
     }
     return v;
@@ -172,13 +178,12 @@ static bool recompute(struct cq_table *t, uint32_t row,
             continue;
         }
         if (cq_stamp(look.committed) != cq_stamp(look.drawn)) {
-            /* somebody died in a step into another period: finish it */
+            /* a process died in a step into another period: finish it */
             cq_row_roll(t, row, cq_stamp(look.drawn));
             continue;
         }
         due = first.left_bytes > (uint64_t)CQ_BYTES_MAX
             ? CQ_BYTES_MAX : (int64_t)first.left_bytes;
-        CQ_POINT("settle-heard");
         if (atomic_compare_exchange_strong(
                 &hot->committed, &look.committed,
                 cq_stamped(cq_stamp(look.drawn), cq_bytes(look.drawn) + due))
@@ -186,11 +191,50 @@ static bool recompute(struct cq_table *t, uint32_t row,
                 &hot->holders, &look.holders,
                 (look.holders & ~CQ_HOLDERS)
                     | (first.holders & CQ_HOLDERS))) {
-            CQ_POINT("settle-given");
             return true;
         }
     }
     return false;
+}
+
+/* Does a dead entry tell all by itself? */
+static bool is_plain(const struct cq_table *t, const struct cq_entry *e,
+                     uint32_t row)
+{
+    struct look look = look_at(&t->hot[row]);
+    int64_t left = atomic_load(&e->left_bytes);
+
+    return atomic_load(&e->motion) % 2 == 0
+        && (look.identity & CQ_STATE_MASK) == CQ_LIVE
+        && (look.holders & CQ_HOLDERS) != 0
+        && left >= 0 && left <= cq_bytes(look.committed);
+}
+
+static bool give_back(struct cq_table *t, struct cq_entry *e, uint32_t row,
+                      const struct owners *o)
+{
+    struct cq_hot *hot = &t->hot[row];
+    bool plain = is_plain(t, e, row);
+    uint64_t d;
+
+    /* in motion, as if its owner did it: it has no voice from now on, and if
+     * we die here the next one recomputes */
+    if (atomic_load(&e->motion) % 2 == 0) {
+        cq_entry_begin(e);
+    }
+    if (!plain) {
+        return recompute(t, row, o);
+    }
+    CQ_POINT("settle-begun");
+    cq_row_commit(hot, -atomic_load(&e->left_bytes));
+    CQ_POINT("settle-given");
+    d = atomic_load(&hot->drawn);
+    if (cq_stamp(atomic_load(&hot->committed)) != cq_stamp(d)) {
+        cq_row_roll(t, row, cq_stamp(d));
+    }
+    atomic_fetch_sub(&hot->holders, 1);
+    CQ_POINT("settle-released");
+    return true;
 }
 
 /* ---- unfinished rows ---- */
@@ -218,8 +262,8 @@ static bool finish_claim(struct cq_table *t, uint32_t row,
         return false;           /* perhaps a living one's: next time */
     }
     if ((id & CQ_STATE_MASK) == CQ_RECLAIM && v.holders > 0) {
-        /* Who holds it came before the reclaimer, who would have seen that
-         * and not have changed a word. */
+        /* Its holder, dead or alive, came before the reclaimer, which has seen
+         * that and has not changed a word. */
         return atomic_compare_exchange_strong(&hot->identity, &id,
                                               id | CQ_LIVE);
     }
@@ -261,7 +305,7 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
         done = finish_claim(t, row, o);
     }
     else if (row < t->all_rows_n && purpose == CQ_ENTRY_HELD) {
-        done = recompute(t, row, o);
+        done = give_back(t, e, row, o);
     }
     if (done) {
         free_entry(e);

@@ -19,7 +19,7 @@ struct cq_table;            /* a mapping; private to the room, see layout.h */
  * before it opens accounts; opening a table file does it for the opener. Needs
  * nothing but the descriptor that was inherited: neither /proc nor a path. A
  * process that opens the same file a second time and closes it loses the lock
- * (fcntl(2)), and what it has reserved is given back. */
+ * (fcntl(2)), and its reservations are released. */
 void cq_table_enter(struct cq_table *table);
 
 /* ---- health ---- */
@@ -37,7 +37,7 @@ enum cq_table_health {
 };
 
 /** The condition of a table since it was opened or attached: the same answer
- * in the opener and in all its children, whoever noticed. For each request
+ * in the opener and in all its children. For each request
  * cheap enough: two loads. */
 enum cq_table_health cq_table_health(const struct cq_table *table);
 
@@ -46,7 +46,8 @@ const char *cq_health_word(enum cq_table_health health);
 
 /** Looks whether the file of the table's name is still the one that is mapped
  * and as long as it was: one stat() and one fstat(), for the housekeeping.
- * @return true: the health got worse and nobody said so yet; the caller does */
+ * @return true: the health got worse and was not reported yet: the caller
+ *         does */
 bool cq_table_inspect(struct cq_table *table);
 
 /* ---- time ---- */

@@ -159,7 +159,7 @@ static bool other_calendar(const struct cq_tablefile_want *want,
         || g->prefixes.v6_bits != want->prefixes.v6_bits;
 }
 
-/* What was left in the middle of something. While children of an earlier
+/* Repairs what was left in the middle of a step. While children of an earlier
  * server still count, only what the dead left is touched. */
 static enum cq_status repair(struct cq_table *t, unsigned *events,
                              const struct cq_why *why)
@@ -225,7 +225,7 @@ static bool is_same_file(const char *a, const char *b)
 }
 
 /* Renames the file, never over another one, unless that is this very file
- * and who made it the second name died before he took the first.
+ * and a process died between making the second name and removing the first.
  * @param why  result: the new name */
 static bool set_aside(const char *path, const char *suffix,
                       const struct cq_why *why)

@@ -30,7 +30,7 @@ static int64_t take_stray(struct cq_hot *hot, uint16_t stamp)
 }
 
 /* Takes the old count out of before, so that the row steps like any other, and
- * adds it again. Who dies in between leaves the client with less. */
+ * adds it again. A process that dies in between leaves the client with less. */
 static void exchange(struct cq_table *t, uint32_t row,
                      const struct cq_clock *clock)
 {
@@ -106,7 +106,7 @@ void cq_turnover(struct cq_table *t, const struct cq_clock *clock)
     struct cq_header *h = t->header;
     uint16_t id = clock->period_id;
     uint32_t erased = atomic_load(&h->erased_id);
-    /* else the clock shows a time outside the period in force: in doubt */
+    /* else the clock shows a time outside the period in force: unsure */
     bool steady = clock->now_s >= clock->day_start_s
         && clock->now_s < clock->next_day_s;
 

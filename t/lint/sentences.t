@@ -19,11 +19,12 @@ my @rules = (    # pattern, what to write
     [ qr/\b(?:draws?|drew|drawn)\b/, 'downloads, downloaded, used' ],
     [ qr/\bwho(?:m|ever)?\b/,        'a client that ...' ],
     [ qr/\b(?:he|him|his|himself)\b/, 'it, its' ],
-    [ qr/\b(?:some|any|every|no)body\b/, 'a client, any client, no client' ],
+    [ qr/\b(?:some|any|every|no)body\b(?!@)/, 'a client, any client, no client' ],
     [ qr/\b(?:$be|becomes?|became) over\b(?! (?:quota|the|a|its|\w+'s)\b)/,
         'over quota; has ended' ],
-    [ qr/\b$be (?:said|told)\b|\b(?:says?|said) so\b|\btells\b/,
+    [ qr/\b$be (?:said|told)\b(?! to be| apart)|\b(?:says?|said) so\b/,
         'is logged, reports' ],
+    [ qr/\btells\b(?!.* apart)/, 'reports' ],
     [ qr/\bso (?:often|many|much|long)\b/, 'N times, N' ],
     [ qr/\bin doubt\b/,                    'when unsure' ],
     [ qr/\blet(?:s|ting)?(?: \w+)? (?:go|in again)\b/, 'release' ],
@@ -80,7 +81,7 @@ sub pieces {
     my $text = slurp($name);
     if ($name =~ /\.[1-8]$/) {
         $text =~ s/^\.\\".*$//mg;
-        $text =~ s/^\.(?:Sh|Ss|Pp|Bl|El|It|Bd|Ed|Dl)\b/\n/mg;
+        $text =~ s/^\.(?:Sh|Ss|Pp|Bl|El|It|Bd|Ed|Dl)\b/\f/mg;
         $text =~ s/^\.[A-Z]\w\b//mg;
     }
     if ($name !~ /\.[ch]$/) {
@@ -106,7 +107,8 @@ sub sentences {
     my @found;
     for my $piece (pieces($name)) {
         my ($line, $text) = @{$piece};
-        for my $sentence (split /(?<=[.?!])(?=\s)|(?<=\n)(?=\s*\n)/, $text) {
+        for my $sentence (split /(?<=[.?!])(?=\s)|(?<=\n)(?=\s*\n)|(?=\f)/,
+            $text) {
             my ($before) = $sentence =~ /\A(\s*)/;
             push @found, [ "$name:" . ($line + ($before =~ tr/\n//)),
                 join ' ', split ' ', $sentence ] if $sentence =~ /\w/;
@@ -122,9 +124,9 @@ sub fingerprint {
     return substr md5_hex(join ' ', lc($sentence) =~ /\w+/g), 0, 8;
 }
 
-my @texts = files('README', 'CHANGES', 'build.sh', 'conf/*', 't/sample/*',
-    'mod_clamquota/*.[1-8]', 'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]',
-    'tools/*/*.[ch]');
+my @texts = files('README', 'CHANGES', 'build.sh', 'conf/*', 'conf/debian/*',
+    'conf/debian/*/*', 't/sample/*', 'mod_clamquota/*.[1-8]',
+    'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]');
 my $list = 't/lint/sentences.old';
 my %old = map { $_ => 0 } split ' ', slurp($list);
 my ($count, @new) = 0;

@@ -191,70 +191,6 @@ START_TEST(other_calendar_starts_anew)
 }
 END_TEST
 
-static void make_older(struct fixture *f)
-{
-    uint32_t version = 0;
-
-    cq_tablefile_close(fixture_table(f, 100));
-    poke(f->path, offsetof(struct cq_geometry, version), &version,
-         sizeof(version));
-}
-
-START_TEST(older_is_set_aside)
-{
-    struct fixture f;
-    struct cq_table *t;
-    struct stat old, aside;
-    char name[128];
-    unsigned events;
-
-    make_older(&f);
-    snprintf(name, sizeof(name), "%s.v0", f.path);
-    ck_assert_int_eq(stat(f.path, &old), 0);
-    ck_assert_int_eq(cq_tablefile_attach(f.path, false, &t, why, sizeof(why)),
-                     CQ_EVERSION);
-    t = fixture_open(&f, &events);
-    ck_assert_uint_eq(events, CQ_TABLE_SET_ASIDE);
-    ck_assert_int_eq(stat(name, &aside), 0);
-    ck_assert_uint_eq(old.st_ino, aside.st_ino);
-    fixture_end(&f, t);
-}
-END_TEST
-
-START_TEST(what_was_set_aside_is_kept)
-{
-    struct fixture f;
-    char name[128];
-
-    make_older(&f);
-    snprintf(name, sizeof(name), "%s.v0", f.path);
-    write_file(name, "precious", 8);
-    {
-        struct cq_table *t;
-
-        ck_assert_int_eq(try_open(&f, &t, NULL), CQ_EIO);
-        ck_assert_ptr_nonnull(strstr(why, name));
-    }
-    ck_assert_int_eq(names_in(f.dir), 2);
-    fixture_end(&f, NULL);
-}
-END_TEST
-
-/* killed between the two names */
-START_TEST(setting_aside_is_finished)
-{
-    struct fixture f;
-    char name[128];
-    unsigned events;
-
-    make_older(&f);
-    snprintf(name, sizeof(name), "%s.v0", f.path);
-    ck_assert_int_eq(link(f.path, name), 0);
-    fixture_end(&f, fixture_open(&f, &events));
-    ck_assert_uint_eq(events, CQ_TABLE_SET_ASIDE);
-}
-END_TEST
-
 START_TEST(not_permitted)
 {
     struct fixture f;
@@ -431,9 +367,6 @@ int main(void)
     tcase_add_test(file, survives_kill_9);
     tcase_add_test(file, resized);
     tcase_add_test(file, other_calendar_starts_anew);
-    tcase_add_test(file, older_is_set_aside);
-    tcase_add_test(file, what_was_set_aside_is_kept);
-    tcase_add_test(file, setting_aside_is_finished);
     tcase_add_test(file, not_permitted);
     tcase_add_test(file, disk_full);
     tcase_add_test(file, growth_that_does_not_fit);
