@@ -104,7 +104,7 @@ is($refused->{headers}{'ratelimit-policy'},
     '"default:file";q=20000000;qu="content-bytes";w=86400', 'of the file');
 is($refused->{headers}{ratelimit}, '"default:file";r=0;t='
     . $refused->{headers}{'retry-after'}, 'the fields agree');
-like($refused->{body}, qr/this version of this file/, 'the text says so');
+like($refused->{body}, qr/ bytes\) a day for\nmain\.cvd\.\n/, 'the text says so');
 cmp_ok(length $refused->{body}, '<', 400, 'briefly');
 is($server->row('127.0.0.2')->{used}, do {
     my $sum = 0;

@@ -259,6 +259,9 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      "\"ClamQuotaEngine On\" beside ClamQuotaDaily");
     }
     use_named_pools(conf);
+    if (conf->wanted) {
+        cq_conf_check_documents(ptemp, base);
+    }
     cq_conf_find_me(pconf, ptemp, base);
     cq_conf_check_files(ptemp, base);
     return OK;

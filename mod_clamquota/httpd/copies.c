@@ -1,188 +1,187 @@
 /* copies - ClamQuotaCopies: the same version of a file, so often a day.
  *
- * Decided in fixups, when it is known that a plain file will be the answer,
- * for a request that the client's own allowance lets through. Booked by the
- * meter: body bytes of that file, whatever was predicted. A client that is
- * over may finish a version that he was admitted to: a large image whose
- * download broke off is resumed, not fetched anew when his day has come. */
+ * Judged when the default handler is about to send a file that the client's
+ * own allowance lets through. Booked by the meter: body bytes of that file,
+ * whatever was predicted; what turns out not to be the file is left alone. A
+ * client over quota may finish a version that it was admitted to: a large image
+ * whose download broke off is resumed, not fetched anew when its day has
+ * come. */
 #include "httpd/request.h"
 #include "table/copies.h"
 
 /* What a request has to do with the copies of one version. */
 struct cq_pair {
     const request_rec *r;       /* whose answer is this file */
+    const struct cq_clock *clock;
     struct cq_version version;
     struct cq_account account;
+    bool at_the_end;            /* booked then: its length is not known */
     int64_t head_bytes;         /* of the response, not yet booked */
-    bool sends_file;            /* the meter has seen its first byte */
+    int64_t body_bytes;         /* to be booked at the end */
+    bool finishes;
+    struct cq_account finishing;        /* what the client finished today */
 };
 
-static int64_t copies_of(const struct cq_dir_conf *conf)
-{
-    return conf->copies_n > 0 ? conf->copies_n : 0;
-}
-
 /* Opens the pair of this request's client and file.
- * @return false: nothing is counted, for want of room */
-static bool open_pair(request_rec *r, struct cq_request *q)
+ * @return NULL: nothing is counted, for want of room */
+static struct cq_pair *open_pair(request_rec *r,
+                                 const struct cq_client *client)
 {
-    struct cq_pair *pair = apr_palloc(cq_request_first(r)->pool,
-                                      sizeof(*pair));
-    uint64_t client = cq_table_identity(cq_site.table, q->pool->index,
-                                        &q->client);
+    struct cq_pair *pair = apr_pcalloc(cq_request_first(r)->pool,
+                                       sizeof(*pair));
+    uint64_t identity = cq_table_identity(cq_site.table, client->pool->index,
+                                          &client->key);
 
     pair->r = r;
-    pair->head_bytes = 0;
-    pair->sends_file = false;
+    pair->clock = &client->clock;
     cq_version_make(cq_site.table, r->filename, r->finfo.size, r->finfo.mtime,
                     &pair->version);
-    if (cq_copies_open(cq_site.table, client, &pair->version, &q->clock,
-                       &pair->account) != CQ_OK) {
-        return false;
-    }
-    q->pair = pair;
-    return true;
+    return cq_copies_open(cq_site.table, identity, &pair->version,
+                          pair->clock, &pair->account) == CQ_OK ? pair : NULL;
 }
 
-/* Is this a question of copies at all? */
-static bool is_asked(const request_rec *r, const struct cq_request *q,
-                     const struct cq_dir_conf *conf)
-{
-    return copies_of(conf) > 0 && q->account_open && q->pair == NULL
-        && conf->free != 1 && q->state != CQ_STATE_EXEMPT
-        && r->main == NULL && cq_predict_plain_file(r);
-}
-
-bool cq_copies_may_finish(request_rec *r, struct cq_request *q,
-                          const struct cq_dir_conf *conf)
+enum cq_state cq_copies_judge(request_rec *r, const struct cq_client *client,
+                              int64_t n, int64_t body_bytes,
+                              struct cq_pair **pair, int64_t *used_bytes)
 {
     struct cq_copies copies;
-    int64_t drawn_bytes;
 
-    if (!is_asked(r, q, conf) || !cq_predict_open_range(r)
-        || !open_pair(r, q)) {
+    *pair = open_pair(r, client);
+    if (*pair == NULL
+        || cq_copies_admit(&(*pair)->account, (*pair)->clock, n,
+                           &(*pair)->version, body_bytes) == CQ_OK) {
+        return CQ_STATE_OK;
+    }
+    cq_copies_usage(&(*pair)->account, (*pair)->clock, &copies);
+    *used_bytes = copies.today_bytes;
+    /* what is under way may break off, and is then to be resumed today */
+    return copies.today_bytes < n * r->finfo.size ? CQ_STATE_BUSY
+                                                  : CQ_STATE_COPIES;
+}
+
+void cq_copies_allow(struct cq_pair *pair, int64_t body_bytes)
+{
+    (void)cq_copies_admit(&pair->account, pair->clock, 0, &pair->version,
+                          body_bytes);
+}
+
+/* ---- over quota ---- */
+
+/* Counts and reserves what the client finishes today, as if it were copies of
+ * a file of daily_bytes: a version without a path. */
+static bool may_finish_today(struct cq_pair *pair,
+                             const struct cq_client *client,
+                             int64_t daily_bytes, int64_t body_bytes)
+{
+    struct cq_version all;
+
+    cq_version_make(cq_site.table, "", daily_bytes, 0, &all);
+    if (cq_copies_open(cq_site.table,
+                       cq_table_identity(cq_site.table, client->pool->index,
+                                         &client->key),
+                       &all, pair->clock, &pair->finishing) != CQ_OK) {
         return false;
     }
-    cq_copies_usage(&q->pair->account, &q->clock, &copies);
-    drawn_bytes = copies.today_bytes + copies.yesterday_bytes;
-    if (drawn_bytes > 0 && drawn_bytes < r->finfo.size
-        && cq_copies_admit(&q->pair->account, &q->clock, 1,
-                           &q->pair->version, cq_predict_bytes(r)) == CQ_OK) {
+    pair->finishes = true;
+    return cq_copies_admit(&pair->finishing, pair->clock, 1, &all,
+                           body_bytes) == CQ_OK;
+}
+
+bool cq_copies_finish(request_rec *r, struct cq_client *client,
+                      int64_t daily_bytes, int64_t body_bytes,
+                      struct cq_pair **pair)
+{
+    struct cq_usage usage;
+    struct cq_copies copies;
+    int64_t had_bytes;
+
+    *pair = open_pair(r, client);
+    if (*pair == NULL) {
+        return false;
+    }
+    cq_copies_usage(&(*pair)->account, (*pair)->clock, &copies);
+    had_bytes = copies.today_bytes + copies.yesterday_bytes;
+    cq_account_usage(&client->account, &client->clock, &usage);
+    if (had_bytes > 0 && had_bytes < r->finfo.size
+        && cq_copies_admit(&(*pair)->account, (*pair)->clock, 1,
+                           &(*pair)->version, body_bytes) == CQ_OK
+        && may_finish_today(*pair, client, daily_bytes, body_bytes)
+        /* in one atomic step: nothing is in flight, and this is now */
+        && cq_account_admit(&client->account, &client->clock,
+                            usage.used_bytes + 1, body_bytes, NULL)
+            == CQ_OK) {
         return true;
     }
-    cq_copies_end(q);
+    cq_copies_end(*pair);
+    *pair = NULL;
     return false;
 }
 
-int cq_copies_decide(request_rec *r, struct cq_request *q,
-                     const struct cq_dir_conf *conf)
-{
-    struct cq_copies copies;
-    int64_t n = copies_of(conf);
+/* ---- the response ---- */
 
-    if (q->verdict != CQ_VERDICT_ADMITTED || q->lenient > 0
-        || !is_asked(r, q, conf)) {
-        return DECLINED;
+struct cq_pair *cq_copies_begin(struct cq_pair *pair, const request_rec *r,
+                                int64_t length, int64_t head_bytes)
+{
+    bool is_part = r->status == HTTP_PARTIAL_CONTENT;
+    bool is_encoded = r->content_encoding != NULL
+        || apr_table_get(r->headers_out, "Content-Encoding") != NULL;
+
+    /* A filter that puts something else in its place makes the length unknown
+     * or another. So does one that encodes it: that is the file still. */
+    if (pair->r != r || !(is_part || length == r->finfo.size
+                          || (is_encoded && length < r->finfo.size))) {
+        cq_copies_end(pair);
+        return NULL;
     }
-    q->unpaired_weight = cq_gate_looks_free(q, r, conf);
-    if (q->unpaired_weight > 0) {
-        q->unpaired = r;
-        return DECLINED;
+    pair->at_the_end = length < 0 && !is_part;
+    pair->head_bytes = head_bytes;
+    if (length >= 0) {
+        cq_copies_reserve_at_most(pair, length);
     }
-    if (!open_pair(r, q)
-        || cq_copies_admit(&q->pair->account, &q->clock, n,
-                           &q->pair->version, cq_predict_bytes(r)) == CQ_OK) {
-        return DECLINED;
-    }
-    cq_copies_usage(&q->pair->account, &q->clock, &copies);
-    if (q->state == CQ_STATE_LOGONLY) {     /* said once is enough */
-        (void)cq_copies_admit(&q->pair->account, &q->clock, 0,
-                              &q->pair->version, cq_predict_bytes(r));
-        return DECLINED;
-    }
-    /* what a refusal speaks of: the file, not all that he drew */
-    q->of_file = true;
-    q->used_bytes = copies.today_bytes;
-    q->allowance_bytes = n * r->finfo.size;
-    /* what is under way may break off, and is then to be resumed today */
-    q->state = q->used_bytes < q->allowance_bytes ? CQ_STATE_BUSY
-                                                  : CQ_STATE_COPIES;
-    cq_account_reserve_at_most(&q->account, 0);
-    if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
-        (void)cq_copies_admit(&q->pair->account, &q->clock, 0,
-                              &q->pair->version, cq_predict_bytes(r));
-        cq_account_reserve_at_least(&q->account, cq_predict_bytes(r));
-    }
-    else {
-        cq_copies_end(q);
-    }
-    return cq_gate_over(r, q, conf);
+    return pair;
 }
 
-/* It looked small, or as if nothing had changed, and a filter made the whole
- * of it. Who has had all his copies by now has that bound left which there is
- * to such looks. */
-static void pair_late(request_rec *r, struct cq_request *q,
-                      const struct cq_dir_conf *conf)
+static void charge(struct cq_pair *pair, int64_t bytes)
 {
-    if (open_pair(r, q)
-        && cq_copies_admit(&q->pair->account, &q->clock, copies_of(conf),
-                           &q->pair->version, 0) != CQ_OK) {
-        q->lenient = q->unpaired_weight;
+    cq_copies_charge(&pair->account, pair->clock, bytes);
+    if (pair->finishes) {
+        cq_copies_charge(&pair->finishing, pair->clock, bytes);
     }
 }
 
-void cq_copies_begin(struct cq_request *q, request_rec *r,
-                     const struct cq_dir_conf *conf, int64_t head_bytes)
+void cq_copies_book(struct cq_pair *pair, int64_t bytes)
 {
-    bool sends_file = q->column == CQ_COLUMN_USED
-        && (r->status == HTTP_OK || r->status == HTTP_PARTIAL_CONTENT);
-    struct cq_pair *pair;
+    int64_t head_bytes = bytes < pair->head_bytes ? bytes : pair->head_bytes;
 
-    if (q->pair == NULL && q->unpaired == r && sends_file) {
-        pair_late(r, q, conf);
+    pair->head_bytes -= head_bytes;
+    if (pair->at_the_end) {
+        pair->body_bytes += bytes - head_bytes;
     }
-    pair = q->pair;
+    else if (bytes > head_bytes) {
+        charge(pair, bytes - head_bytes);
+    }
+}
+
+void cq_copies_reserve_at_most(struct cq_pair *pair, int64_t bytes)
+{
+    bytes += pair->body_bytes;  /* not yet charged */
+    cq_account_reserve_at_most(&pair->account, bytes);
+    if (pair->finishes) {
+        cq_account_reserve_at_most(&pair->finishing, bytes);
+    }
+}
+
+void cq_copies_end(struct cq_pair *pair)
+{
     if (pair == NULL) {
         return;
     }
-    if (pair->r != r || !sends_file) {
-        cq_copies_end(q);       /* something else is sent */
-        return;
+    /* more than the file is not the file, and less may be a part of it */
+    if (pair->body_bytes > 0 && pair->body_bytes <= pair->version.size_bytes) {
+        charge(pair, pair->body_bytes);
     }
-    pair->sends_file = true;
-    pair->head_bytes = head_bytes;
-    if (r->clength > 0) {
-        cq_account_reserve_at_most(&pair->account, r->clength);
-    }
-}
-
-void cq_copies_book(struct cq_request *q, int64_t bytes)
-{
-    struct cq_pair *pair = q->pair;
-    int64_t head_bytes;
-
-    if (pair == NULL || !pair->sends_file) {
-        return;
-    }
-    head_bytes = bytes < pair->head_bytes ? bytes : pair->head_bytes;
-    pair->head_bytes -= head_bytes;
-    if (bytes > head_bytes) {
-        cq_copies_charge(&pair->account, &q->clock, bytes - head_bytes);
-    }
-}
-
-void cq_copies_reserve_at_most(struct cq_request *q, int64_t bytes)
-{
-    if (q->pair != NULL) {
-        cq_account_reserve_at_most(&q->pair->account, bytes);
-    }
-}
-
-void cq_copies_end(struct cq_request *q)
-{
-    if (q->pair != NULL) {
-        cq_account_close(&q->pair->account);
-        q->pair = NULL;
+    cq_account_close(&pair->account);
+    if (pair->finishes) {
+        cq_account_close(&pair->finishing);
     }
 }

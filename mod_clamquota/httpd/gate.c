@@ -1,226 +1,284 @@
-/* gate - decides, before the first byte, whether a request may draw.
+/* gate - decides, before the first byte, whether a request may have its answer.
  *
- * First look in header_parser: scope and file are known, nothing expensive
- * was done. Where it is not yet known what will answer (no file yet, a
- * client that is over and asks for what may be small) the gate looks again at
- * the end of fixups, and after internal redirects, until there is a verdict.
+ * Up to three looks, each with more knowledge, none of them needed twice:
+ * header_parser   refuses a client over quota while nothing expensive was done,
+ *                 where something large is certain to answer
+ * handler         decides, just before one is called: what answers, by which
+ *                 filters, under which conditions is known
+ * a filter        for what looks free (304, 416, a small range): other filters
+ *                 may have made the whole of it; its header is not yet sent
  * Nothing here waits, and no trouble of ours becomes a visitor's error. */
 #include "httpd/request.h"
 
+#define FREE_RANGE_BYTES 4096           /* the contract's default */
 
-/* The contract's defaults. */
-#define FREE_RANGE_BYTES 4096
-#define FREE_RANGE_DAILY_BYTES (INT64_C(10) << 20)
+static ap_filter_rec_t *guard_handle;
 
-static int64_t free_range_of(const struct cq_dir_conf *conf)
+/* ---- steps 2 to 4: the verdict ---- */
+
+/* A file, whose client has allowance left. */
+static enum cq_state judge_copies(request_rec *r, struct cq_request *q,
+                                  const struct cq_dir_conf *conf,
+                                  int64_t body_bytes)
 {
-    return conf->free_range_bytes != CQ_UNSET ? conf->free_range_bytes
-                                              : FREE_RANGE_BYTES;
-}
+    struct cq_decision *d = &q->decision;
+    int64_t used_bytes;
+    enum cq_state state = cq_copies_judge(r, &q->client, conf->copies_n,
+                                          body_bytes, &q->pair, &used_bytes);
 
-/* Small ranges are free up to so much a day; what was let through because it
- * looked small and then was not counts against the same bound. What looks
- * unchanged has twice that and counts twice when it was not: so small ranges,
- * which end at the bound, never stand in the way of a 304. */
-static bool has_leniency_left(struct cq_request *q,
-                              const struct cq_dir_conf *conf, int times)
-{
-    int64_t daily = conf->free_range_daily_bytes != CQ_UNSET
-                    ? conf->free_range_daily_bytes : FREE_RANGE_DAILY_BYTES;
-
-    return cq_account_free_range(&q->account, &q->clock, 0) / times < daily;
-}
-
-int cq_gate_looks_free(struct cq_request *q, request_rec *r,
-                       const struct cq_dir_conf *conf)
-{
-    return cq_gate_is_free_range(q, r, conf) ? 1
-        : cq_predict_not_modified(r) && has_leniency_left(q, conf, 2) ? 2 : 0;
-}
-
-bool cq_gate_is_free_range(struct cq_request *q, const request_rec *r,
-                           const struct cq_dir_conf *conf)
-{
-    return cq_predict_small_range(r, free_range_of(conf))
-        && has_leniency_left(q, conf, 1);
-}
-
-/* An ErrorDocument: the verdict on the request it answers stands. */
-static bool is_error_document(const request_rec *r)
-{
-    return r->prev != NULL && ap_is_HTTP_ERROR(r->prev->status);
-}
-
-static bool is_own_page(const request_rec *r)
-{
-    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-
-    return cq_is_own_page(r->handler != NULL ? r->handler : core->handler);
-}
-
-int cq_gate_over(request_rec *r, struct cq_request *q,
-                 const struct cq_dir_conf *conf)
-{
-    if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0202")
-                      "would refuse (LogOnly): %s has drawn %" APR_INT64_T_FMT
-                      " of %" APR_INT64_T_FMT " bytes in pool %s: %s",
-                      r->useragent_ip, q->used_bytes, q->allowance_bytes,
-                      q->pool->name,
-                      ap_escape_logitem(r->pool, r->unparsed_uri));
-        cq_table_total_add(cq_site.table, q->pool->index,
-                           CQ_TOTAL_WOULD_REFUSE, 1);
-        q->verdict = CQ_VERDICT_ADMITTED;
-        q->state = CQ_STATE_LOGONLY;
-        return DECLINED;
+    if (state != CQ_STATE_OK) {
+        /* what a refusal speaks of: the file, not all that was used */
+        d->file = r->uri;
+        d->used_bytes = used_bytes;
+        d->allowance_bytes = conf->copies_n * r->finfo.size;
     }
-    q->verdict = CQ_VERDICT_REFUSED;
-    cq_account_refused(&q->account, &q->clock, q->state);
-    cq_table_total_add(cq_site.table, q->pool->index, CQ_TOTAL_REFUSED, 1);
-    return cq_refuse(r, q, conf);
+    return state;
 }
 
-/* Nothing of this is refused, whatever was drawn; only asked in fixups. */
-static bool is_lenient(request_rec *r, struct cq_request *q,
-                       const struct cq_dir_conf *conf)
+/* What the quota says of this response. Where it doesn't refuse, most_bytes
+ * are reserved. */
+static enum cq_state judge(request_rec *r, struct cq_request *q,
+                           const struct cq_dir_conf *conf,
+                           const struct cq_prediction *p)
 {
-    q->lenient = cq_predict_plain_file(r) ? cq_gate_looks_free(q, r, conf) : 0;
-    if (q->lenient == 1) {
-        q->state = CQ_STATE_FREE;
-    }
-    return q->lenient > 0;
-}
-
-static bool may_be_lenient(const request_rec *r)
-{
-    return apr_table_get(r->headers_in, "Range") != NULL
-        || apr_table_get(r->headers_in, "If-Modified-Since") != NULL
-        || apr_table_get(r->headers_in, "If-None-Match") != NULL;
-}
-
-/* The verdict on a request that something large may come of. */
-static int decide(request_rec *r, struct cq_request *q,
-                  const struct cq_dir_conf *conf, bool in_fixups)
-{
-    struct cq_policy policy;
+    struct cq_decision *d = &q->decision;
+    struct cq_client *client = &q->client;
     struct cq_usage usage = { 0, 0 };
+    struct cq_policy policy;
+    bool copies = p->is_file && conf->copies_n > 0;
+    int64_t body_bytes = p->most_bytes < r->finfo.size ? p->most_bytes
+                                                       : r->finfo.size;
+    enum cq_state state = CQ_STATE_OK;
 
-    if (!cq_request_account(q, r, conf)) {
-        q->verdict = CQ_VERDICT_ADMITTED;
-        return DECLINED;
+    if (!client->is_open && !cq_client_open(client, q->connection, r, conf)) {
+        return CQ_STATE_ERROR;
     }
-    policy = cq_request_policy(q, conf);
-    q->allowance_bytes = cq_policy_allowance(&policy, q->clock.day);
+    policy = cq_client_policy(client->override, conf);
+    d->allowance_bytes = cq_policy_allowance(&policy, client->clock.day);
     if (policy.daily_bytes == CQ_UNLIMITED || conf->free == 1) {
-        cq_account_usage(&q->account, &q->clock, &usage);
-        q->used_bytes = usage.used_bytes;
-        q->verdict = CQ_VERDICT_ADMITTED;
-        q->state = conf->free == 1 ? CQ_STATE_FREE
-            : q->override != NULL ? CQ_STATE_EXEMPT : CQ_STATE_OK;
-        return DECLINED;
+        cq_account_usage(&client->account, &client->clock, &usage);
+        d->used_bytes = usage.used_bytes;
+        return conf->free == 1 ? CQ_STATE_FREE
+            : client->override != NULL ? CQ_STATE_EXEMPT : CQ_STATE_OK;
     }
-    if (cq_account_admit(&q->account, &q->clock, q->allowance_bytes,
-                         cq_predict_bytes(r), &usage) == CQ_OK) {
-        q->used_bytes = usage.used_bytes;
-        q->verdict = CQ_VERDICT_ADMITTED;
-        q->state = CQ_STATE_OK;
-        return DECLINED;
+    d->reserved_bytes = p->is_file ? p->most_bytes : 0;
+    if (cq_account_admit(&client->account, &client->clock, d->allowance_bytes,
+                         p->most_bytes, &usage) != CQ_OK) {
+        state = cq_policy_state(&policy, &usage, client->clock.day);
     }
-    q->used_bytes = usage.used_bytes;
-    q->state = cq_policy_state(&policy, &usage, q->clock.day);
-    if (!in_fixups && may_be_lenient(r)) {
-        return DECLINED;        /* when the handler is known */
+    d->used_bytes = usage.used_bytes;
+    if (state == CQ_STATE_OK) {
+        return copies ? judge_copies(r, q, conf, body_bytes) : CQ_STATE_OK;
     }
-    if (in_fixups && is_lenient(r, q, conf)) {
-        q->verdict = CQ_VERDICT_ADMITTED;
-        return DECLINED;
-    }
-    if (in_fixups && cq_copies_may_finish(r, q, conf)) {
-        q->verdict = CQ_VERDICT_ADMITTED;
-        return DECLINED;
-    }
-    return cq_gate_over(r, q, conf);
+    return copies && p->is_rest
+           && cq_copies_finish(r, client, policy.daily_bytes, body_bytes,
+                               &q->pair) ? CQ_STATE_OK : state;
 }
 
-/* Is this a request that the gate has to look at, and not yet decided? */
+/* What LogOnly makes of a refusal. */
+static void would_refuse(request_rec *r, struct cq_request *q)
+{
+    struct cq_decision *d = &q->decision;
+
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0202")
+                  "would refuse (LogOnly, %s): %s has used %"
+                  APR_INT64_T_FMT " of %" APR_INT64_T_FMT
+                  " bytes%s in pool %s: %s", cq_state_word(d->state),
+                  cq_client_text(r->pool, &q->client.key), d->used_bytes,
+                  d->allowance_bytes, d->file != NULL ? " of this file" : "",
+                  q->client.pool->name,
+                  ap_escape_logitem(r->pool, r->unparsed_uri));
+    cq_table_total_add(cq_site.table, q->client.pool->index,
+                       CQ_TOTAL_WOULD_REFUSE, 1);
+    if (q->pair != NULL) {
+        cq_copies_allow(q->pair, r->finfo.size);
+    }
+    d->verdict = CQ_VERDICT_ADMITTED;
+    d->state = CQ_STATE_LOGONLY;
+}
+
+/* Tallies a refusal and answers: in the place of the resource, or here and now
+ * because a response has begun. */
+static int refuse(request_rec *r, struct cq_request *q,
+                  const struct cq_dir_conf *conf, bool here)
+{
+    struct cq_decision *d = &q->decision;
+    struct cq_client *client = &q->client;
+    struct cq_policy policy = cq_client_policy(client->override, conf);
+    struct cq_period period;
+    struct cq_retry retry;
+
+    d->verdict = CQ_VERDICT_REFUSED;
+    cq_copies_end(q->pair);
+    q->pair = NULL;
+    cq_account_reserve_at_most(&client->account, 0);
+    cq_account_refused(&client->account, &client->clock, d->state);
+    cq_table_total_add(cq_site.table, client->pool->index, CQ_TOTAL_REFUSED,
+                       1);
+    cq_table_period(cq_site.table, &period);
+    cq_refuse_retry(conf, &client->key, &retry);
+    d->retry_after_s = cq_policy_retry_after_s(&policy, d->used_bytes,
+                                               d->state, &period,
+                                               client->clock.now_s, &retry);
+    cq_peer_refused(r);
+    cq_variables_set(r, q);
+    return here ? cq_refuse_here(r, q, conf, &period)
+                : cq_refuse(r, q, conf, &period);
+}
+
+static bool is_refusal(enum cq_state state)
+{
+    return state == CQ_STATE_OVER || state == CQ_STATE_BUSY
+        || state == CQ_STATE_COPIES;
+}
+
+/* @return as a hook; DECLINED: admitted */
+static int decide(request_rec *r, struct cq_request *q,
+                  const struct cq_dir_conf *conf,
+                  const struct cq_prediction *p, bool here)
+{
+    struct cq_decision *d = &q->decision;
+
+    if (cq_is_error_document(r) && q->client.is_open) {
+        /* of the answer in whose place it comes */
+        cq_account_reserve_at_most(&q->client.account, 0);
+    }
+    d->state = judge(r, q, conf, p);
+    d->verdict = CQ_VERDICT_ADMITTED;
+    if (!is_refusal(d->state)) {
+        return DECLINED;
+    }
+    if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
+        would_refuse(r, q);
+        return DECLINED;
+    }
+    if (cq_is_error_document(r) && p->is_file) {
+        /* the error stands, in httpd's own words and not in the file's */
+        cq_copies_end(q->pair);
+        q->pair = NULL;
+        d->verdict = CQ_VERDICT_NONE;
+        return HTTP_TOO_MANY_REQUESTS;
+    }
+    return refuse(r, q, conf, here);
+}
+
+/* ---- the looks ---- */
+
+/* Is this a request to be decided, and not yet decided? */
 static struct cq_request *undecided(request_rec *r)
 {
-    const struct cq_dir_conf *conf;
     struct cq_request *q;
 
-    if (r->main != NULL || cq_site.table == NULL || is_error_document(r)
-        || ((q = cq_request_of(r)) != NULL
-            && q->verdict != CQ_VERDICT_NONE)) {
+    if (r->main != NULL || cq_site.table == NULL
+        || cq_dir_conf_engine(cq_dir_conf(r)) == CQ_ENGINE_OFF) {
         return NULL;
     }
-    conf = cq_dir_conf(r);
-    if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
+    q = cq_request_of(r);
+    if (q != NULL && (q->decision.verdict == CQ_VERDICT_REFUSED
+                      || (q->decision.verdict == CQ_VERDICT_ADMITTED
+                          && !cq_is_error_document(r)))) {
         return NULL;
     }
-    if (is_own_page(r) || r->header_only || r->method_number == M_TRACE) {
-        return NULL;
-    }
-    return cq_request_make(r);
+    return q != NULL ? q : cq_request_make(r);
 }
 
 int cq_gate_header_parser(request_rec *r)
 {
+    const struct cq_dir_conf *conf = cq_dir_conf(r);
+    struct cq_request *q;
+    struct cq_decision *d;
+    struct cq_policy policy;
+    struct cq_usage usage;
+
+    if (r->prev != NULL || conf->free == 1
+        || cq_dir_conf_engine(conf) != CQ_ENGINE_ON || !cq_predict_early(r)
+        || (q = undecided(r)) == NULL
+        || !cq_client_open(&q->client, q->connection, r, conf)) {
+        return DECLINED;
+    }
+    d = &q->decision;
+    policy = cq_client_policy(q->client.override, conf);
+    cq_account_usage(&q->client.account, &q->client.clock, &usage);
+    d->state = cq_policy_state(&policy, &usage, q->client.clock.day);
+    if (!is_refusal(d->state) || cq_predict_is_conditional(r)) {
+        return DECLINED;        /* when more is known */
+    }
+    d->used_bytes = usage.used_bytes;
+    d->allowance_bytes = cq_policy_allowance(&policy, q->client.clock.day);
+    return refuse(r, q, conf, false);
+}
+
+static void guard_prediction(request_rec *r, struct cq_request *q,
+                             const struct cq_prediction *p)
+{
+    struct cq_usage usage;
+
+    if (cq_client_open(&q->client, q->connection, r, cq_dir_conf(r))) {
+        cq_account_reserve_at_most(&q->client.account, 0);
+        cq_account_usage(&q->client.account, &q->client.clock, &usage);
+        q->decision.used_bytes = usage.used_bytes;
+    }
+    q->decision.verdict = CQ_VERDICT_ADMITTED;
+    q->decision.state = CQ_STATE_FREE;
+    ap_add_output_filter_handle(guard_handle,
+                                apr_pmemdup(r->pool, p, sizeof(*p)), r,
+                                r->connection);
+}
+
+int cq_gate_handler(request_rec *r)
+{
+    const struct cq_dir_conf *conf = cq_dir_conf(r);
     struct cq_request *q = undecided(r);
-    const core_dir_config *core;
+    struct cq_prediction p;
+    int rv = DECLINED;
 
     if (q == NULL) {
         return DECLINED;
     }
-    core = ap_get_core_module_config(r->per_dir_config);
-    if (r->method_number == M_OPTIONS
-        || (r->proxyreq == PROXYREQ_NONE
-            && (r->finfo.filetype != APR_REG
-                || (r->path_info != NULL && *r->path_info != '\0')
-                || core->expr_handler != NULL))) {
-        return DECLINED;        /* fixups will know more */
+    cq_predict(r, conf->free_range_bytes != CQ_UNSET ? conf->free_range_bytes
+                                                     : FREE_RANGE_BYTES, &p);
+    if (p.refusable && p.column == CQ_COLUMN_FREE) {
+        guard_prediction(r, q, &p);
     }
-    return decide(r, q, cq_dir_conf(r), false);
-}
-
-/* Will something other than an error or a redirect come of this? */
-static bool is_answered(request_rec *r)
-{
-    bool handled = r->handler != NULL
-        && strcmp(r->handler, "default-handler") != 0;
-
-    if (r->proxyreq != PROXYREQ_NONE) {
-        return true;
-    }
-    if (r->method_number == M_OPTIONS && !handled) {
-        return false;           /* httpd's own answer has no body */
-    }
-    if (handled && strcmp(r->handler, "redirect-handler") == 0) {
-        return false;           /* mod_rewrite: looked at where it leads to */
-    }
-    if (r->finfo.filetype == APR_REG) {
-        return handled || r->path_info == NULL || *r->path_info == '\0'
-            || r->used_path_info == AP_REQ_ACCEPT_PATH_INFO;
-    }
-    if (r->finfo.filetype == APR_DIR) {
-        return handled || (ap_allow_options(r) & OPT_INDEXES) != 0;
-    }
-    return handled;             /* else 404 */
-}
-
-int cq_gate_fixups(request_rec *r)
-{
-    struct cq_request *q = undecided(r);
-    int rv = DECLINED;
-
-    if (q != NULL && is_answered(r)) {
-        rv = decide(r, q, cq_dir_conf(r), true);
-    }
-    if (rv == DECLINED && cq_dir_conf(r)->copies_n > 0
-        && !is_error_document(r) && (q = cq_request_of(r)) != NULL) {
-        rv = cq_copies_decide(r, q, cq_dir_conf(r));
+    else if (p.refusable) {
+        rv = decide(r, q, conf, &p, false);
     }
     if (rv == DECLINED) {
-        cq_variables_set(r);    /* they speak of the verdict */
+        cq_variables_set(r, q); /* they speak of the verdict */
     }
     return rv;
+}
+
+/* Nothing is booked as free because it looked so: before its header is made, a
+ * response is looked at once more. */
+static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    request_rec *r = f->r;
+    struct cq_request *q = cq_request_of(r);
+    struct cq_prediction *p = f->ctx;
+    const struct cq_dir_conf *conf = cq_dir_conf(r);
+
+    if (APR_BRIGADE_EMPTY(bb)) {
+        return ap_pass_brigade(f->next, bb);
+    }
+    if (q->decision.verdict != CQ_VERDICT_REFUSED
+        && (!cq_predict_again(r, bb, p)
+            || (p->is_small_range && !cq_client_grant_range(
+                    &q->client, conf, p->most_bytes)))) {
+        (void)decide(r, q, conf, p, true);
+    }
+    if (q->decision.verdict == CQ_VERDICT_REFUSED) {
+        apr_brigade_cleanup(bb);        /* our answer has been passed on */
+        return APR_SUCCESS;
+    }
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
+void cq_gate_register(void)
+{
+    /* after what changes the content, before what cuts ranges from it */
+    guard_handle = ap_register_output_filter("CLAMQUOTA_GUARD", guard_filter,
+                                             NULL, (ap_filter_type)
+                                             (AP_FTYPE_PROTOCOL - 1));
 }

@@ -14,9 +14,9 @@
  *
  * M1, when it goes, cuts the next piece off the rest, with a marker of its own;
  * T, the tail, books what nobody has cut off. */
-#include "httpd/request.h"
+#include "httpd/marker.h"
 
-#include <http_ssl.h>
+#include <apr_portable.h>
 
 /* Pieces begin small and double: who hangs up early has not had much for
  * nothing. A killed child forgets at most two large ones, 256 KiB: the core
@@ -28,39 +28,36 @@
 /* One block with its bucket. */
 struct cq_marker {
     apr_bucket bucket;
-    struct cq_request *q;       /* NULL: the request has ended */
-    struct cq_marker *next;     /* of the same request */
+    struct cq_markers *owner;   /* NULL: the request has ended */
+    struct cq_marker *next;     /* of the same owner */
     struct cq_marker *previous;
     struct cq_marker *tail;     /* whose rest is to be cut when this goes */
     int64_t bytes;              /* of the piece before it */
 };
 
-static bool was_sent(const struct cq_request *q)
+void cq_markers_end(struct cq_markers *m)
 {
-    return !q->c->aborted && !q->connection->closing;
-}
+    int64_t bytes = m->rest_bytes;
 
-void cq_marker_end(struct cq_request *q)
-{
-    if (q->connection != NULL && q->rest_bytes > 0 && was_sent(q)) {
-        cq_meter_book(q, q->rest_bytes);
+    m->rest_bytes = 0;
+    if (bytes > 0) {
+        (void)m->gone(m->baton, bytes);
     }
-    q->rest_bytes = 0;
 }
 
-void cq_marker_let_go(struct cq_request *q)
+void cq_markers_detach(struct cq_markers *m)
 {
     struct cq_marker *marker;
 
-    for (marker = q->markers; marker != NULL; marker = marker->next) {
-        marker->q = NULL;
+    for (marker = m->first; marker != NULL; marker = marker->next) {
+        marker->owner = NULL;
     }
-    q->markers = NULL;
+    m->first = NULL;
 }
 
 /* ---- the bucket ---- */
 
-static void unlink_marker(struct cq_request *q, struct cq_marker *marker)
+static void unlink_marker(struct cq_markers *m, struct cq_marker *marker)
 {
     struct cq_marker *other;
 
@@ -68,34 +65,32 @@ static void unlink_marker(struct cq_request *q, struct cq_marker *marker)
         marker->previous->next = marker->next;
     }
     else {
-        q->markers = marker->next;
+        m->first = marker->next;
     }
     if (marker->next != NULL) {
         marker->next->previous = marker->previous;
     }
-    for (other = q->markers; other != NULL; other = other->next) {
+    for (other = m->first; other != NULL; other = other->next) {
         if (other->tail == marker) {
             other->tail = NULL;
         }
     }
 }
 
-static void cut_next(struct cq_request *q, struct cq_marker *tail);
+static struct cq_marker *cut_next(struct cq_markers *m,
+                                  struct cq_marker *tail);
 
 static void marker_destroy(void *data)
 {
     struct cq_marker *marker = data;
-    struct cq_request *q = marker->q;
+    struct cq_markers *m = marker->owner;
 
-    if (q == NULL) {
+    if (m == NULL) {
         return;
     }
-    unlink_marker(q, marker);
-    if (was_sent(q)) {
-        cq_meter_book(q, marker->bytes);
-        if (marker->tail != NULL) {
-            cut_next(q, marker->tail);
-        }
+    unlink_marker(m, marker);
+    if (m->gone(m->baton, marker->bytes) && marker->tail != NULL) {
+        (void)cut_next(m, marker->tail);
     }
 }
 
@@ -116,7 +111,7 @@ static const apr_bucket_type_t marker_type = {
     apr_bucket_copy_notimpl
 };
 
-static struct cq_marker *marker_create(struct cq_request *q, int64_t bytes,
+static struct cq_marker *marker_create(struct cq_markers *m, int64_t bytes,
                                        apr_bucket_alloc_t *list)
 {
     struct cq_marker *marker = apr_bucket_alloc(sizeof(*marker), list);
@@ -129,15 +124,15 @@ static struct cq_marker *marker_create(struct cq_request *q, int64_t bytes,
     b->length = 0;
     b->start = 0;
     b->data = marker;
-    marker->q = q;
+    marker->owner = m;
     marker->tail = NULL;
     marker->bytes = bytes;
     marker->previous = NULL;
-    marker->next = q->markers;
-    if (q->markers != NULL) {
-        q->markers->previous = marker;
+    marker->next = m->first;
+    if (m->first != NULL) {
+        m->first->previous = marker;
     }
-    q->markers = marker;
+    m->first = marker;
     return marker;
 }
 
@@ -145,13 +140,13 @@ static struct cq_marker *marker_create(struct cq_request *q, int64_t bytes,
 
 /* A file that goes out by sendfile() may be cut twice as large: there is one
  * call for each bucket, and what follows it is deleted at once. */
-static apr_size_t size_of_pieces(const struct cq_request *q,
+static apr_size_t size_of_pieces(const struct cq_markers *m,
                                  const apr_bucket *file)
 {
 #if APR_HAS_SENDFILE
     const apr_bucket_file *f = file->data;
 
-    if (!ap_ssl_conn_is_ssl(q->c)
+    if (m->sendfile
         && (apr_file_flags_get(f->fd) & APR_SENDFILE_ENABLED) != 0) {
         return 2 * PIECE_MAX_BYTES;
     }
@@ -159,96 +154,100 @@ static apr_size_t size_of_pieces(const struct cq_request *q,
     return PIECE_MAX_BYTES;
 }
 
-/* Cuts a piece off a file bucket and puts a marker behind it.
- * @return the marker; the rest of the file comes after it. NULL: not cut */
-static struct cq_marker *cut_piece(struct cq_request *q, apr_bucket *file)
-{
-    apr_size_t size = size_of_pieces(q, file);
-    struct cq_marker *marker;
-
-    if (file->length <= size
-        || apr_bucket_split(file, size) != APR_SUCCESS) {
-        return NULL;
-    }
-    marker = marker_create(q, (int64_t)size, file->list);
-    APR_BUCKET_INSERT_AFTER(file, &marker->bucket);
-    return marker;
-}
-
-static void cut_next(struct cq_request *q, struct cq_marker *tail)
+/* Cuts the next piece off the rest of a file before a tail.
+ * @return its marker, NULL when nothing was cut */
+static struct cq_marker *cut_next(struct cq_markers *m,
+                                  struct cq_marker *tail)
 {
     /* What stands before the tail is the rest, or what others left of it. If
      * nothing does, this is a brigade's sentinel, whose `type' is the brigade's
      * allocator and so no file's. */
     apr_bucket *rest = APR_BUCKET_PREV(&tail->bucket);
     struct cq_marker *marker;
+    apr_size_t size;
     int64_t gone;
 
     if (!APR_BUCKET_IS_FILE(rest) || (int64_t)rest->length > tail->bytes) {
-        return;                 /* all taken: the tail stands for it */
+        return NULL;            /* all taken: the tail stands for it */
     }
     gone = tail->bytes - (int64_t)rest->length;
     if (gone > 0) {
         /* a filter behind us (mod_ratelimit) has split it before we did */
-        marker = marker_create(q, gone, rest->list);
+        marker = marker_create(m, gone, rest->list);
         APR_BUCKET_INSERT_BEFORE(rest, &marker->bucket);
         marker->tail = tail;
         tail->bytes -= gone;
     }
-    marker = cut_piece(q, rest);
-    if (marker != NULL) {
-        marker->tail = tail;
-        tail->bytes -= marker->bytes;
+    size = size_of_pieces(m, rest);
+    if (rest->length <= size || apr_bucket_split(rest, size) != APR_SUCCESS) {
+        return NULL;
     }
+    marker = marker_create(m, (int64_t)size, rest->list);
+    APR_BUCKET_INSERT_AFTER(rest, &marker->bucket);
+    marker->tail = tail;
+    tail->bytes -= marker->bytes;
+    return marker;
 }
 
-/* Leaves the rest of a large file for later.
+/* Leaves the rest of a large file for later, when enough of it is cut.
  * @param first  the marker that was put in front of it
  * @return the bucket behind the file */
-static apr_bucket *leave_rest(struct cq_request *q, struct cq_marker *first,
+static apr_bucket *leave_rest(struct cq_markers *m, struct cq_marker *first,
                               apr_bucket *file)
 {
-    struct cq_marker *second = cut_piece(q, file);
-    struct cq_marker *tail;
-    apr_bucket *rest;
+    struct cq_marker *tail = marker_create(m, (int64_t)file->length,
+                                           file->list);
+    struct cq_marker *piece;
+    int64_t ahead = 0;
 
-    if (second == NULL) {
-        return file;
-    }
-    rest = APR_BUCKET_NEXT(&second->bucket);
-    tail = marker_create(q, (int64_t)rest->length, rest->list);
-    APR_BUCKET_INSERT_AFTER(rest, &tail->bucket);
+    APR_BUCKET_INSERT_AFTER(file, &tail->bucket);
     first->tail = tail;
-    second->tail = tail;
+    do {
+        piece = cut_next(m, tail);
+        ahead += piece != NULL ? piece->bytes : 0;
+    } while (piece != NULL && ahead < m->ahead_bytes);
     return APR_BUCKET_NEXT(&tail->bucket);
 }
 
-apr_status_t cq_marker_known_length(apr_bucket *b)
+apr_status_t cq_marker_split(apr_bucket *b, int64_t most_bytes)
 {
+    apr_status_t rv = APR_SUCCESS;
     const char *data;
     apr_size_t length;
 
-    return b->length == (apr_size_t)-1
-        ? apr_bucket_read(b, &data, &length, APR_BLOCK_READ) : APR_SUCCESS;
+    if (b->length == (apr_size_t)-1) {
+        rv = apr_bucket_read(b, &data, &length, APR_BLOCK_READ);
+    }
+    if (rv != APR_SUCCESS || (int64_t)b->length <= most_bytes) {
+        return rv;
+    }
+    rv = apr_bucket_split(b, (apr_size_t)most_bytes);
+    if (rv == APR_ENOTIMPL
+        && (rv = apr_bucket_read(b, &data, &length, APR_BLOCK_READ))
+            == APR_SUCCESS) {
+        /* what was read may be another type of bucket, and shorter */
+        rv = (int64_t)b->length <= most_bytes ? APR_SUCCESS
+            : apr_bucket_split(b, (apr_size_t)most_bytes);
+    }
+    return rv == APR_ENOTIMPL ? APR_SUCCESS : rv;
 }
 
-apr_status_t cq_marker_cut(struct cq_request *q, apr_bucket_brigade *bb)
+apr_status_t cq_markers_cut(struct cq_markers *m, apr_bucket_brigade *bb)
 {
-    int64_t piece = q->rest_bytes;
-    int64_t size = q->piece_bytes != 0 ? q->piece_bytes : PIECE_MIN_BYTES;
+    int64_t piece = m->rest_bytes;
+    int64_t size = m->piece_bytes != 0 ? m->piece_bytes : PIECE_MIN_BYTES;
     apr_bucket *b = APR_BRIGADE_FIRST(bb);
 
     while (b != APR_BRIGADE_SENTINEL(bb)) {
         struct cq_marker *marker;
 
         if (!APR_BUCKET_IS_METADATA(b)) {
-            apr_status_t rv = cq_marker_known_length(b);
+            if (b->length > (apr_size_t)(size - piece)) {   /* or unknown */
+                apr_status_t rv = cq_marker_split(b, size - piece);
 
-            if (rv == APR_SUCCESS && (int64_t)b->length > size - piece) {
-                rv = apr_bucket_split(b, (apr_size_t)(size - piece));
-            }
-            if (rv != APR_SUCCESS) {
-                return rv;
+                if (rv != APR_SUCCESS) {
+                    return rv;
+                }
             }
             piece += (int64_t)b->length;
         }
@@ -256,7 +255,7 @@ apr_status_t cq_marker_cut(struct cq_request *q, apr_bucket_brigade *bb)
         if (piece < size) {
             continue;
         }
-        marker = marker_create(q, piece, bb->bucket_alloc);
+        marker = marker_create(m, piece, bb->bucket_alloc);
         APR_BUCKET_INSERT_BEFORE(b, &marker->bucket);
         piece = 0;
         if (size < PIECE_MAX_BYTES) {
@@ -264,10 +263,10 @@ apr_status_t cq_marker_cut(struct cq_request *q, apr_bucket_brigade *bb)
         }
         else if (b != APR_BRIGADE_SENTINEL(bb) && APR_BUCKET_IS_FILE(b)
                  && b->length > 2 * PIECE_MAX_BYTES) {
-            b = leave_rest(q, marker, b);
+            b = leave_rest(m, marker, b);
         }
     }
-    q->rest_bytes = piece;
-    q->piece_bytes = size;
+    m->rest_bytes = piece;
+    m->piece_bytes = size;
     return APR_SUCCESS;
 }

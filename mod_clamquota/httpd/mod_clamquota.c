@@ -4,7 +4,6 @@
  * in the life of a server and of a request, with the reason for its place. */
 #include "httpd/request.h"
 
-#include <ap_expr.h>
 #include <http_connection.h>
 #include <mod_status.h>
 #include <mpm_common.h>
@@ -15,8 +14,7 @@ static void register_hooks(apr_pool_t *p)
     static const char *const before_logs[] = { "core.c", NULL };
 
     static const char *const after_http[] = { "http_core.c", NULL };
-    static const char *const after_dir[] = { "mod_dir.c", "mod_rewrite.c",
-                                             NULL };
+    static const char *const before_cache[] = { "mod_cache.c", NULL };
     static const char *const before_log_config[] = { "mod_log_config.c",
                                                      NULL };
     static const char *const before_tls[] = { "mod_ssl.c", NULL };
@@ -44,13 +42,15 @@ static void register_hooks(apr_pool_t *p)
      * filters in: before them the response would go out without its header
      * filter (http_core's hook is REALLY_LAST). */
     cq_meter_register();
+    cq_gate_register();
     ap_hook_create_request(cq_meter_create_request, after_http, NULL,
                            APR_HOOK_REALLY_LAST);
     /* first of all: before access control and authentication cost anything */
     ap_hook_header_parser(cq_gate_header_parser, NULL, NULL, APR_HOOK_FIRST);
-    /* last: mod_dir, mod_rewrite and who sets a handler have been there;
-     * mod_dir is LAST, so later than that */
-    ap_hook_fixups(cq_gate_fixups, after_dir, NULL, APR_HOOK_REALLY_LAST);
+    /* When it is known what will answer, and by which filters; before all
+     * that do answer, of which mod_cache's is REALLY_FIRST, too. */
+    ap_hook_handler(cq_gate_handler, NULL, before_cache,
+                    APR_HOOK_REALLY_FIRST);
     /* before mod_http2 serves the connection from within this hook */
     ap_hook_protocol_switch(cq_request_hand_over, NULL, NULL,
                             APR_HOOK_FIRST);

@@ -155,6 +155,10 @@ int cq_conf_check_cache(apr_pool_t *ptemp, server_rec *base);
  * client may draw. */
 void cq_conf_check_files(apr_pool_t *ptemp, server_rec *base);
 
+/** Part of it: warns of an ErrorDocument that would make a redirect of a
+ * refusal. */
+void cq_conf_check_documents(apr_pool_t *ptemp, server_rec *base);
+
 /** Part of it: finds each server's page for its clients. */
 void cq_conf_find_me(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *base);
 

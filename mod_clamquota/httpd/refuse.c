@@ -28,20 +28,6 @@ void cq_refuse_retry(const struct cq_dir_conf *conf,
     retry->spread = spread_of(client);
 }
 
-/* What freshclam, cvdupdate, curl and wget all understand: whole seconds,
- * never a date, never 0. */
-static int64_t retry_after(const struct cq_request *q,
-                           const struct cq_dir_conf *conf,
-                           const struct cq_period *period)
-{
-    struct cq_policy policy = cq_request_policy(q, conf);
-    struct cq_retry retry;
-
-    cq_refuse_retry(conf, &q->client, &retry);
-    return cq_policy_retry_after_s(&policy, q->used_bytes, q->state, period,
-                                   q->clock.now_s, &retry);
-}
-
 /* ---- words ---- */
 
 /* A refusal must cost less than what it refuses, and formatting would be most
@@ -101,21 +87,26 @@ static void put_text(struct words *w, request_rec *r,
                      const struct cq_dir_conf *conf,
                      const struct cq_period *period)
 {
-    struct cq_policy policy = cq_request_policy(q, conf);
+    const struct cq_decision *d = &q->decision;
+    const char *admin = r->server->server_admin;
+    struct cq_policy policy = cq_client_policy(q->client.override, conf);
     struct cq_refusal refusal = {
         .client = w->client,
-        .state = q->state,
-        .of_file = q->of_file,
-        .used_bytes = q->used_bytes,
-        .allowance_bytes = q->allowance_bytes,
-        .retry_after_s = q->retry_after_s,
+        .state = d->state,
+        .file = d->file,
+        .used_bytes = d->used_bytes,
+        .allowance_bytes = d->allowance_bytes,
+        .retry_after_s = d->retry_after_s,
         /* not Retry-After, which is capped and spread: people plan by it */
-        .admitted_at_s = q->clock.now_s
-            + cq_policy_retry_after_s(&policy, q->used_bytes, q->state, period,
-                                      q->clock.now_s, NULL)
+        .admitted_at_s = q->client.clock.now_s
+            + cq_policy_retry_after_s(&policy, d->used_bytes, d->state, period,
+                                      q->client.clock.now_s, NULL)
     };
 
     find_link(r, conf, &refusal);
+    if (admin != NULL && strcmp(admin, DEFAULT_ADMIN) != 0) {
+        refusal.admin = admin;
+    }
     w->text = w->at;
     w->text_length = cq_refusal_text(&refusal, w->at);
     w->at += w->text_length + 1;
@@ -125,8 +116,8 @@ static void put_text(struct words *w, request_rec *r,
 static void put_limit_name(struct words *w, const struct cq_request *q)
 {
     PUT(w, "\"");
-    put(w, q->pool->name, strlen(q->pool->name));
-    if (q->of_file) {
+    put(w, q->client.pool->name, strlen(q->client.pool->name));
+    if (q->decision.file != NULL) {
         PUT(w, ":file");
     }
 }
@@ -135,9 +126,9 @@ static void put_limit_name(struct words *w, const struct cq_request *q)
 static int64_t window_s(const struct cq_request *q,
                         const struct cq_period *period)
 {
-    int day = cq_period_day(period, q->clock.now_s);
+    int day = cq_period_day(period, q->client.clock.now_s);
 
-    return q->of_file
+    return q->decision.file != NULL
         ? period->midnight_s[day] - period->midnight_s[day - 1]
         : period->midnight_s[period->days] - period->midnight_s[0];
 }
@@ -150,7 +141,7 @@ static void put_limits(struct words *w, const struct cq_request *q,
     w->policy = w->at;
     put_limit_name(w, q);
     PUT(w, "\";q=");
-    put_number(w, q->allowance_bytes);
+    put_number(w, q->decision.allowance_bytes);
     PUT(w, ";qu=\"content-bytes\";w=");
     put_number(w, window_s(q, period));
     *w->at++ = '\0';
@@ -158,7 +149,7 @@ static void put_limits(struct words *w, const struct cq_request *q,
     put_limit_name(w, q);
     PUT(w, "\";r=0;t=");
     w->retry_s = w->at;         /* Retry-After is the end of this field */
-    put_number(w, q->retry_after_s);
+    put_number(w, q->decision.retry_after_s);
     *w->at++ = '\0';
 }
 
@@ -174,12 +165,15 @@ static void set_fields(request_rec *r, const struct words *w)
 
 /* ---- answering ---- */
 
-/* Has the operator an ErrorDocument for it? */
+/* Has the operator a text, file or script of this server for it? A full URL
+ * would make a redirect, which programs take for the file. */
 static bool has_error_document(request_rec *r, int status)
 {
     /* 509 is none of httpd's own: its index would be that of another */
-    return status != 509
-        && ap_response_code_string(r, ap_index_of_response(status)) != NULL;
+    const char *document = status == 509 ? NULL
+        : ap_response_code_string(r, ap_index_of_response(status));
+
+    return document != NULL && !ap_is_url(document);
 }
 
 static int answer(request_rec *r, int status, const struct words *w)
@@ -188,11 +182,11 @@ static int answer(request_rec *r, int status, const struct words *w)
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
 
     /* Nothing of the resource: not its filters, which would change the text or
-     * put a cached body in its place, nor what it is encoded in. */
+     * put a cached body in its place, nor its header. */
     r->output_filters = r->proto_output_filters;
     r->content_encoding = NULL;
     r->content_languages = NULL;
-    apr_table_unset(r->headers_out, "Content-Location");
+    apr_table_clear(r->headers_out);
     apr_table_unset(r->err_headers_out, "Content-Location");
     /* as ap_send_error_response() does, for "Header always set"; with a status
      * that mod_cache doesn't take for an error it may answer from the cache */
@@ -212,39 +206,53 @@ static int answer(request_rec *r, int status, const struct words *w)
     return DONE;
 }
 
-int cq_refuse(request_rec *r, struct cq_request *q,
-              const struct cq_dir_conf *conf)
+/* All that is said of a refusal beside its body. */
+static int begin(request_rec *r, const struct cq_request *q,
+                 const struct cq_dir_conf *conf,
+                 const struct cq_period *period, struct words *w)
 {
-    int status = conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
-    struct cq_period period;
-    struct words w;
+    const struct cq_decision *d = &q->decision;
 
-    cq_table_period(cq_site.table, &period);
-    q->retry_after_s = retry_after(q, conf, &period);
     /* as it is shown everywhere; httpd has an IPv4 address as text already */
-    w.client = q->client.family == 4 && q->client.prefix == 32
-        && strchr(r->useragent_ip, ':') == NULL
-        ? r->useragent_ip : cq_request_client_text(r->pool, &q->client);
-    w.at = apr_palloc(r->pool, WORDS_SIZE);
-    put_limits(&w, q, &period);
-    set_fields(r, &w);
+    w->client = cq_client_is_shown(r, &q->client.key)
+        ? r->useragent_ip : cq_client_text(r->pool, &q->client.key);
+    w->at = apr_palloc(r->pool, WORDS_SIZE);
+    put_limits(w, q, period);
+    set_fields(r, w);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0201")
-                  "refused (%s): %s has drawn %" APR_INT64_T_FMT " of %"
+                  "refused (%s): %s has used %" APR_INT64_T_FMT " of %"
                   APR_INT64_T_FMT " bytes%s in pool %s, may come back in %s "
-                  "s: %s", cq_state_word(q->state), w.client, q->used_bytes,
-                  q->allowance_bytes,
-                  q->of_file ? " of this file" : "",
-                  q->pool->name, w.retry_s,
+                  "s: %s", cq_state_word(d->state), w->client, d->used_bytes,
+                  d->allowance_bytes, d->file != NULL ? " of this file" : "",
+                  q->client.pool->name, w->retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
-    cq_peer_refused(r);
-    cq_variables_set(r);
-    if (has_error_document(r, status)) {
-        return status;
-    }
     if (ap_request_has_body(r)) {
         /* not worth the wait for what it wanted to send */
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-    put_text(&w, r, q, conf, &period);
+    return conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
+}
+
+int cq_refuse(request_rec *r, const struct cq_request *q,
+              const struct cq_dir_conf *conf, const struct cq_period *period)
+{
+    struct words w;
+    int status = begin(r, q, conf, period, &w);
+
+    if (has_error_document(r, status)) {
+        return status;
+    }
+    put_text(&w, r, q, conf, period);
+    return answer(r, status, &w);
+}
+
+int cq_refuse_here(request_rec *r, const struct cq_request *q,
+                   const struct cq_dir_conf *conf,
+                   const struct cq_period *period)
+{
+    struct words w;
+    int status = begin(r, q, conf, period, &w);
+
+    put_text(&w, r, q, conf, period);
     return answer(r, status, &w);
 }

@@ -30,21 +30,21 @@ struct facts {
 static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
                     struct facts *facts)
 {
-    struct cq_request unseen = { .pool = cq_dir_conf_pool(conf,
-                                                          cq_site.conf) };
+    const struct cq_pool_decl *pool = cq_dir_conf_pool(conf, cq_site.conf);
+    const struct cq_client_decl *override;
     struct cq_policy policy;
     struct cq_usage usage = { 0, 0 };
     struct cq_clock clock;
     struct cq_row row;
 
-    if (!cq_request_client(r, &facts->client, &unseen.override)) {
+    if (!cq_client_find(r, &facts->client, &override)) {
         return false;
     }
     cq_table_clock(cq_site.table, (int64_t)apr_time_sec(r->request_time),
                    &clock);
-    policy = cq_request_policy(&unseen, conf);
-    facts->pool = unseen.pool->name;
-    if (cq_table_row(cq_site.table, unseen.pool->index, &facts->client,
+    policy = cq_client_policy(override, conf);
+    facts->pool = pool->name;
+    if (cq_table_row(cq_site.table, pool->index, &facts->client,
                      &clock, &row) == CQ_OK) {
         usage.used_bytes = row.used_bytes;
         usage.in_flight_bytes = row.in_flight_bytes;
@@ -52,9 +52,18 @@ static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
     facts->used_bytes = usage.used_bytes;
     facts->allowance_bytes = cq_policy_allowance(&policy, clock.day);
     facts->state = conf->free == 1 ? CQ_STATE_FREE
-        : policy.daily_bytes == CQ_UNLIMITED && unseen.override == NULL
+        : policy.daily_bytes == CQ_UNLIMITED && override == NULL
         ? CQ_STATE_OK : cq_policy_state(&policy, &usage, clock.day);
     return true;
+}
+
+/* Has it no body to speak of, so that nobody would refuse it? Until the
+ * response begins its status is what is known. */
+static bool is_free(const request_rec *r, const struct cq_request *q)
+{
+    return q != NULL && q->response.begun
+        ? q->response.column == CQ_COLUMN_FREE
+        : r->header_only || r->status >= HTTP_MULTIPLE_CHOICES;
 }
 
 /* @return false: nothing is counted here, the variables are empty */
@@ -68,19 +77,27 @@ static bool find(request_rec *r, struct facts *facts)
         return false;
     }
     q = cq_request_of(r);
+    if (q != NULL && q->decision.verdict != CQ_VERDICT_NONE) {
+        const struct cq_decision *d = &q->decision;
+
+        facts->state = d->state;
+        facts->client = q->client.key;
+        facts->pool = q->client.pool->name;
+        facts->used_bytes = d->used_bytes;
+        facts->allowance_bytes = d->allowance_bytes;
+        facts->retry_after_s = d->retry_after_s;
+    }
+    else if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF
+             || !look_up(r, conf, facts)) {
+        return false;
+    }
     if (q != NULL) {
-        facts->sent_bytes = q->sent_bytes;
-        facts->retry_after_s = q->retry_after_s;
+        facts->sent_bytes = q->response.sent_bytes;
     }
-    if (q == NULL || q->verdict == CQ_VERDICT_NONE) {
-        return cq_dir_conf_engine(conf) != CQ_ENGINE_OFF
-            && look_up(r, conf, facts);
+    if ((q == NULL || q->decision.verdict != CQ_VERDICT_REFUSED)
+        && facts->state < CQ_STATE_FREE && is_free(r, q)) {
+        facts->state = CQ_STATE_FREE;
     }
-    facts->state = q->state;
-    facts->client = q->client;
-    facts->pool = q->pool->name;
-    facts->used_bytes = q->used_bytes;
-    facts->allowance_bytes = q->allowance_bytes;
     return true;
 }
 
@@ -163,10 +180,9 @@ static void tell(request_rec *r, struct cq_request *q,
         if (i == VARIABLE_SENT) {
             value = q->sent_text;   /* rewritten in place at log time */
         }
-        else if (i == VARIABLE_CLIENT && facts->client.family == 4
-                 && facts->client.prefix == 32
-                 && strchr(r->useragent_ip, ':') == NULL) {
-            value = r->useragent_ip;    /* the same, at hand */
+        else if (i == VARIABLE_CLIENT
+                 && cq_client_is_shown(r, &facts->client)) {
+            value = r->useragent_ip;
         }
         else {
             value = value_of(r->pool, facts, (enum variable)i);
@@ -187,12 +203,9 @@ static void tell_once(request_rec *r, struct cq_request *q)
     }
 }
 
-void cq_variables_set(request_rec *r)
+void cq_variables_set(request_rec *r, struct cq_request *q)
 {
-    struct cq_request *q;
-
-    if (r->main == NULL && cq_dir_conf(r)->variables == 1
-        && (q = cq_request_make(r)) != NULL) {
+    if (r->main == NULL && cq_dir_conf(r)->variables == 1) {
         tell_once(r, q);
     }
 }
@@ -212,7 +225,8 @@ void cq_variables_log(request_rec *r, struct cq_request *q)
         if (last != r) {
             tell_once(r, q);
         }
-        apr_cpystrn(q->sent_text, apr_off_t_toa(r->pool, q->sent_bytes),
+        apr_cpystrn(q->sent_text,
+                    apr_off_t_toa(r->pool, q->response.sent_bytes),
                     sizeof(q->sent_text));
     }
 }

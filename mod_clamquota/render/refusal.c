@@ -7,21 +7,24 @@
 #include <string.h>
 
 /* What is written and how long it may get; the sum is checked below. */
-#define DRAWN " has drawn "
+#define USED " has used "
 #define OPEN " ("
 #define OF " bytes) of "
 #define ALLOWED " bytes) allowed by now.\n"
-#define OF_FILE " this version of this file as often as is allowed.\n"
-#define DRAWING " is drawing"
+#define OF_FILE " bytes) a day for\n"
 #define UNTIL "Refused until "
 #define ZONE " UTC"
 #define TRY_AGAIN "; try again in "
+#define CHECKS "; programs retry in "
 #define BUSY "Downloads under way may use up the rest"
 #define SECONDS " s.\n"
 #define INSTEAD "Instead: use freshclam with ScriptedUpdates yes, share a " \
-                "private mirror, or\nask the operator for an exception.\n"
+                "private mirror, or\nask "
+#define OPERATOR "the operator"
+#define EXCEPTION " for an exception.\n"
 #define LINK "Your figures: "
 
+#define NAME_LENGTH 34          /* of a file; a longer one is cut */
 #define BYTES_DIGITS 15         /* CQ_BYTES_MAX */
 #define BYTES_WORDS (CQ_SIZE_TEXT_SIZE - 1)
 #define SECONDS_DIGITS 8        /* CQ_DURATION_MAX_MS / 1000 */
@@ -30,17 +33,17 @@
 
 #define LENGTH(literal) (sizeof(literal) - 1)
 
-_Static_assert(CQ_KEY_TEXT_SIZE - 1 + LENGTH(DRAWN)
+_Static_assert(CQ_KEY_TEXT_SIZE - 1 + LENGTH(USED)
                + 2 * (BYTES_WORDS + LENGTH(OPEN) + BYTES_DIGITS)
-               + LENGTH(OF) + LENGTH(ALLOWED) + LENGTH(UNTIL) + MOMENT_LENGTH
-               + LENGTH(ZONE) + LENGTH(TRY_AGAIN) + SECONDS_DIGITS
-               + LENGTH(SECONDS) + LENGTH(INSTEAD) < CQ_REFUSAL_SIZE,
-               "without a link it always fits");
-_Static_assert(LENGTH(DRAWING) <= LENGTH(DRAWN)
-               && LENGTH(OF_FILE) < LENGTH(OF) + LENGTH(ALLOWED)
-               + 2 * LENGTH(OPEN) + 2 * BYTES_DIGITS, "so does this one");
-_Static_assert(LENGTH(BUSY) < LENGTH(UNTIL) + MOMENT_LENGTH + LENGTH(ZONE)
-               + LENGTH(INSTEAD), "and this one");
+               + LENGTH(OF) + LENGTH(OF_FILE) + NAME_LENGTH + LENGTH(".\n")
+               + LENGTH(UNTIL) + MOMENT_LENGTH + LENGTH(ZONE)
+               + LENGTH(CHECKS) + SECONDS_DIGITS + LENGTH(SECONDS)
+               + LENGTH(INSTEAD) + LENGTH(OPERATOR) + LENGTH(EXCEPTION)
+               < CQ_REFUSAL_SIZE, "without admin and link it always fits");
+_Static_assert(LENGTH(ALLOWED) <= LENGTH(OF_FILE) + NAME_LENGTH
+               && LENGTH(BUSY) + LENGTH(TRY_AGAIN)
+               < LENGTH(UNTIL) + MOMENT_LENGTH + LENGTH(ZONE) + LENGTH(INSTEAD),
+               "so do these");
 
 #define PUT(at, literal) put((at), (literal), LENGTH(literal))
 
@@ -151,43 +154,66 @@ static char *put_link(char *at, const char *end,
     return at;
 }
 
+/* Text of others: what is no printable ASCII shows as '?'. */
+static char *put_foreign(char *at, const char *text, size_t most)
+{
+    for (; *text != '\0' && most > 0; text++, most--) {
+        *at++ = (char)(*text > ' ' && *text < 0x7f ? *text : '?');
+    }
+    return at;
+}
+
 static char *put_what(char *at, const struct cq_refusal *refusal)
 {
-    size_t length = 0;
+    const char *slash;
 
-    while (length < CQ_KEY_TEXT_SIZE - 1 && refusal->client[length] != '\0') {
-        length++;
-    }
-    at = put(at, refusal->client, length);
-    if (refusal->of_file || refusal->state == CQ_STATE_COPIES) {
-        at = refusal->state == CQ_STATE_BUSY ? PUT(at, DRAWING)
-                                             : PUT(at, DRAWN) - 1;
-        return PUT(at, OF_FILE);
-    }
-    at = PUT(at, DRAWN);
+    at = put_foreign(at, refusal->client, CQ_KEY_TEXT_SIZE - 1);
+    at = PUT(at, USED);
     at = PUT(put_bytes(at, refusal->used_bytes), OF);
-    return PUT(put_bytes(at, refusal->allowance_bytes), ALLOWED);
+    at = put_bytes(at, refusal->allowance_bytes);
+    if (refusal->file == NULL) {
+        return PUT(at, ALLOWED);
+    }
+    slash = strrchr(refusal->file, '/');
+    at = put_foreign(PUT(at, OF_FILE), slash != NULL ? slash + 1
+                                                     : refusal->file,
+                     NAME_LENGTH);
+    return PUT(at, ".\n");
+}
+
+static char *put_instead(char *at, const char *end, const char *admin)
+{
+    at = PUT(at, INSTEAD);
+    if (admin != NULL
+        && strlen(admin) + LENGTH(EXCEPTION) <= (size_t)(end - at)) {
+        at = put_foreign(at, admin, strlen(admin));
+    }
+    else {
+        at = PUT(at, OPERATOR);
+    }
+    return PUT(at, EXCEPTION);
 }
 
 size_t cq_refusal_text(const struct cq_refusal *refusal,
                        char text[CQ_REFUSAL_SIZE])
 {
+    const char *end = text + CQ_REFUSAL_SIZE - 1;
     bool busy = refusal->state == CQ_STATE_BUSY;
     char *at = put_what(text, refusal);
 
     if (busy) {
-        at = PUT(at, BUSY);
+        at = PUT(PUT(at, BUSY), TRY_AGAIN);
     }
     else {
         at = PUT(put_moment(PUT(at, UNTIL), refusal->admitted_at_s), ZONE);
+        at = PUT(at, CHECKS);   /* Retry-After: capped, so sooner than that */
     }
-    at = put_number(PUT(at, TRY_AGAIN), refusal->retry_after_s,
-                    CQ_DURATION_MAX_MS / 1000);
-    at = PUT(at, SECONDS);
+    at = PUT(put_number(at, refusal->retry_after_s, CQ_DURATION_MAX_MS / 1000),
+             SECONDS);
     if (!busy) {
-        at = PUT(at, INSTEAD);
+        at = put_instead(at, end, refusal->admin);
     }
-    at = put_link(at, text + CQ_REFUSAL_SIZE - 1, refusal);
+    at = put_link(at, end, refusal);
     *at = '\0';
     return (size_t)(at - text);
 }

@@ -16,7 +16,7 @@
 struct cq_refusal {
     const char *client;         /* as text; cut where it is too long */
     enum cq_state state;        /* OVER, BUSY or COPIES */
-    bool of_file;               /* BUSY: with copies of one file */
+    const char *file;           /* ClamQuotaCopies: of this path; or NULL */
     int64_t used_bytes;
     int64_t allowance_bytes;
     int64_t retry_after_s;      /* as in Retry-After */
@@ -28,6 +28,7 @@ struct cq_refusal {
     const char *host;
     unsigned port;
     const char *path;
+    const char *admin;          /* whom to ask; NULL: "the operator" */
 };
 
 /** Writes the text, a link only as far as there is room for it.

@@ -49,9 +49,10 @@ START_TEST(over)
 
     ck_assert_str_eq(
         written(&refusal),
-        "192.0.2.7 has drawn 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
+        "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
         "bytes) allowed by now.\n"
-        "Refused until 2026-12-01 00:00 UTC; try again in 21600 s.\n" INSTEAD
+        "Refused until 2026-12-01 00:00 UTC; programs retry in 21600 "
+        "s.\n" INSTEAD
         "Your figures: https://mirror.example.org/clamquota-me\n");
 }
 END_TEST
@@ -64,7 +65,7 @@ START_TEST(busy)
     refusal.path = NULL;
     ck_assert_str_eq(
         written(&refusal),
-        "192.0.2.7 has drawn 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
+        "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
         "bytes) allowed by now.\n"
         "Downloads under way may use up the rest; try again in 34 s.\n");
 }
@@ -74,13 +75,13 @@ START_TEST(busy_with_a_file)
 {
     struct cq_refusal refusal = make(CQ_STATE_BUSY);
 
-    refusal.of_file = true;
+    refusal.file = "/pub/main.cvd";
     refusal.retry_after_s = 34;
     refusal.path = NULL;
     ck_assert_str_eq(
         written(&refusal),
-        "192.0.2.7 is drawing this version of this file as often as is "
-        "allowed.\n"
+        "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
+        "bytes) a day for\nmain.cvd.\n"
         "Downloads under way may use up the rest; try again in 34 s.\n");
 }
 END_TEST
@@ -90,12 +91,16 @@ START_TEST(copies)
     struct cq_refusal refusal = make(CQ_STATE_COPIES);
 
     refusal.path = NULL;
+    refusal.file = "a name\n\xc3\xa4-of-more-than-forty-characters-in-all.iso";
+    refusal.admin = "root@example.org";
     ck_assert_str_eq(
         written(&refusal),
-        "192.0.2.7 has drawn this version of this file as often as is "
-        "allowed.\n"
-        "Refused until 2026-12-01 00:00 UTC; try again in 21600 s.\n"
-        INSTEAD);
+        "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
+        "bytes) a day for\n"
+        "a?name?" "?" "?-of-more-than-forty-chara.\n"
+        "Refused until 2026-12-01 00:00 UTC; programs retry in 21600 "
+        "s.\nInstead: use freshclam with ScriptedUpdates yes, share a private "
+        "mirror, or\nask root@example.org for an exception.\n");
 }
 END_TEST
 
@@ -174,6 +179,8 @@ START_TEST(extremes)
     memset(client, 'f', sizeof(client));
     client[199] = '\0';
     refusal.client = client;
+    refusal.file = client;
+    refusal.admin = client;
     for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         refusal.used_bytes = numbers[i];
         refusal.allowance_bytes = numbers[i];
@@ -186,6 +193,8 @@ START_TEST(extremes)
         }
     }
     /* the longest there is in earnest, with a link */
+    refusal.file = NULL;
+    refusal.admin = NULL;
     refusal.client = "2001:1db8:aaaa:bbbb:cccc:dddd:eeee:fffe/127";
     refusal.state = CQ_STATE_OVER;
     refusal.used_bytes = CQ_BYTES_MAX;
@@ -194,10 +203,11 @@ START_TEST(extremes)
     refusal.admitted_at_s = INT64_C(1796083200);
     ck_assert_str_eq(
         written(&refusal),
-        "2001:1db8:aaaa:bbbb:cccc:dddd:eeee:fffe/127 has drawn 256.0 TiB "
+        "2001:1db8:aaaa:bbbb:cccc:dddd:eeee:fffe/127 has used 256.0 TiB "
         "(281474976710655 bytes) of 256.0 TiB (281474976710654 bytes) allowed "
         "by now.\n"
-        "Refused until 2026-12-01 00:00 UTC; try again in 31622400 s.\n" INSTEAD
+        "Refused until 2026-12-01 00:00 UTC; programs retry in "
+        "31622400 s.\n" INSTEAD
         "Your figures: https://mirror.example.org/clamquota-me\n");
 }
 END_TEST

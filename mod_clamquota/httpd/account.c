@@ -1,0 +1,269 @@
+/* account - whose request it is, and booking in the client's account. */
+#include "httpd/account.h"
+
+#define FREE_RANGE_DAILY_BYTES (INT64_C(10) << 20)     /* the contract's */
+
+bool cq_client_find(const request_rec *r, struct cq_key *key,
+                    const struct cq_client_decl **override)
+{
+    const struct cq_server_conf *conf = cq_site.conf;
+    const apr_sockaddr_t *peer = r->useragent_addr;
+    const struct cq_net_rule *rule = NULL;
+
+    if (cq_key_make(key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
+                    cq_site.prefixes) != CQ_OK) {
+        return false;
+    }
+    if (conf->client_nets.count > 0) {
+        rule = cq_net_find(&conf->client_nets, key);
+    }
+    *override = rule != NULL
+        ? &APR_ARRAY_IDX(conf->clients, rule->value, struct cq_client_decl)
+        : NULL;
+    return true;
+}
+
+const char *cq_client_text(apr_pool_t *p, const struct cq_key *key)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+
+    if (key->prefix == (key->family == 4 ? 32 : 128)) {
+        cq_key_format(key, text, sizeof(text));
+    }
+    else {
+        cq_key_format_cidr(key, text, sizeof(text));
+    }
+    return apr_pstrdup(p, text);
+}
+
+struct cq_policy cq_client_policy(const struct cq_client_decl *override,
+                                  const struct cq_dir_conf *conf)
+{
+    struct cq_policy policy = {
+        .daily_bytes = conf->daily_bytes != CQ_UNSET ? conf->daily_bytes
+                                                     : CQ_UNLIMITED,
+        .grace_bytes = conf->grace_bytes != CQ_UNSET ? conf->grace_bytes : 0,
+    };
+
+    if (override != NULL) {
+        policy.daily_bytes = override->daily_bytes;
+    }
+    return policy;
+}
+
+/* ---- whose ---- */
+
+static bool is_address(const struct cq_connection *connection,
+                       const apr_sockaddr_t *peer)
+{
+    return connection->address_size == peer->ipaddr_len
+        && memcmp(connection->address, peer->ipaddr_ptr,
+                  (size_t)peer->ipaddr_len) == 0;
+}
+
+/* The next request of a connection mostly has the same address and pool, and
+ * to hash them is a good part of finding a row.
+ * @param identity  result: of the client in its pool
+ * @return false: nobody's who could be counted */
+static bool identify(struct cq_client *client,
+                     struct cq_connection *connection, const request_rec *r,
+                     uint64_t *identity)
+{
+    const apr_sockaddr_t *peer = r->useragent_addr;
+
+    if (connection != NULL && connection->pool == client->pool->index
+        && is_address(connection, peer)) {
+        client->key = connection->key;
+        client->override = connection->override;
+        *identity = connection->identity;
+        return true;
+    }
+    if (client->pool->index == CQ_ANY_POOL
+        || !cq_client_find(r, &client->key, &client->override)) {
+        memset(&client->key, 0, sizeof(client->key));
+        return false;
+    }
+    *identity = cq_table_identity(cq_site.table, client->pool->index,
+                                  &client->key);
+    if (connection != NULL) {
+        connection->address_size = peer->ipaddr_len;
+        memcpy(connection->address, peer->ipaddr_ptr,
+               (size_t)peer->ipaddr_len);
+        connection->pool = client->pool->index;
+        connection->key = client->key;
+        connection->override = client->override;
+        connection->identity = *identity;
+    }
+    return true;
+}
+
+/* The same second as at the connection's last request: the same day. */
+static void look_at_clock(struct cq_client *client,
+                          struct cq_connection *connection, int64_t now_s)
+{
+    if (connection == NULL) {
+        cq_table_clock(cq_site.table, now_s, &client->clock);
+        return;
+    }
+    if (now_s != connection->clock.now_s) {
+        cq_table_clock(cq_site.table, now_s, &connection->clock);
+    }
+    client->clock = connection->clock;
+}
+
+static void mark_row(const struct cq_clock *clock, uint16_t pool,
+                     const struct cq_key *key, uint16_t policy_index)
+{
+    struct cq_account account;
+
+    if (cq_account_open(cq_site.table, pool, key, clock, &account) == CQ_OK) {
+        cq_account_mark(&account, clock, policy_index, true);
+        cq_account_close(&account);
+    }
+}
+
+/* Whoever brings requests of others is a proxy. What it asks for itself, as
+ * for its health checks, may make it over: it must not be shut out, and all
+ * who are behind it. Its rows are marked once for each connection; one that has
+ * none gets one, so that it is known before it asks for itself. */
+static void mark_proxy(const struct cq_client *client,
+                       struct cq_connection *connection, const conn_rec *c)
+{
+    const apr_sockaddr_t *peer = c->client_addr;
+    const struct cq_clock *clock = &client->clock;
+    const struct cq_pool_decl *pool;
+    struct cq_key key;
+    bool known = false;
+
+    if (connection != NULL && connection->proxy) {
+        return;
+    }
+    if (connection != NULL) {
+        connection->proxy = true;
+    }
+    if (cq_key_make(&key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
+                    cq_site.prefixes) != CQ_OK) {
+        return;
+    }
+    for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
+        struct cq_row row;
+
+        if (pool->used && pool->index != CQ_ANY_POOL
+            && cq_table_row(cq_site.table, pool->index, &key, clock, &row)
+                == CQ_OK) {
+            known = true;
+            if (!row.proxied) {
+                mark_row(clock, pool->index, &key, row.policy_index);
+            }
+        }
+    }
+    if (!known && client->pool->index != CQ_ANY_POOL) {
+        mark_row(clock, client->pool->index, &key,
+                 client->pool->policy_index);
+    }
+}
+
+bool cq_client_open(struct cq_client *client, struct cq_connection *connection,
+                    const request_rec *r, const struct cq_dir_conf *conf)
+{
+    const conn_rec *c = r->connection;
+    uint64_t identity;
+
+    if (client->tried) {
+        return client->is_open;
+    }
+    client->tried = true;
+    client->pool = cq_dir_conf_pool(conf, cq_site.conf);
+    client->proxied = (r->useragent_addr != c->client_addr
+                       && !apr_sockaddr_equal(r->useragent_addr,
+                                              c->client_addr))
+        || cq_peer_is_proxy(c)
+        || cq_key_is_translated(r->useragent_addr->ipaddr_ptr,
+                                (size_t)r->useragent_addr->ipaddr_len);
+    look_at_clock(client, connection, apr_time_sec(r->request_time));
+    if (cq_peer_is_proxy(c)) {
+        mark_proxy(client, connection, c);
+    }
+    if (!identify(client, connection, r, &identity)
+        || cq_account_open_as(cq_site.table, identity, client->pool->index,
+                              &client->key, &client->clock, &client->account)
+            != CQ_OK) {
+        return false;
+    }
+    client->is_open = true;
+    cq_account_mark(&client->account, &client->clock,
+                    client->override != NULL ? client->override->policy_index
+                                             : client->pool->policy_index,
+                    client->proxied
+                        || (connection != NULL && connection->proxy));
+    return true;
+}
+
+/* ---- booking ---- */
+
+bool cq_client_grant_range(struct cq_client *client,
+                           const struct cq_dir_conf *conf, int64_t bytes)
+{
+    int64_t daily = conf->free_range_daily_bytes != CQ_UNSET
+                    ? conf->free_range_daily_bytes : FREE_RANGE_DAILY_BYTES;
+
+    if (!client->is_open
+        || cq_account_free_range(&client->account, &client->clock, 0) >= daily
+        || cq_account_free_range(&client->account, &client->clock, bytes)
+            - bytes >= daily) {
+        return false;
+    }
+    client->has_free_range = true;
+    client->granted_bytes = bytes;
+    return true;
+}
+
+void cq_client_book(struct cq_client *client, enum cq_column column,
+                    int64_t bytes)
+{
+    static const enum cq_total total_of[] = {
+        [CQ_COLUMN_USED] = CQ_TOTAL_SENT,
+        [CQ_COLUMN_FREE] = CQ_TOTAL_FREE,
+        [CQ_COLUMN_REFUSED] = CQ_TOTAL_REFUSED_BYTES,
+        [CQ_COLUMN_HANDLER] = CQ_TOTAL_HANDLER_BYTES
+    };
+    struct cq_clock *clock = &client->clock;
+    int64_t granted, now_s;
+
+    if (client->pool == NULL || client->pool->index == CQ_ANY_POOL) {
+        return;
+    }
+    cq_table_total_add(cq_site.table, client->pool->index, total_of[column],
+                       bytes);
+    if (!client->is_open || column == CQ_COLUMN_REFUSED
+        || column == CQ_COLUMN_HANDLER) {
+        return;
+    }
+    /* not the request's own time: what flows after midnight is the new day's.
+     * time() and not apr_time_now(): seconds are enough, for a third of it. */
+    now_s = (int64_t)time(NULL);
+    if (now_s > clock->now_s) {
+        cq_table_clock(cq_site.table, now_s, clock);
+    }
+    if (column == CQ_COLUMN_USED) {
+        cq_account_charge(&client->account, clock, bytes);
+        return;
+    }
+    cq_account_free(&client->account, clock, bytes);
+    if (client->has_free_range) {
+        granted = bytes < client->granted_bytes ? bytes
+                                                : client->granted_bytes;
+        client->granted_bytes -= granted;
+        if (bytes > granted) {
+            cq_account_free_range(&client->account, clock, bytes - granted);
+        }
+    }
+}
+
+void cq_client_close(struct cq_client *client)
+{
+    if (client->is_open) {
+        cq_account_close(&client->account);
+        client->is_open = false;
+    }
+}
