@@ -11,11 +11,9 @@ use Test::More;
 
 use constant { MB => 1_000_000, DAILY => 10_000_000 };
 
-chomp(my $modules = `apxs -q LIBEXECDIR`);
-my $rpaf = -e "$modules/mod_rpaf.so";
 my $server = Httpd->run(modules => [qw(dav dav_fs headers deflate filter
-    include), mpm() eq 'prefork' ? 'cgi' : 'cgid', $rpaf ? 'rpaf' : ()],
-    conf => <<'EOT'
+    include), mpm() eq 'prefork' ? 'cgi' : 'cgid'],
+    conf => <<'EOT');
 ClamQuotaDaily 10000000
 ClamQuotaPeriod Day
 ClamQuotaTimezone UTC
@@ -62,11 +60,6 @@ AddHandler cgi-script .cgi
 <Directory %DIR%/htdocs>
     Options +ExecCGI
 </Directory>
-EOT
-    . ($rpaf ? <<'EOT' : ''));
-RPAFenable On
-RPAFproxy_ips 127.0.9.1
-RPAFheader X-Forwarded-For
 EOT
 my $htdocs = "$server->{dir}/htdocs";
 mkdir "$htdocs/$_" for qw(unset deflated dav copies included redirected);
@@ -272,23 +265,6 @@ is($server->get('/dav/1k', '-X', 'PROPFIND', '-H', 'Depth: 0', '--interface',
     my $from = client();
     is_deeply([map { $server->get('/included/page.txt', '--interface', $from)
         ->{status} } 1 .. 6], [(200) x 6], 'an included file is no copy');
-}
-
-# ---- whose bytes: the address may change in place ----
-SKIP: {
-    skip 'no mod_rpaf here (libapache2-mod-rpaf)', 3 if !$rpaf;
-    my $connection = $server->connect(from => '127.0.9.1');
-    for my $client (qw(192.0.2.1 192.0.2.2 192.0.2.1)) {
-        $connection->send("GET /8k HTTP/1.1\r\nHost: localhost\r\n"
-            . "X-Forwarded-For: $client\r\n\r\n")->response;
-    }
-    $connection->close;
-    my $one = $server->row('192.0.2.1', hits => 2);
-    my $other = $server->row('192.0.2.2', hits => 1);
-    is(($one // {})->{hits}, 2, 'mod_rpaf: the first client has its hits');
-    is(($other // {})->{hits}, 1, 'mod_rpaf: and the second');
-    is(($one // {used => 0})->{used}, 2 * ($other // {used => -1})->{used},
-        'mod_rpaf: and their bytes');
 }
 
 # the unknown method
