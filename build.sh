@@ -375,7 +375,7 @@ do_bench() {
 do_deb() {
     version=$(sed -n '1s/^Changes with mod_clamquota //p' CHANGES)
     maintainer=$(sed -n 's/^Maintainer: //p' conf/debian/control)
-    # also in a checkout of somebody else
+    # also in a checkout that another user owns
     epoch=${SOURCE_DATE_EPOCH:-$(git -c safe.directory='*' log -1 --format=%ct \
         CHANGES 2>/dev/null || :)}
     date=$(LC_ALL=C date -u -R -d "@${epoch:-$(stat -c %Y CHANGES)}")
@@ -416,13 +416,25 @@ install|uninstall)
     done ;;
 *) [ $# -eq 0 ] || misused "$command takes no argument, but got '$1'" ;;
 esac
+# What cannot be written to is reported before a package is installed.
+check_writable() {
+    { mkdir -p "$BUILD" && [ -w "$BUILD" ]; } 2>/dev/null ||
+        die "$BUILD cannot be written to; choose another directory, e.g." \
+            "BUILD=/tmp/clamquota ./build.sh $command"
+}
+
+case $command in
+deps|clean|help|-h|--help) ;;
+run) t/sample/serve check "$PORT"; check_writable ;;
+build|test|bench|install|uninstall|deb) check_writable ;;
+*) ;;
+esac
 case $command in
 deps)
     do_test_deps
     say 'Everything needed is installed.' ;;
 build) locked do_build ;;
 run)
-    t/sample/serve check "$PORT"
     say "Builds into $BUILD/ and serves from a directory below" \
         "${TMPDIR:-/tmp}, which Ctrl-C removes."
     # shellcheck disable=SC2086 # lists of words

@@ -64,7 +64,7 @@ static bool is_address(const struct cq_connection *connection,
 /* The next request of a connection mostly has the same address and pool, and
  * to hash them is a good part of finding a row.
  * @param identity  result: of the client in its pool
- * @return false: nobody's who could be counted */
+ * @return false: no client that could be counted */
 static bool identify(struct cq_client *client,
                      struct cq_connection *connection, const request_rec *r,
                      uint64_t *identity)

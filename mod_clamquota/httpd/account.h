@@ -1,8 +1,8 @@
 /* account - whose request it is, what holds for that client, and booking in
  * its account of the table.
  *
- * Who a client is is read from the address of each request, never from where
- * that address is stored: other modules change it in place. */
+ * The address of each request identifies its client, never the pointer to
+ * that address: other modules change it in place. */
 #ifndef CQ_HTTPD_ACCOUNT_H
 #define CQ_HTTPD_ACCOUNT_H
 

@@ -1,9 +1,9 @@
 /* conf_document - an ErrorDocument on another server and a refusal.
  *
  * httpd makes a redirect of it: wget and curl -f then store a page in the place
- * of the file and report success. refuse.c answers such a refusal itself; here
- * the operator is told. What ErrorDocument says is in the configuration only,
- * as it may stand in any section. */
+ * of the file and report success. refuse.c answers such a refusal itself; this
+ * file warns the operator. It reads the configuration's text, as ErrorDocument
+ * may stand in any section. */
 #include "httpd/private.h"
 
 static bool is_status_of_refusal(apr_pool_t *ptemp,

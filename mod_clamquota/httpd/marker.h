@@ -13,8 +13,8 @@
 struct cq_marker;
 
 struct cq_markers {
-    /* These bytes are gone: sent, or dropped; who made the markers knows.
-     * Returns whether to go on cutting. */
+    /* These bytes are gone: sent, or dropped; the owner of the markers knows
+     * which. Returns whether to go on cutting. */
     bool (*gone)(void *baton, int64_t bytes);
     void *baton;
     int64_t ahead_bytes;        /* how far ahead of the kernel a file is cut */
@@ -37,8 +37,8 @@ void cq_markers_end(struct cq_markers *markers);
 /** The markers under way report nothing any more. */
 void cq_markers_detach(struct cq_markers *markers);
 
-/** Makes a data bucket at most so long; it has a known length then. One that
- * can't be split at all is left as long as it is. */
+/** Cuts a data bucket to at most most_bytes; it has a known length then. One
+ * that can't be split at all stays whole. */
 apr_status_t cq_marker_split(apr_bucket *b, int64_t most_bytes);
 
 #endif

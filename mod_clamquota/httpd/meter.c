@@ -88,7 +88,8 @@ static enum cq_column column_of(const struct cq_request *q,
 }
 
 /* Corrects the reservation, up as well as down: the length is known now, if it
- * is at all. What is as long as predicted is not looked at: that is most. */
+ * is at all. Most responses are as long as predicted and need
+ * no look. */
 static void reserve(struct cq_request *q, const request_rec *r)
 {
     struct cq_account *account = &q->client.account;

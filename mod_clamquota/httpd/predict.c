@@ -31,7 +31,7 @@ static const char *read_offset(const char *at, int64_t *offset)
     return at;
 }
 
-/* Reads "bytes=A-B", "bytes=A-" or "bytes=-N" of so many bytes.
+/* Reads "bytes=A-B", "bytes=A-" or "bytes=-N" of size bytes.
  * @return false: none, several, or one that httpd ignores: the whole */
 static bool read_range(const request_rec *r, int64_t size, struct range *range)
 {
@@ -64,7 +64,7 @@ static bool read_range(const request_rec *r, int64_t size, struct range *range)
     return range->first <= range->last;
 }
 
-static int64_t length_of(const struct range *range, int64_t size)
+static int64_t range_bytes(const struct range *range, int64_t size)
 {
     return range->first >= size ? 0
         : (range->last < size ? range->last + 1 : size) - range->first;
@@ -198,7 +198,7 @@ static bool apply_conditions(request_rec *r, int64_t free_range_bytes,
         || (if_range != NULL && !condition_holds(r, true))) {
         return false;
     }
-    p->most_bytes = length_of(&range, size);
+    p->most_bytes = range_bytes(&range, size);
     if (p->most_bytes == 0) {
         return range.first > 0; /* 416 */
     }
@@ -262,8 +262,7 @@ bool cq_predict_early(const request_rec *r)
                 && !cq_is_own_page(core->handler)));
 }
 
-/* Does a free prediction hold for so many bytes of the resource, all of which
- * are there? */
+/* Does a free prediction hold for a whole resource of length bytes? */
 static bool holds(const request_rec *r, const struct cq_prediction *p,
                   int64_t length)
 {
@@ -275,9 +274,9 @@ static bool holds(const request_rec *r, const struct cq_prediction *p,
     return apr_table_get(r->headers_out, "Content-Range") == NULL
         && read_range(r, length, &range)
         && apr_table_get(r->headers_in, "If-Range") == NULL
-        && length_of(&range, length) <= p->most_bytes
+        && range_bytes(&range, length) <= p->most_bytes
         && (p->is_small_range ? range.last != INT64_MAX
-                              : length_of(&range, length) == 0);
+                              : range_bytes(&range, length) == 0);
 }
 
 bool cq_predict_again(const request_rec *r, apr_bucket_brigade *bb,

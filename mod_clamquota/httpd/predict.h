@@ -8,7 +8,7 @@
 
 #include "httpd/private.h"
 
-/* The contract: what has no known length reserves at least so much. */
+/* A response of unknown length reserves at least this much (contract). */
 #define CQ_UNKNOWN_BYTES (INT64_C(1) << 20)
 
 struct cq_prediction {

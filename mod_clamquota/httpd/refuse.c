@@ -206,7 +206,7 @@ static int answer(request_rec *r, int status, const struct words *w)
     return DONE;
 }
 
-/* All that is said of a refusal beside its body. */
+/* The header fields and the log line of a refusal. */
 static int begin(request_rec *r, const struct cq_request *q,
                  const struct cq_dir_conf *conf,
                  const struct cq_period *period, struct words *w)

@@ -131,7 +131,7 @@ void cq_copies_reserve_at_most(struct cq_pair *pair, int64_t bytes);
 /** So many bytes of the response left. */
 void cq_copies_book(struct cq_pair *pair, int64_t bytes);
 
-/** Gives back what is reserved; NULL is none. */
+/** Releases the reservation; NULL is none. */
 void cq_copies_end(struct cq_pair *pair);
 
 /* ---- refuse ---- */

@@ -57,8 +57,8 @@ static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
     return true;
 }
 
-/* Has it no body to speak of, so that nobody would refuse it? Until the
- * response begins its status is what is known. */
+/* A response without a body to speak of is never refused. Before it begins, its
+ * status is all there is to judge by. */
 static bool is_free(const request_rec *r, const struct cq_request *q)
 {
     return q != NULL && q->response.begun

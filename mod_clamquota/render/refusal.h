@@ -28,7 +28,7 @@ struct cq_refusal {
     const char *host;
     unsigned port;
     const char *path;
-    const char *admin;          /* whom to ask; NULL: "the operator" */
+    const char *admin;          /* a mail address; NULL: "the operator" */
 };
 
 /** Writes the text, a link only as far as there is room for it.

@@ -57,9 +57,9 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
     return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
 }
 
-/* The /48 of an IPv6 client: who has one has 65,536 clients. 0 for others, of
- * whom nobody has many. */
-static uint64_t network_of(const uint64_t facts[3])
+/* The /48 of an IPv6 client: its owner has 65,536 clients. 0 for IPv4, where
+ * no network has many. */
+static uint64_t hash_network(const uint64_t facts[3])
 {
     struct cq_key key;
     uint64_t network = 0;
@@ -80,7 +80,7 @@ static uint64_t network_at(const struct cq_table *t, uint32_t row)
     facts[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
     facts[1] = atomic_load_explicit(&cold->address[1], memory_order_relaxed);
     facts[2] = atomic_load_explicit(&cold->who, memory_order_relaxed);
-    return network_of(facts);
+    return hash_network(facts);
 }
 
 /* Whose row goes when all are taken: the smallest drawer, but one of the
@@ -92,7 +92,7 @@ static uint32_t choose_victim(const struct cq_table *t,
                               uint16_t period_id)
 {
     uint64_t network = subject->region == &t->pairs
-                       ? 0 : network_of(subject->facts);
+                       ? 0 : hash_network(subject->facts);
     uint32_t smallest[2] = { CQ_NO_ROW, CQ_NO_ROW };
     int64_t least[2] = { INT64_MAX, INT64_MAX };
     uint32_t i, own;
