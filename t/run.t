@@ -3,6 +3,7 @@
 # quota to anybody who may open a port, and Ctrl-C leaves nothing behind.
 use strict;
 use warnings;
+use Fcntl qw(:DEFAULT :flock);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use FindBin;
@@ -111,6 +112,28 @@ for my $absurd ('', '0', '65536', '80a', '-1', '1' x 30) {
 }
 ok(!-e "$scratch/a build", 'nothing was built');
 is_deeply([ entries($tmp) ], [], 'nothing was written');
+
+# ---- one command at a time ----
+{
+    my $checkout = "$scratch/a checkout";
+    mkdir $_ or die "$_: $!\n" for $checkout, "$checkout/conf",
+        "$checkout/build";
+    copy($_, "$checkout/$_") or die "$_: $!\n" for 'build.sh',
+        'conf/install.sh';
+    # held as another command holds it
+    sysopen my $lock, $checkout, O_RDONLY | O_DIRECTORY or die "lock: $!\n";
+    flock $lock, LOCK_EX or die "lock: $!\n";
+    local $ENV{CQ_LOCKED};
+    delete $ENV{CQ_LOCKED};
+    my ($clean, $words) = start(qr/\n/, { BUILD => 'build' }, 'sh',
+        "$checkout/build.sh", 'clean');
+    is($words, "build.sh: waiting for another one in this checkout\n",
+        'a second command waits, and says so');
+    ok(-d "$checkout/build", 'it has done nothing yet');
+    close $lock;
+    is(ended($clean), 0, 'then it goes on');
+    ok(!-e "$checkout/build", 'and does what it is for');
+}
 
 # ---- what it would install ----
 mkdir "$scratch/bin" or die "$scratch/bin: $!\n";
