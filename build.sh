@@ -310,8 +310,8 @@ do_test() {
     rm -rf "$BUILD/tap"
     : "${CQ_TEST_MODULE=$(cd "$BUILD" && pwd)/mod_clamquota.so}"
     export CQ_TEST_MODULE
-    # Check's 4 s are for machines with nothing else to do
-    : "${CK_DEFAULT_TIMEOUT=120}"
+    # Check's 4 s are for machines with nothing else to do; this only ends hangs
+    : "${CK_DEFAULT_TIMEOUT=600}"
     export CK_DEFAULT_TIMEOUT
     if [ $# -gt 0 ]; then
         CQ_TEST_MPM=${CQ_TEST_MPM:-event}
