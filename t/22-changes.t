@@ -1,6 +1,7 @@
 # What the operator's page changes: only where the server's configuration lets
 # it, under a name of this server, from the page itself. Answers of our pages
 # leave room for the operator's ErrorDocument.
+# mpm: once
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # One visitor is one client, however his address is written: with a zone, as an
 # IPv4 address in an IPv6 one, through NAT64. In a network namespace of its own,
 # which vanishes with this process.
+# mpm: once
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # What no client may do, whatever it sends: requests drawn at random, against
 # a client far from its allowance, close to it and over it, alone and 20 at
 # once. CQ_TEST_SEED replays a run, CQ_TEST_REQUESTS makes it longer.
+# mpm: once
 
 use strict;
 use warnings;
