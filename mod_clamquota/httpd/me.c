@@ -90,7 +90,7 @@ int cq_me_handler(request_rec *r)
 {
     const struct cq_sink sink = { write_response, r };
 
-    if (r->handler == NULL || strcmp(r->handler, CQ_HANDLER_ME) != 0) {
+    if (!cq_is_own_page(r->handler) || strcmp(r->handler, CQ_HANDLER_ME) != 0) {
         return DECLINED;
     }
     guard(r);

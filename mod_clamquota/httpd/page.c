@@ -147,7 +147,8 @@ static int show(request_rec *r)
 
 int cq_page_handler(request_rec *r)
 {
-    if (r->handler == NULL || strcmp(r->handler, CQ_HANDLER_STATUS) != 0) {
+    if (!cq_is_own_page(r->handler)
+        || strcmp(r->handler, CQ_HANDLER_STATUS) != 0) {
         return DECLINED;
     }
     guard(r);
