@@ -168,20 +168,22 @@ bool cq_client_open(struct cq_client *client, struct cq_connection *connection,
 {
     const conn_rec *c = r->connection;
     uint64_t identity;
+    bool by_proxy;
 
     if (client->tried) {
         return client->is_open;
     }
     client->tried = true;
+    by_proxy = cq_peer_is_proxy(c);
     client->pool = cq_dir_conf_pool(conf, cq_site.conf);
     client->proxied = (r->useragent_addr != c->client_addr
                        && !apr_sockaddr_equal(r->useragent_addr,
                                               c->client_addr))
-        || cq_peer_is_proxy(c)
+        || by_proxy
         || cq_key_is_translated(r->useragent_addr->ipaddr_ptr,
                                 (size_t)r->useragent_addr->ipaddr_len);
     look_at_clock(client, connection, apr_time_sec(r->request_time));
-    if (cq_peer_is_proxy(c)) {
+    if (by_proxy) {
         mark_proxy(client, connection, c);
     }
     if (!identify(client, connection, r, &identity)
