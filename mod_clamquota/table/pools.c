@@ -195,7 +195,8 @@ void cq_table_notice(struct cq_table *t, uint32_t notice)
 
 bool cq_table_notice_first(struct cq_table *t, enum cq_notice notice)
 {
-    return (atomic_load_explicit(&t->header->notices, memory_order_relaxed)
+    return cq_table_health(t) != CQ_HEALTH_LOST
+        && (atomic_load_explicit(&t->header->notices, memory_order_relaxed)
             & notice) == 0
         && (atomic_fetch_or(&t->header->notices, notice) & notice) == 0;
 }
@@ -210,5 +211,6 @@ uint32_t cq_table_notices(struct cq_table *t)
     }
     old = atomic_fetch_and(&t->header->notices,
                            (UINT32_C(1) << UNSAID_SHIFT) - 1);
-    return old >> UNSAID_SHIFT;
+    /* of a request that was under way when the header became zeros */
+    return cq_table_health(t) != CQ_HEALTH_LOST ? old >> UNSAID_SHIFT : 0;
 }

@@ -63,6 +63,9 @@ START_TEST(cut_short)
     ck_assert(cq_table_inspect(t));         /* also if nobody touched it */
     ck_assert(!cq_table_inspect(t));
     ck_assert_int_eq(cq_table_health(t), CQ_HEALTH_LOST);
+    cq_table_notice(t, CQ_NOTICE_FILL);     /* of 0 clients */
+    ck_assert_uint_eq(cq_table_notices(t), 0);
+    ck_assert(!cq_table_notice_first(t, CQ_NOTICE_PROXY_REFUSED));
     ck_assert_int_eq(cq_account_open(t, 0, &key, &clock, &later), CQ_EIO);
     cq_account_charge(&later, &clock, 1);
     cq_account_close(&later);
