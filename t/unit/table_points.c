@@ -460,7 +460,8 @@ static void find_points(void)
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         size_t n = strlen(entry->d_name);
 
-        if (n > 2 && strcmp(entry->d_name + n - 2, ".c") == 0) {
+        if (n > 2 && (strcmp(entry->d_name + n - 2, ".c") == 0
+                      || strcmp(entry->d_name + n - 2, ".h") == 0)) {
             snprintf(path, sizeof(path), "%s/%s", dir_name, entry->d_name);
             read_points(path);
         }
