@@ -161,6 +161,22 @@ SKIP: {
     system('umount', $state) == 0 or diag 'umount failed';
 }
 
+# A process that writes beyond its limit is killed by SIGXFSZ, without a word.
+my $limited = server();
+refused('a limit of sizes', $limited, qr/limited to 100000 \(ulimit -f/,
+    'prlimit', '--fsize=100000');
+is(join(' ', glob "$limited->{dir}/state/*"), '',
+    'a limit of sizes: nothing is left behind');
+write_file($limited->{table}, $good);
+$limited->{clients} = 20_000;
+refused('a limit below the new size', $limited, qr/limited to \d+ \(ulimit -f/,
+    'prlimit', '--fsize=' . length $good);
+is(join(' ', glob "$limited->{dir}/state/*"), $limited->{table},
+    'a limit below it: nothing is left behind');
+is($limited->start, '', 'without a limit it starts');
+is($limited->row('127.0.0.1')->{hits}, 1, 'and has the old row');
+ok($limited->stop, 'and stops');
+
 # ---- two servers ----
 my $first = server();
 is($first->start, '', 'the first server');
