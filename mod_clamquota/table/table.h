@@ -257,12 +257,12 @@ enum cq_notice {
 void cq_table_notice(struct cq_table *table, uint32_t notice);
 
 /** Is this the first time since the server started? Then the caller, no other
- * one, says it. Of a lost table nothing is said but that.
+ * one, logs it. Always false for a lost table.
  * @param notice  of a kind that cq_table_notice() is not called with */
 bool cq_table_notice_first(struct cq_table *table, enum cq_notice notice);
 
 /** Takes the notices that are raised and not yet said: exactly one caller
- * gets each. 0 almost always, and then costs one load; 0 of a lost table. */
+ * gets each. 0 almost always, and then costs one load; 0 for a lost table. */
 uint32_t cq_table_notices(struct cq_table *table);
 
 /* ---- readers: copies, never pointers into the table ---- */
