@@ -85,7 +85,7 @@ sub begin {
     write_file("$server->{dir}/htdocs/file", 'f' x 5000);
     my $why = mount_image($server, $case);
     if ($why) {
-        diag("$case->{name}: skipped: $why");
+        SKIP: { skip "$case->{name}: " . $why =~ s{\s*\n}{ }gr, 1 }
         return;
     }
     my $state = "$server->{dir}/state";
@@ -144,10 +144,7 @@ sub judge {
 }
 
 # All at once: what is lost is noticed at the next tick of each parent.
-my @running = grep { $_->[0] } map { [begin($_), $_] } @cases;
-if (!@running) {
-    plan skip_all => 'no file system can be mounted here, see above';
-}
+my @running = grep { $_->[0] } map { [scalar begin($_), $_] } @cases;
 serve(@$_) for @running;
 judge(@$_) for @running;
 finish();
