@@ -328,7 +328,7 @@ do_test() {
                 done)
             fi
             # shellcheck disable=SC2086 # names without blanks
-            CQ_TEST_MPM=$mpm suite "$mpm" --timer $files
+            CQ_TEST_MPM=$mpm suite "$mpm" -j2 --timer $files
         done
     fi
     printf '\nSummary:%s\n' "$summary"
