@@ -249,6 +249,25 @@ int cq_gate_handler(request_rec *r)
     return rv;
 }
 
+/* Reads the rest of a response that was refused, and drops it: mod_cgi waits
+ * for the end of a script, and a script that nobody reads has none. */
+static void discard(apr_bucket_brigade *bb)
+{
+    const char *data;
+    apr_size_t length;
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+        if (b->length == (apr_size_t)-1) {      /* no more than that runs */
+            rv = apr_bucket_read(b, &data, &length, APR_BLOCK_READ);
+        }
+        apr_bucket_delete(b);
+    }
+    apr_brigade_cleanup(bb);
+}
+
 /* Nothing is booked as free because it looked so: before its header is made, a
  * response is looked at once more. */
 static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
@@ -268,7 +287,7 @@ static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         (void)decide(r, q, conf, p, true);
     }
     if (q->decision.verdict == CQ_VERDICT_REFUSED) {
-        apr_brigade_cleanup(bb);        /* our answer has been passed on */
+        discard(bb);            /* our answer has been passed on */
         return APR_SUCCESS;
     }
     ap_remove_output_filter(f);

@@ -254,5 +254,7 @@ int cq_refuse_here(request_rec *r, const struct cq_request *q,
     int status = begin(r, q, conf, period, &w);
 
     put_text(&w, r, q, conf, period);
-    return answer(r, status, &w);
+    (void)answer(r, status, &w);
+    (void)ap_rflush(r);         /* what is refused may run for long */
+    return DONE;
 }
