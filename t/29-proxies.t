@@ -124,6 +124,7 @@ defaults
     timeout connect 20s
     timeout client 60s
     timeout server 60s
+    timeout check 60s
     option httpchk GET /file
     http-check expect rstatus ^(200|429)\$
     default-server inter 100ms
