@@ -250,7 +250,7 @@ int cq_gate_handler(request_rec *r)
 }
 
 /* Reads the rest of a response that was refused, and drops it: mod_cgi waits
- * for the end of a script, and a script that nobody reads has none. */
+ * for the end of a script, and that for a reader of its output. */
 static void discard(apr_bucket_brigade *bb)
 {
     const char *data;
