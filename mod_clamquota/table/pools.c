@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define POOL_RULE "ClamQuotaDaily"
+
 static bool name_is_good(const char *name)
 {
     size_t n = strlen(name);
@@ -170,7 +172,7 @@ void cq_table_policy_info(const struct cq_table *t, uint16_t pool,
     memset(info, 0, sizeof(*info));
     cq_table_pool_info(t, pool, &of_pool);
     info->policy = of_pool.policy;
-    strcpy(info->rule, "ClamQuotaDaily");       /* of the pool */
+    memcpy(info->rule, POOL_RULE, sizeof(POOL_RULE));
     if (policy_index < n && policy_index < CQ_POLICIES_MAX) {
         const struct cq_policy_slot *slot = &t->policies[policy_index];
 
