@@ -349,6 +349,9 @@ struct cq_header {
     _Atomic uint32_t erased_id;     /* and the last for which old ones were
                                      * erased */
     _Atomic int64_t turned_s;       /* unix second of turned_id */
+    cq_word closed;                 /* where and when it was closed in order,
+                                     * see repair.c; 0: it is in use, or was
+                                     * when its server ended */
 
     struct cq_bell_words bell;
     _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
@@ -406,6 +409,7 @@ struct cq_table {
     uint32_t stripe;            /* this process's */
     uint64_t owner;             /* this process's ticket; 0: it has none */
     uint64_t opened;            /* as in the header, of a server's own view */
+    int64_t server_pid;         /* that opened it as a server; 0: a tool's */
     int fd;                     /* holds the locks */
     char *path;                 /* as it was opened */
     struct cq_condition *condition;
