@@ -25,8 +25,8 @@ static const char *origin_of(const request_rec *r)
 }
 
 /* Any site can make an operator's browser send a form here, with the
- * operator's credentials. What the browser adds by itself tells such a form
- * from ours; a client that sends nothing of the kind has to. */
+ * operator's credentials. Headers that the browser adds by itself
+ * distinguish such a form from ours; a client without them has to add one. */
 static bool from_own_page(const request_rec *r)
 {
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");

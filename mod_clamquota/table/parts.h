@@ -275,13 +275,13 @@ bool cq_ledger_is_idle(const struct cq_table *table);
  * @return CQ_OK or CQ_ENOMEM */
 enum cq_status cq_table_repair(struct cq_table *table, int64_t *repaired);
 
-/** Notes in the header that nothing is left to repair, if that is so and it is
- * the process that opened the table as a server who closes it. */
+/** Notes in the header that nothing is left to repair, if that holds and this
+ * process opened the table as a server. */
 void cq_table_leave(struct cq_table *table);
 
 /** Is this the file, in the life of the machine, that cq_table_leave() noted
- * it in? Then it needs no cq_table_repair(). Whoever enters takes the note
- * away. */
+ * it in? Then it needs no cq_table_repair(). cq_table_enter() removes
+ * the note. */
 bool cq_table_is_as_left(const struct cq_table *table);
 
 /* turnover.c */

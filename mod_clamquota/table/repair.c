@@ -279,7 +279,7 @@ enum cq_status cq_table_repair(struct cq_table *t, int64_t *repaired)
 /* A number of this file in this life of the machine: within it no page is lost
  * when a process is, and a copy or snapshot that is put in the file's place is
  * another inode. 0: it can't be had. */
-static uint64_t place_of(const struct cq_table *t)
+static uint64_t identify_file(const struct cq_table *t)
 {
     const struct cq_seed *seed = &t->header->geometry.seed;
     uint64_t words[7] = { 0 };
@@ -312,12 +312,12 @@ void cq_table_leave(struct cq_table *t)
             return;
         }
     }
-    atomic_store(&t->header->closed, place_of(t));
+    atomic_store(&t->header->closed, identify_file(t));
 }
 
 bool cq_table_is_as_left(const struct cq_table *t)
 {
     uint64_t closed = atomic_load(&t->header->closed);
 
-    return closed != 0 && closed == place_of(t);
+    return closed != 0 && closed == identify_file(t);
 }
