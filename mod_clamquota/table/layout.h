@@ -43,8 +43,9 @@
  *         before     stamp:16 bytes:48   drawn of the period before
  *         day_base   day:16   bytes:48   drawn when this day began
  *         free_range day:16   bytes:48   small free ranges of this day
- *         holders    open requests that hold the row:20, turns:12 (how
- *                    often a holder or a reclaimer began)
+ *         holders    open requests and idle connections that hold the
+ *                    row:20, turns:12 (how often a holder or a reclaimer
+ *                    began)
  *         mark       policy:16 flags:16, one of them JAILED
  *         others     (for the cluster)
  *   cold  address, family, prefix, pool

@@ -4,6 +4,7 @@
 #ifndef CQ_TABLE_PARTS_H
 #define CQ_TABLE_PARTS_H
 
+#include "core/seldom.h"
 #include "table/copies.h"
 #include "table/layout.h"
 
@@ -93,7 +94,7 @@ static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
 /* row.c */
 
 /** Takes a row's words into the period in force. */
-uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
+CQ_SELDOM uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
                      uint16_t period_id);
 
 /* Changes committed alone, under whatever stamp it has: what is in flight
