@@ -59,7 +59,7 @@ booked_as_accepted(serve("FlushMaxThreshold 16777216\nEnableSendfile Off\n"),
     chomp(my @flags = (`apxs -q INCLUDEDIR`, `apr-1-config --includedir`,
         `apr-1-config --cppflags`));
     is(system(join ' ', $ENV{CC} // 'cc', '-shared -fPIC -o', $so, $flags[2],
-        "-I$flags[0] -I$flags[1]", "$FindBin::Bin/peer/mod_failing.c"), 0,
+        "-I$flags[0] -I$flags[1]", "$FindBin::Bin/modules/mod_failing.c"), 0,
         'a module that fails');
     my $other = serve("LoadModule failing_module $so\n"
         . "<Location /big>\nSetOutputFilter FAILING\n</Location>\n");
