@@ -350,9 +350,8 @@ struct cq_header {
     _Atomic uint32_t erased_id;     /* and the last for which old ones were
                                      * erased */
     _Atomic int64_t turned_s;       /* unix second of turned_id */
-    cq_word closed;                 /* where and when it was closed in order,
-                                     * see repair.c; 0: it is in use, or was
-                                     * when its server ended */
+    cq_word closed;                 /* in order, in which file and life of the
+                                     * machine (repair.c); 0: was not */
 
     struct cq_bell_words bell;
     _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
