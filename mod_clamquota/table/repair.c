@@ -301,9 +301,13 @@ static uint64_t identify_file(const struct cq_table *t)
 
 void cq_table_leave(struct cq_table *t)
 {
+    struct stat file;
     uint32_t i;
 
-    if (t->server_pid != getpid() || cq_table_health(t) == CQ_HEALTH_LOST) {
+    /* looked at anew: here no guard may stand any more */
+    if (t->server_pid != getpid() || fstat(t->fd, &file) != 0
+        || (uint64_t)file.st_size < t->size
+        || cq_table_health(t) == CQ_HEALTH_LOST) {
         return;
     }
     cq_table_settle(t);
