@@ -18,7 +18,7 @@ cd -- "$(dirname -- "$0")"
 
 # apache2-bin and not apache2: the latter starts a server on port 80.
 build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
-libjansson-dev'
+libjansson-dev libmemcached-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
 faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
@@ -28,7 +28,7 @@ deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
 # Programs of tests whose packages start services; see t/peer/fetch.
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
-libapache2-mod-rpaf'
+libapache2-mod-rpaf memcached'
 
 tool_libraries='jansson libmnl libnftnl'
 
@@ -195,7 +195,8 @@ link_programs() {
         $CC $CFLAGS -fno-lto $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libcq.a" $(pkg-config --libs check $tool_libraries) \
+            "$BUILD/libcluster.a" "$BUILD/libcq.a" \
+            $(pkg-config --libs check $tool_libraries) $cluster_libraries \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
     done
 }
@@ -211,6 +212,24 @@ build_tools() {
     $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
         "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libcq.a" \
         $(pkg-config --libs $tool_libraries)
+}
+
+# The exchange with memcached, which only the module and its tests use. Without
+# libmemcached all but its transport is built, and ClamQuotaMemcached is refused.
+build_cluster() {
+    cluster_libraries=
+    have=
+    if pkg-config --exists libmemcached; then
+        have="-DCQ_HAVE_MEMCACHED $(pkg-config --cflags libmemcached)"
+        cluster_libraries="$(pkg-config --libs-only-L libmemcached) -lmemcached"
+    else
+        say 'libmemcached is missing: ClamQuotaMemcached will be refused' \
+            '(libmemcached-dev)'
+    fi
+    # shellcheck disable=SC2086 # lists of words
+    compile "$BUILD/obj/cluster" $1 -D_GNU_SOURCE $have \
+        -- mod_clamquota/cluster/*.c
+    ar rcs "$BUILD/libcluster.a" "$BUILD"/obj/cluster/*.o
 }
 
 # Reports a target that cannot be built for before compiling the first file.
@@ -238,7 +257,8 @@ check_target() {
 do_build() {
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
-    rm -rf "$BUILD/obj" "$BUILD/libcq.a" "$BUILD/libsync.a" \
+    rm -rf "$BUILD/obj" "$BUILD/libcq.a" "$BUILD/libcluster.a" \
+        "$BUILD/libsync.a" \
         "$BUILD/clamquota-sync" "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD/obj"
     check_target
@@ -266,6 +286,7 @@ do_build() {
     }
     ar rcs "$BUILD/libcq.a" "$BUILD"/obj/core/*.o "$BUILD"/obj/render/*.o \
         "$BUILD"/obj/table/*.o "$BUILD"/obj/host/*.o
+    build_cluster "$lib"
 
     # clang looks into the casts of APR's ring macros, gcc doesn't
     ring=
@@ -277,7 +298,8 @@ do_build() {
     # shellcheck disable=SC2086
     $CC $CFLAGS $lto -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
         -Wl,--version-script=mod_clamquota/httpd/exports.map \
-        -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
+        -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o \
+        "$BUILD/libcluster.a" "$BUILD/libcq.a" $cluster_libraries
     build_tools
     say "$state_dir" >"$BUILD/state_dir"    # for which PREFIX this was built
 }

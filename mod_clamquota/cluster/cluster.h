@@ -108,8 +108,8 @@ enum cq_status cq_exchange_start(struct cq_table *table,
 
 /** One round: heartbeats, acts, hints, the rows that moved, a slice of all
  * rows. Blocks on the network, at most some time past the deadline: one
- * time-out of a server (1 s). What was not reached goes on in the next round,
- * which should be called at once then. To be called every interval_ms.
+ * time-out of a server (1 s). The next round begins where this one ended, and
+ * should be called at once then; else every interval_ms.
  * @param now_ms       unix time in milliseconds
  * @param deadline_ms  for how long to go on, in milliseconds from now, e.g. ten
  *                     intervals; heartbeats go out once a round
@@ -120,8 +120,8 @@ enum cq_status cq_exchange_start(struct cq_table *table,
 bool cq_exchange_round(struct cq_exchange *exchange, int64_t now_ms,
                        int64_t deadline_ms);
 
-/** Closes the connections and frees. NULL does nothing. What has not been
- * exchanged stays marked in the table. */
+/** Closes the connections and frees. NULL does nothing. Rows that
+ * were not exchanged stay marked in the table. */
 void cq_exchange_stop(struct cq_exchange *exchange);
 
 #endif

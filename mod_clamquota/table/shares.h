@@ -42,10 +42,10 @@ struct cq_act {
 };
 
 /** Notes an act for the whole cluster. cq_table_reset() does it for the client
- * it resets; whoever resets a network notes that one act instead.
+ * that it resets; the reset of a network is one act, noted by the caller.
  * @param at_ms  0: now_ms, or later than every act that is known
- * @return CQ_OK; CQ_EFULL: the log is full of acts that are no older; CQ_EINVAL:
- *         there is no cluster */
+ * @return CQ_OK; CQ_EFULL: the log is full of acts that are no older;
+ *         CQ_EINVAL: there is no cluster */
 enum cq_status cq_act_note(struct cq_table *table, const struct cq_act *act,
                            int64_t now_ms);
 
@@ -56,13 +56,13 @@ struct cq_cluster_node {
     char label[CQ_CLUSTER_LABEL_SIZE];  /* printable ASCII */
     int64_t last_seen_s;        /* unix time; 0: never by this exchanger */
     int64_t offset_ms;          /* its clock less ours, as seen with its last
-                                 * heartbeat; up to an interval of it is delay */
+                                 * heartbeat; an interval of it can be delay */
     bool self;
     bool alive;                 /* its heartbeat advances */
-    bool other_period;          /* its period, zone or prefixes differ: it shares
-                                 * nothing with this node */
-    bool other_servers;         /* it names servers that this node does not, or
-                                 * names them otherwise */
+    bool other_period;          /* its period, zone or prefixes differ: it
+                                 * shares nothing with this node */
+    bool other_servers;         /* it names servers that this node does not,
+                                 * or names them otherwise */
     bool other_daily;           /* no fault: each node decides by its own */
 };
 

@@ -158,8 +158,10 @@ enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_clock *clock,
                                struct cq_account *account);
 
-/** Is drawn + in flight of an open account below the allowance? */
+/** Is drawn + in flight of an open account below the allowance, here and on the
+ * other nodes of a cluster? */
 bool cq_account_has_room(const struct cq_account *account,
+                         const struct cq_clock *clock,
                          int64_t allowance_bytes);
 
 /** Remembers which policy was applied, and whether the address has been seen

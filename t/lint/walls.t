@@ -1,6 +1,6 @@
-# core knows nothing; table knows core; render knows both; only httpd/ knows
-# httpd. The compiler guards the wall to httpd and APR by having no such path;
-# this says which include broke it, and guards the walls between our rooms.
+# core knows nothing; table knows core; render and cluster know both; only
+# httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
+# such path; this says which include broke it, and guards the walls between our rooms.
 use strict;
 use warnings;
 use FindBin;
@@ -19,7 +19,8 @@ my %may = (    # room => [own headers it may include, system headers]
     table  => [ qr/^(?:core|table)\//,         undef ],
     render => [ qr/^(?:core|table|render)\//,  $libc ],
     host   => [ qr/^(?:core|host)\//,          undef ],
-    httpd  => [ qr/^(?:core|table|host|render|httpd)\//, undef ],
+    cluster => [ qr/^(?:core|table|cluster)\//, undef ],
+    httpd  => [ qr/^(?:core|table|cluster|host|render|httpd)\//, undef ],
 );
 
 for my $room (sort keys %may) {
