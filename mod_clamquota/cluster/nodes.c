@@ -24,6 +24,7 @@
 #define EXPIRY_S 86400          /* of a list to which no node writes any more */
 #define GONE_MS (INT64_C(86400) * 1000)     /* a dead node leaves the list */
 #define TRIES 3                 /* to see our own heartbeat in a list */
+#define ARRIVES_MS 3000         /* a first heartbeat, at the latest */
 #define STRIKES_MAX 2
 #define DIFFERS_MS 10000        /* clocks may be apart at midnight */
 
@@ -252,6 +253,21 @@ static int look_up_list(struct cq_exchange *x, struct cq_server *s,
     return cq_server_store(x, s, &key, answer, EXPIRY_S) ? 0 : -1;
 }
 
+/* The server takes what is put and does not have it: at first the writer may
+ * not be connected yet. */
+static bool await_heartbeat(struct cq_exchange *x, struct cq_server *s)
+{
+    s->up = false;
+    s->first_ms = s->first_ms != 0 ? s->first_ms : cq_steady_ms(x);
+    if (cq_steady_ms(x) - s->first_ms < ARRIVES_MS) {
+        return true;
+    }
+    snprintf(s->link->why, sizeof(s->link->why),
+             "answers and stores nothing: its limit of connections or of "
+             "memory is reached");
+    return cq_server_fail(x, s);
+}
+
 bool cq_nodes_exchange(struct cq_exchange *x, struct cq_server *s)
 {
     static struct cq_value answer; /* one exchange runs in a process */
@@ -270,13 +286,10 @@ bool cq_nodes_exchange(struct cq_exchange *x, struct cq_server *s)
         }
     }
     if (!present) {
-        /* it takes what is put and does not have it */
-        snprintf(s->link->why, sizeof(s->link->why),
-                 "answers and stores nothing: its limit of connections or of "
-                 "memory is reached");
-        return cq_server_fail(x, s);
+        return await_heartbeat(x, s);
     }
     s->wrote = true;
+    s->first_ms = 0;
     cq_server_answered(x, s);
     return true;
 }

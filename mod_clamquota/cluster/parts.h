@@ -47,6 +47,7 @@ struct cq_server {
     uint64_t born;              /* of its list of nodes; another one: it lost
                                  * its items. 0: not seen yet */
     bool wrote;                 /* our heartbeat was seen there */
+    int64_t first_ms;           /* when it was first looked for; 0: seen */
     bool has_acts;              /* all that we had when it was last asked */
     struct cq_pending *pending; /* CQ_BATCH */
     size_t pending_n;

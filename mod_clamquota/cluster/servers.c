@@ -60,6 +60,7 @@ bool cq_server_fail(struct cq_exchange *x, struct cq_server *s)
     }
     s->up = false;
     s->wrote = false;
+    s->first_ms = 0;
     s->has_acts = false;
     x->transport->close(x->world, s->link);
     s->link = NULL;
@@ -84,10 +85,14 @@ void cq_server_answered(struct cq_exchange *x, struct cq_server *s)
 
 void cq_servers_say(struct cq_exchange *x)
 {
-    size_t i, up = 0;
+    size_t i, up = 0, unsure = 0;
 
     for (i = 0; i < x->servers_n; i++) {
         up += x->servers[i].up;
+        unsure += !x->servers[i].up && x->servers[i].first_ms != 0;
+    }
+    if (unsure > 0) {
+        return;
     }
     if (up == 0 && !x->all_down) {
         cq_say(x, CQ_CLUSTER_ALL_DOWN, "no server answers");

@@ -265,7 +265,7 @@ START_TEST(answer_without_a_marker)
         c->world.empty[i] = true;
     }
     node_charge(&c->nodes[1], 1, 1);
-    rounds(c->nodes, 2, 5);
+    rounds(c->nodes, 2, 10);
     ck_assert_int_eq(node_sum(&c->nodes[1], 1), 111);
     ck_assert_int_eq(node_status(&c->nodes[1]).missing, 0);
     ck_assert_int_eq(c->nodes[1].said_n[CQ_CLUSTER_ALL_DOWN], 1);

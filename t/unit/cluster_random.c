@@ -223,7 +223,8 @@ static void assert_agreed(struct run *r, uint32_t k, uint64_t seed)
                   (long long)(said - due));
     /* a reset may forget what was counted until every node has heard of it */
     if (r->reset_ms[k] == 0) {
-        ck_assert_msg(said >= due - r->at_risk[k], "seed %llu: client %u: %lld, %lld lost",
+        ck_assert_msg(said >= due - r->at_risk[k],
+                      "seed %llu: client %u: %lld, %lld lost",
                       (unsigned long long)seed, k, (long long)said,
                       (long long)(due - said));
     }
