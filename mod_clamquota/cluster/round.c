@@ -157,6 +157,9 @@ static void begin_period(struct cq_exchange *x)
 
 static bool begin_round(struct cq_exchange *x, int64_t now_ms)
 {
+    if (cq_table_health(x->table) == CQ_HEALTH_LOST) {
+        return false;           /* what is left of it is no share of ours */
+    }
     x->now_ms = now_ms;
     x->failed = false;
     x->beat = (uint64_t)now_ms > x->beat ? (uint64_t)now_ms : x->beat + 1;
