@@ -118,6 +118,7 @@ struct cq_exchange {
     uint64_t turn;              /* where the rotation is */
     uint64_t sweep_n;           /* rows to be asked for at once: a server came
                                  * back */
+    int64_t away_n;             /* groups that wait for a server to be back */
     int64_t complete_ms;        /* when the last complete round began */
 
     /* hints.c: clients over quota that this node served, in the order in which

@@ -277,13 +277,18 @@ static void end_groups(struct cq_exchange *x, uint64_t from, uint64_t to)
 
     while (cq_group_find(x->table, &group) && group < to) {
         uint32_t row = (uint32_t)(group * CQ_GROUP_ROWS);
-        uint32_t i = 0;
+        uint32_t i, away = 0;
 
-        while (i < CQ_GROUP_ROWS
-               && (is_confirmed(x, row + i) || !can_be_asked(x, row + i))) {
-            i++;
+        for (i = 0; i < CQ_GROUP_ROWS; i++) {
+            if (!is_confirmed(x, row + i)) {
+                if (can_be_asked(x, row + i)) {
+                    break;
+                }
+                away = 1;
+            }
         }
         if (i == CQ_GROUP_ROWS) {
+            x->away_n += away;
             cq_group_end(x->table, group);
         }
         else {
@@ -368,5 +373,6 @@ bool cq_rows_exchange(struct cq_exchange *x, int64_t until_ms)
     if (complete) {
         exchange_turn(x, until_ms);
     }
+    x->status.waiting += x->away_n;
     return complete;
 }

@@ -75,6 +75,7 @@ void cq_server_answered(struct cq_exchange *x, struct cq_server *s)
     if (!s->up) {
         s->up = true;
         x->sweep_n = x->rows_n;
+        x->away_n = 0;
     }
     s->pause_ms = 0;
     if (s->said_down) {

@@ -86,7 +86,8 @@ struct cq_cluster_status {
     int64_t rounds;             /* since the exchanger started, as are these */
     int64_t failed_rounds;      /* a server did not answer, or the deadline came
                                  * first */
-    int64_t waiting;            /* marks (16 rows each) not read back yet */
+    int64_t waiting;            /* marks (16 rows each) not read back yet; of
+                                 * a server that is away each time anew */
     int64_t missing;            /* own shares found missing or too small on a
                                  * server that had confirmed them */
     int64_t raised;             /* rows raised to an own share: after a power
