@@ -28,11 +28,8 @@
  *             | a 64-byte line for each row of a client or a     |
  *             | network: the rest                                |
  *   cluster_at +--------------------------------------------------+
- *             | only with ClamQuotaMemcached (cluster_size > 0): |
- *             | figures of the exchange, 1,024 acts              |
- *             | flights: 8 bytes for each row of a client, what  |
- *             |   others' sum has in flight, and until when      |
- *             | moved: a byte for 16 rows, pairs too             |
+ *             | cluster_size bytes, 0 without ClamQuotaMemcached |
+ *             | (layout_shares.h)                                |
  *   file_size +--------------------------------------------------+
  *
  * Every section starts on a page. There are indexes in it, never pointers;
@@ -407,8 +404,7 @@ struct cq_table {
     struct cq_hot *hot;
     struct cq_cold *cold;
     struct cq_name_slot *names;
-    /* without a cluster all NULL */
-    struct cq_cluster_head *cluster;
+    struct cq_cluster_head *cluster;    /* NULL, as the next two: none */
     cq_word *flights;
     _Atomic uint8_t *moved;
     uint64_t rows_n;            /* of clients */

@@ -1,6 +1,12 @@
 /* layout_shares - the section for the cluster, byte for byte. Private to
- * table/; layout.h shows where it lies: the head, then a word for each row of a
- * client, then a byte for 16 rows. */
+ * table/; layout.h shows where it lies:
+ *
+ *   head     figures of the exchange, 1,024 acts
+ *   flights  8 bytes for each row of a client: what its others' sum has in
+ *            flight, and until when
+ *   moved    a byte for 16 rows, those of pairs too
+ *
+ * Each of the three starts on a page. */
 #ifndef CQ_LAYOUT_SHARES_H
 #define CQ_LAYOUT_SHARES_H
 
