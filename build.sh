@@ -15,6 +15,7 @@ cd -- "$(dirname -- "$0")"
 : "${PREFIX=/usr}"
 : "${DESTDIR=}"
 : "${PORT=8080}"
+: "${CLUSTER=}"
 
 # apache2-bin and not apache2: the latter starts a server on port 80.
 build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
@@ -41,7 +42,8 @@ Usage: ./build.sh [COMMAND]
   deps       install what building, running and testing need (Debian, Ubuntu)
   build      module and tool into build/ (default)
   run        build and a private httpd with a sample mirror under a quota on
-             http://127.0.0.1:8080/; Ctrl-C stops it. Installs what it lacks
+             http://127.0.0.1:8080/; Ctrl-C stops it. Installs what it lacks.
+             CLUSTER=3: three that share their counters through memcached
   test       deps, build and the test suite; test all: with the slow tests;
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
@@ -50,7 +52,7 @@ Usage: ./build.sh [COMMAND]
   deb        Debian packages into build/deb/
   clean      remove build/
 Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
-errors), PORT (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
+errors), PORT CLUSTER (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
 worker|prefork (test: only that one).
 EOT
 }
@@ -140,6 +142,17 @@ do_test_deps() {
     locked t/peer/fetch "$BUILD/peers" $peers
     CQ_TEST_PEERS=$(cd "$BUILD/peers" && pwd)
     export CQ_TEST_PEERS
+}
+
+# Its package would start a service: unpacked, unless it is installed. Sets
+# memcached.
+find_memcached() {
+    memcached=$(command -v memcached) || {
+        locked t/peer/fetch "$BUILD/peers" memcached
+        memcached=$BUILD/peers/root/usr/bin/memcached
+        [ -x "$memcached" ] ||
+            die 'memcached could not be fetched; apt-get install memcached'
+    }
 }
 
 # --- build ------------------------------------------------------------------
@@ -447,7 +460,7 @@ check_writable() {
 
 case $command in
 deps|clean|help|-h|--help) ;;
-run) t/sample/serve check "$PORT"; check_writable ;;
+run) t/sample/serve check "$PORT" "$CLUSTER"; check_writable ;;
 build|test|bench|install|uninstall|deb) check_writable ;;
 *) ;;
 esac
@@ -462,7 +475,9 @@ run)
     # shellcheck disable=SC2086 # lists of words
     do_deps $build_packages $run_packages
     locked do_build
-    exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
+    [ -z "$CLUSTER" ] || find_memcached
+    exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" \
+        ${CLUSTER:+"$CLUSTER" "$memcached"} ;;
 test)
     if [ "$*" = all ]; then
         shift

@@ -9,6 +9,7 @@
 
 #include "core/key.h"
 #include "core/policy.h"
+#include "table/shares.h"
 
 #include <stddef.h>
 
@@ -29,6 +30,11 @@ struct cq_view_client {
     int64_t over_since_s;       /* 0: not over */
     int64_t retry_after_s;      /* 0: not over */
     bool jailable;
+    /* In a cluster used_bytes and in_flight_bytes are the sum of all nodes, and
+     * state and waiting time follow from it; these are this node's part. */
+    bool shared;
+    int64_t here_used_bytes;
+    int64_t here_in_flight_bytes;
 };
 
 /* counted since the table was made; each node counts its own */
@@ -110,6 +116,9 @@ struct cq_view {
 
     struct cq_view_totals totals;
 
+    const struct cq_cluster_status *cluster;    /* NULL: there is none; its
+                                                 * lag_ms is as of now_s */
+
     const struct cq_view_hour *history; /* oldest first */
     size_t history_count;
 
@@ -118,6 +127,19 @@ struct cq_view {
     int64_t clients_matched;    /* by the query, shown or not */
     struct cq_query query;
 };
+
+/** How many servers of a cluster answered in the last round. */
+static inline int64_t
+cq_view_servers_up(const struct cq_cluster_status *cluster)
+{
+    int64_t up = 0;
+    size_t i;
+
+    for (i = 0; i < cluster->servers_n; i++) {
+        up += cluster->servers[i].up;
+    }
+    return up;
+}
 
 /* where renderers write to */
 struct cq_sink {
