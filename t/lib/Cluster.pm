@@ -119,9 +119,11 @@ sub download {
     for (1 .. $count) {
         my $client = "127.$net.1." . (1 + int rand 50);
         my $node = $running[rand @running];
-        my $answer = $node->get('/small', '--interface', $client);
-        die "$client: $answer->{status}\n" if $answer->{status} != 200;
-        $self->{sent}{$client} += $answer->{bytes};
+        my $connection = $node->connect(from => $client);
+        $connection->send("GET /small HTTP/1.1\r\nHost: localhost\r\n"
+            . "Connection: close\r\n\r\n");
+        $connection->drain =~ m{^HTTP/1.1 200 } or die "$client: refused\n";
+        $self->{sent}{$client} += $connection->{bytes};
         $self->{asked}{$node->{port}}{$client} = 1;
     }
 }

@@ -116,6 +116,25 @@ sub put {
     }
 }
 
+# Stores items of no use until others have to go.
+sub fill {
+    my ($self, $count) = @_;
+    my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1',
+        PeerPort => $self->{port}) or die "memcached: $@\n";
+    my $value = 'x' x 100;
+    print {$socket} map { "set fill$_ 0 0 100 noreply\r\n$value\r\n" }
+        1 .. $count;
+    print {$socket} "mn\r\n";
+    return scalar readline $socket;
+}
+
+# A connection that takes a place.
+sub hold {
+    my ($self) = @_;
+    return IO::Socket::IP->new(PeerHost => '127.0.0.1',
+        PeerPort => $self->{port}, Timeout => 5);
+}
+
 END {
     $_->stop for @servers;
 }

@@ -38,7 +38,7 @@ sub run {
         srand($option{seed} // 1);
         @$self{qw(listener orders doing pairs mode by queue)} =
             ($listener, $reader, $doing, {}, 'pass', 0, []);
-        eval { 1 while $self->step };
+        eval { 1 while $self->step; 1 } or warn "proxy: $@";
         POSIX::_exit(0);
     }
     $writer->autoflush(1);
@@ -82,7 +82,8 @@ sub obey {
     sysread $self->{orders}, my $line, 100 or return 0;
     ($self->{mode}, $self->{by}) = $line =~ /(\w+) ?(\d*)/;
     if ($self->{mode} eq 'cut') {
-        $self->shut($_) for grep { $_ } values %{$self->{pairs}};
+        my @pairs = values %{$self->{pairs}};
+        $self->shut($_) for @pairs;
     }
     syswrite $self->{doing}, "\n";
     return 1;
