@@ -172,6 +172,7 @@ static void raise_used(struct cq_account *a, const struct cq_clock *clock,
     cq_entry_begin(entry_of(a));
     bytes = cq_row_commit(hot, bytes);
     cq_stamped_add(&hot->drawn, clock->period_id, bytes);
+    atomic_fetch_or(&hot->mark, CQ_MARK_RAISED);
     cq_row_moved(a->table, a->row);
     cq_entry_end(entry_of(a));
 }

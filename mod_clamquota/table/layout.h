@@ -160,6 +160,7 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
 #define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
 #define CQ_MARK_JAILED 0x00040000u      /* clamquota-sync has jailed it */
+#define CQ_MARK_RAISED 0x00080000u      /* drawn is what memcached said */
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */

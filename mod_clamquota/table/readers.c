@@ -57,7 +57,10 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
                         ? (int64_t)(seen >> CQ_SEEN_SHIFT) : 0;
     row->jailed = (mark & CQ_MARK_JAILED) != 0;
     row->over_since_s = cq_over_since_s(over);
-    row->over_refusals = cq_over_refusals(over);
+    /* a share that only memcached vouches for makes no offender: else a program
+     * that can write there could have any client jailed */
+    row->over_refusals = (mark & CQ_MARK_RAISED) == 0
+        ? cq_over_refusals(over) : 0;
 }
 
 bool cq_row_copy(const struct cq_table *t, uint32_t i,

@@ -72,6 +72,9 @@ static void count_client(struct cq_table *t, uint32_t row,
     if (cq_row_is_pair(t, row)) {
         return;
     }
+    if ((atomic_load(&t->hot[row].mark) & CQ_MARK_RAISED) != 0) {
+        atomic_fetch_and(&t->hot[row].mark, ~CQ_MARK_RAISED);
+    }
     /* the one word of its cold line that has no stamp of its own */
     atomic_fetch_and(&t->cold[row].seen,
                      (UINT64_C(1) << CQ_SEEN_SHIFT) - 1);

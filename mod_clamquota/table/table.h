@@ -280,9 +280,10 @@ struct cq_row {
     int64_t last_hit_s;
     int64_t over_since_s;       /* as stamped by a refusal of this period, or
                                  * by the charge that crossed the allowance */
-    uint32_t over_refusals;     /* refused so often since then, on the last
-                                 * day that had a refusal; BUSY, COPIES and
-                                 * LogOnly are none of these */
+    uint32_t over_refusals;     /* refusals since then, of the last day that
+                                 * had one; BUSY, COPIES and LogOnly are none
+                                 * of these, nor is any while used_bytes is
+                                 * what memcached said */
     bool proxied;
     bool jailed;                /* as clamquota-sync said last */
     /* What the other nodes of a cluster know of the client; 0 without one. All

@@ -165,6 +165,6 @@ void cq_account_reset(struct cq_account *a)
         atomic_store(&hot->free_range, 0);
         atomic_store(&cold->refused, 0);
         atomic_store(&cold->over, 0);
-        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
+        atomic_fetch_and(&hot->mark, ~(CQ_MARK_OVER | CQ_MARK_RAISED));
     }
 }

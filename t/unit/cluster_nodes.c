@@ -1,5 +1,7 @@
 /* cluster: who is who. Copies of a table, backups, nodes that differ, periods
  * that end, and what servers say that no node has written. */
+#include "cluster/bytes.h"
+#include "cluster/item.h"
 #include "cluster_world.h"
 
 #include <fcntl.h>
@@ -111,6 +113,24 @@ START_TEST(copy_that_runs)
 }
 END_TEST
 
+static void refuse(struct node *node, uint32_t k, int n)
+{
+    struct cq_clock clock = node_clock(node);
+    struct cq_account a = open_client(node->table, k, &clock);
+
+    while (n-- > 0) {
+        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+    }
+    cq_account_close(&a);
+}
+
+static uint32_t refusals_of(struct node *node, uint32_t k)
+{
+    struct cq_clock clock = node_clock(node);
+
+    return row_of(node->table, k, &clock).over_refusals;
+}
+
 /* The power fails, or a backup is restored: the row has less than the node has
  * told the others. */
 START_TEST(own_share_raises_the_row)
@@ -134,6 +154,17 @@ START_TEST(own_share_raises_the_row)
     ck_assert_int_eq(node_own(&nodes[0], 1), 123);
     ck_assert_int_ge(node_status(&nodes[0]).raised, 1);
     assert_sound(nodes[0].table);
+    /* as anybody who can write to memcached could do that */
+    refuse(&nodes[0], 1, 300);
+    ck_assert_uint_eq(refusals_of(&nodes[0], 1), 0);
+    node_charge(&nodes[0], 7, 1);
+    refuse(&nodes[0], 7, 300);
+    ck_assert_uint_eq(refusals_of(&nodes[0], 7), 300);
+    /* over with the period */
+    world.unix_ms = (NEXT_MONTH_S + 10) * 1000;
+    node_charge(&nodes[0], 1, 1);
+    refuse(&nodes[0], 1, 300);
+    ck_assert_uint_eq(refusals_of(&nodes[0], 1), 300);
     end(2);
 }
 END_TEST
@@ -231,14 +262,37 @@ START_TEST(over_the_first)
 END_TEST
 
 /* Nothing that stands in a server makes a node do more than count wrongly. */
+/* The hash that a key is the text of. */
+static struct cq_seed hash_of_key(const char *text)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    struct cq_seed hash = { 0, 0 };
+    int i;
+
+    for (i = CQ_ITEM_KEY_LENGTH - 1; i >= 2; i--) {
+        const char *letter = strchr(letters, text[i]);
+
+        ck_assert_ptr_nonnull(letter);
+        hash.k1 = hash.k1 << 6 | hash.k0 >> 58;
+        hash.k0 = hash.k0 << 6 | (uint64_t)(letter - letters);
+    }
+    return hash;
+}
+
 START_TEST(hostile_values)
 {
+    struct cq_clock clock;
+    struct cq_key reset = client(3);
     int round;
 
     begin(2);
     node_charge(&nodes[0], 1, 100);
+    node_charge(&nodes[1], 2, 15000000);        /* a hint */
+    clock = node_clock(&nodes[0]);
+    cq_table_reset(nodes[0].table, &reset, &clock);     /* an act */
     rounds(nodes, 2, 3);
-    for (round = 0; round < 300; round++) {
+    for (round = 0; round < 600; round++) {
         struct item *item = &world.items[round % SERVERS][xorshift(
             &world.random) % ITEMS];
         size_t i;
@@ -255,12 +309,22 @@ START_TEST(hostile_values)
             item->value[i] ^= (unsigned char)(1 + xorshift(&world.random)
                                               % 255);
         }
+        /* in the end by somebody who knows how */
+        if (round >= 300 && item->size >= CQ_SEAL_SIZE) {
+            struct cq_seed hash = hash_of_key(item->key);
+
+            cq_seal(item->value, item->size, &hash);
+        }
         if (round % 3 == 0) {
             rounds(nodes, 2, 1);
         }
     }
-    rounds(nodes, 2, 10);
-    ck_assert_int_eq(node_sum(&nodes[0], 1), 100);
+    for (round = 0; round < SERVERS; round++) {
+        lose_items(&world, (size_t)round);
+    }
+    rounds(nodes, 2, 40);
+    ck_assert_int_eq(node_sum(&nodes[0], 1), node_sum(&nodes[1], 1) == -1
+                     ? node_sum(&nodes[0], 1) : node_sum(&nodes[1], 1));
     end(2);
 }
 END_TEST
