@@ -88,6 +88,21 @@ EOT
         "httpd $old is refused");
 }
 
+# A library that one directive needs
+if ($ENV{CQ_TEST_ALL}) {
+    my $bin = tempdir(CLEANUP => 1);
+    spew("$bin/pkg-config", <<'EOT', 0755);
+#!/bin/sh
+case $* in *libmemcached*) exit 1 ;; esac
+exec /usr/bin/pkg-config "$@"
+EOT
+    like(build(PATH => "$bin:$ENV{PATH}", WERROR => 1, BUILD => "$bin/build"),
+        qr/^0:libmemcached is missing: ClamQuotaMemcached will be refused/,
+        'without libmemcached everything else builds');
+    unlike(scalar `ldd '$bin/build/mod_clamquota.so'`, qr/memcached/,
+        'and the module does not ask for it');
+}
+
 # The wall: what core, render and table are compiled with has no httpd in it.
 my $probe = tempdir(CLEANUP => 1);
 for my $header (qw(httpd.h apr.h)) {
