@@ -149,6 +149,9 @@ my $sets = 'nft list set inet clamquota jail6 && nft list set inet clamquota'
 # the effect with a pattern for that.
 my %expected = (
     './build.sh run'  => 'serves until it is interrupted; t/run.t',
+    'CLUSTER=3 ./build.sh run' => 'serves until it is interrupted; t/run.t',
+    'memcached -m 160 -l 10.0.0.1' => 'serves until it is interrupted;'
+        . ' t/lib/Memcached.pm',
     './build.sh test' => 'runs this file',
     './build.sh test t/NAME.t' => 'runs this file',
     './build.sh bench' => 'takes minutes',

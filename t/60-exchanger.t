@@ -124,6 +124,22 @@ SKIP: {
     is(readlink "/proc/$pid/root", $server->{dir}, 'ChrootDir: it is there');
 }
 
+# ---- the table is cut short under it ----
+$server->stop;
+$server->{conf} = $conf;
+is($server->start, '', 'start');
+SKIP: {
+    skip 'takes ten seconds, the same under every MPM', 3 if mpm() ne 'event';
+    $pid = Cluster::await_exchanger($server);
+    truncate "$server->{dir}/state/clamquota.table", 8192 or die "truncate: $!";
+    my $lost = qr/CQ0127: /;
+    ok($server->wait_log($lost), 'the table is cut short: it is logged');
+    $server->allow_log($lost);
+    ok(lives($pid), 'the table is cut short: the process lives');
+    is($server->get('/big')->{status}, 200, 'and requests are served');
+    unlink "$server->{dir}/state/clamquota.table";
+}
+
 # ---- no cluster, none of its processes ----
 $server->stop;
 $server->{conf} = "ClamQuotaDaily 1G\n";

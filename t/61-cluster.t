@@ -94,6 +94,12 @@ is(Cluster::client($nodes[$_], $client)->{used}, 0, "node $_: it stays so")
     for 0 .. 2;
 is(draw($nodes[0], $client, '/small')->{status}, 200, 'and it is served again');
 
+# on a node that never saw the client, too
+$client = '127.7.0.4';
+is(draw($nodes[0], $client, '/small')->{status}, 200, 'A: served');
+is(Cluster::reset_client($nodes[2], $client), 303, 'reset on C, which has no row');
+is(Cluster::await($nodes[0], $client, used => 0)->{used}, 0, 'A: reset');
+
 # ---- what is in flight elsewhere makes it busy here, until that node dies ----
 $client = '127.7.0.3';
 is(draw($nodes[1], $client, '/small')->{status}, 200, 'B: served');

@@ -7,10 +7,12 @@ use Fcntl qw(:DEFAULT :flock);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/lib";
 use HTTP::Tiny;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP qw(decode_json);
+use Peer ();
 use POSIX ();
 use Test::More;
 
@@ -238,6 +240,37 @@ is_deeply([ entries($tmp) ], [], 'nothing is left in TMPDIR');
 is_deeply([ processes_with($scratch) ], [], 'no process is left');
 ok(!IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port),
     'nobody listens');
+
+# ---- a cluster ----
+for my $absurd ('1', '10', 'three') {
+    my ($run, $words) = start(qr/(?!)/, { %environment, CLUSTER => $absurd },
+        './build.sh', 'run');
+    is(ended($run) . $words, "1serve: CLUSTER=$absurd: expected a number of "
+        . "mirrors from 2 to 9, e.g. CLUSTER=3\n", "CLUSTER=$absurd");
+}
+SKIP: {
+    my $memcached = Peer::program('memcached');
+    skip 'no memcached: ' . Peer::reason('memcached'), 8 if !$memcached;
+    my ($run, $words, $its) = start(qr/Ctrl-C stops.*\n.*\n/, \%environment,
+        't/sample/serve', "$scratch/a build/mod_clamquota.so", $port, 3,
+        $memcached);
+    like($words, qr/^3 mirrors share their counters: \Q$url\E /,
+        'a cluster: it comes up') or diag($words);
+    my ($last) = $words =~ m{curl '(http://[\d.:]+)/clamquota\?json};
+    is(fetch('/main.cvd')->{status}, 200, 'a cluster: served') for 1, 2;
+    my $end = time + 30;
+    my $status;
+    do { $status = HTTP::Tiny->new->get("$last/main.cvd")->{status} }
+        while $status != 429 && time < $end;
+    is($status, 429, 'a cluster: refused by the last mirror');
+    my $view = decode_json(HTTP::Tiny->new->get("$last/clamquota?json")
+        ->{content});
+    is(scalar @{ $view->{cluster}{nodes} }, 3, 'a cluster: three nodes');
+    kill 'INT', -$run;
+    is(ended($run), 0, 'a cluster: Ctrl-C ends it');
+    is_deeply([ entries($tmp) ], [], 'a cluster: nothing is left in TMPDIR');
+    is_deeply([ processes_with($scratch) ], [], 'a cluster: no process is left');
+}
 
 # No root needed: the same by a user who may do nothing.
 SKIP: {

@@ -3,6 +3,7 @@
  * By POST only, where ClamQuotaChanges is On in the server's configuration,
  * under a name of this server, and from the page itself. */
 #include "httpd/private.h"
+#include "table/shares.h"
 
 #include <string.h>
 
@@ -207,7 +208,8 @@ static int reset(request_rec *r, const char *text)
     cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
     rows = cq_table_reset(cq_site.table, &client, &clock);
     cq_key_format_cidr(&client, name, sizeof(name));
-    if (rows == 0) {
+    /* another node may have one: that reset is on its way */
+    if (rows == 0 && !cq_table_has_cluster(cq_site.table)) {
         return cq_page_say(r, HTTP_NOT_FOUND,
                    apr_pstrcat(r->pool, "No row belongs to ", name, ".",
                                NULL));
