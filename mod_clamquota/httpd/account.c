@@ -1,16 +1,16 @@
 /* account - whose request it is, and booking in the client's account. */
 #include "httpd/account.h"
+#include "render/link.h"
 
 #define FREE_RANGE_DAILY_BYTES (INT64_C(10) << 20)     /* the contract's */
 
-bool cq_client_find(const request_rec *r, struct cq_key *key,
+bool cq_client_find(const apr_sockaddr_t *address, struct cq_key *key,
                     const struct cq_client_decl **override)
 {
     const struct cq_server_conf *conf = cq_site.conf;
-    const apr_sockaddr_t *peer = r->useragent_addr;
     const struct cq_net_rule *rule = NULL;
 
-    if (cq_key_make(key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
+    if (cq_key_make(key, address->ipaddr_ptr, (size_t)address->ipaddr_len,
                     cq_site.prefixes) != CQ_OK) {
         return false;
     }
@@ -23,17 +23,11 @@ bool cq_client_find(const request_rec *r, struct cq_key *key,
     return true;
 }
 
-const char *cq_client_text(apr_pool_t *p, const struct cq_key *key)
+const char *cq_client_text(const request_rec *r, const struct cq_key *key)
 {
-    char text[CQ_KEY_TEXT_SIZE];
-
-    if (key->prefix == (key->family == 4 ? 32 : 128)) {
-        cq_key_format(key, text, sizeof(text));
-    }
-    else {
-        cq_key_format_cidr(key, text, sizeof(text));
-    }
-    return apr_pstrdup(p, text);
+    return cq_client_is_shown(r, key) ? r->useragent_ip
+        : cq_link_client(key, apr_palloc(r->pool, CQ_KEY_TEXT_SIZE),
+                         CQ_KEY_TEXT_SIZE);
 }
 
 struct cq_policy cq_client_policy(const struct cq_client_decl *override,
@@ -58,7 +52,8 @@ static bool has_account(const struct cq_client *client, const request_rec *r)
 {
     const apr_sockaddr_t *peer = r->useragent_addr;
 
-    return client->is_open && client->pool_index == client->pool->index
+    return cq_account_is_open(&client->account)
+        && client->pool_index == client->pool->index
         && client->address_size == peer->ipaddr_len
         && (peer->ipaddr_len == 4
             ? memcmp(client->address, peer->ipaddr_ptr, 4) == 0
@@ -71,64 +66,44 @@ CQ_SELDOM static void open_account(struct cq_client *client,
 {
     const apr_sockaddr_t *peer = r->useragent_addr;
 
-    cq_client_close(client);
+    cq_account_close(&client->account);
     client->pool_index = client->pool->index;
     if (client->pool_index == CQ_ANY_POOL
-        || !cq_client_find(r, &client->key, &client->override)) {
+        || !cq_client_find(peer, &client->key, &client->override)) {
         memset(&client->key, 0, sizeof(client->key));
         return;
     }
     client->address_size = peer->ipaddr_len;
     memcpy(client->address, peer->ipaddr_ptr, (size_t)peer->ipaddr_len);
-    client->is_open = cq_account_open(cq_site.table, client->pool_index,
-                                      &client->key, &client->clock,
-                                      &client->account) == CQ_OK;
+    (void)cq_account_open(cq_site.table, client->pool_index, &client->key,
+                          &client->clock, &client->account);
     cq_notices_say(r->server);  /* of a new row, or none */
 }
 
-static void mark_row(const struct cq_clock *clock, uint16_t pool,
-                     const struct cq_key *key, uint16_t policy_index)
+static uint16_t policy_index(const struct cq_client_decl *override,
+                             const struct cq_pool_decl *pool)
 {
-    struct cq_account account;
-
-    if (cq_account_open(cq_site.table, pool, key, clock, &account) == CQ_OK) {
-        cq_account_mark(&account, clock, policy_index, true);
-        cq_account_close(&account);
-    }
+    return override != NULL ? override->policy_index : pool->policy_index;
 }
 
 /* Whoever brings requests of others is a proxy. What it asks for itself, as
  * for its health checks, may make it over: it must not be shut out, and all
- * who are behind it. Its rows are marked once for each connection; one that has
- * none gets one, so that it is known before it asks for itself. */
+ * who are behind it. So it has a marked row before it asks for itself; one in
+ * any pool does (cq_table_seen_proxied()). */
 CQ_SELDOM static void mark_proxy(const struct cq_client *client,
                                  const conn_rec *c)
 {
-    const apr_sockaddr_t *peer = c->client_addr;
-    const struct cq_clock *clock = &client->clock;
-    const struct cq_pool_decl *pool;
+    const struct cq_pool_decl *pool = client->pool;
+    const struct cq_client_decl *override;
+    struct cq_account account;
     struct cq_key key;
-    bool known = false;
 
-    if (cq_key_make(&key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
-                    cq_site.prefixes) != CQ_OK) {
-        return;
-    }
-    for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
-        struct cq_row row;
-
-        if (pool->used && pool->index != CQ_ANY_POOL
-            && cq_table_row(cq_site.table, pool->index, &key, clock, &row)
-                == CQ_OK) {
-            known = true;
-            if (!row.proxied) {
-                mark_row(clock, pool->index, &key, row.policy_index);
-            }
-        }
-    }
-    if (!known && client->pool->index != CQ_ANY_POOL) {
-        mark_row(clock, client->pool->index, &key,
-                 client->pool->policy_index);
+    if (pool->index != CQ_ANY_POOL
+        && cq_client_find(c->client_addr, &key, &override)
+        && cq_account_open(cq_site.table, pool->index, &key, &client->clock,
+                           &account) == CQ_OK) {
+        cq_account_mark(&account, policy_index(override, pool), true);
+        cq_account_close(&account);
     }
 }
 
@@ -151,7 +126,7 @@ bool cq_client_open(struct cq_client *client, bool *by_proxy,
     int64_t now_s = apr_time_sec(r->request_time);
 
     if (client->tried) {
-        return client->is_open;
+        return cq_account_is_open(&client->account);
     }
     client->tried = true;
     client->pool = cq_dir_conf_pool(conf, cq_site.conf);
@@ -166,14 +141,10 @@ bool cq_client_open(struct cq_client *client, bool *by_proxy,
     if (!has_account(client, r)) {
         open_account(client, r);
     }
-    if (client->is_open) {
-        cq_account_mark(&client->account, &client->clock,
-                        client->override != NULL
-                        ? client->override->policy_index
-                        : client->pool->policy_index,
-                        *by_proxy || is_proxied(r));
-    }
-    return client->is_open;
+    cq_account_mark(&client->account,
+                    policy_index(client->override, client->pool),
+                    *by_proxy || is_proxied(r));
+    return cq_account_is_open(&client->account);
 }
 
 /* ---- booking ---- */
@@ -184,7 +155,7 @@ bool cq_client_grant_range(struct cq_client *client,
     int64_t daily = conf->free_range_daily_bytes != CQ_UNSET
                     ? conf->free_range_daily_bytes : FREE_RANGE_DAILY_BYTES;
 
-    if (!client->is_open
+    if (!cq_account_is_open(&client->account)
         || cq_account_free_range(&client->account, &client->clock, 0) >= daily
         || cq_account_free_range(&client->account, &client->clock, bytes)
             - bytes >= daily) {
@@ -212,8 +183,7 @@ void cq_client_book(struct cq_client *client, enum cq_column column,
     }
     cq_table_total_add(cq_site.table, client->pool->index, total_of[column],
                        bytes);
-    if (!client->is_open || column == CQ_COLUMN_REFUSED
-        || column == CQ_COLUMN_HANDLER) {
+    if (column == CQ_COLUMN_REFUSED || column == CQ_COLUMN_HANDLER) {
         return;
     }
     /* not the request's own time: what flows after midnight is the new day's.
@@ -234,20 +204,5 @@ void cq_client_book(struct cq_client *client, enum cq_column column,
         if (bytes > granted) {
             cq_account_free_range(&client->account, clock, bytes - granted);
         }
-    }
-}
-
-void cq_client_release(struct cq_client *client)
-{
-    if (client->is_open) {
-        cq_account_reserve_at_most(&client->account, 0);
-    }
-}
-
-void cq_client_close(struct cq_client *client)
-{
-    if (client->is_open) {
-        cq_account_close(&client->account);
-        client->is_open = false;
     }
 }

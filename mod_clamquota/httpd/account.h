@@ -18,7 +18,6 @@ struct cq_client {
     int64_t granted_bytes;      /* of free ranges, not yet sent */
 
     /* of the account */
-    bool is_open;
     uint16_t pool_index;
     int address_size;
     uint8_t address[16];
@@ -28,23 +27,23 @@ struct cq_client {
     struct cq_account account;
 };
 
-/** The client of a request as a key, and its ClamQuotaClient if there is
- * one.
+/** The client that an address belongs to as a key, and its ClamQuotaClient if
+ * there is one.
  * @return false: an address that is no IP address */
-bool cq_client_find(const request_rec *r, struct cq_key *key,
+bool cq_client_find(const apr_sockaddr_t *address, struct cq_key *key,
                     const struct cq_client_decl **override);
 
-/** A client as text: "192.0.2.7", "2001:db8::/64"; its prefix only where it
- * has one. */
-const char *cq_client_text(apr_pool_t *p, const struct cq_key *key);
-
-/** Has httpd the same text at hand, as it has of an IPv4 client? */
+/** Has httpd the client's text at hand, as it has of an IPv4 client? */
 static inline bool cq_client_is_shown(const request_rec *r,
                                       const struct cq_key *key)
 {
     return key->family == 4 && key->prefix == 32
         && strchr(r->useragent_ip, ':') == NULL;
 }
+
+/** The client of a request as text: "192.0.2.7", "2001:db8::/64"; its prefix
+ * only where it has one. */
+const char *cq_client_text(const request_rec *r, const struct cq_key *key);
 
 /** The client of the next request of a connection. */
 static inline void cq_client_begin(struct cq_client *client)
@@ -76,11 +75,5 @@ bool cq_client_grant_range(struct cq_client *client,
 /** Books bytes that left. */
 void cq_client_book(struct cq_client *client, enum cq_column column,
                     int64_t bytes);
-
-/** Releases what is reserved. */
-void cq_client_release(struct cq_client *client);
-
-/** Releases what is reserved, and the account; a second call does nothing. */
-void cq_client_close(struct cq_client *client);
 
 #endif

@@ -18,8 +18,8 @@ struct cq_pair {
     bool at_the_end;            /* booked then: its length is not known */
     int64_t head_bytes;         /* of the response, not yet booked */
     int64_t body_bytes;         /* to be booked at the end */
-    bool finishes;
-    struct cq_account finishing;        /* what the client finished today */
+    struct cq_account finishing;        /* what the client finished today; open
+                                         * where it finishes this */
 };
 
 /* Opens the pair of this request's client and file.
@@ -32,6 +32,7 @@ static struct cq_pair *open_pair(request_rec *r,
     uint64_t identity = cq_table_identity(cq_site.table, client->pool->index,
                                           &client->key);
 
+    pair->finishing.entry = CQ_NO_ENTRY;
     pair->r = r;
     pair->clock = &client->clock;
     cq_version_make(cq_site.table, r->filename, r->finfo.size, r->finfo.mtime,
@@ -80,15 +81,13 @@ static bool may_finish_today(struct cq_pair *pair,
     struct cq_version all;
 
     cq_version_make(cq_site.table, "", daily_bytes, 0, &all);
-    if (cq_copies_open(cq_site.table,
-                       cq_table_identity(cq_site.table, client->pool->index,
-                                         &client->key),
-                       &all, pair->clock, &pair->finishing) != CQ_OK) {
-        return false;
-    }
-    pair->finishes = true;
-    return cq_copies_admit(&pair->finishing, pair->clock, 1, &all,
-                           body_bytes) == CQ_OK;
+    return cq_copies_open(cq_site.table,
+                          cq_table_identity(cq_site.table,
+                                            client->pool->index,
+                                            &client->key),
+                          &all, pair->clock, &pair->finishing) == CQ_OK
+        && cq_copies_admit(&pair->finishing, pair->clock, 1, &all, body_bytes)
+            == CQ_OK;
 }
 
 bool cq_copies_finish(request_rec *r, struct cq_client *client,
@@ -116,16 +115,16 @@ bool cq_copies_finish(request_rec *r, struct cq_client *client,
             == CQ_OK) {
         return true;
     }
-    cq_copies_end(*pair);
-    *pair = NULL;
+    cq_copies_end(pair);
     return false;
 }
 
 /* ---- the response ---- */
 
-struct cq_pair *cq_copies_begin(struct cq_pair *pair, const request_rec *r,
-                                int64_t length, int64_t head_bytes)
+void cq_copies_begin(struct cq_pair **pair_at, const request_rec *r,
+                     int64_t length, int64_t head_bytes)
 {
+    struct cq_pair *pair = *pair_at;
     bool is_part = r->status == HTTP_PARTIAL_CONTENT;
     bool is_encoded = r->content_encoding != NULL
         || apr_table_get(r->headers_out, "Content-Encoding") != NULL;
@@ -134,23 +133,20 @@ struct cq_pair *cq_copies_begin(struct cq_pair *pair, const request_rec *r,
      * or another. So does one that encodes it: that is the file still. */
     if (pair->r != r || !(is_part || length == r->finfo.size
                           || (is_encoded && length < r->finfo.size))) {
-        cq_copies_end(pair);
-        return NULL;
+        cq_copies_end(pair_at);
+        return;
     }
     pair->at_the_end = length < 0 && !is_part;
     pair->head_bytes = head_bytes;
     if (length >= 0) {
         cq_copies_reserve_at_most(pair, length);
     }
-    return pair;
 }
 
 static void charge(struct cq_pair *pair, int64_t bytes)
 {
     cq_copies_charge(&pair->account, pair->clock, bytes);
-    if (pair->finishes) {
-        cq_copies_charge(&pair->finishing, pair->clock, bytes);
-    }
+    cq_copies_charge(&pair->finishing, pair->clock, bytes);
 }
 
 void cq_copies_book(struct cq_pair *pair, int64_t bytes)
@@ -170,22 +166,21 @@ void cq_copies_reserve_at_most(struct cq_pair *pair, int64_t bytes)
 {
     bytes += pair->body_bytes;  /* not yet charged */
     cq_account_reserve_at_most(&pair->account, bytes);
-    if (pair->finishes) {
-        cq_account_reserve_at_most(&pair->finishing, bytes);
-    }
+    cq_account_reserve_at_most(&pair->finishing, bytes);
 }
 
-void cq_copies_end(struct cq_pair *pair)
+void cq_copies_end(struct cq_pair **pair_at)
 {
+    struct cq_pair *pair = *pair_at;
+
     if (pair == NULL) {
         return;
     }
+    *pair_at = NULL;
     /* more than the file is not the file, and less may be a part of it */
     if (pair->body_bytes > 0 && pair->body_bytes <= pair->version.size_bytes) {
         charge(pair, pair->body_bytes);
     }
     cq_account_close(&pair->account);
-    if (pair->finishes) {
-        cq_account_close(&pair->finishing);
-    }
+    cq_account_close(&pair->finishing);
 }

@@ -98,7 +98,7 @@ CQ_SELDOM static void would_refuse(request_rec *r, struct cq_request *q)
                   "would refuse (LogOnly, %s): %s has used %"
                   APR_INT64_T_FMT " of %" APR_INT64_T_FMT
                   " bytes%s in pool %s: %s", cq_state_word(d->state),
-                  cq_client_text(r->pool, &q->client.key),
+                  cq_client_text(r, &q->client.key),
                   d->usage.used_bytes,
                   d->allowance_bytes, d->file != NULL ? " of this file" : "",
                   q->client.pool->name,
@@ -123,8 +123,7 @@ CQ_SELDOM static int refuse(request_rec *r, struct cq_request *q,
     struct cq_retry retry;
 
     d->verdict = CQ_VERDICT_REFUSED;
-    cq_copies_end(q->pair);
-    q->pair = NULL;
+    cq_copies_end(&q->pair);
     cq_account_reserve_at_most(&client->account, 0);
     cq_account_refused(&client->account, &client->clock, d->state);
     cq_table_total_add(cq_site.table, client->pool->index, CQ_TOTAL_REFUSED,
@@ -140,8 +139,7 @@ CQ_SELDOM static int refuse(request_rec *r, struct cq_request *q,
     if (r->main == NULL && conf->variables == 1) {
         cq_variables_set(r, q);
     }
-    return here ? cq_refuse_here(r, q, conf, &period)
-                : cq_refuse(r, q, conf, &period);
+    return cq_refuse(r, q, conf, &period, here);
 }
 
 static bool is_refusal(enum cq_state state)
@@ -160,8 +158,7 @@ CQ_SELDOM static int carry_out(request_rec *r, struct cq_request *q,
     }
     if (cq_is_error_document(r) && q->prediction.is_file) {
         /* the error stands, in httpd's own words and not in the file's */
-        cq_copies_end(q->pair);
-        q->pair = NULL;
+        cq_copies_end(&q->pair);
         q->decision.verdict = CQ_VERDICT_NONE;
         return HTTP_TOO_MANY_REQUESTS;
     }
@@ -174,7 +171,7 @@ static int decide(request_rec *r, struct cq_request *q,
 {
     struct cq_decision *d = &q->decision;
 
-    if (cq_is_error_document(r) && q->client.is_open) {
+    if (cq_is_error_document(r)) {
         /* of the answer in whose place it comes */
         cq_account_reserve_at_most(&q->client.account, 0);
     }
@@ -235,11 +232,9 @@ CQ_SELDOM static void guard_prediction(request_rec *r, struct cq_request *q,
 {
     struct cq_client *client = &q->client;
 
-    if (cq_client_open(client, &q->connection->by_proxy, r, conf)) {
-        cq_account_reserve_at_most(&client->account, 0);
-        cq_account_usage(&client->account, &client->clock,
-                         &q->decision.usage);
-    }
+    cq_client_open(client, &q->connection->by_proxy, r, conf);
+    cq_account_reserve_at_most(&client->account, 0);
+    cq_account_usage(&client->account, &client->clock, &q->decision.usage);
     q->decision.verdict = CQ_VERDICT_ADMITTED;
     q->decision.state = CQ_STATE_FREE;
     ap_add_output_filter_handle(guard_handle, NULL, r, r->connection);

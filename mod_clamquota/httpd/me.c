@@ -70,7 +70,7 @@ static struct cq_me *collect(request_rec *r)
     me->self = r->uri;
     me->admin = admin != NULL && strcmp(admin, DEFAULT_ADMIN) != 0
         ? admin : NULL;
-    if (!cq_client_find(r, &me->client, &override)) {
+    if (!cq_client_find(r->useragent_addr, &me->client, &override)) {
         memset(&me->client, 0, sizeof(me->client));
     }
     cq_counting_now(&counting);

@@ -97,8 +97,7 @@ static enum cq_column column_of(const struct cq_request *q,
 }
 
 /* Corrects the reservation, up as well as down: the length is known now, if it
- * is at all. Most responses are as long as predicted and need
- * no look. */
+ * is at all. Most responses are as long as predicted. */
 static void reserve(struct cq_request *q, const request_rec *r)
 {
     struct cq_account *account = &q->client.account;
@@ -140,12 +139,10 @@ CQ_SELDOM static void begin_copies(struct cq_request *q, const request_rec *r,
 {
     if (q->response.column == CQ_COLUMN_USED
         && (r->status == HTTP_OK || r->status == HTTP_PARTIAL_CONTENT)) {
-        q->pair = cq_copies_begin(q->pair, r, cq_predict_length(r),
-                                  head_of(q, r, bb));
+        cq_copies_begin(&q->pair, r, cq_predict_length(r), head_of(q, r, bb));
         return;
     }
-    cq_copies_end(q->pair);     /* something else is sent */
-    q->pair = NULL;
+    cq_copies_end(&q->pair);    /* something else is sent */
 }
 
 static void count_hit(struct cq_request *q, const request_rec *r)
@@ -184,7 +181,8 @@ static bool begin(struct cq_request *q, request_rec *r,
         q->response.column = column_of(q, r, conf, bb);
     }
     q->response.begun = true;
-    if (!q->client.is_open || q->response.column == CQ_COLUMN_HANDLER) {
+    if (!cq_account_is_open(&q->client.account)
+        || q->response.column == CQ_COLUMN_HANDLER) {
         return true;
     }
     if (q->pair != NULL) {
@@ -226,18 +224,15 @@ static int64_t take_piece(apr_bucket_brigade *bb, apr_bucket_brigade *piece_bb,
 
 static void reserve_at_most(struct cq_request *q, int64_t bytes)
 {
-    if (q->client.is_open) {
-        cq_account_reserve_at_most(&q->client.account, bytes);
-    }
+    cq_account_reserve_at_most(&q->client.account, bytes);
     if (q->pair != NULL) {
         cq_copies_reserve_at_most(q->pair, bytes);
     }
 }
 
 /* HTTP/2: passes the brigade on piece by piece. */
-CQ_SELDOM static apr_status_t pass_in_pieces(ap_filter_t *f,
-                                             struct cq_request *q,
-                                             apr_bucket_brigade *bb)
+static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
+                                   apr_bucket_brigade *bb)
 {
     apr_bucket_brigade *piece_bb = q->response.piece_bb;
     apr_status_t rv = APR_SUCCESS;
@@ -272,8 +267,7 @@ CQ_SELDOM static apr_status_t pass_in_pieces(ap_filter_t *f,
     if (ends) {
         /* not only when the session next clears the stream away */
         reserve_at_most(q, 0);
-        cq_copies_end(q->pair);
-        q->pair = NULL;
+        cq_copies_end(&q->pair);
     }
     return APR_SUCCESS;
 }

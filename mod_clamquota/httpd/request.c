@@ -8,14 +8,14 @@ static apr_status_t finish(void *data)
 
     cq_markers_end(&q->markers);
     cq_markers_detach(&q->markers);
-    cq_copies_end(q->pair);
-    cq_client_release(&q->client);
+    cq_copies_end(&q->pair);
+    cq_account_reserve_at_most(&q->client.account, 0);
     /* One account for each connection stays open at most, while another request
      * may come: the ledger has an entry for each open request and not many
      * more. */
     if (connection->spare != NULL || connection->http2 || connection->closing
         || q->c->keepalive != AP_CONN_KEEPALIVE) {
-        cq_client_close(&q->client);
+        cq_account_close(&q->client.account);
     }
     q->next = connection->spare;
     connection->spare = q;
@@ -29,7 +29,7 @@ static apr_status_t connection_closes(void *data)
 
     connection->closing = true;
     for (q = connection->spare; q != NULL; q = q->next) {
-        cq_client_close(&q->client);
+        cq_account_close(&q->client.account);
     }
     return APR_SUCCESS;
 }
@@ -54,6 +54,7 @@ static struct cq_request *make(conn_rec *c, struct cq_connection *connection)
 
     q->c = c;
     q->connection = connection;
+    q->client.account.entry = CQ_NO_ENTRY;
     cq_meter_prepare(q);
     return q;
 }
@@ -97,9 +98,8 @@ int cq_request_hand_over(conn_rec *c, request_rec *r, server_rec *s,
     (void)protocol;
     if (q != NULL) {
         q->handed_over = true;
-        cq_copies_end(q->pair);
-        q->pair = NULL;
-        cq_client_close(&q->client);
+        cq_copies_end(&q->pair);
+        cq_account_close(&q->client.account);
     }
     return DECLINED;
 }

@@ -71,6 +71,7 @@ struct cq_request {
     struct cq_connection *connection;
     struct cq_request *next;    /* spare one */
     struct cq_markers markers;  /* HTTP/1.x */
+    apr_table_t *variables;     /* variables': in use again; or NULL */
 };
 
 /** The request that came over the wire. */
@@ -134,10 +135,9 @@ CQ_SELDOM bool cq_copies_finish(request_rec *r, struct cq_client *client,
 
 /** The response begins. One that is not the file ends the pair.
  * @param length      of its body; -1: unknown
- * @param head_bytes  of it, before the body
- * @return the pair, or NULL */
-struct cq_pair *cq_copies_begin(struct cq_pair *pair, const request_rec *r,
-                                int64_t length, int64_t head_bytes);
+ * @param head_bytes  of it, before the body */
+void cq_copies_begin(struct cq_pair **pair, const request_rec *r,
+                     int64_t length, int64_t head_bytes);
 
 /** So much of its body is still to come at most. */
 void cq_copies_reserve_at_most(struct cq_pair *pair, int64_t bytes);
@@ -145,8 +145,8 @@ void cq_copies_reserve_at_most(struct cq_pair *pair, int64_t bytes);
 /** So many bytes of the response left. */
 void cq_copies_book(struct cq_pair *pair, int64_t bytes);
 
-/** Releases the reservation; NULL is none. */
-void cq_copies_end(struct cq_pair *pair);
+/** Releases the reservation; no pair is left. */
+void cq_copies_end(struct cq_pair **pair);
 
 /* ---- refuse ---- */
 
@@ -156,15 +156,12 @@ void cq_refuse_retry(const struct cq_dir_conf *conf,
 
 /** Answers instead of the resource, with the operator's ErrorDocument if
  * there is one for it on this server.
+ * @param here  with our own text in any case: where a response has begun, or
+ *              an ErrorDocument is what is refused
  * @return DONE when the answer was written, else the status for ap_die() */
 int cq_refuse(request_rec *r, const struct cq_request *q,
-              const struct cq_dir_conf *conf, const struct cq_period *period);
-
-/** The same with our own text in any case: where a response has begun, or an
- * ErrorDocument is what is refused. */
-int cq_refuse_here(request_rec *r, const struct cq_request *q,
-                   const struct cq_dir_conf *conf,
-                   const struct cq_period *period);
+              const struct cq_dir_conf *conf, const struct cq_period *period,
+              bool here);
 
 /* ---- variables ---- */
 int cq_variables_lookup(ap_expr_lookup_parms *parms);

@@ -217,3 +217,24 @@ size_t cq_refusal_text(const struct cq_refusal *refusal,
     *at = '\0';
     return (size_t)(at - text);
 }
+
+/* Whose limit it is: the pool's, or that of each file in it. */
+static char *put_limit_name(char *at, const struct cq_refusal *refusal)
+{
+    at = PUT(at, "\"");
+    at = put(at, refusal->pool, strlen(refusal->pool));
+    return refusal->file != NULL ? PUT(at, ":file\"") : PUT(at, "\"");
+}
+
+void cq_refusal_fields(const struct cq_refusal *refusal,
+                       struct cq_refusal_fields *fields)
+{
+    char *at = PUT(put_limit_name(fields->policy, refusal), ";q=");
+
+    at = put_number(at, refusal->allowance_bytes, INT64_MAX);
+    at = PUT(at, ";qu=\"content-bytes\";w=");
+    *put_number(at, refusal->window_s, INT64_MAX) = '\0';
+    at = PUT(put_limit_name(fields->limit, refusal), ";r=0;t=");
+    fields->retry_after = at;
+    *put_number(at, refusal->retry_after_s, INT64_MAX) = '\0';
+}

@@ -120,7 +120,7 @@ bool cq_account_open_row(struct cq_table *t, uint32_t row, uint64_t hash,
         cq_entry_give(t, a->entry);
         a->entry = CQ_NO_ENTRY;
     }
-    return is_open(a);
+    return cq_account_is_open(a);
 }
 
 enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
@@ -138,7 +138,7 @@ void cq_account_close(struct cq_account *a)
 {
     struct cq_entry *e;
 
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     e = entry_of(a);
@@ -197,7 +197,7 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
 
     usage->used_bytes = 0;
     usage->in_flight_bytes = 0;
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     roll(a, clock->period_id);
@@ -267,7 +267,7 @@ enum cq_status cq_account_admit(struct cq_account *a,
     int64_t n;
 
     a->allowance_bytes = allowance_bytes;
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         if (usage != NULL) {
             memset(usage, 0, sizeof(*usage));
         }
@@ -305,7 +305,7 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     struct cq_entry *e;
     int64_t left;
 
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     e = entry_of(a);
@@ -329,7 +329,7 @@ void cq_account_reserve_at_least(struct cq_account *a, int64_t bytes)
     struct cq_entry *e;
     int64_t left;
 
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     e = entry_of(a);
@@ -381,7 +381,7 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     struct cq_entry *e;
     int64_t left, rest, after;
 
-    if (bytes <= 0 || !is_open(a)) {
+    if (bytes <= 0 || !cq_account_is_open(a)) {
         return;
     }
     hot = hot_of(a);

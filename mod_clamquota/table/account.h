@@ -35,12 +35,6 @@ static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
     return cq_row_roll(a->table, a->row, period_id);
 }
 
-/* An account that found no row or no entry of the ledger counts nothing. */
-static inline bool is_open(const struct cq_account *a)
-{
-    return a->entry != CQ_NO_ENTRY;
-}
-
 /* The mark may be left from a period before: then it begins anew. */
 static inline void set_over(struct cq_account *a,
                             const struct cq_clock *clock)

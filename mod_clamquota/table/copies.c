@@ -65,7 +65,7 @@ void cq_copies_usage(struct cq_account *a, const struct cq_clock *clock,
     struct cq_usage usage;
 
     memset(copies, 0, sizeof(*copies));
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     cq_account_usage(a, &days, &usage);

@@ -158,6 +158,12 @@ enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_clock *clock,
                                struct cq_account *account);
 
+/** Is the account open? Without it nothing below counts or reserves. */
+static inline bool cq_account_is_open(const struct cq_account *account)
+{
+    return account->entry != CQ_NO_ENTRY;
+}
+
 /** Is drawn + in flight of an open account below the allowance, here and on the
  * other nodes of a cluster? */
 bool cq_account_has_room(const struct cq_account *account,
@@ -166,8 +172,8 @@ bool cq_account_has_room(const struct cq_account *account,
 
 /** Remembers which policy was applied, and whether the address has been seen
  * as the connection's own peer only (a proxied address is never jailable). */
-void cq_account_mark(struct cq_account *account, const struct cq_clock *clock,
-                     uint16_t policy_index, bool proxied);
+void cq_account_mark(struct cq_account *account, uint16_t policy_index,
+                     bool proxied);
 
 /** The client's usage now, with what other nodes of a cluster know of it: what
  * cq_account_admit() decides by. */

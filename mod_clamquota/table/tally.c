@@ -8,7 +8,7 @@
 void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
                      int64_t bytes)
 {
-    if (bytes > 0 && is_open(a)) {
+    if (bytes > 0 && cq_account_is_open(a)) {
         cq_stamped_add(&cold_of(a)->free, clock->period_id, bytes);
     }
 }
@@ -20,7 +20,7 @@ int64_t cq_account_free_range(struct cq_account *a,
     cq_word *word;
     int64_t sum;
 
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return 0;
     }
     word = &hot_of(a)->free_range;
@@ -33,13 +33,12 @@ int64_t cq_account_free_range(struct cq_account *a,
     return sum;
 }
 
-void cq_account_mark(struct cq_account *a, const struct cq_clock *clock,
-                     uint16_t policy_index, bool proxied)
+void cq_account_mark(struct cq_account *a, uint16_t policy_index,
+                     bool proxied)
 {
     uint32_t old, new;
 
-    (void)clock;
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     old = atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed);
@@ -55,7 +54,7 @@ int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
     cq_word *word;
     uint64_t old, now_s = (uint64_t)clock->now_s;
 
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return 0;
     }
     word = &cold_of(a)->seen;
@@ -101,7 +100,7 @@ static uint32_t count_refusal(struct cq_account *a,
 void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
                         enum cq_state state)
 {
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     if (state == CQ_STATE_LOGONLY) {
@@ -128,7 +127,7 @@ void cq_account_reset(struct cq_account *a)
     struct cq_entry *e;
     uint64_t before, d, c;
 
-    if (!is_open(a)) {
+    if (!cq_account_is_open(a)) {
         return;
     }
     hot = hot_of(a);

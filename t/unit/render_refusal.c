@@ -233,6 +233,42 @@ START_TEST(moments)
 }
 END_TEST
 
+START_TEST(fields_of_a_client)
+{
+    struct cq_refusal refusal = make(CQ_STATE_OVER);
+    struct cq_refusal_fields fields;
+
+    refusal.pool = "default";
+    refusal.window_s = 2592000;
+    cq_refusal_fields(&refusal, &fields);
+    ck_assert_str_eq(fields.policy, "\"default\";q=1187840;"
+                     "qu=\"content-bytes\";w=2592000");
+    ck_assert_str_eq(fields.limit, "\"default\";r=0;t=21600");
+    ck_assert_str_eq(fields.retry_after, "21600");
+}
+END_TEST
+
+START_TEST(longest_fields)
+{
+    struct cq_refusal refusal = make(CQ_STATE_COPIES);
+    struct cq_refusal_fields fields;
+
+    refusal.pool = "a-name-of-thirty-one-characters";
+    refusal.file = "/big.iso";
+    refusal.allowance_bytes = refusal.window_s = refusal.retry_after_s
+        = INT64_MAX;
+    cq_refusal_fields(&refusal, &fields);
+    ck_assert_str_eq(fields.policy,
+                     "\"a-name-of-thirty-one-characters:file\";"
+                     "q=9223372036854775807;qu=\"content-bytes\";"
+                     "w=9223372036854775807");
+    ck_assert_str_eq(fields.limit,
+                     "\"a-name-of-thirty-one-characters:file\";r=0;"
+                     "t=9223372036854775807");
+    ck_assert_str_eq(fields.retry_after, "9223372036854775807");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("render/refusal");
@@ -249,6 +285,8 @@ int main(void)
     tcase_add_test(tests, link_has_room);
     tcase_add_test(tests, extremes);
     tcase_add_test(tests, moments);
+    tcase_add_test(tests, fields_of_a_client);
+    tcase_add_test(tests, longest_fields);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);
