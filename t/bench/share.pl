@@ -18,7 +18,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use constant { NODES => 3, ALLOWANCE => 10 * 1024 * 1024, MB => 1024 * 1024 };
-use constant { ROUNDS => 7, REQUESTS => 800 };
+use constant { ROUNDS => 9, REQUESTS => 2000 };
 my %files = (short => 100_000, long => 4_000_000);
 
 sub cluster {
@@ -122,16 +122,28 @@ my $cluster = cluster('100ms', '1G');
 my ($node) = $cluster->nodes;
 my ($memcached) = $cluster->memcached;
 p99($node);
-my @ratios;
+# Until the node sees all servers up, or one down.
+sub await_up {
+    my ($all) = @_;
+    return poll(10, sub {
+        my $down = grep { !$_->{up} } @{Cluster::cluster($node)->{servers}};
+        return $all ? !$down : $down;
+    });
+}
+# well, hung and well again in each round: how far the two that are the same
+# differ is what this machine does by itself
+my (@ratios, @same);
 for (1 .. ROUNDS) {
-    my $well = p99($node);
+    my $before = p99($node);
     $memcached->freeze;
-    poll(10, sub { grep { !$_->{up} } @{Cluster::cluster($node)->{servers}} })
-        or die 'the server is not seen as down';
-    push @ratios, p99($node) / $well;
+    await_up(0) or die 'the server is not seen as down';
+    my $hung = p99($node);
     $memcached->thaw;
-    poll(10, sub { !grep { !$_->{up} } @{Cluster::cluster($node)->{servers}} });
+    await_up(1) or die 'the server is not seen as up';
+    my $after = p99($node);
+    push @ratios, 2 * $hung / ($before + $after);
+    push @same, $after / $before;
 }
 printf "p99 of a request with a memcached that hangs, to without: %.2f "
-    . "(%.2f to %.2f)\n", median(@ratios), (sort { $a <=> $b } @ratios)[0, -1];
+    . "(same again: %.2f)\n", median(@ratios), median(@same);
 exit median(@ratios) <= 1.2 ? 0 : 1;
