@@ -123,7 +123,9 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
     for (i = 0; i < n; i++) {
         words->words[i] = atomic_load_explicit(all[i], memory_order_acquire);
     }
-    words->words[n] = atomic_load_explicit(&hot->mark, memory_order_relaxed);
+    /* what clamquota-sync itself marks makes no offender */
+    words->words[n] = atomic_load_explicit(&hot->mark, memory_order_relaxed)
+        & ~CQ_MARK_OF_JAIL;
 }
 
 bool cq_table_row_is(const struct cq_table *t, uint32_t row,

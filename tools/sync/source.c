@@ -157,8 +157,7 @@ static enum cq_offence judge(struct rows_work *w, uint32_t row,
     }
     facts = (struct cq_offence_facts){ .used_bytes = copy.used_bytes,
                                        .over_since_s = copy.over_since_s,
-                                       .refusals = copy.over_refusals,
-                                       .proxied = copy.proxied };
+                                       .refusals = copy.over_refusals };
     policy = cq_rules_policy(&w->rules, copy.pool, &copy.key, &refuses);
     offence = cq_offence_of(&facts, &policy, refuses, w->clock.day, w->now_s,
                             &w->terms->limits, &due_s);
@@ -167,9 +166,9 @@ static enum cq_offence judge(struct rows_work *w, uint32_t row,
         w->due_s = due_s;
     }
     /* in another pool, too: it is the same address */
-    if (offence == CQ_OFFENCE_OFFENDER && w->rules.pool_n > 1
+    if (offence == CQ_OFFENCE_OFFENDER
         && cq_table_seen_proxied(w->source->table, &copy.key, &w->clock)) {
-        offence = CQ_OFFENCE_PROXIED;
+        offence = CQ_OFFENCE_EXEMPT;
     }
     *wanted = (struct plan_wanted){
         .key = copy.key,
