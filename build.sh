@@ -195,13 +195,19 @@ link_programs() {
         $CC $CFLAGS -fno-lto $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libcq.a" $(pkg-config --libs check $tool_libraries) \
+            "$BUILD/libjail.a" "$BUILD/libcq.a" \
+            $(pkg-config --libs check $tool_libraries) \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
     done
 }
 
 # clamquota-sync: everything but main() goes into an archive, for unit tests
 build_tools() {
+    # the kernel's lists: core and libmnl, nothing else
+    # shellcheck disable=SC2046 # a list of words
+    compile "$BUILD/obj/jail" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
+        $(pkg-config --cflags libmnl) -- tools/jail/*.c
+    ar rcs "$BUILD/libjail.a" "$BUILD"/obj/jail/*.o
     # shellcheck disable=SC2046,SC2086 # lists of words
     compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
         $(pkg-config --cflags $tool_libraries) -- tools/sync/*.c
@@ -209,7 +215,8 @@ build_tools() {
     ar rcs "$BUILD/libsync.a" "$BUILD"/obj/sync/*.o
     # shellcheck disable=SC2046,SC2086
     $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
-        "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libcq.a" \
+        "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libjail.a" \
+        "$BUILD/libcq.a" \
         $(pkg-config --libs $tool_libraries)
 }
 
@@ -239,6 +246,7 @@ do_build() {
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
     rm -rf "$BUILD/obj" "$BUILD/libcq.a" "$BUILD/libsync.a" \
+        "$BUILD/libjail.a" \
         "$BUILD/clamquota-sync" "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD/obj"
     check_target
