@@ -5,7 +5,7 @@ package Jail;
 #
 #   my $ns = Jail::Namespace->new;            # undef with $Jail::why_not
 #   my ($status, $output) = $ns->run('nft', '-f', 'conf/clamquota.nft');
-#   my $jail = $ns->jail('recent:bad', under => [qw(setpriv ...)]);
+#   my $jail = $ns->jail('recent:bad', under => [qw(setpriv ...)], lease => 60);
 #   my $answer = $jail->ask('list');          # { status, why, lines => [] }
 
 use strict;
@@ -114,7 +114,8 @@ sub load {
 sub jail {
     my ($self, $spec, %option) = @_;
     my $pid = IPC::Open2::open2(my $from, my $to, $self->words,
-        @{ $option{under} // [] }, Jail::program(), $spec);
+        @{ $option{under} // [] }, Jail::program(), $spec,
+        $option{lease} // 3600);
     my $jail = bless { pid => $pid, from => $from, to => $to },
         'Jail::Program';
     $jail->{parsed} = $jail->answer;
@@ -159,8 +160,8 @@ sub answer {
     die "the jail's program ended: @lines\n";
 }
 
-# ask('+ 10.0.0.1', ..., 'apply 60'): the answer to the last line; the ones
-# before are changes, which are not answered.
+# ask('+ 10.0.0.1', ..., 'apply'): the answer to the last line; the ones before
+# are changes, which are not answered.
 sub ask {
     my ($self, @lines) = @_;
     my $to = $self->{to};

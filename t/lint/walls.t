@@ -1,6 +1,7 @@
-# core knows nothing; table knows core; render knows both; only httpd/ knows
-# httpd. The compiler guards the wall to httpd and APR by having no such path;
-# this says which include broke it, and guards the walls between our rooms.
+# core knows nothing; table knows core; render knows both; jail knows core; only
+# httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
+# such path; this says which include broke it, and guards the walls between our
+# rooms.
 use strict;
 use warnings;
 use FindBin;
@@ -20,13 +21,15 @@ my %may = (    # room => [own headers it may include, system headers]
     render => [ qr/^(?:core|table|render)\//,  $libc ],
     host   => [ qr/^(?:core|host)\//,          undef ],
     httpd  => [ qr/^(?:core|table|host|render|httpd)\//, undef ],
+    jail   => [ qr/^(?:core|jail)\//,         undef ],
 );
 
 for my $room (sort keys %may) {
     my ($own, $system) = @{ $may{$room} };
     my @wrong;
     my $includes = 0;
-    for my $name (files("mod_clamquota/$room/*.[ch]")) {
+    for my $name (files($room eq 'jail' ? "tools/$room/*.[ch]"
+        : "mod_clamquota/$room/*.[ch]")) {
         my $text = code($name, keep_strings => 1);
         while ($text =~ /^\s*#\s*include\s*([<"])([^>"]+)[>"]/mg) {
             my ($kind, $header) = ($1, $2);
@@ -48,7 +51,7 @@ for my $room (sort keys %may) {
 
 # The other way round: a header of ours says which room it is by its path.
 my @homeless;
-for my $name (files('mod_clamquota/*/*.h')) {
+for my $name (files('mod_clamquota/*/*.h', 'tools/jail/*.h')) {
     my ($file) = $name =~ /(\w+)\.h$/;
     my $guard = uc $file;
     push @homeless, $name if code($name) !~ /^#ifndef CQ_\w*$guard\w*_H$/m;

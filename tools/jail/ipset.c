@@ -41,25 +41,15 @@ struct ipset {
 static struct cq_jail *parse(const char *names, const char **wrong)
 {
     struct ipset *ipset = calloc(1, sizeof(*ipset));
-    struct ipset_set *sets;
-    bool good;
 
     if (ipset == NULL) {
         return NULL;
     }
-    sets = ipset->sets;
-    good = cq_jail_read_name(&names, ",", "-.:", sets[0].name,
-                             sizeof(sets[0].name))
-           && (*names == '\0'
-               || (names++, cq_jail_read_name(&names, "", "-.:", sets[1].name,
-                                              sizeof(sets[1].name))));
-    *wrong = "a name of a set has 1 to 31 letters, digits and any of _ - . : "
-             "behind the first";
-    if (good && strcmp(sets[0].name, sets[1].name) == 0) {
-        *wrong = "SET6 is another set than SET4";
-        good = false;
-    }
-    if (!good) {
+    if (!cq_jail_read_names(names, "-.:", ipset->sets[0].name,
+                            ipset->sets[1].name,
+                            sizeof(ipset->sets[0].name))) {
+        *wrong = "the name of a set has 1 to 31 letters, digits and any of "
+                 "_ - . : behind the first, and SET6 is another set";
         free(ipset);
         return NULL;
     }
@@ -130,7 +120,7 @@ static bool read_element(const struct reading *reading,
     }
     return cq_jail_elements_add(&reading->jail->elements, &key,
                                 left_s == 0
-                                || left_s / 2 > reading->jail->lease_s,
+                                || left_s > 2 * reading->jail->lease_s,
                                 left_s == 0 ? CQ_JAIL_PERMANENT
                                             : reading->now_s + left_s);
 }
@@ -238,11 +228,12 @@ static enum cq_jail_status open_sets(struct cq_jail *jail,
     return read_sets((struct ipset *)jail, true, why);
 }
 
-static enum cq_jail_status list(struct cq_jail *jail, bool *is_current,
-                                struct cq_jail_why *why)
+static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
 {
-    *is_current = false;
-    return read_sets((struct ipset *)jail, false, why);
+    enum cq_jail_status status = read_sets((struct ipset *)jail, false, why);
+
+    cq_jail_elements_sort(&jail->elements);
+    return status;
 }
 
 /* --- changes -------------------------------------------------------------- */

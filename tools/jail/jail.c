@@ -43,6 +43,21 @@ bool cq_jail_read_name(const char **at, const char *ends, const char *also,
     return true;
 }
 
+bool cq_jail_read_names(const char *names, const char *also, char *first,
+                        char *second, size_t size)
+{
+    if (!cq_jail_read_name(&names, ",", also, first, size)) {
+        return false;
+    }
+    if (*names == '\0') {
+        second[0] = '\0';
+        return true;
+    }
+    names++;
+    return cq_jail_read_name(&names, "", also, second, size)
+           && strcmp(first, second) != 0;
+}
+
 int64_t cq_jail_now_s(void)
 {
     struct timespec now;
@@ -185,24 +200,6 @@ enum cq_jail_status cq_jail_parse(const char *spec, int64_t lease_s,
     return CQ_JAIL_OK;
 }
 
-/* What cq_jail_cannot_hold() says of a client of another prefix. */
-static void describe_bits(struct cq_jail *jail, int i)
-{
-    if (jail->bits[i] == 0) {
-        snprintf(jail->other_bits[i], sizeof(jail->other_bits[i]),
-                 "holds no IPv%d: it has no second name for it",
-                 i == 0 ? 4 : 6);
-    } else if (jail->bits[i] == (i == 0 ? 32 : 128)) {
-        snprintf(jail->other_bits[i], sizeof(jail->other_bits[i]),
-                 "holds single IPv%d addresses, as its rule has no mask",
-                 i == 0 ? 4 : 6);
-    } else {
-        snprintf(jail->other_bits[i], sizeof(jail->other_bits[i]),
-                 "holds IPv%d networks of %d bits only, as its rule masks",
-                 i == 0 ? 4 : 6, jail->bits[i]);
-    }
-}
-
 /* What a kind's function returned: after anything worse than PARTLY the jail
  * is to be opened again. */
 static enum cq_jail_status note(struct cq_jail *jail,
@@ -230,8 +227,6 @@ enum cq_jail_status cq_jail_open(struct cq_jail *jail,
     jail->elements.count = 0;
     status = jail->kind->open(jail, why);
     jail->is_open = status == CQ_JAIL_OK;
-    describe_bits(jail, 0);
-    describe_bits(jail, 1);
     return status;
 }
 
@@ -243,10 +238,14 @@ const char *cq_jail_spec(const struct cq_jail *jail)
 const char *cq_jail_cannot_hold(const struct cq_jail *jail,
                                 const struct cq_key *client)
 {
-    int i = cq_jail_index(client);
+    uint8_t bits = jail->bits[cq_jail_index(client)];
 
-    return client->prefix != 0 && client->prefix == jail->bits[i]
-           ? NULL : jail->other_bits[i];
+    if (bits == 0) {
+        return "holds no IPv6: it names no second list or set";
+    }
+    return client->prefix == bits ? NULL
+           : "holds no clients of this prefix length: ClamQuotaPrefix and the "
+             "mask of its firewall rule differ";
 }
 
 const char *cq_jail_cannot_deny(const struct cq_jail *jail,
@@ -264,17 +263,12 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
                                  const struct cq_jail_element **elements,
                                  size_t *count, struct cq_jail_why *why)
 {
-    bool is_current = false;
     enum cq_jail_status status = jail->is_open
-        ? note(jail, jail->kind->list(jail, &is_current, why))
+        ? note(jail, jail->kind->list(jail, why))
         : not_open(jail, why);
 
     if (status != CQ_JAIL_OK) {
         jail->elements.count = 0;
-    } else if (!is_current) {
-        cq_jail_elements_sort(&jail->elements);
-        describe_bits(jail, 0);
-        describe_bits(jail, 1);
     }
     *elements = jail->elements.list;
     *count = jail->elements.count;

@@ -10,8 +10,9 @@
  *     networks  of deny files, without a lease, in sets of their own that are
  *               replaced as a whole; only nft has them
  *
- * There is no record of who added an element: cq_jail_element.is_operators is
- * all that a caller must respect. Knows core only. One process, one thread. */
+ * No record says which program added an element; a caller leaves alone those
+ * with is_operators, and owns the rest. Knows core only. One process, one
+ * thread. */
 #ifndef CQ_JAIL_H
 #define CQ_JAIL_H
 
@@ -68,8 +69,8 @@ struct cq_jail_change {
 
 enum cq_jail_use {
     CQ_JAIL_USE_UNKNOWN,        /* the kernel cannot be asked */
-    CQ_JAIL_UNUSED,             /* no firewall rule refers to it: nobody's
-                                 * packets are dropped */
+    CQ_JAIL_UNUSED,             /* no firewall rule refers to it, so no
+                                 * packet is dropped */
     CQ_JAIL_USED
 };
 
@@ -128,9 +129,11 @@ const char *cq_jail_cannot_hold(const struct cq_jail *jail,
 const char *cq_jail_cannot_deny(const struct cq_jail *jail,
                                 const struct cq_key *network);
 
-/** Lists the clients, ordered by cq_key_compare(), each once, none expired.
- * Where the kernel tells that nothing has changed since the last time this
- * reads nothing.
+/** Lists the clients, ordered by cq_key_compare(), each once, none expired
+ * (except in xt_recent, where an expired one takes a place until it is removed
+ * or renewed).
+ * Reads nothing if the generation that the kernel reports is that of the last
+ * listing (nft).
  * @param elements  result: the jail's, valid until the next call with it
  * @return CQ_JAIL_OK, or any of cq_jail_open()'s; the result is then empty */
 enum cq_jail_status cq_jail_list(struct cq_jail *jail,
@@ -140,14 +143,15 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
 /** Carries out changes to the last listing, with the lease as their time-out;
  * one that fails does not keep the others from being done. Put removals first:
  * a full list then has room. Never turns out an element to make room.
- * @return CQ_JAIL_OK; CQ_JAIL_PARTLY with the first reason, has_failed tells
- *         which; above that nothing more could be done and all that was not
- *         done has has_failed set */
+ * @return CQ_JAIL_OK; CQ_JAIL_PARTLY with the first reason: has_failed is set
+ *         in those changes that were not made; above that, no further change
+ *         was tried, and has_failed is set likewise */
 enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why);
 
 /** Lists the networks, ordered by cq_key_compare(). Empty for a jail without.
+ * A range of addresses that is no network stands as the one of prefix 0.
  * @param networks  result: the jail's, valid until the next call with it
  * @return as cq_jail_list() */
 enum cq_jail_status cq_jail_networks(struct cq_jail *jail,
@@ -164,9 +168,9 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                                  const struct cq_key *networks, size_t count,
                                  struct cq_jail_why *why);
 
-/** Whether somebody else may have changed the jail since the last listing or
+/** Whether another program may have changed the jail since the last listing or
  * change through it. Costs one question to the kernel (some us): ask often.
- * xt_recent and ipset only tell that a list was deleted or made anew.
+ * xt_recent: only whether a list was deleted or made anew; ipset: never.
  * @return true: list again. Errors count as true; listing reports them */
 bool cq_jail_has_changed(struct cq_jail *jail);
 

@@ -25,16 +25,13 @@ struct cq_jail_kind {
 
     enum cq_jail_status (*open)(struct cq_jail *jail, struct cq_jail_why *why);
 
-    /* Fills in jail->elements, in any order. Sets *is_current if they are
-     * those of the last time, in order. */
-    enum cq_jail_status (*list)(struct cq_jail *jail, bool *is_current,
-                                struct cq_jail_why *why);
+    /* Brings jail->elements up to date, in order, each once. */
+    enum cq_jail_status (*list)(struct cq_jail *jail, struct cq_jail_why *why);
 
     /* Carries out changes[0..count), count <= jail->batch, except those that
      * have failed already. CQ_JAIL_PARTLY: at least one of them cannot be
-     * done, the others may have been and can be repeated; a list that is full
-     * is noted in jail->is_full, and jail->gives_up tells that smaller
-     * batches would not help. */
+     * done, the others may have been and can be repeated. Sets jail->is_full
+     * for a full list, jail->gives_up if smaller batches would not help. */
     enum cq_jail_status (*commit)(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why);
@@ -65,7 +62,6 @@ struct cq_jail {
     size_t batch;               /* changes of one commit; set by open */
     uint8_t bits[2];            /* prefix of a client that a packet's address
                                  * is masked to; 0: no list. Set by open */
-    char other_bits[2][128];    /* what cq_jail_cannot_hold() says of others */
     struct cq_jail_elements elements;
     bool is_full[2];
     bool gives_up;
@@ -87,6 +83,13 @@ enum cq_jail_status cq_jail_fail(struct cq_jail_why *why,
  * @return false: empty, too long, or another character */
 bool cq_jail_read_name(const char **at, const char *ends, const char *also,
                        char *name, size_t size);
+
+/** Reads "FIRST" or "FIRST,SECOND", two different names.
+ * @param also    as above
+ * @param first   buffer of size bytes, as is second; "" if there is none
+ * @return false, as above or for a name twice */
+bool cq_jail_read_names(const char *names, const char *also, char *first,
+                        char *second, size_t size);
 
 /** CLOCK_MONOTONIC, which like the kernel's time-outs does not count while
  * the machine sleeps. */

@@ -40,8 +40,9 @@ void cq_netlink_end(struct cq_messages *messages,
 /** Sends messages and reads their answers. The kernel has answered when
  * sending returns, so this never waits.
  * @param answer  called for each answer, as by mnl_cb_run(); NULL: a
- *                transaction, of which the kernel only tells what failed
- * @return 0 or the first errno; EINTR: others changed what was being listed */
+ *                transaction, which is answered only if a message failed
+ * @return 0 or the first errno; EINTR: the listing was interrupted by another
+ *         program's change */
 int cq_netlink_ask(struct cq_netlink *link, const struct cq_messages *messages,
                    mnl_cb_t answer, void *data);
 

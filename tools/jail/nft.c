@@ -1,10 +1,11 @@
 /* nft - the jail of today's firewall: a plain set with time-outs for the
  * clients of each family, an interval set for the networks of each family.
  *
- * The kernel numbers every change of its tables. What was read holds for a
- * number, and a transaction is only done at that number (NFNL_BATCH_GENID), so
- * it never meets other sets than those whose headers were checked: an address
- * in a set that has become one of intervals would drop everybody above it. */
+ * The kernel numbers every change of its tables: the generation. A transaction
+ * carries the generation at which the sets' headers were checked
+ * (NFNL_BATCH_GENID) and is refused at any other. So an address never gets into
+ * a set that has become one of intervals, where it would begin a range up to
+ * the last address. */
 #include "jail/nft.h"
 
 #include <errno.h>
@@ -12,16 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So long after others' change a listing may lack elements, as the kernel
- * still grows its hash (lib/rhashtable.c: a walk meanwhile is repeated or
- * leaves out); the next one is read whole. */
+/* For this long after another program's change a listing may lack elements,
+ * because the kernel still grows its hash (measured; lib/rhashtable.c); a later
+ * listing reads all of them once more. */
 #define UNSETTLED_S 2
 
-/* A rule may add and remove elements as packets come, without a new number of
- * the kernel: after so long elements are read in any case. */
+/* A rule may add and remove elements when packets arrive, which is no new
+ * generation. The elements are read again at this interval in any case. */
 #define READ_AGAIN_S 600
 
-static struct cq_nft *nft_of(struct cq_jail *jail)
+static struct cq_nft *to_nft(struct cq_jail *jail)
 {
     return (struct cq_nft *)jail;
 }
@@ -115,7 +116,7 @@ static struct cq_jail *parse(const char *names, const char **wrong)
 static enum cq_jail_status open_sets(struct cq_jail *jail,
                                      struct cq_jail_why *why)
 {
-    struct cq_nft *nft = nft_of(jail);
+    struct cq_nft *nft = to_nft(jail);
     enum cq_jail_status status;
 
     nft->generation = 0;        /* the headers are to be read */
@@ -149,51 +150,35 @@ static void drop_expired(struct cq_nft *nft)
     elements->count = n;
 }
 
-/* Sorts what was appended behind the first `sorted` elements into them. */
-static bool merge_tail(struct cq_jail_elements *elements, size_t sorted)
+static void sort(struct cq_nft *nft)
 {
-    struct cq_jail_elements tail = { .count = elements->count - sorted };
-    size_t to = elements->count, left = sorted;
-
-    if (tail.count == 0) {
-        return true;
-    }
-    tail.list = malloc(tail.count * sizeof(*tail.list));
-    if (tail.list == NULL) {
-        return false;
-    }
-    memcpy(tail.list, elements->list + sorted,
-           tail.count * sizeof(*tail.list));
-    cq_jail_elements_sort(&tail);
-    to = elements->count = sorted + tail.count;     /* each once */
-    while (tail.count > 0) {                        /* from the end */
-        if (left > 0 && cq_key_compare(&elements->list[left - 1].key,
-                                       &tail.list[tail.count - 1].key) > 0) {
-            elements->list[--to] = elements->list[--left];
-        } else {
-            elements->list[--to] = tail.list[--tail.count];
-        }
-    }
-    free(tail.list);
-    return true;
+    cq_jail_elements_sort(&nft->jail.elements);
+    nft->sorted_n = nft->jail.elements.count;
 }
 
-/* Our own transaction was done: what is known of the elements goes with it. */
+/* After our own transaction: what is known of the elements changes with it.
+ * Added elements are appended, and sorted when they are next looked up. */
 static void note_changes(struct cq_nft *nft,
                          const struct cq_jail_change *changes, size_t count)
 {
     struct cq_jail_elements *elements = &nft->jail.elements;
-    struct cq_jail_elements before = *elements;
     int64_t expires_at_s = cq_jail_now_s() + nft->jail.lease_s;
     size_t i;
 
+    if (expires_at_s < nft->first_expiry_s) {
+        nft->first_expiry_s = expires_at_s;
+    }
     for (i = 0; i < count && nft->has_elements; i++) {
-        struct cq_jail_element *element =
-            changes[i].has_failed ? NULL
-            : cq_jail_elements_find(&before, &changes[i].key);
+        struct cq_jail_element *element = NULL;
 
         if (changes[i].has_failed) {
             continue;
+        }
+        if (changes[i].op != CQ_JAIL_ADD) {
+            if (nft->sorted_n < elements->count) {
+                sort(nft);
+            }
+            element = cq_jail_elements_find(elements, &changes[i].key);
         }
         if (changes[i].op == CQ_JAIL_REMOVE) {
             if (element != NULL) {
@@ -206,39 +191,25 @@ static void note_changes(struct cq_nft *nft,
             nft->has_elements = cq_jail_elements_add(elements,
                                                      &changes[i].key, false,
                                                      expires_at_s);
-            before.list = elements->list;       /* it may have moved */
-        }
-        if (expires_at_s < nft->first_expiry_s) {
-            nft->first_expiry_s = expires_at_s;
         }
     }
-    nft->has_elements = nft->has_elements
-                        && merge_tail(elements, before.count);
 }
 
-static enum cq_jail_status list(struct cq_jail *jail, bool *is_current,
-                                struct cq_jail_why *why)
+/* Reads at one generation, whose headers were checked. */
+static enum cq_jail_status read_stable(struct cq_nft *nft,
+                                       int (*read)(struct cq_nft *nft),
+                                       bool *has_read, struct cq_jail_why *why)
 {
-    struct cq_nft *nft = nft_of(jail);
-    enum cq_jail_status status = CQ_JAIL_OK;
-    int64_t now_s = cq_jail_now_s();
+    enum cq_jail_status status;
     uint32_t after = 0;
     int error = EINTR, tries;
 
     for (tries = 0; tries < CQ_NFT_TRIES && error == EINTR; tries++) {
         status = cq_nft_read_sets(nft, why);
-        if (status != CQ_JAIL_OK) {
+        if (status != CQ_JAIL_OK || *has_read) {
             return status;
         }
-        if (nft->has_elements && now_s - nft->read_s < READ_AGAIN_S
-            && (nft->read_s >= nft->changed_s + UNSETTLED_S
-                || now_s < nft->changed_s + UNSETTLED_S)) {
-            *is_current = true;
-            drop_expired(nft);
-            return CQ_JAIL_OK;
-        }
-        nft->has_elements = false;
-        error = cq_nft_read_elements(nft);
+        error = read(nft);
         if (error == 0) {
             error = cq_nft_read_generation(nft, &after);
         }
@@ -246,8 +217,31 @@ static enum cq_jail_status list(struct cq_jail *jail, bool *is_current,
             error = EINTR;
         }
     }
-    nft->has_elements = error == 0;
+    *has_read = error == 0;
     return error == 0 ? CQ_JAIL_OK : cq_nft_fail(nft, error, why);
+}
+
+static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
+{
+    struct cq_nft *nft = to_nft(jail);
+    int64_t now_s = cq_jail_now_s();
+    enum cq_jail_status status;
+
+    if (now_s - nft->read_s >= READ_AGAIN_S
+        || (nft->read_s < nft->changed_s + UNSETTLED_S
+            && now_s >= nft->changed_s + UNSETTLED_S)) {
+        nft->has_elements = false;
+    }
+    status = read_stable(nft, cq_nft_read_elements, &nft->has_elements, why);
+    if (status != CQ_JAIL_OK) {
+        return status;
+    }
+    if (nft->sorted_n != jail->elements.count) {
+        sort(nft);
+    }
+    drop_expired(nft);
+    nft->sorted_n = jail->elements.count;
+    return CQ_JAIL_OK;
 }
 
 /* --- changes -------------------------------------------------------------- */
@@ -310,7 +304,7 @@ static enum cq_jail_status commit(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why)
 {
-    struct cq_nft *nft = nft_of(jail);
+    struct cq_nft *nft = to_nft(jail);
     enum cq_jail_status status;
     int error = send_again(nft, send_changes, changes, count, &status, why);
 
@@ -339,30 +333,12 @@ static enum cq_jail_status networks(struct cq_jail *jail,
                                     const struct cq_key **networks,
                                     size_t *count, struct cq_jail_why *why)
 {
-    struct cq_nft *nft = nft_of(jail);
-    enum cq_jail_status status;
-    uint32_t after = 0;
-    int error = EINTR, tries;
+    struct cq_nft *nft = to_nft(jail);
+    enum cq_jail_status status = read_stable(nft, cq_nft_read_networks,
+                                             &nft->has_networks, why);
 
-    for (tries = 0; tries < CQ_NFT_TRIES && error == EINTR; tries++) {
-        status = cq_nft_read_sets(nft, why);
-        if (status != CQ_JAIL_OK) {
-            return status;
-        }
-        error = 0;
-        if (!nft->has_networks) {
-            error = cq_nft_read_networks(nft);
-            if (error == 0) {
-                error = cq_nft_read_generation(nft, &after);
-            }
-            if (error == 0 && after != nft->generation) {
-                error = EINTR;
-            }
-            nft->has_networks = error == 0;
-        }
-    }
-    if (error != 0) {
-        return cq_nft_fail(nft, error, why);
+    if (status != CQ_JAIL_OK) {
+        return status;
     }
     *networks = nft->networks;
     *count = nft->network_n;
@@ -378,7 +354,7 @@ static enum cq_jail_status deny(struct cq_jail *jail,
                                 const struct cq_key *networks, size_t count,
                                 struct cq_jail_why *why)
 {
-    struct cq_nft *nft = nft_of(jail);
+    struct cq_nft *nft = to_nft(jail);
     enum cq_jail_status status;
     int error;
 
@@ -402,7 +378,7 @@ static enum cq_jail_status deny(struct cq_jail *jail,
 
 static bool has_changed(struct cq_jail *jail)
 {
-    struct cq_nft *nft = nft_of(jail);
+    struct cq_nft *nft = to_nft(jail);
     uint32_t generation = 0;
 
     return cq_nft_read_generation(nft, &generation) != 0
@@ -413,7 +389,7 @@ static enum cq_jail_status figures(struct cq_jail *jail,
                                    struct cq_jail_figures *figures,
                                    struct cq_jail_why *why)
 {
-    struct cq_nft *nft = nft_of(jail);
+    struct cq_nft *nft = to_nft(jail);
     struct cq_rules_use uses[CQ_NFT_SETS];
     enum cq_jail_status status = cq_nft_read_sets(nft, why);
     int error, i;
@@ -446,8 +422,8 @@ static enum cq_jail_status figures(struct cq_jail *jail,
 
 static void close_sets(struct cq_jail *jail)
 {
-    cq_netlink_close(&nft_of(jail)->link);
-    free(nft_of(jail)->networks);
+    cq_netlink_close(&to_nft(jail)->link);
+    free(to_nft(jail)->networks);
 }
 
 const struct cq_jail_kind cq_jail_nft = {

@@ -15,7 +15,8 @@
 
 #define CQ_NFT_MESSAGE(type) (NFNL_SUBSYS_NFTABLES << 8 | (type))
 
-/* others' changes interrupt a reading, or come before a transaction */
+/* tries, if changes of other programs interrupt a reading or come before a
+ * transaction */
 #define CQ_NFT_TRIES 3
 
 /* what a name takes in a message: its header, its NUL, and the gap behind */
@@ -38,15 +39,16 @@ struct cq_nft {
     struct cq_nft_set sets[CQ_NFT_SETS];
     struct cq_netlink link;
 
-    /* What was read last holds for this generation of the kernel's tables;
-     * elements also fall due by themselves. */
+    /* The generation at which headers, elements and networks were read.
+     * Elements expire without a new one. */
     uint32_t generation;
     bool has_elements, has_networks;
-    int64_t changed_s;              /* when others' last change was seen */
+    int64_t changed_s;              /* when another's change was seen */
     int64_t read_s;                 /* when the elements were read */
     int64_t first_expiry_s;         /* of the elements */
+    size_t sorted_n;                /* elements in order; others follow */
     struct cq_key *networks;
-    size_t network_n, network_room;
+    size_t network_n;
 };
 
 /** What an errno of the kernel says about the table. */
@@ -59,8 +61,8 @@ int cq_nft_ask(struct cq_nft *nft, uint16_t type, uint16_t flags,
                const char *set, mnl_cb_t answer, void *data);
 
 /** Asks for the kernel's generation and, if that is another one than
- * nft->generation, reads the sets' headers: type, flags, size. What was read
- * of a former generation is forgotten.
+ * nft->generation, forgets elements and networks and reads the sets' headers:
+ * type, flags, size.
  * @return CQ_JAIL_OK; CQ_JAIL_MISSING for a set that is not there or of a kind
  *         that cannot be used; CQ_JAIL_NOT_PERMITTED, CQ_JAIL_PARTLY */
 enum cq_jail_status cq_nft_read_sets(struct cq_nft *nft,

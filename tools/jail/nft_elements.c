@@ -1,6 +1,5 @@
 /* nft_elements - what is in the sets. A set with intervals is kept as first
- * addresses and ends; in order they are ranges again, and a range is the
- * fewest networks that make it up: one for a network that we added. */
+ * addresses and ends; in order they are ranges again. */
 #include "jail/nft.h"
 
 #include <errno.h>
@@ -49,8 +48,8 @@ static bool read_client(struct reading *reading, const struct nlattr *element,
     }
     return cq_jail_elements_add(&nft->jail.elements, &key,
                                 expires_at_s == CQ_JAIL_PERMANENT
-                                || timeout_ms / 2000
-                                   > (uint64_t)nft->jail.lease_s,
+                                || timeout_ms
+                                   > (uint64_t)nft->jail.lease_s * 2000,
                                 expires_at_s);
 }
 
@@ -81,7 +80,8 @@ static bool read_edge(struct reading *reading, const struct nlattr *element,
 
 static int read_elements(const struct nlmsghdr *message, void *data)
 {
-    const struct nlattr *list = cq_netlink_attribute(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+    const struct nlattr *list =
+        cq_netlink_attribute(message, NFTA_SET_ELEM_LIST_ELEMENTS);
     struct reading *reading = data;
     size_t length = reading->set % 2 == 0 ? 4 : 16;
     const struct nlattr *element = NULL, *value;
@@ -106,7 +106,7 @@ int cq_nft_read_elements(struct cq_nft *nft)
     struct reading reading = { .nft = nft, .now_s = cq_jail_now_s() };
     int error = 0;
 
-    nft->jail.elements.count = 0;
+    nft->jail.elements.count = nft->sorted_n = 0;
     nft->first_expiry_s = INT64_MAX;
     for (; reading.set <= CQ_NFT_JAIL6 && error == 0; reading.set++) {
         if (nft->sets[reading.set].name[0] != '\0') {
@@ -120,96 +120,18 @@ int cq_nft_read_elements(struct cq_nft *nft)
 
 /* --- networks ------------------------------------------------------------- */
 
-/* All bits behind the prefix set: the last address of a network. */
-static void find_last(const struct cq_key *net, uint8_t last[16])
-{
-    int i;
-
-    memcpy(last, net->bytes, 16);
-    for (i = net->prefix; i < (net->family == 4 ? 32 : 128); i++) {
-        last[i / 8] |= (uint8_t)(0x80u >> (i % 8));
-    }
-}
-
-/* @return false: that was the last address of all */
-static bool step_on(uint8_t bytes[16], size_t length)
-{
-    size_t i = length;
-
-    while (i > 0 && ++bytes[i - 1] == 0) {
-        i--;
-    }
-    return i > 0;
-}
-
-static void step_back(uint8_t bytes[16], size_t length)
-{
-    size_t i = length;
-
-    while (i > 0 && bytes[i - 1]-- == 0) {
-        i--;
-    }
-}
-
 bool cq_nft_range_end(const struct cq_key *net, uint8_t end[16])
 {
-    find_last(net, end);
-    return step_on(end, net->family == 4 ? 4 : 16);
-}
+    static const uint8_t zero[16];
+    int i;
 
-/* The widest network that begins at an address and has no address behind
- * `last`. */
-static struct cq_key find_widest(const struct cq_key *address,
-                                 const uint8_t last[16])
-{
-    struct cq_key net = cq_jail_element_key(address), wider;
-    uint8_t end[16];
-
-    while (net.prefix > 0) {
-        wider = cq_key_network(&net, (uint8_t)(net.prefix - 1));
-        find_last(&wider, end);
-        if (memcmp(wider.bytes, net.bytes, 16) != 0
-            || memcmp(end, last, net.family == 4 ? 4 : 16) > 0) {
-            break;
-        }
-        net = wider;
+    memcpy(end, net->bytes, 16);
+    for (i = net->prefix; i < (net->family == 4 ? 32 : 128); i++) {
+        end[i / 8] |= (uint8_t)(0x80u >> (i % 8));
     }
-    return net;
-}
-
-static bool add_network(struct cq_nft *nft, const struct cq_key *net)
-{
-    if (nft->network_n == nft->network_room) {
-        size_t room = nft->network_room == 0 ? 128 : nft->network_room * 2;
-        struct cq_key *networks = reallocarray(nft->networks, room,
-                                               sizeof(*networks));
-
-        if (networks == NULL) {
-            return false;
-        }
-        nft->networks = networks;
-        nft->network_room = room;
+    for (i = net->family == 4 ? 4 : 16; i-- > 0 && ++end[i] == 0;) {
     }
-    nft->networks[nft->network_n++] = *net;
-    return true;
-}
-
-static bool add_range(struct cq_nft *nft, struct cq_key from,
-                      const uint8_t last[16])
-{
-    size_t length = from.family == 4 ? 4 : 16;
-    uint8_t end[16];
-
-    do {
-        struct cq_key net = find_widest(&from, last);
-
-        if (!add_network(nft, &net)) {
-            return false;
-        }
-        find_last(&net, end);
-        memcpy(from.bytes, end, sizeof(end));
-    } while (memcmp(end, last, length) < 0 && step_on(from.bytes, length));
-    return true;
+    return memcmp(end, zero, sizeof(zero)) != 0;
 }
 
 /* By address; what ends at one comes before what begins there. */
@@ -222,29 +144,48 @@ static int compare_edges(const void *a, const void *b)
     return order != 0 ? order : other->is_end - one->is_end;
 }
 
-/* What begins and has no end goes on to the last address; the end that nft
- * puts at 0 ends nothing. */
-static bool add_ranges(struct reading *reading, uint8_t family)
+/* The network from one edge to the next (NULL: to the last address), or one of
+ * prefix 0 for a range that is no network. */
+static struct cq_key read_network(uint8_t family, const struct edge *from,
+                                  const struct edge *to)
 {
-    size_t i;
+    const uint8_t *end = to == NULL ? (const uint8_t[16]){ 0 } : to->bytes;
+    struct cq_key net = { .family = family };
+    int whole = family == 4 ? 32 : 128, i;
+    uint8_t last[16], net_end[16];
 
-    if (reading->edge_n > 1) {
-        qsort(reading->edges, reading->edge_n, sizeof(*reading->edges),
-              compare_edges);
+    memcpy(last, end, sizeof(last));
+    for (i = whole / 8; i-- > 0 && last[i]-- == 0;) {
     }
+    for (i = 0; i < whole
+         && ((from->bytes[i / 8] ^ last[i / 8]) & 0x80u >> i % 8) == 0; i++) {
+    }
+    memcpy(net.bytes, from->bytes, sizeof(net.bytes));
+    net.prefix = (uint8_t)i;
+    cq_nft_range_end(&net, net_end);
+    return cq_key_valid(&net) && memcmp(net_end, end, sizeof(net_end)) == 0
+           ? net : (struct cq_key){ .family = family };
+}
+
+static bool add_networks(struct reading *reading, uint8_t family)
+{
+    struct cq_nft *nft = reading->nft;
+    size_t count = nft->network_n + reading->edge_n, i;
+    struct cq_key *networks = reallocarray(nft->networks, count + 1,
+                                           sizeof(*networks));
+
+    if (networks == NULL) {
+        return false;
+    }
+    nft->networks = networks;
+    qsort(reading->edges, reading->edge_n, sizeof(*reading->edges),
+          compare_edges);
     for (i = 0; i < reading->edge_n; i++) {
         const struct edge *edge = &reading->edges[i];
-        struct cq_key from = { .family = family };
-        uint8_t last[16];
 
-        memcpy(from.bytes, edge->bytes, sizeof(from.bytes));
-        memset(last, 0xff, sizeof(last));
-        if (i + 1 < reading->edge_n) {
-            memcpy(last, edge[1].bytes, sizeof(last));
-            step_back(last, family == 4 ? 4 : 16);
-        }
-        if (!edge->is_end && !add_range(reading->nft, from, last)) {
-            return false;
+        if (!edge->is_end) {    /* nft puts an end at 0, which ends nothing */
+            networks[nft->network_n++] = read_network(
+                family, edge, i + 1 < reading->edge_n ? edge + 1 : NULL);
         }
     }
     return true;
@@ -263,7 +204,8 @@ int cq_nft_read_networks(struct cq_nft *nft)
         }
         error = cq_nft_ask(nft, NFT_MSG_GETSETELEM, NLM_F_DUMP,
                            nft->sets[i].name, read_elements, &reading);
-        if (error == 0 && !add_ranges(&reading, i == CQ_NFT_DENY4 ? 4 : 6)) {
+        if (error == 0 && reading.edge_n > 0
+            && !add_networks(&reading, i == CQ_NFT_DENY4 ? 4 : 6)) {
             error = ENOMEM;
         }
         free(reading.edges);

@@ -59,8 +59,8 @@ int cq_nft_ask(struct cq_nft *nft, uint16_t type, uint16_t flags,
 
 static int read_generation(const struct nlmsghdr *message, void *data)
 {
-    return cq_netlink_u32(cq_netlink_attribute(message, NFTA_GEN_ID), data) ? MNL_CB_STOP
-                                                            : MNL_CB_ERROR;
+    return cq_netlink_u32(cq_netlink_attribute(message, NFTA_GEN_ID), data)
+           ? MNL_CB_STOP : MNL_CB_ERROR;
 }
 
 int cq_nft_read_generation(struct cq_nft *nft, uint32_t *generation)
@@ -80,11 +80,14 @@ static int read_header(const struct nlmsghdr *message, void *data)
 {
     struct header *header = data;
 
-    cq_netlink_u32(cq_netlink_attribute(message, NFTA_SET_KEY_TYPE), &header->type);
-    cq_netlink_u32(cq_netlink_attribute(message, NFTA_SET_FLAGS), &header->flags);
+    cq_netlink_u32(cq_netlink_attribute(message, NFTA_SET_KEY_TYPE),
+                   &header->type);
+    cq_netlink_u32(cq_netlink_attribute(message, NFTA_SET_FLAGS),
+                   &header->flags);
     cq_netlink_u32(cq_netlink_find(cq_netlink_attribute(message, NFTA_SET_DESC),
                                    NFTA_SET_DESC_SIZE), &header->size);
-    cq_netlink_u64(cq_netlink_attribute(message, NFTA_SET_TIMEOUT), &header->timeout_ms);
+    cq_netlink_u64(cq_netlink_attribute(message, NFTA_SET_TIMEOUT),
+                   &header->timeout_ms);
     return MNL_CB_STOP;
 }
 
@@ -120,7 +123,8 @@ static enum cq_jail_status read_set(struct cq_nft *nft, int i,
 {
     struct cq_nft_set *set = &nft->sets[i];
     struct header header = { .size = 0 };
-    int error = cq_nft_ask(nft, NFT_MSG_GETSET, 0, set->name, read_header, &header);
+    int error = cq_nft_ask(nft, NFT_MSG_GETSET, 0, set->name, read_header,
+                           &header);
     const char *wrong = error == ENOENT ? "does not exist"
                         : error == 0 ? check_header(&header, i) : NULL;
 

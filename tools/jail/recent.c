@@ -2,14 +2,13 @@
  *
  * NAME holds IPv4 and, if it is the only one, single IPv6 addresses. NAME6
  * holds IPv6 networks of one prefix as their network address; the mask belongs
- * to the list's first rule. A full list drops its oldest entry without a word,
- * whoever added it, so nothing is added to a full one.
+ * to the list's first rule. A full list silently drops its oldest entry, so
+ * nothing is added to a full one.
  *
  * The kernel has no lease. An entry matches for the rule's --seconds after its
- * last "+", and keeps its place for ever. Its age tells when it was added or
- * renewed, whoever did that, so that nothing has to be remembered; where the
- * rule's --seconds can be read, an entry expires by them if they are less than
- * the lease. */
+ * last "+", and keeps its place for ever. The lease of an entry counts from
+ * that "+", as the kernel shows it, whichever program wrote it; the rule's
+ * --seconds replace a longer lease where they can be read. */
 #include "jail/recent_list.h"
 #include "jail/rules.h"
 
@@ -33,7 +32,6 @@ static struct cq_jail *parse(const char *names, const char **wrong)
 {
     struct recent *recent = calloc(1, sizeof(*recent));
     struct cq_recent_list *lists;
-    bool good;
     int i;
 
     if (recent == NULL) {
@@ -41,18 +39,10 @@ static struct cq_jail *parse(const char *names, const char **wrong)
     }
     lists = recent->lists;
     /* a name becomes a path: no slash, no dot in front */
-    good = cq_jail_read_name(&names, ",", "-.", lists[0].name,
-                             sizeof(lists[0].name))
-           && (*names == '\0'
-               || (names++, cq_jail_read_name(&names, "", "-.", lists[1].name,
-                                              sizeof(lists[1].name))));
-    *wrong = "a name of a list has 1 to 199 letters, digits and any of _ - . "
-             "behind the first";
-    if (good && strcmp(lists[0].name, lists[1].name) == 0) {
-        *wrong = "NAME6 is another list than NAME";
-        good = false;
-    }
-    if (!good) {
+    if (!cq_jail_read_names(names, "-.", lists[0].name, lists[1].name,
+                            sizeof(lists[0].name))) {
+        *wrong = "the name of a list has 1 to 199 letters, digits and any of "
+                 "_ - . behind the first, and NAME6 is another list";
         free(recent);
         return NULL;
     }
@@ -180,22 +170,58 @@ static bool add_entry(void *data, const void *bytes, int family,
     return cq_jail_elements_add(&recent->jail.elements, &key, false, expires);
 }
 
-static enum cq_jail_status list(struct cq_jail *jail, bool *is_current,
-                                struct cq_jail_why *why)
+static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
 {
     struct recent *recent = (struct recent *)jail;
     struct reading reading = { .recent = recent };
     enum cq_jail_status status = CQ_JAIL_OK;
 
-    *is_current = false;
     jail->elements.count = 0;
     recent->now_s = cq_jail_now_s();
     for (reading.list = 0; reading.list < 1 + has_second(recent)
          && status == CQ_JAIL_OK; reading.list++) {
-        status = cq_recent_read(&recent->lists[reading.list], jail->access,
-                                add_entry, &reading, why);
+        struct cq_recent_list *from = &recent->lists[reading.list];
+
+        if (cq_recent_is_stale(from)) {
+            status = cq_recent_open(from, jail->access, why);
+        }
+        if (status == CQ_JAIL_OK) {
+            status = cq_recent_read(from, add_entry, &reading, why);
+        }
     }
+    cq_jail_elements_sort(&jail->elements);
     return status;
+}
+
+static bool count_entry(void *data, const void *bytes, int family,
+                        uint64_t last_seen)
+{
+    (void)data;
+    (void)bytes;
+    (void)family;
+    (void)last_seen;
+    return true;
+}
+
+/* Only additions were counted since the last reading: a list that seems full
+ * is read again. */
+static enum cq_jail_status find_room(const struct recent *recent,
+                                     struct cq_recent_list *into,
+                                     struct cq_jail_why *why)
+{
+    enum cq_jail_status status = CQ_JAIL_OK;
+
+    if (into->count >= recent->capacity) {
+        status = cq_recent_read(into, count_entry, NULL, why);
+    }
+    if (status != CQ_JAIL_OK || into->count < recent->capacity) {
+        return status;
+    }
+    return cq_jail_fail(why, CQ_JAIL_PARTLY,
+                        "%s is full: it holds %lld addresses, and one more "
+                        "would push out the oldest; raise ip_list_tot of "
+                        "xt_recent (clamquota-modprobe.conf) or use an nft "
+                        "jail", into->path, (long long)recent->capacity);
 }
 
 static enum cq_jail_status commit(struct cq_jail *jail,
@@ -212,14 +238,12 @@ static enum cq_jail_status commit(struct cq_jail *jail,
     if (change->has_failed) {
         return CQ_JAIL_OK;
     }
-    if (change->op == CQ_JAIL_ADD && into->count >= recent->capacity) {
-        jail->is_full[family] = true;
-        return cq_jail_fail(why, CQ_JAIL_PARTLY,
-                            "%s is full: it holds %lld addresses, and one "
-                            "more would push out the oldest; raise "
-                            "ip_list_tot of xt_recent "
-                            "(clamquota-modprobe.conf) or use an nft jail",
-                            into->path, (long long)recent->capacity);
+    if (change->op == CQ_JAIL_ADD) {
+        status = find_room(recent, into, why);
+        jail->is_full[family] = status == CQ_JAIL_PARTLY;
+    }
+    if (status != CQ_JAIL_OK) {
+        return status;
     }
     if (into == &recent->lists[1]
         || (change->op == CQ_JAIL_REMOVE && into == &recent->lists[0])) {
@@ -231,13 +255,7 @@ static enum cq_jail_status commit(struct cq_jail *jail,
                                  change->op == CQ_JAIL_REMOVE ? '-' : '+',
                                  &change->key, why);
     }
-    if (status == CQ_JAIL_OK && change->op == CQ_JAIL_ADD) {
-        into->count++;
-    } else if (status == CQ_JAIL_OK && change->op == CQ_JAIL_REMOVE
-               && cq_jail_elements_find(&jail->elements,
-                                        &change->key) != NULL) {
-        into->count--;      /* only what was there makes room */
-    }
+    into->count += change->op == CQ_JAIL_ADD;
     return status;
 }
 

@@ -16,9 +16,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* No result of a function outside: the list was deleted, EIO. */
-#define STALE ((enum cq_jail_status)-1)
-
 void cq_recent_close(struct cq_recent_list *list)
 {
     if (list->fd >= 0) {
@@ -61,6 +58,16 @@ static enum cq_jail_status missing(const struct cq_recent_list *list,
                         list->path);
 }
 
+/* What failed at an open list. A list that was deleted answers EIO. */
+static enum cq_jail_status lost(const struct cq_recent_list *list, int error,
+                                struct cq_jail_why *why)
+{
+    return error == EIO ? missing(list, CQ_JAIL_WRITE, why)
+           : error == EROFS ? read_only(list, why)
+           : cq_jail_fail(why, CQ_JAIL_PARTLY, "%s: %s", list->path,
+                          strerror(error));
+}
+
 enum cq_jail_status cq_recent_open(struct cq_recent_list *list,
                                    enum cq_jail_access access,
                                    struct cq_jail_why *why)
@@ -100,7 +107,11 @@ bool cq_recent_is_stale(const struct cq_recent_list *list)
     return stat(list->path, &file) != 0 || file.st_ino != list->inode;
 }
 
-/* "src=2001:0db8:0000:...:0001 ttl: 0 last_seen: 4295114568 oldest_pkt: 2 ..."
+/* A list of several pages is no snapshot: an entry can be overlooked when one
+ * before it is removed meanwhile. It counts as absent, and adding it renews
+ * it.
+ *
+ * "src=2001:0db8:0000:...:0001 ttl: 0 last_seen: 4295114568 oldest_pkt: 2 ..."
  * @return false: no memory */
 static bool read_line(char *line,
                       bool (*entry)(void *, const void *, int, uint64_t),
@@ -123,19 +134,18 @@ static bool read_line(char *line,
                  strtoull(seen + strlen(" last_seen: "), NULL, 10));
 }
 
-static enum cq_jail_status read_lines(struct cq_recent_list *list,
-                                      bool (*entry)(void *, const void *, int,
-                                                    uint64_t),
-                                      void *data, struct cq_jail_why *why)
+enum cq_jail_status cq_recent_read(struct cq_recent_list *list,
+                                   bool (*entry)(void *data, const void *bytes,
+                                                 int family,
+                                                 uint64_t last_seen),
+                                   void *data, struct cq_jail_why *why)
 {
     char text[65536], *end;
     size_t kept = 0;
     ssize_t n;
 
     list->count = 0;
-    if (lseek(list->fd, 0, SEEK_SET) != 0) {
-        return STALE;       /* EINVAL for a list that was deleted */
-    }
+    lseek(list->fd, 0, SEEK_SET);
     while ((n = read(list->fd, text + kept, sizeof(text) - kept)) > 0
            || (n < 0 && errno == EINTR)) {
         char *line = text;
@@ -152,39 +162,9 @@ static enum cq_jail_status read_lines(struct cq_recent_list *list,
             line = end + 1;
         }
         memmove(text, line, kept);
-        kept = kept == sizeof(text) ? 0 : kept;     /* no entry is so long */
+        kept = kept == sizeof(text) ? 0 : kept;     /* longer than any entry */
     }
-    if (n == 0) {
-        return CQ_JAIL_OK;
-    }
-    return errno == EIO ? STALE
-           : cq_jail_fail(why, CQ_JAIL_MISSING, "%s cannot be read: %s",
-                          list->path, strerror(errno));
-}
-
-enum cq_jail_status cq_recent_read(struct cq_recent_list *list,
-                                   enum cq_jail_access access,
-                                   bool (*entry)(void *data, const void *bytes,
-                                                 int family,
-                                                 uint64_t last_seen),
-                                   void *data, struct cq_jail_why *why)
-{
-    enum cq_jail_status status = STALE;
-    int tries;
-
-    /* A list of several pages is no snapshot: an entry can be overlooked when
-     * one before it is removed meanwhile. It counts as absent, and adding it
-     * renews it. */
-    for (tries = 0; tries < 2 && status == STALE; tries++) {
-        if (tries > 0) {
-            status = cq_recent_open(list, access, why);
-            if (status != CQ_JAIL_OK) {
-                return status;
-            }
-        }
-        status = read_lines(list, entry, data, why);
-    }
-    return status == STALE ? missing(list, access, why) : status;
+    return n == 0 ? CQ_JAIL_OK : lost(list, errno, why);
 }
 
 /* "+192.0.2.7". IPv4 by hand: inet_ntop() takes as long as the write. */
@@ -215,46 +195,22 @@ static size_t format_command(char command[1 + INET6_ADDRSTRLEN], char sign,
     return (size_t)(at - command);
 }
 
-static enum cq_jail_status write_once(const struct cq_recent_list *list,
-                                      const char *command, size_t length,
-                                      struct cq_jail_why *why)
+enum cq_jail_status cq_recent_write(const struct cq_recent_list *list,
+                                    char sign, const struct cq_key *key,
+                                    struct cq_jail_why *why)
 {
+    char command[1 + INET6_ADDRSTRLEN];
+    size_t length = format_command(command, sign, key);
     ssize_t n;
 
-    if (lseek(list->fd, 0, SEEK_SET) != 0) {
-        return STALE;
-    }
+    lseek(list->fd, 0, SEEK_SET);
     do {
         n = write(list->fd, command, length);
     } while (n < 0 && errno == EINTR);
     if (n == (ssize_t)length) {
         return CQ_JAIL_OK;
     }
-    if (n < 0 && errno == EIO) {
-        return STALE;
-    }
-    if (n < 0 && errno == EROFS) {
-        return read_only(list, why);
-    }
-    return cq_jail_fail(why, CQ_JAIL_PARTLY, "%s did not take \"%s\": %s",
-                        list->path, command,
-                        n < 0 ? strerror(errno) : "written in part");
-}
-
-enum cq_jail_status cq_recent_write(struct cq_recent_list *list, char sign,
-                                    const struct cq_key *key,
-                                    struct cq_jail_why *why)
-{
-    char command[1 + INET6_ADDRSTRLEN];
-    size_t length = format_command(command, sign, key);
-    enum cq_jail_status status = write_once(list, command, length, why);
-
-    if (status == STALE) {
-        status = cq_recent_open(list, CQ_JAIL_WRITE, why);
-        if (status == CQ_JAIL_OK) {
-            list->count = 0;        /* it was made anew */
-            status = write_once(list, command, length, why);
-        }
-    }
-    return status == STALE ? missing(list, CQ_JAIL_WRITE, why) : status;
+    return n < 0 ? lost(list, errno, why)
+           : cq_jail_fail(why, CQ_JAIL_PARTLY, "%s took \"%s\" in part",
+                          list->path, command);
 }

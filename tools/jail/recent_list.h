@@ -14,7 +14,7 @@ struct cq_recent_list {
     char path[32 + CQ_RECENT_NAME_SIZE];
     int fd;                 /* -1: not open */
     ino_t inode;            /* of fd */
-    int64_t count;          /* entries, whoever added them */
+    int64_t count;          /* entries, of any program */
 };
 
 /** Opens it, or opens it anew. */
@@ -30,16 +30,14 @@ bool cq_recent_is_stale(const struct cq_recent_list *list);
  * @param last_seen    jiffies of the youngest stamp
  * @param entry        returns false for lack of memory */
 enum cq_jail_status cq_recent_read(struct cq_recent_list *list,
-                                   enum cq_jail_access access,
                                    bool (*entry)(void *data, const void *bytes,
                                                  int family,
                                                  uint64_t last_seen),
                                    void *data, struct cq_jail_why *why);
 
-/** Writes '+' or '-' and an address. Opens a list anew that was deleted and
- * made again. */
-enum cq_jail_status cq_recent_write(struct cq_recent_list *list, char sign,
-                                    const struct cq_key *key,
+/** Writes '+' or '-' and an address. */
+enum cq_jail_status cq_recent_write(const struct cq_recent_list *list,
+                                    char sign, const struct cq_key *key,
                                     struct cq_jail_why *why);
 
 void cq_recent_close(struct cq_recent_list *list);

@@ -17,7 +17,7 @@
 
 #define MESSAGE(type) (NFNL_SUBSYS_NFTABLES << 8 | (type))
 
-/* a reading that others' changes interrupt starts anew so often */
+/* readings, if changes of other programs interrupt them */
 #define TRIES 3
 
 /* One reading of rules */
