@@ -20,12 +20,11 @@
 #include "core/offence.h"
 #include "core/policy.h"
 #include "core/units.h"
+#include "core/version.h"
 #include "table/table.h"
 
 extern module AP_MODULE_DECLARE_DATA clamquota_module;
 APLOG_USE_MODULE(clamquota);
-
-#define CQ_VERSION "0.1.0"
 
 /* A stable tag to grep for and to look up in mod_clamquota(5). Not APLOGNO:
  * those numbers are httpd's own. */

@@ -189,6 +189,11 @@ void cq_table_figures(const struct cq_table *t,
     figures->pairs_lost = atomic_load(&h->pairs_lost);
 }
 
+bool cq_table_is_writable(const struct cq_table *t)
+{
+    return t->writable;
+}
+
 struct cq_prefixes cq_table_prefixes(const struct cq_table *t)
 {
     return t->header->geometry.prefixes;
