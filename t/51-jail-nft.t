@@ -36,7 +36,7 @@ my $jail = $ns->jail($spec);
 is_deeply($jail->{parsed}, { status => 0, why => '', lines => [] }, 'spec');
 my $answer = $jail->ask('open w');
 is($answer->{status}, 3, 'no table');
-like($answer->{why}, qr/^nft table $t: the set jail4 does not exist; load clamquota\.nft/,
+like($answer->{why}, qr/^nft table $t: the set jail4 does not exist; load it first, nft -f clamquota\.nft/,
     'what to do');
 my $nobody = $ns->jail($spec, under => [ Jail::as_nobody() ]);
 $answer = $nobody->ask('open w');

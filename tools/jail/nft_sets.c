@@ -133,9 +133,9 @@ static enum cq_jail_status read_set(struct cq_nft *nft, int i,
     }
     if (wrong != NULL) {
         return cq_jail_fail(why, CQ_JAIL_MISSING,
-                            "nft table %s %s: the set %s %s; load "
-                            "clamquota.nft (nft -f), or make it with \"type "
-                            "%s; flags %s;\"", nft->family_name, nft->table,
+                            "nft table %s %s: the set %s %s; load it first, "
+                            "nft -f clamquota.nft, or make it with \"type %s; "
+                            "flags %s;\"", nft->family_name, nft->table,
                             set->name, wrong, type_names[i % 2],
                             i >= CQ_NFT_DENY4 ? "interval" : "timeout");
     }
