@@ -226,6 +226,26 @@ static bool is_unchanged(struct cq_sync *sync, int64_t now_s)
     return !sync->has_new_lists && cq_source_is_unchanged(&sync->source, now_s);
 }
 
+/* With -v: the clients that are refused often enough and not jailed. */
+static void report_spared(struct cq_sync *sync)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+    struct cq_key client;
+    const char *why;
+    size_t at = 0;
+
+    while (sync->say.verbose
+           && cq_source_next_spared(&sync->source, &at, &client, &why)) {
+        cq_say_note(&sync->say, "%s is left out: %s",
+                    cq_key_format(&client, text, sizeof(text)), why);
+    }
+    if (sync->spared_n > 0) {
+        cq_say_note(&sync->say, "%zu addresses of deny files are left out: "
+                    "they are own, reserved or on a never list",
+                    sync->spared_n);
+    }
+}
+
 bool cq_sync_gather(struct cq_sync *sync, int64_t now_s, bool *changed)
 {
     const struct cq_sync_options *o = sync->options;
@@ -253,6 +273,7 @@ bool cq_sync_gather(struct cq_sync *sync, int64_t now_s, bool *changed)
     }
     cq_wanted_finish(&sync->wanted);
     sync->has_new_lists = false;
+    report_spared(sync);
     return true;
 }
 

@@ -346,26 +346,24 @@ const char *cq_source_pool(const struct cq_source *source, uint16_t pool)
     return pool < source->rules.pool_n ? source->rules.pools[pool].name : "?";
 }
 
-size_t cq_source_count(const struct cq_source *source,
-                       enum cq_offence offence, enum cq_spared spared_for,
-                       struct cq_key *example)
+bool cq_source_next_spared(const struct cq_source *source, size_t *at,
+                           struct cq_key *client, const char **why)
 {
-    size_t i, n = 0;
-
-    for (i = 0; i < source->seen_n; i++) {
-        const struct cq_seen *seen = &source->seen[i];
+    while (*at < source->seen_n) {
+        const struct cq_seen *seen = &source->seen[(*at)++];
         struct cq_row row;
 
-        if (seen->offence == (uint8_t)offence
-            && seen->spared == (uint8_t)spared_for
+        *why = seen->offence == CQ_OFFENCE_RECENT
+            ? "it is over quota for less than --grace"
+            : cq_spared_word((enum cq_spared)seen->spared);
+        if (*why != NULL
             && cq_table_row_at(source->table, seen->row, &source->clock,
                                &row)) {
-            if (n++ == 0) {
-                *example = row.key;
-            }
+            *client = row.key;
+            return true;
         }
     }
-    return n;
+    return false;
 }
 
 void cq_source_forget(struct cq_source *source)

@@ -71,11 +71,13 @@ const char *cq_source_reason(struct cq_source *source,
 /** The name of a pool, valid until the next look. */
 const char *cq_source_pool(const struct cq_source *source, uint16_t pool);
 
-/** Clients of the last look with this verdict.
- * @param example  result: the first of them; untouched if there is none */
-size_t cq_source_count(const struct cq_source *source,
-                       enum cq_offence offence, enum cq_spared spared,
-                       struct cq_key *example);
+/** The next client of the last look that is not jailed although it was
+ * refused often enough.
+ * @param at   0 to begin; updated
+ * @param why  result: a clause that says why not
+ * @return false at the end */
+bool cq_source_next_spared(const struct cq_source *source, size_t *at,
+                           struct cq_key *client, const char **why);
 
 /** Forgets the last look: the next one is a full one. */
 void cq_source_forget(struct cq_source *source);

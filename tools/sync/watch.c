@@ -31,9 +31,9 @@ struct watch {
     struct cq_sync *sync;
     struct cq_bell bell;
     int64_t now_s;              /* unix seconds */
-    int64_t full_ms;            /* when the next full pass is due; these count
-                                 * since the boot */
-    int64_t looked_ms;          /* end of the last look at all rows */
+    int64_t full_s;             /* when the next full pass is due */
+    int64_t looked_ms;          /* since the boot: end of the last look at all
+                                 * rows */
     int64_t woken_ms;
     int64_t look_ms;            /* how long it took */
     bool has_missed;            /* more rang than is known */
@@ -135,15 +135,15 @@ static void pass(struct watch *w)
 {
     struct cq_sync *sync = w->sync;
     enum cq_depth depth = w->has_failed || reread_asked
-        || boot_ms() >= w->full_ms || sync->lists.is_restless
-        ? CQ_FULL : CQ_LOOK;
+        || w->now_s >= w->full_s || w->full_s - w->now_s > FULL_S
+        || sync->lists.is_restless ? CQ_FULL : CQ_LOOK;
     bool changed;
 
     /* Between full passes nothing that was reported has ended, and what is
      * left out is reported once a minute. */
     if (depth == CQ_FULL) {
         reread_asked = 0;
-        w->full_ms = boot_ms() + FULL_S * 1000;
+        w->full_s = w->now_s + FULL_S;
         cq_sync_begin(sync);
     }
     w->row_n = 0;
