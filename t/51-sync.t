@@ -199,7 +199,7 @@ sub lines {
         (sync(@_))[2] ];
 }
 write_proc('/');
-is_deeply(lines('-v', @never, '--after', 199), [
+is_deeply([ grep { /^jailed/ } @{ lines('-v', @never, '--after', 199) } ], [
     'jailed 192.0.2.1: over quota in pool default for N s, refused 200 times',
     'jailed 192.0.2.2: over quota in pool default for N s, refused 199 times'
     ], '-v: who is jailed, and why');
@@ -210,6 +210,19 @@ is($released, 'released 192.0.2.2: it was refused fewer times than --after'
     '192.0.2.1') };
 is($released, 'released 192.0.2.1: it is on a never list', '-v: a never list');
 quiet('and back', @never);
+
+# ---- a jail that holds nobody ----
+
+offend('draw', 'default', '192.0.2.1', 0, 1, 61);
+quiet('refused once more, on a connection that was open', @never);
+quiet('not again', @never);
+offend('draw', 'default', '192.0.2.1', 0, 1, 61);
+my ($in_json) = map { JSON::PP::decode_json($_) } (sync('--status', '--json',
+    @never))[1];
+is("@{$in_json->{jails}[0]{still_refused}}", '192.0.2.1', '--status');
+says('refused in the jail', 0, '1 jailed clients are refused by httpd all the'
+    . ' same, e\.g\. 192\.0\.2\.1: no firewall rule drops', @never);
+quiet('not any more', @never);
 
 # ---- what frees ----
 

@@ -103,7 +103,7 @@ static void pass(struct cq_sync *sync, enum cq_depth depth)
     if (depth == CQ_FULL) {
         cq_sync_begin(sync);
     }
-    if (!cq_sync_attach(sync, CQ_ATTACH_WRITE)) {
+    if (sync->table == NULL && !cq_sync_attach(sync, CQ_ATTACH_WRITE)) {
         quit("failed", "the table has gone");
     }
     if (depth == CQ_FULL) {

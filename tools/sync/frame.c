@@ -51,6 +51,14 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
     return CQ_EXIT_DONE;
 }
 
+void cq_sync_detach(struct cq_sync *sync)
+{
+    cq_source_forget(&sync->source);
+    cq_tablefile_close(sync->table);
+    sync->table = sync->source.table = NULL;
+    sync->has_marked = false;
+}
+
 void cq_sync_close(struct cq_sync *sync)
 {
     size_t i;
@@ -62,8 +70,7 @@ void cq_sync_close(struct cq_sync *sync)
         free(sync->jails[i].network_changes);
     }
     free(sync->jails);
-    cq_source_forget(&sync->source);
-    cq_tablefile_close(sync->table);
+    cq_sync_detach(sync);
     cq_lists_close(&sync->lists);
     cq_net_free(&sync->own);
     cq_net_free(&sync->never);
@@ -83,12 +90,6 @@ bool cq_sync_attach(struct cq_sync *sync, enum cq_attach_access access)
     char why[CQ_WHY_SIZE];
     enum cq_exit result;
 
-    if (sync->table != NULL && cq_attach_is_current(sync->table)) {
-        return true;
-    }
-    cq_source_forget(&sync->source);
-    cq_tablefile_close(sync->table);
-    sync->has_marked = false;
     result = cq_attach_open(sync->options->table, access, &sync->table, why,
                             sizeof(why));
     sync->source.table = sync->table;

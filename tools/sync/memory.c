@@ -28,16 +28,22 @@ static char *beside(const char *path, const char *end)
 
 /* ---- the lock ---- */
 
-static void make_directory(const char *path)
+/* @return false with errno */
+static bool make_directory(const char *path)
 {
     char *directory = strdup(path);
     char *slash = directory != NULL ? strrchr(directory, '/') : NULL;
+    bool made = false;
+    int error;
 
     if (slash != NULL && slash != directory) {
         *slash = '\0';
-        (void)mkdir(directory, 0755);
+        made = mkdir(directory, 0755) == 0 || errno == EEXIST;
     }
+    error = errno;
     free(directory);
+    errno = error;
+    return made;
 }
 
 static int open_lock(const char *path, bool makes_directory)
@@ -51,8 +57,7 @@ static int open_lock(const char *path, bool makes_directory)
         return -1;
     }
     fd = open(name, flags, 0600);
-    if (fd < 0 && errno == ENOENT && makes_directory) {
-        make_directory(path);
+    if (fd < 0 && errno == ENOENT && makes_directory && make_directory(path)) {
         fd = open(name, flags, 0600);
     }
     error = errno;

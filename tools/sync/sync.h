@@ -85,9 +85,12 @@ void cq_sync_close(struct cq_sync *sync);
 /** Remembers what went wrong. */
 void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);
 
-/** Maps the table unless the one that is mapped is current.
+/** Maps the table; none is mapped.
  * @return false after a sentence */
 bool cq_sync_attach(struct cq_sync *sync, enum cq_attach_access access);
+
+/** Unmaps it, e.g. one that is not current any more. */
+void cq_sync_detach(struct cq_sync *sync);
 
 /** Begins a pass: nothing has failed yet.  */
 void cq_sync_begin(struct cq_sync *sync);

@@ -113,8 +113,9 @@ static bool make_ready(struct watch *w)
 
     if (sync->table != NULL && !cq_attach_is_current(sync->table)) {
         cq_bell_close(&w->bell);
+        cq_sync_detach(sync);
     }
-    if (!cq_sync_attach(sync, CQ_ATTACH_WRITE)) {
+    if (sync->table == NULL && !cq_sync_attach(sync, CQ_ATTACH_WRITE)) {
         return false;
     }
     if (w->bell.table == NULL
