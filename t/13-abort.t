@@ -53,6 +53,25 @@ booked_as_accepted($server, "127.0.0.1$_", 2_000_000, "abort $_") for 1 .. 3;
 booked_as_accepted(serve("FlushMaxThreshold 16777216\nEnableSendfile Off\n"),
     '127.0.0.9', 7_000_000, 'mapped ahead');
 
+# a filter behind ours fails, and the client is still there: not the file (A6)
+{
+    my $so = "$server->{dir}/mod_failing.so";
+    chomp(my @flags = (`apxs -q INCLUDEDIR`, `apr-1-config --includedir`,
+        `apr-1-config --cppflags`));
+    is(system(join ' ', $ENV{CC} // 'cc', '-shared -fPIC -o', $so, $flags[2],
+        "-I$flags[0] -I$flags[1]", "$FindBin::Bin/modules/mod_failing.c"), 0,
+        'a module that fails');
+    my $other = serve("LoadModule failing_module $so\n"
+        . "<Location /big>\nSetOutputFilter FAILING\n</Location>\n");
+    my $connection = $other->connect(from => '127.0.0.8')->send(
+        "GET /big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    $connection->drain;
+    my $row = $other->row('127.0.0.8', hits => 1, in_flight => 0);
+    is($row->{in_flight}, 0, 'a filter that fails: nothing is in flight');
+    cmp_ok($row->{used}, '<=', $connection->{bytes} + PIECE,
+        'a filter that fails: at most a piece more than left is booked');
+}
+
 # a slow reader
 my $connection = $server->connect(from => '127.0.0.20', buffer => 65536);
 $connection->send("GET /big HTTP/1.1\r\nHost: localhost\r\n"

@@ -26,7 +26,7 @@ ClamQuotaTimezone UTC
 ClamQuotaClient 127.9.0.0/16 Unlimited
 KeepAliveTimeout 20
 MaxKeepAliveRequests 0
-DavLockDB %DIR%/run/dav
+DavLockDB %DIR%/htdocs/locks/dav
 <IfModule mod_http2.c>
     Protocols h2 h2c http/1.1
 </IfModule>
@@ -73,7 +73,8 @@ Listen 127.0.0.1:%PORT2%
 </VirtualHost>
 EOT
 my $htdocs = "$server->{dir}/htdocs";
-mkdir "$htdocs/$_" for qw(deflated dav unset copies denied dir);
+mkdir "$htdocs/$_" for qw(deflated dav unset copies denied dir locks);
+chmod 0777, "$htdocs/dav", "$htdocs/locks";     # httpd writes there
 my $noise = Draw->new(1);
 my $data = join '', map { chr 32 + $noise->below(64) } 1 .. Draw::SIZE;
 write_file("$htdocs/$_", $data) for qw(plain variant.html deflated/text.txt
@@ -144,9 +145,12 @@ sub streams {
     my ($from, $tls, @requests) = @_;
     my $connection = $server->connect(from => $from);
     my $client = Http2->new($connection);
+    for (@requests) {
+        @{$_->{headers}} = grep { $_->[0] ne 'expect' && length $_->[1] < 120 }
+            @{$_->{headers}};
+    }
     my @streams = map { $client->request($_->{path}, method => $_->{method},
-        headers => [grep { $_->[0] ne 'expect' && length $_->[1] < 120 }
-            @{$_->{headers}}],
+        headers => $_->{headers},
         defined $_->{body} ? (body => $_->{body}) : ()) } @requests;
     $client->finish(@streams);
     $connection->close;
@@ -159,10 +163,14 @@ sub streams {
 
 # A refused request of a client that is never refused: what httpd would have
 # said. Where that is free the refusal broke the contract.
+# Whether a range lies behind the end of what DEFLATE makes of a file (416) is
+# not known before it is made.
 my $asked = 0;
 sub wrongly_refused {
     my ($request) = @_;
-    return if !$Draw::PREDICTABLE{$request->{kind}};
+    return if !$Draw::PREDICTABLE{$request->{kind}}
+        || $request->{kind} eq 'deflate'
+        && grep { $_->[0] eq 'range' } @{$request->{headers}};
     my ($pair) = apart('127.9.' . int(++$asked / 250) . '.'
         . ($asked % 250 + 1), 0, $request);
     return Draw::column(@$pair) eq 'free';
@@ -248,6 +256,25 @@ for my $i (1 .. 10) {
     my $row = $server->row($from, hits => 1, in_flight => 0);
     cmp_ok($row->{used}, '>=', $got - PIECE, "abort $i: enough");
     cmp_ok($row->{used}, '<=', $out // 0, "abort $i: not more than left");
+}
+
+# over h2 a piece is 64 KiB; beside what the client has, as much as its window
+# of 64 KiB and the stream's buffer hold may have left
+for my $i ($http2 ? 1 .. 10 : ()) {
+    my $from = "127.10.1.$i";
+    my $connection = $server->connect(from => $from);
+    my $client = Http2->new($connection);
+    my $stream = $client->request('/large');
+    my $wanted = 10_000 + $draw->below(1_000_000);
+    $client->until(sub { $stream->{bytes} >= $wanted });
+    $client->reset($stream) if $i % 2;
+    $client->ping if $i % 2;
+    $connection->close;
+    my $row = $server->row($from, hits => 1, in_flight => 0);
+    cmp_ok($row->{used}, '>=', $stream->{bytes} - 65_536,
+        "h2, abort $i: enough");
+    cmp_ok($row->{used}, '<=', $stream->{bytes} + 3 * 65_536 + HEAD,
+        "h2, abort $i: not more than left");
 }
 
 is($server->json->{totals}{in_flight}, 0, 'nothing in flight at the end');

@@ -129,6 +129,7 @@ defaults
     timeout connect 20s
     timeout client 60s
     timeout server 60s
+    timeout check 60s
     option httpchk GET /file
     http-check expect rstatus ^(200|429)\$
     default-server inter 100ms
@@ -169,8 +170,6 @@ EOT
         ['send-proxy-v2', $port[2], '127.0.12.3']) {
         my ($name, $port, $client) = @$_;
         my $url = "http://127.0.0.1:$port/file";
-    local our $TODO = 'prefork: no answer to a refusal here'
-        if mpm() eq 'prefork';
         is_deeply([map { $server->get($url, '--interface', $client)->{status} }
             1 .. 2], [200, 429], "haproxy, $name: the client counts");
     }

@@ -195,6 +195,11 @@ bad("ClamQuotaDaily 1M\nClamQuotaClient 2001:db8::1 1M",
     qr{ClamQuotaClient .*ClamQuotaPrefix.*/64});
 bad("ClamQuotaClient 192.0.2.0/24 1M\nClamQuotaClient 192.0.2.0/24 2M",
     qr/ClamQuotaClient "192\.0\.2\.0\/24 2M".*already/);
+bad("ClamQuotaDaily 1M\nClamQuotaClient $_ 1M",
+    qr{ClamQuotaClient "$_ 1M".*NAT64.*64:ff9b::192\.0\.2\.0/120})
+    for '64:ff9b::/64', '64:ff9b::/48', '64:ff9b:0:0:0:1::/96';
+good("ClamQuotaDaily 1M\nClamQuotaClient 64:ff9b::/96 1M\n"
+    . 'ClamQuotaClient 64:ff9b:1::/48 1M');
 good("ClamQuotaDaily 1M\nClamQuotaPrefix 24 48\nClamQuotaClient 192.0.2.0/24 1M"
     . "\nClamQuotaClient 192.0.0.0/16 2M");
 bad("ClamQuotaNonsense On", qr/ClamQuotaNonsense/);

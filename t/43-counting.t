@@ -14,6 +14,9 @@ my $pages = <<'EOT';
 <Location /server-status>
     SetHandler server-status
 </Location>
+<Location /clamquota>
+    ClamQuotaChanges On
+</Location>
 <Location /me>
     SetHandler clamquota-me
 </Location>
@@ -108,6 +111,10 @@ truncate "$server->{dir}/state/clamquota.table", 4096 or die $!;
 ok($server->wait_log(qr/CQ0127: /), 'the file is cut short');
 shows($server, 'cut', 'unusable', 0, qr/not counted.*CQ0127.* stop and start/);
 is_uncounted($server, 'cut');
+my $reset = $server->get('/clamquota', '-d', 'action=reset&client=127.0.0.2',
+    '-H', "Origin: http://127.0.0.1:$server->{port}");
+is($reset->{status}, 503, 'cut: nothing can be reset');
+like($reset->{body}, qr/not counted.*CQ0127/, 'and the answer says why');
 $server->allow_log(qr/CQ0127: /, 1);
 
 finish();

@@ -53,62 +53,37 @@ struct cq_policy cq_client_policy(const struct cq_client_decl *override,
 
 /* ---- whose ---- */
 
-static bool is_address(const struct cq_connection *connection,
-                       const apr_sockaddr_t *peer)
-{
-    return connection->address_size == peer->ipaddr_len
-        && memcmp(connection->address, peer->ipaddr_ptr,
-                  (size_t)peer->ipaddr_len) == 0;
-}
-
-/* The next request of a connection mostly has the same address and pool, and
- * to hash them is a good part of finding a row.
- * @param identity  result: of the client in its pool
- * @return false: no client that could be counted */
-static bool identify(struct cq_client *client,
-                     struct cq_connection *connection, const request_rec *r,
-                     uint64_t *identity)
+/* Is it the account of the connection's last request? */
+static bool has_account(const struct cq_client *client, const request_rec *r)
 {
     const apr_sockaddr_t *peer = r->useragent_addr;
 
-    if (connection != NULL && connection->pool == client->pool->index
-        && is_address(connection, peer)) {
-        client->key = connection->key;
-        client->override = connection->override;
-        *identity = connection->identity;
-        return true;
-    }
-    if (client->pool->index == CQ_ANY_POOL
-        || !cq_client_find(r, &client->key, &client->override)) {
-        memset(&client->key, 0, sizeof(client->key));
-        return false;
-    }
-    *identity = cq_table_identity(cq_site.table, client->pool->index,
-                                  &client->key);
-    if (connection != NULL) {
-        connection->address_size = peer->ipaddr_len;
-        memcpy(connection->address, peer->ipaddr_ptr,
-               (size_t)peer->ipaddr_len);
-        connection->pool = client->pool->index;
-        connection->key = client->key;
-        connection->override = client->override;
-        connection->identity = *identity;
-    }
-    return true;
+    return client->is_open && client->pool_index == client->pool->index
+        && client->address_size == peer->ipaddr_len
+        && (peer->ipaddr_len == 4
+            ? memcmp(client->address, peer->ipaddr_ptr, 4) == 0
+            : memcmp(client->address, peer->ipaddr_ptr, 16) == 0)
+        && cq_table_health(cq_site.table) != CQ_HEALTH_LOST;
 }
 
-/* The same second as at the connection's last request: the same day. */
-static void look_at_clock(struct cq_client *client,
-                          struct cq_connection *connection, int64_t now_s)
+CQ_SELDOM static void open_account(struct cq_client *client,
+                                   const request_rec *r)
 {
-    if (connection == NULL) {
-        cq_table_clock(cq_site.table, now_s, &client->clock);
+    const apr_sockaddr_t *peer = r->useragent_addr;
+
+    cq_client_close(client);
+    client->pool_index = client->pool->index;
+    if (client->pool_index == CQ_ANY_POOL
+        || !cq_client_find(r, &client->key, &client->override)) {
+        memset(&client->key, 0, sizeof(client->key));
         return;
     }
-    if (now_s != connection->clock.now_s) {
-        cq_table_clock(cq_site.table, now_s, &connection->clock);
-    }
-    client->clock = connection->clock;
+    client->address_size = peer->ipaddr_len;
+    memcpy(client->address, peer->ipaddr_ptr, (size_t)peer->ipaddr_len);
+    client->is_open = cq_account_open(cq_site.table, client->pool_index,
+                                      &client->key, &client->clock,
+                                      &client->account) == CQ_OK;
+    cq_notices_say(r->server);  /* of a new row, or none */
 }
 
 static void mark_row(const struct cq_clock *clock, uint16_t pool,
@@ -126,8 +101,8 @@ static void mark_row(const struct cq_clock *clock, uint16_t pool,
  * for its health checks, may make it over: it must not be shut out, and all
  * who are behind it. Its rows are marked once for each connection; one that has
  * none gets one, so that it is known before it asks for itself. */
-static void mark_proxy(const struct cq_client *client,
-                       struct cq_connection *connection, const conn_rec *c)
+CQ_SELDOM static void mark_proxy(const struct cq_client *client,
+                                 const conn_rec *c)
 {
     const apr_sockaddr_t *peer = c->client_addr;
     const struct cq_clock *clock = &client->clock;
@@ -135,12 +110,6 @@ static void mark_proxy(const struct cq_client *client,
     struct cq_key key;
     bool known = false;
 
-    if (connection != NULL && connection->proxy) {
-        return;
-    }
-    if (connection != NULL) {
-        connection->proxy = true;
-    }
     if (cq_key_make(&key, peer->ipaddr_ptr, (size_t)peer->ipaddr_len,
                     cq_site.prefixes) != CQ_OK) {
         return;
@@ -163,42 +132,48 @@ static void mark_proxy(const struct cq_client *client,
     }
 }
 
-bool cq_client_open(struct cq_client *client, struct cq_connection *connection,
+/* Does the request come through a proxy, so that the address must not be
+ * jailed for it? */
+static bool is_proxied(const request_rec *r)
+{
+    const apr_sockaddr_t *address = r->useragent_addr;
+    const conn_rec *c = r->connection;
+
+    return (address != c->client_addr
+            && !apr_sockaddr_equal(address, c->client_addr))
+        || cq_key_is_translated(address->ipaddr_ptr,
+                                (size_t)address->ipaddr_len);
+}
+
+bool cq_client_open(struct cq_client *client, bool *by_proxy,
                     const request_rec *r, const struct cq_dir_conf *conf)
 {
-    const conn_rec *c = r->connection;
-    uint64_t identity;
-    bool by_proxy;
+    int64_t now_s = apr_time_sec(r->request_time);
 
     if (client->tried) {
         return client->is_open;
     }
     client->tried = true;
-    by_proxy = cq_peer_is_proxy(c);
     client->pool = cq_dir_conf_pool(conf, cq_site.conf);
-    client->proxied = (r->useragent_addr != c->client_addr
-                       && !apr_sockaddr_equal(r->useragent_addr,
-                                              c->client_addr))
-        || by_proxy
-        || cq_key_is_translated(r->useragent_addr->ipaddr_ptr,
-                                (size_t)r->useragent_addr->ipaddr_len);
-    look_at_clock(client, connection, apr_time_sec(r->request_time));
-    if (by_proxy) {
-        mark_proxy(client, connection, c);
+    if (now_s != client->clock.now_s) {
+        cq_table_clock(cq_site.table, now_s, &client->clock);
     }
-    if (!identify(client, connection, r, &identity)
-        || cq_account_open_as(cq_site.table, identity, client->pool->index,
-                              &client->key, &client->clock, &client->account)
-            != CQ_OK) {
-        return false;
+    if (cq_site.remoteip != NULL && !*by_proxy
+        && cq_peer_is_proxy(r->connection)) {
+        *by_proxy = true;
+        mark_proxy(client, r->connection);
     }
-    client->is_open = true;
-    cq_account_mark(&client->account, &client->clock,
-                    client->override != NULL ? client->override->policy_index
-                                             : client->pool->policy_index,
-                    client->proxied
-                        || (connection != NULL && connection->proxy));
-    return true;
+    if (!has_account(client, r)) {
+        open_account(client, r);
+    }
+    if (client->is_open) {
+        cq_account_mark(&client->account, &client->clock,
+                        client->override != NULL
+                        ? client->override->policy_index
+                        : client->pool->policy_index,
+                        *by_proxy || is_proxied(r));
+    }
+    return client->is_open;
 }
 
 /* ---- booking ---- */
@@ -259,6 +234,13 @@ void cq_client_book(struct cq_client *client, enum cq_column column,
         if (bytes > granted) {
             cq_account_free_range(&client->account, clock, bytes - granted);
         }
+    }
+}
+
+void cq_client_release(struct cq_client *client)
+{
+    if (client->is_open) {
+        cq_account_reserve_at_most(&client->account, 0);
     }
 }
 

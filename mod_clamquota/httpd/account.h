@@ -8,33 +8,22 @@
 
 #include "httpd/private.h"
 
-/* What an HTTP/1.x connection remembers between its requests. */
-struct cq_connection {
-    bool closing;               /* its pool goes: buckets that are destroyed
-                                 * from now on were not sent */
-    bool sendfile;              /* files may leave by it: no TLS */
-    bool proxy;                 /* mod_remoteip found another's request */
-
-    /* the client of the last request, by its address and pool; 0: none */
-    int address_size;
-    uint16_t pool;
-    uint8_t address[16];
-    uint64_t identity;
-    struct cq_key key;
-    const struct cq_client_decl *override;
-    struct cq_clock clock;      /* as last looked up */
-};
-
-/* A request's hold on its client's account. */
+/* A request's hold on its client's account. It stays open between the requests
+ * of a connection: mostly they are one client's. */
 struct cq_client {
-    bool tried;                 /* to open it, once */
-    bool is_open;
-    bool proxied;
+    /* of a request */
+    bool tried;                 /* to open the account */
     bool has_free_range;        /* the response is a free small range */
-    const struct cq_pool_decl *pool;
-    const struct cq_client_decl *override;      /* ClamQuotaClient, or NULL */
+    const struct cq_pool_decl *pool;    /* NULL until tried */
     int64_t granted_bytes;      /* of free ranges, not yet sent */
-    struct cq_key key;          /* from here on set once tried */
+
+    /* of the account */
+    bool is_open;
+    uint16_t pool_index;
+    int address_size;
+    uint8_t address[16];
+    struct cq_key key;
+    const struct cq_client_decl *override;      /* ClamQuotaClient, or NULL */
     struct cq_clock clock;      /* as last looked up */
     struct cq_account account;
 };
@@ -57,11 +46,21 @@ static inline bool cq_client_is_shown(const request_rec *r,
         && strchr(r->useragent_ip, ':') == NULL;
 }
 
+/** The client of the next request of a connection. */
+static inline void cq_client_begin(struct cq_client *client)
+{
+    client->tried = false;
+    client->has_free_range = false;
+    client->pool = NULL;
+    client->granted_bytes = 0;
+}
+
 /** Finds out whose request it is and opens the client's account in the pool of
- * this scope; once per request.
- * @param connection  of HTTP/1.x; else NULL
+ * this scope, unless it is open; once per request.
+ * @param by_proxy  whether the connection's requests are marked as a proxy's;
+ *                  updated
  * @return whether there is an account; else the request is served uncounted */
-bool cq_client_open(struct cq_client *client, struct cq_connection *connection,
+bool cq_client_open(struct cq_client *client, bool *by_proxy,
                     const request_rec *r, const struct cq_dir_conf *conf);
 
 /** What holds for this client in this scope.
@@ -78,7 +77,10 @@ bool cq_client_grant_range(struct cq_client *client,
 void cq_client_book(struct cq_client *client, enum cq_column column,
                     int64_t bytes);
 
-/** Gives back what is reserved; a second call does nothing. */
+/** Releases what is reserved. */
+void cq_client_release(struct cq_client *client);
+
+/** Releases what is reserved, and the account; a second call does nothing. */
 void cq_client_close(struct cq_client *client);
 
 #endif

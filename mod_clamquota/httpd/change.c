@@ -24,9 +24,9 @@ static const char *origin_of(const request_rec *r)
     return apr_pstrcat(r->pool, ap_http_scheme(r), "://", host, NULL);
 }
 
-/* Any site can make an operator's browser send a form here, with his
- * credentials. What the browser adds by itself tells such a form from ours;
- * who sends nothing of the kind has to. */
+/* Any site can make an operator's browser send a form here, with the
+ * operator's credentials. Headers that the browser adds by itself
+ * distinguish such a form from ours; a client without them has to add one. */
 static bool from_own_page(const request_rec *r)
 {
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
@@ -189,20 +189,23 @@ static const char *client_of(const char *text, struct cq_key *client)
 
 static int reset(request_rec *r, const char *text)
 {
+    struct cq_counting counting;
     struct cq_clock clock;
     struct cq_key client;
     char name[CQ_KEY_TEXT_SIZE];
     const char *why = client_of(text, &client);
-    int rows = 0;
+    int rows;
 
     if (why != NULL) {
         return cq_page_say(r, HTTP_BAD_REQUEST,
                    apr_pstrcat(r->pool, "client: ", why, ".", NULL));
     }
-    if (cq_site.table != NULL) {
-        cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
-        rows = cq_table_reset(cq_site.table, &client, &clock);
+    cq_counting_now(&counting);
+    if (!counting.readable) {
+        return cq_page_say(r, HTTP_SERVICE_UNAVAILABLE, counting.notice);
     }
+    cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
+    rows = cq_table_reset(cq_site.table, &client, &clock);
     cq_key_format_cidr(&client, name, sizeof(name));
     if (rows == 0) {
         return cq_page_say(r, HTTP_NOT_FOUND,
@@ -210,7 +213,7 @@ static int reset(request_rec *r, const char *text)
                                NULL));
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, CQNO("0301")
-                  "what %s has drawn is forgotten, as %s asked", name,
+                  "what %s has used is forgotten, as %s asked", name,
                   r->user != NULL ? ap_escape_logitem(r->pool, r->user)
                                   : r->useragent_ip);
     apr_table_setn(r->headers_out, "Location",

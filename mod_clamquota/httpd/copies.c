@@ -36,8 +36,12 @@ static struct cq_pair *open_pair(request_rec *r,
     pair->clock = &client->clock;
     cq_version_make(cq_site.table, r->filename, r->finfo.size, r->finfo.mtime,
                     &pair->version);
-    return cq_copies_open(cq_site.table, identity, &pair->version,
-                          pair->clock, &pair->account) == CQ_OK ? pair : NULL;
+    if (cq_copies_open(cq_site.table, identity, &pair->version, pair->clock,
+                       &pair->account) != CQ_OK) {
+        pair = NULL;
+    }
+    cq_notices_say(r->server);
+    return pair;
 }
 
 enum cq_state cq_copies_judge(request_rec *r, const struct cq_client *client,

@@ -10,8 +10,15 @@ static const char *wrong_network(const cmd_parms *cmd,
                                  const struct cq_server_conf *conf,
                                  const struct cq_key *net)
 {
+    struct cq_key nat64;
     int i;
 
+    if (cq_key_parse(&nat64, "64:ff9b::/48", NULL) == CQ_OK
+        && cq_key_contains(&nat64, net)) {
+        return "clients behind NAT64 count as their IPv4 addresses, expected "
+               "a network of these, as in 192.0.2.0/24 or "
+               "64:ff9b::192.0.2.0/120";
+    }
     for (i = 0; i < conf->clients->nelts; i++) {
         const struct cq_client_decl *other =
             &APR_ARRAY_IDX(conf->clients, i, struct cq_client_decl);

@@ -103,6 +103,13 @@ static const char *set_choice(cmd_parms *cmd, void *conf, int argc,
         ? NULL : cq_directive_refuse(cmd, argc, argv);
 }
 
+static const char *set_variables(cmd_parms *cmd, void *conf, int argc,
+                                 char *const argv[])
+{
+    cq_variables_expect();
+    return set_choice(cmd, conf, argc, argv);
+}
+
 /* for what must not hold for a whole server by oversight */
 static const char *set_in_section(cmd_parms *cmd, void *conf, int argc,
                                   char *const argv[])
@@ -433,7 +440,7 @@ const command_rec cq_directives[] = {
     AP_INIT_TAKE_ARGV("ClamQuotaRetryJitter", set_duration,
         MEMBER_OR_ZERO(retry_jitter_s), ANYWHERE,
         "a duration from 0 to 366d such as " DURATION_EXAMPLES),
-    AP_INIT_TAKE_ARGV("ClamQuotaVariables", set_choice, MEMBER(variables),
+    AP_INIT_TAKE_ARGV("ClamQuotaVariables", set_variables, MEMBER(variables),
         ANYWHERE, "On or Off, such as ClamQuotaVariables On"),
     AP_INIT_TAKE_ARGV("ClamQuotaChanges", set_in_section, MEMBER(changes),
         ANYWHERE, "On or Off, such as ClamQuotaChanges On"),

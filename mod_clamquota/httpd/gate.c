@@ -10,16 +10,15 @@
  * Nothing here waits, and no trouble of ours becomes a visitor's error. */
 #include "httpd/request.h"
 
-#define FREE_RANGE_BYTES 4096           /* the contract's default */
-
 static ap_filter_rec_t *guard_handle;
 
 /* ---- steps 2 to 4: the verdict ---- */
 
-/* A file, whose client has allowance left. */
-static enum cq_state judge_copies(request_rec *r, struct cq_request *q,
-                                  const struct cq_dir_conf *conf,
-                                  int64_t body_bytes)
+/* A file that the client's allowance lets through. */
+CQ_SELDOM static enum cq_state judge_copies(request_rec *r,
+                                            struct cq_request *q,
+                                            const struct cq_dir_conf *conf,
+                                            int64_t body_bytes)
 {
     struct cq_decision *d = &q->decision;
     int64_t used_bytes;
@@ -29,54 +28,69 @@ static enum cq_state judge_copies(request_rec *r, struct cq_request *q,
     if (state != CQ_STATE_OK) {
         /* what a refusal speaks of: the file, not all that was used */
         d->file = r->uri;
-        d->used_bytes = used_bytes;
+        d->usage.used_bytes = used_bytes;
         d->allowance_bytes = conf->copies_n * r->finfo.size;
     }
     return state;
 }
 
+/* Whose request it is, and up to where the client may go today. */
+static inline bool look_up(request_rec *r, struct cq_request *q,
+                           const struct cq_dir_conf *conf)
+{
+    struct cq_decision *d = &q->decision;
+
+    if (d->conf == conf) {
+        return true;            /* as at the first look */
+    }
+    if (!cq_client_open(&q->client, &q->connection->by_proxy, r, conf)) {
+        return false;
+    }
+    d->conf = conf;
+    d->policy = cq_client_policy(q->client.override, conf);
+    d->allowance_bytes = cq_policy_allowance(&d->policy, q->client.clock.day);
+    return true;
+}
+
 /* What the quota says of this response. Where it doesn't refuse, most_bytes
  * are reserved. */
 static enum cq_state judge(request_rec *r, struct cq_request *q,
-                           const struct cq_dir_conf *conf,
-                           const struct cq_prediction *p)
+                           const struct cq_dir_conf *conf)
 {
     struct cq_decision *d = &q->decision;
+    const struct cq_prediction *p = &q->prediction;
     struct cq_client *client = &q->client;
-    struct cq_usage usage = { 0, 0 };
-    struct cq_policy policy;
-    bool copies = p->is_file && conf->copies_n > 0;
-    int64_t body_bytes = p->most_bytes < r->finfo.size ? p->most_bytes
-                                                       : r->finfo.size;
     enum cq_state state = CQ_STATE_OK;
+    int64_t body_bytes;
 
-    if (!client->is_open && !cq_client_open(client, q->connection, r, conf)) {
+    if (!look_up(r, q, conf)) {
         return CQ_STATE_ERROR;
     }
-    policy = cq_client_policy(client->override, conf);
-    d->allowance_bytes = cq_policy_allowance(&policy, client->clock.day);
-    if (policy.daily_bytes == CQ_UNLIMITED || conf->free == 1) {
-        cq_account_usage(&client->account, &client->clock, &usage);
-        d->used_bytes = usage.used_bytes;
+    if (d->policy.daily_bytes == CQ_UNLIMITED || conf->free == 1) {
+        cq_account_usage(&client->account, &client->clock, &d->usage);
         return conf->free == 1 ? CQ_STATE_FREE
             : client->override != NULL ? CQ_STATE_EXEMPT : CQ_STATE_OK;
     }
     d->reserved_bytes = p->is_file ? p->most_bytes : 0;
     if (cq_account_admit(&client->account, &client->clock, d->allowance_bytes,
-                         p->most_bytes, &usage) != CQ_OK) {
-        state = cq_policy_state(&policy, &usage, client->clock.day);
+                         p->most_bytes, &d->usage) != CQ_OK) {
+        state = cq_policy_state(&d->policy, &d->usage, client->clock.day);
     }
-    d->used_bytes = usage.used_bytes;
+    if (!p->is_file || conf->copies_n <= 0) {
+        return state;
+    }
+    body_bytes = p->most_bytes < r->finfo.size ? p->most_bytes
+                                               : r->finfo.size;
     if (state == CQ_STATE_OK) {
-        return copies ? judge_copies(r, q, conf, body_bytes) : CQ_STATE_OK;
+        return judge_copies(r, q, conf, body_bytes);
     }
-    return copies && p->is_rest
-           && cq_copies_finish(r, client, policy.daily_bytes, body_bytes,
+    return p->is_rest
+           && cq_copies_finish(r, client, d->policy.daily_bytes, body_bytes,
                                &q->pair) ? CQ_STATE_OK : state;
 }
 
 /* What LogOnly makes of a refusal. */
-static void would_refuse(request_rec *r, struct cq_request *q)
+CQ_SELDOM static void would_refuse(request_rec *r, struct cq_request *q)
 {
     struct cq_decision *d = &q->decision;
 
@@ -84,7 +98,8 @@ static void would_refuse(request_rec *r, struct cq_request *q)
                   "would refuse (LogOnly, %s): %s has used %"
                   APR_INT64_T_FMT " of %" APR_INT64_T_FMT
                   " bytes%s in pool %s: %s", cq_state_word(d->state),
-                  cq_client_text(r->pool, &q->client.key), d->used_bytes,
+                  cq_client_text(r->pool, &q->client.key),
+                  d->usage.used_bytes,
                   d->allowance_bytes, d->file != NULL ? " of this file" : "",
                   q->client.pool->name,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
@@ -99,12 +114,11 @@ static void would_refuse(request_rec *r, struct cq_request *q)
 
 /* Tallies a refusal and answers: in the place of the resource, or here and now
  * because a response has begun. */
-static int refuse(request_rec *r, struct cq_request *q,
+CQ_SELDOM static int refuse(request_rec *r, struct cq_request *q,
                   const struct cq_dir_conf *conf, bool here)
 {
     struct cq_decision *d = &q->decision;
     struct cq_client *client = &q->client;
-    struct cq_policy policy = cq_client_policy(client->override, conf);
     struct cq_period period;
     struct cq_retry retry;
 
@@ -117,11 +131,15 @@ static int refuse(request_rec *r, struct cq_request *q,
                        1);
     cq_table_period(cq_site.table, &period);
     cq_refuse_retry(conf, &client->key, &retry);
-    d->retry_after_s = cq_policy_retry_after_s(&policy, d->used_bytes,
+    d->retry_after_s = cq_policy_retry_after_s(&d->policy, d->usage.used_bytes,
                                                d->state, &period,
                                                client->clock.now_s, &retry);
-    cq_peer_refused(r);
-    cq_variables_set(r, q);
+    if (!q->connection->peer_refused) {
+        q->connection->peer_refused = cq_peer_refused(r);
+    }
+    if (r->main == NULL && conf->variables == 1) {
+        cq_variables_set(r, q);
+    }
     return here ? cq_refuse_here(r, q, conf, &period)
                 : cq_refuse(r, q, conf, &period);
 }
@@ -132,10 +150,27 @@ static bool is_refusal(enum cq_state state)
         || state == CQ_STATE_COPIES;
 }
 
+/* @return as a hook; DECLINED: admitted all the same */
+CQ_SELDOM static int carry_out(request_rec *r, struct cq_request *q,
+                               const struct cq_dir_conf *conf, bool here)
+{
+    if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
+        would_refuse(r, q);
+        return DECLINED;
+    }
+    if (cq_is_error_document(r) && q->prediction.is_file) {
+        /* the error stands, in httpd's own words and not in the file's */
+        cq_copies_end(q->pair);
+        q->pair = NULL;
+        q->decision.verdict = CQ_VERDICT_NONE;
+        return HTTP_TOO_MANY_REQUESTS;
+    }
+    return refuse(r, q, conf, here);
+}
+
 /* @return as a hook; DECLINED: admitted */
 static int decide(request_rec *r, struct cq_request *q,
-                  const struct cq_dir_conf *conf,
-                  const struct cq_prediction *p, bool here)
+                  const struct cq_dir_conf *conf, bool here)
 {
     struct cq_decision *d = &q->decision;
 
@@ -143,110 +178,118 @@ static int decide(request_rec *r, struct cq_request *q,
         /* of the answer in whose place it comes */
         cq_account_reserve_at_most(&q->client.account, 0);
     }
-    d->state = judge(r, q, conf, p);
+    d->state = judge(r, q, conf);
     d->verdict = CQ_VERDICT_ADMITTED;
-    if (!is_refusal(d->state)) {
-        return DECLINED;
-    }
-    if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
-        would_refuse(r, q);
-        return DECLINED;
-    }
-    if (cq_is_error_document(r) && p->is_file) {
-        /* the error stands, in httpd's own words and not in the file's */
-        cq_copies_end(q->pair);
-        q->pair = NULL;
-        d->verdict = CQ_VERDICT_NONE;
-        return HTTP_TOO_MANY_REQUESTS;
-    }
-    return refuse(r, q, conf, here);
+    return is_refusal(d->state) ? carry_out(r, q, conf, here) : DECLINED;
 }
 
 /* ---- the looks ---- */
 
 /* Is this a request to be decided, and not yet decided? */
-static struct cq_request *undecided(request_rec *r)
+static inline struct cq_request *undecided(request_rec *r,
+                                           const struct cq_dir_conf *conf)
 {
     struct cq_request *q;
 
-    if (r->main != NULL || cq_site.table == NULL
-        || cq_dir_conf_engine(cq_dir_conf(r)) == CQ_ENGINE_OFF) {
+    if (r->main != NULL || cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
         return NULL;
     }
     q = cq_request_of(r);
-    if (q != NULL && (q->decision.verdict == CQ_VERDICT_REFUSED
-                      || (q->decision.verdict == CQ_VERDICT_ADMITTED
-                          && !cq_is_error_document(r)))) {
-        return NULL;
+    if (q == NULL) {
+        return cq_request_make(r);
     }
-    return q != NULL ? q : cq_request_make(r);
+    return q->decision.verdict == CQ_VERDICT_REFUSED
+           || (q->decision.verdict == CQ_VERDICT_ADMITTED
+               && !cq_is_error_document(r)) ? NULL : q;
+}
+
+/* The client has no room left, as it looked before access control. */
+CQ_SELDOM static int refuse_early(request_rec *r, struct cq_request *q,
+                                  const struct cq_dir_conf *conf)
+{
+    struct cq_decision *d = &q->decision;
+
+    cq_account_usage(&q->client.account, &q->client.clock, &d->usage);
+    d->state = cq_policy_state(&d->policy, &d->usage, q->client.clock.day);
+    return is_refusal(d->state) && !cq_predict_is_conditional(r)
+        ? refuse(r, q, conf, false) : DECLINED;     /* when more is known */
 }
 
 int cq_gate_header_parser(request_rec *r)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
     struct cq_request *q;
-    struct cq_decision *d;
-    struct cq_policy policy;
-    struct cq_usage usage;
 
     if (r->prev != NULL || conf->free == 1
         || cq_dir_conf_engine(conf) != CQ_ENGINE_ON || !cq_predict_early(r)
-        || (q = undecided(r)) == NULL
-        || !cq_client_open(&q->client, q->connection, r, conf)) {
+        || (q = undecided(r, conf)) == NULL || !look_up(r, q, conf)
+        || cq_account_has_room(&q->client.account,
+                               q->decision.allowance_bytes)) {
         return DECLINED;
     }
-    d = &q->decision;
-    policy = cq_client_policy(q->client.override, conf);
-    cq_account_usage(&q->client.account, &q->client.clock, &usage);
-    d->state = cq_policy_state(&policy, &usage, q->client.clock.day);
-    if (!is_refusal(d->state) || cq_predict_is_conditional(r)) {
-        return DECLINED;        /* when more is known */
-    }
-    d->used_bytes = usage.used_bytes;
-    d->allowance_bytes = cq_policy_allowance(&policy, q->client.clock.day);
-    return refuse(r, q, conf, false);
+    return refuse_early(r, q, conf);
 }
 
-static void guard_prediction(request_rec *r, struct cq_request *q,
-                             const struct cq_prediction *p)
+CQ_SELDOM static void guard_prediction(request_rec *r, struct cq_request *q,
+                                       const struct cq_dir_conf *conf)
 {
-    struct cq_usage usage;
+    struct cq_client *client = &q->client;
 
-    if (cq_client_open(&q->client, q->connection, r, cq_dir_conf(r))) {
-        cq_account_reserve_at_most(&q->client.account, 0);
-        cq_account_usage(&q->client.account, &q->client.clock, &usage);
-        q->decision.used_bytes = usage.used_bytes;
+    if (cq_client_open(client, &q->connection->by_proxy, r, conf)) {
+        cq_account_reserve_at_most(&client->account, 0);
+        cq_account_usage(&client->account, &client->clock,
+                         &q->decision.usage);
     }
     q->decision.verdict = CQ_VERDICT_ADMITTED;
     q->decision.state = CQ_STATE_FREE;
-    ap_add_output_filter_handle(guard_handle,
-                                apr_pmemdup(r->pool, p, sizeof(*p)), r,
-                                r->connection);
+    ap_add_output_filter_handle(guard_handle, NULL, r, r->connection);
 }
 
 int cq_gate_handler(request_rec *r)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
-    struct cq_request *q = undecided(r);
-    struct cq_prediction p;
+    struct cq_request *q;
     int rv = DECLINED;
 
+    if (cq_is_own_page(r->handler)) {
+        return cq_page_handler(r);
+    }
+    q = undecided(r, conf);
     if (q == NULL) {
         return DECLINED;
     }
-    cq_predict(r, conf->free_range_bytes != CQ_UNSET ? conf->free_range_bytes
-                                                     : FREE_RANGE_BYTES, &p);
-    if (p.refusable && p.column == CQ_COLUMN_FREE) {
-        guard_prediction(r, q, &p);
+    cq_predict(r, conf, &q->prediction);
+    if (q->prediction.refusable) {
+        if (q->prediction.column == CQ_COLUMN_FREE) {
+            guard_prediction(r, q, conf);
+        }
+        else {
+            rv = decide(r, q, conf, false);
+        }
     }
-    else if (p.refusable) {
-        rv = decide(r, q, conf, &p, false);
-    }
-    if (rv == DECLINED) {
+    if (rv == DECLINED && conf->variables == 1) {
         cq_variables_set(r, q); /* they speak of the verdict */
     }
     return rv;
+}
+
+/* Reads the rest of a response that was refused, and drops it: mod_cgi waits
+ * for the end of a script, and that for a reader of its output. */
+static void discard(apr_bucket_brigade *bb)
+{
+    const char *data;
+    apr_size_t length;
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+        if (b->length == (apr_size_t)-1) {      /* no more than that runs */
+            rv = apr_bucket_read(b, &data, &length, APR_BLOCK_READ);
+        }
+        apr_bucket_delete(b);
+    }
+    apr_brigade_cleanup(bb);
 }
 
 /* Nothing is booked as free because it looked so: before its header is made, a
@@ -255,7 +298,7 @@ static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
     struct cq_request *q = cq_request_of(r);
-    struct cq_prediction *p = f->ctx;
+    struct cq_prediction *p = &q->prediction;
     const struct cq_dir_conf *conf = cq_dir_conf(r);
 
     if (APR_BRIGADE_EMPTY(bb)) {
@@ -265,10 +308,10 @@ static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         && (!cq_predict_again(r, bb, p)
             || (p->is_small_range && !cq_client_grant_range(
                     &q->client, conf, p->most_bytes)))) {
-        (void)decide(r, q, conf, p, true);
+        (void)decide(r, q, conf, true);
     }
     if (q->decision.verdict == CQ_VERDICT_REFUSED) {
-        apr_brigade_cleanup(bb);        /* our answer has been passed on */
+        discard(bb);            /* our answer has been passed on */
         return APR_SUCCESS;
     }
     ap_remove_output_filter(f);

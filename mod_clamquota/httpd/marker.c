@@ -15,6 +15,7 @@
  * M1, when it goes, cuts the next piece off the rest, with a marker of its own;
  * T, the tail, books what nobody has cut off. */
 #include "httpd/marker.h"
+#include "core/seldom.h"
 
 #include <apr_portable.h>
 
@@ -53,6 +54,7 @@ void cq_markers_detach(struct cq_markers *m)
         marker->owner = NULL;
     }
     m->first = NULL;
+    m->piece_bytes = 0;
 }
 
 /* ---- the bucket ---- */
@@ -192,8 +194,9 @@ static struct cq_marker *cut_next(struct cq_markers *m,
 /* Leaves the rest of a large file for later, when enough of it is cut.
  * @param first  the marker that was put in front of it
  * @return the bucket behind the file */
-static apr_bucket *leave_rest(struct cq_markers *m, struct cq_marker *first,
-                              apr_bucket *file)
+CQ_SELDOM static apr_bucket *leave_rest(struct cq_markers *m,
+                                        struct cq_marker *first,
+                                        apr_bucket *file)
 {
     struct cq_marker *tail = marker_create(m, (int64_t)file->length,
                                            file->list);
@@ -209,7 +212,7 @@ static apr_bucket *leave_rest(struct cq_markers *m, struct cq_marker *first,
     return APR_BUCKET_NEXT(&tail->bucket);
 }
 
-apr_status_t cq_marker_split(apr_bucket *b, int64_t most_bytes)
+CQ_SELDOM apr_status_t cq_marker_split(apr_bucket *b, int64_t most_bytes)
 {
     apr_status_t rv = APR_SUCCESS;
     const char *data;

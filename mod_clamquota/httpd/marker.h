@@ -34,7 +34,7 @@ apr_status_t cq_markers_cut(struct cq_markers *markers,
  * request bucket is destroyed. A second call does nothing. */
 void cq_markers_end(struct cq_markers *markers);
 
-/** The markers under way report nothing any more. */
+/** The markers under way report nothing any more; others may follow. */
 void cq_markers_detach(struct cq_markers *markers);
 
 /** Cuts a data bucket to at most most_bytes; it has a known length then. One

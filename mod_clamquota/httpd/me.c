@@ -90,9 +90,6 @@ int cq_me_handler(request_rec *r)
 {
     const struct cq_sink sink = { write_response, r };
 
-    if (!cq_is_own_page(r->handler) || strcmp(r->handler, CQ_HANDLER_ME) != 0) {
-        return DECLINED;
-    }
     guard(r);
     if (r->method_number != M_GET) {
         apr_table_setn(r->headers_out, "Allow", "GET, HEAD");

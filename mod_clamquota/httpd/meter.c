@@ -12,6 +12,8 @@
  * booked when the call comes back. */
 #include "httpd/request.h"
 
+#include <http_ssl.h>
+
 #define PIECE_BYTES_H2 (64 * 1024)      /* what an abort may book too much */
 
 static ap_filter_rec_t *meter_handle;
@@ -39,17 +41,24 @@ static bool gone(void *baton, int64_t bytes)
     return true;
 }
 
-void cq_meter_end(struct cq_request *q)
+void cq_meter_prepare(struct cq_request *q)
 {
-    cq_markers_end(&q->response.markers);
-    cq_markers_detach(&q->response.markers);
+    const core_server_config *core =
+        ap_get_core_module_config(q->c->base_server->module_config);
+
+    q->markers.gone = gone;
+    q->markers.baton = q;
+    q->markers.sendfile = !ap_ssl_conn_is_ssl(q->c);
+    /* as far as the core output filter may read ahead of the kernel */
+    q->markers.ahead_bytes = (int64_t)core->flush_max_threshold;
 }
 
 /* ---- the first bytes of a response ---- */
 
 /* An error whose body is a file: an ErrorDocument, also when a filter has
  * changed what is in it. */
-static bool brings_a_file(const request_rec *r, apr_bucket_brigade *bb)
+CQ_SELDOM static bool brings_a_file(const request_rec *r,
+                                    apr_bucket_brigade *bb)
 {
     apr_bucket *b;
 
@@ -120,14 +129,14 @@ static int64_t head_of(const struct cq_request *q, const request_rec *r,
 {
     apr_off_t length = 0;
 
-    if (q->connection != NULL && !r->assbackwards) {    /* HTTP/0.9: none */
+    if (!q->connection->http2 && !r->assbackwards) {    /* HTTP/0.9: none */
         (void)apr_brigade_length(bb, 0, &length);
     }
     return length > 0 ? length : 0;
 }
 
-static void begin_copies(struct cq_request *q, const request_rec *r,
-                         apr_bucket_brigade *bb)
+CQ_SELDOM static void begin_copies(struct cq_request *q, const request_rec *r,
+                                   apr_bucket_brigade *bb)
 {
     if (q->response.column == CQ_COLUMN_USED
         && (r->status == HTTP_OK || r->status == HTTP_PARTIAL_CONTENT)) {
@@ -139,24 +148,12 @@ static void begin_copies(struct cq_request *q, const request_rec *r,
     q->pair = NULL;
 }
 
-static void begin_markers(struct cq_request *q)
-{
-    const core_server_config *core =
-        ap_get_core_module_config(q->c->base_server->module_config);
-    struct cq_markers *markers = &q->response.markers;
-
-    markers->gone = gone;
-    markers->baton = q;
-    markers->sendfile = q->connection->sendfile;
-    /* as far as the core output filter may read ahead of the kernel */
-    markers->ahead_bytes = (int64_t)core->flush_max_threshold;
-}
-
 static void count_hit(struct cq_request *q, const request_rec *r)
 {
     if (cq_account_hit(&q->client.account, &q->client.clock) == 1
         && cq_peer_may_be_proxy(r)) {
         cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
+        cq_notices_say(r->server);
     }
     cq_table_total_add(cq_site.table, q->client.pool->index, CQ_TOTAL_HITS, 1);
 }
@@ -181,14 +178,12 @@ static bool begin(struct cq_request *q, request_rec *r,
             if (cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
                 return false;
             }
-            cq_client_open(&q->client, q->connection, first, conf);
+            cq_client_open(&q->client, &q->connection->by_proxy, first,
+                           conf);
         }
         q->response.column = column_of(q, r, conf, bb);
     }
     q->response.begun = true;
-    if (q->connection != NULL) {
-        begin_markers(q);
-    }
     if (!q->client.is_open || q->response.column == CQ_COLUMN_HANDLER) {
         return true;
     }
@@ -199,7 +194,6 @@ static bool begin(struct cq_request *q, request_rec *r,
     if (q->response.column != CQ_COLUMN_REFUSED) {
         count_hit(q, r);
     }
-    cq_notices_say(r->server);
     return true;
 }
 
@@ -241,8 +235,9 @@ static void reserve_at_most(struct cq_request *q, int64_t bytes)
 }
 
 /* HTTP/2: passes the brigade on piece by piece. */
-static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
-                                   apr_bucket_brigade *bb)
+CQ_SELDOM static apr_status_t pass_in_pieces(ap_filter_t *f,
+                                             struct cq_request *q,
+                                             apr_bucket_brigade *bb)
 {
     apr_bucket_brigade *piece_bb = q->response.piece_bb;
     apr_status_t rv = APR_SUCCESS;
@@ -292,7 +287,8 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return ap_pass_brigade(f->next, bb);
     }
     if (q == NULL) {
-        q = cq_request_make(f->r);
+        q = cq_request_of(f->r);
+        q = q != NULL ? q : cq_request_make(f->r);
         if (q == NULL || q->handed_over || !begin(q, f->r, bb)) {
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
@@ -303,10 +299,10 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         /* its body may be a file, which comes behind the header */
         q->response.column = column_of(q, f->r, cq_dir_conf(f->r), bb);
     }
-    if (q->connection == NULL) {
+    if (q->connection->http2) {
         return pass_in_pieces(f, q, bb);
     }
-    rv = cq_markers_cut(&q->response.markers, bb);
+    rv = cq_markers_cut(&q->markers, bb);
     if (rv == APR_SUCCESS) {
         rv = ap_pass_brigade(f->next, bb);
     }
@@ -330,16 +326,4 @@ int cq_meter_create_request(request_rec *r)
         ap_add_output_filter_handle(meter_handle, NULL, r, r->connection);
     }
     return OK;
-}
-
-/* The end-of-request bucket logs: what was sent is known now. */
-int cq_meter_log(request_rec *r)
-{
-    struct cq_request *q = cq_request_of(r);
-
-    if (q != NULL) {
-        cq_markers_end(&q->response.markers);
-        cq_variables_log(r, q);
-    }
-    return DECLINED;
 }

@@ -1,7 +1,8 @@
 /* mod_clamquota - the module record and the hooks: the table of contents.
  *
  * Every hook of the module is registered here, in the order in which it runs
- * in the life of a server and of a request, with the reason for its place. */
+ * in the life of a server and of a request, with the reason for its place;
+ * except variables.c's own before a request is logged. */
 #include "httpd/request.h"
 
 #include <http_connection.h>
@@ -15,8 +16,6 @@ static void register_hooks(apr_pool_t *p)
 
     static const char *const after_http[] = { "http_core.c", NULL };
     static const char *const before_cache[] = { "mod_cache.c", NULL };
-    static const char *const before_log_config[] = { "mod_log_config.c",
-                                                     NULL };
     static const char *const before_tls[] = { "mod_ssl.c", NULL };
     static const char *const after_remoteip[] = { "mod_remoteip.c", NULL };
 
@@ -55,13 +54,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_protocol_switch(cq_request_hand_over, NULL, NULL,
                             APR_HOOK_FIRST);
     ap_hook_expr_lookup(cq_variables_lookup, NULL, NULL, APR_HOOK_MIDDLE);
-    /* before the access log is written */
-    ap_hook_log_transaction(cq_meter_log, NULL, before_log_config,
-                            APR_HOOK_REALLY_FIRST);
 
-    /* the pages; mod_status may be absent */
-    ap_hook_handler(cq_page_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(cq_me_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    /* mod_status may be absent */
     APR_OPTIONAL_HOOK(ap, status_hook, cq_page_status_hook, NULL, NULL,
                       APR_HOOK_MIDDLE);
 }

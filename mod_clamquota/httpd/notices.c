@@ -31,14 +31,16 @@ void cq_notices_say(server_rec *s)
     }
     if (notices & CQ_NOTICE_FILES) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0135")
-                     "what a client drew of a file was forgotten to make "
+                     "what a client has used of a file was forgotten to make "
                      "room: raise ClamQuotaFiles (now %" APR_INT64_T_FMT ") "
                      "and restart", figures.files);
     }
     if (notices & CQ_NOTICE_LEDGER) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0133")
-                     "more requests are open than the ledger has entries: "
-                     "those beyond reserve nothing");
+                     "more requests are open at once than the table can "
+                     "follow: those beyond are not counted. Lower "
+                     "H2MaxSessionStreams or raise MaxRequestWorkers, and "
+                     "restart (stop and start)");
     }
     if (notices & CQ_NOTICE_PROXY) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0134")

@@ -149,9 +149,8 @@ static int show(request_rec *r)
 
 int cq_page_handler(request_rec *r)
 {
-    if (!cq_is_own_page(r->handler)
-        || strcmp(r->handler, CQ_HANDLER_STATUS) != 0) {
-        return DECLINED;
+    if (strcmp(r->handler, CQ_HANDLER_ME) == 0) {
+        return cq_me_handler(r);
     }
     guard(r);
     if (r->method_number == M_GET) {

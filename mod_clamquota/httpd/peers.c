@@ -125,12 +125,12 @@ bool cq_peer_may_be_proxy(const request_rec *r)
         && (cq_special_word(&key) != NULL || cq_special_is_private(&key));
 }
 
-void cq_peer_refused(const request_rec *r)
+bool cq_peer_refused(const request_rec *r)
 {
     const conn_rec *c = r->connection;
 
     if (!apr_sockaddr_equal(r->useragent_addr, c->client_addr)) {
-        return;                 /* in the name of a client */
+        return false;           /* in the name of a client */
     }
     if (cq_peer_is_proxy(c)) {
         if (cq_table_notice_first(cq_site.table, CQ_NOTICE_PROXY_REFUSED)) {
@@ -153,4 +153,5 @@ void cq_peer_refused(const request_rec *r)
                       "container in the host's network, a proxy with "
                       "mod_remoteip)", c->client_ip);
     }
+    return true;
 }

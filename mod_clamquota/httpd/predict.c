@@ -6,6 +6,8 @@
 
 #include <apr_lib.h>
 
+#define FREE_RANGE_BYTES 4096           /* the contract's default */
+
 /* ---- ranges ---- */
 
 struct range {
@@ -70,8 +72,11 @@ static int64_t range_bytes(const struct range *range, int64_t size)
         : (range->last < size ? range->last + 1 : size) - range->first;
 }
 
-static bool is_small(const struct range *range, int64_t at_most_bytes)
+static bool is_small(const struct range *range, const struct cq_dir_conf *conf)
 {
+    int64_t at_most_bytes = conf->free_range_bytes != CQ_UNSET
+                            ? conf->free_range_bytes : FREE_RANGE_BYTES;
+
     return range->last != INT64_MAX
         && range->last - range->first < at_most_bytes;
 }
@@ -98,7 +103,7 @@ bool cq_predict_is_conditional(const request_rec *r)
 
 /* Asks httpd as default_handler() will, on a copy of the headers.
  * @param if_range  whether an If-Range holds; else whether the others do */
-static bool condition_holds(request_rec *r, bool if_range)
+CQ_SELDOM static bool condition_holds(request_rec *r, bool if_range)
 {
     apr_table_t *headers = r->headers_out;
     apr_time_t mtime = r->mtime;
@@ -135,7 +140,7 @@ static bool has_path_info(const request_rec *r)
     return r->path_info != NULL && *r->path_info != '\0';
 }
 
-static bool is_index_listed(request_rec *r)
+CQ_SELDOM static bool is_index_listed(request_rec *r)
 {
     return r->method_number == M_GET
         && (ap_allow_options(r) & OPT_INDEXES) != 0
@@ -183,8 +188,9 @@ static int64_t unknown_bytes(const request_rec *r)
 
 /* What a Range or a condition makes of a file.
  * @return whether it is free, as it looks */
-static bool apply_conditions(request_rec *r, int64_t free_range_bytes,
-                             struct cq_prediction *p)
+CQ_SELDOM static bool apply_conditions(request_rec *r,
+                                       const struct cq_dir_conf *conf,
+                                       struct cq_prediction *p)
 {
     int64_t size = r->finfo.size;
     const char *if_range = apr_table_get(r->headers_in, "If-Range");
@@ -203,20 +209,20 @@ static bool apply_conditions(request_rec *r, int64_t free_range_bytes,
         return range.first > 0; /* 416 */
     }
     p->is_small_range = r->method_number == M_GET && if_range == NULL
-        && is_small(&range, free_range_bytes);
+        && is_small(&range, conf);
     p->is_rest = r->method_number == M_GET && range.first > 0
         && range.last == INT64_MAX;
     return p->is_small_range;
 }
 
-static void predict_file(request_rec *r, int64_t free_range_bytes,
+static void predict_file(request_rec *r, const struct cq_dir_conf *conf,
                          struct cq_prediction *p)
 {
     p->is_file = true;
     p->most_bytes = r->finfo.size;
     /* httpd ignores them where it sends an ErrorDocument */
     if (r->status == HTTP_OK && cq_predict_is_conditional(r)
-        && apply_conditions(r, free_range_bytes, p)) {
+        && apply_conditions(r, conf, p)) {
         p->column = CQ_COLUMN_FREE;
     }
     else if (may_be_replaced(r)) {
@@ -224,24 +230,20 @@ static void predict_file(request_rec *r, int64_t free_range_bytes,
     }
 }
 
-void cq_predict(request_rec *r, int64_t free_range_bytes,
+void cq_predict(request_rec *r, const struct cq_dir_conf *conf,
                 struct cq_prediction *p)
 {
     bool by_default = cq_is_default_handled(r);
 
     memset(p, 0, sizeof(*p));
     p->column = CQ_COLUMN_FREE;
-    if (cq_is_own_page(r->handler)) {
-        p->column = CQ_COLUMN_HANDLER;
-        return;
-    }
     if (r->header_only || !is_answered(r, by_default)) {
         return;
     }
     p->refusable = true;
     p->column = CQ_COLUMN_USED;
     if (by_default && r->proxyreq == PROXYREQ_NONE) {
-        predict_file(r, free_range_bytes, p);
+        predict_file(r, conf, p);
         return;
     }
     p->most_bytes = unknown_bytes(r);

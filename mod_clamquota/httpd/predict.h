@@ -29,8 +29,8 @@ bool cq_predict_early(const request_rec *r);
 bool cq_predict_is_conditional(const request_rec *r);
 
 /** What will answer. To be asked when the handler is about to be called.
- * @param free_range_bytes  how long a free range is at most; 0: none is */
-void cq_predict(request_rec *r, int64_t free_range_bytes,
+ * @param conf  of its scope: how long a free range may be */
+void cq_predict(request_rec *r, const struct cq_dir_conf *conf,
                 struct cq_prediction *prediction);
 
 /** Has a free prediction come true? To be asked between the filters that
@@ -41,7 +41,7 @@ bool cq_predict_again(const request_rec *r, apr_bucket_brigade *bb,
 
 /** The length of the body as the header gives it, -1 where it doesn't. To be
  * asked when that is made. */
-int64_t cq_predict_length(const request_rec *r);
+CQ_SELDOM int64_t cq_predict_length(const request_rec *r);
 
 /** An internal redirect for an error: the response is an ErrorDocument. */
 static inline bool cq_is_error_document(const request_rec *r)

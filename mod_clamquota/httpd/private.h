@@ -19,6 +19,7 @@
 #include "core/net.h"
 #include "core/offence.h"
 #include "core/policy.h"
+#include "core/seldom.h"
 #include "core/units.h"
 #include "core/version.h"
 #include "table/table.h"
@@ -199,6 +200,7 @@ struct cq_site {
     struct cq_prefixes prefixes;        /* in force in the table */
     server_rec *base;
     const module *remoteip;     /* mod_remoteip; NULL: it is not loaded */
+    bool logs_variables;        /* requests get theirs before they are logged */
 };
 
 extern struct cq_site cq_site;
@@ -224,7 +226,7 @@ void cq_notices_opened(server_rec *s, const char *path, const char *aside,
                        unsigned events);
 
 /** Logs what the table has to say once, if it has; there must be one. */
-void cq_notices_say(server_rec *s);
+CQ_SELDOM void cq_notices_say(server_rec *s);
 
 /* ---- peers ---- */
 
@@ -235,7 +237,7 @@ void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
 
 /** Is the other end a proxy that mod_remoteip lists, by its address or
  * by RemoteIPProxyProtocol? Not before mod_remoteip's own pre_connection. */
-bool cq_peer_is_proxy(const conn_rec *c);
+CQ_SELDOM bool cq_peer_is_proxy(const conn_rec *c);
 
 /** Why this peer is never shut out, as far as its address and its connection
  * tell: it is a declared proxy, this machine, its default gateway, or an
@@ -247,11 +249,12 @@ enum cq_spared cq_peer_spared(const conn_rec *c, const struct cq_key *key,
 
 /** Does this request look as if it came through an undeclared proxy?
  * Only from where proxies stand: a header alone is easily sent. */
-bool cq_peer_may_be_proxy(const request_rec *r);
+CQ_SELDOM bool cq_peer_may_be_proxy(const request_rec *r);
 
-/** To be called for each refusal: logs once if it hits a declared proxy in its
- * own name, or a default gateway. */
-void cq_peer_refused(const request_rec *r);
+/** To be called for each refusal until it returns true: logs once if it hits a
+ * declared proxy in its own name, or a default gateway.
+ * @return whether it hits the peer, and not a client behind it */
+bool cq_peer_refused(const request_rec *r);
 
 /* ---- drop ---- */
 
@@ -268,6 +271,14 @@ enum cq_column {
     CQ_COLUMN_REFUSED,          /* our own refusal */
     CQ_COLUMN_HANDLER           /* our own pages */
 };
+
+/* ---- variables ---- */
+
+/** Registers the hook that makes variables final before the access log is
+ * written. To be called while the configuration is read, for each use of a
+ * variable; later calls, as for an expression in an .htaccess file, do
+ * nothing. */
+void cq_variables_expect(void);
 
 /* ---- counting ---- */
 
@@ -294,7 +305,8 @@ const char *cq_page_path(const request_rec *r);
  * @return as a handler */
 int cq_change(request_rec *r);
 
-int cq_page_handler(request_rec *r);
+/** Answers a request for one of our own pages. */
+CQ_SELDOM int cq_page_handler(request_rec *r);
 int cq_page_status_hook(request_rec *r, int flags);
 
 int cq_me_handler(request_rec *r);

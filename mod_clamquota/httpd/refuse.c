@@ -89,18 +89,17 @@ static void put_text(struct words *w, request_rec *r,
 {
     const struct cq_decision *d = &q->decision;
     const char *admin = r->server->server_admin;
-    struct cq_policy policy = cq_client_policy(q->client.override, conf);
     struct cq_refusal refusal = {
         .client = w->client,
         .state = d->state,
         .file = d->file,
-        .used_bytes = d->used_bytes,
+        .used_bytes = d->usage.used_bytes,
         .allowance_bytes = d->allowance_bytes,
         .retry_after_s = d->retry_after_s,
         /* not Retry-After, which is capped and spread: people plan by it */
         .admitted_at_s = q->client.clock.now_s
-            + cq_policy_retry_after_s(&policy, d->used_bytes, d->state, period,
-                                      q->client.clock.now_s, NULL)
+            + cq_policy_retry_after_s(&d->policy, d->usage.used_bytes, d->state,
+                                      period, q->client.clock.now_s, NULL)
     };
 
     find_link(r, conf, &refusal);
@@ -222,8 +221,9 @@ static int begin(request_rec *r, const struct cq_request *q,
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0201")
                   "refused (%s): %s has used %" APR_INT64_T_FMT " of %"
                   APR_INT64_T_FMT " bytes%s in pool %s, may come back in %s "
-                  "s: %s", cq_state_word(d->state), w->client, d->used_bytes,
-                  d->allowance_bytes, d->file != NULL ? " of this file" : "",
+                  "s: %s", cq_state_word(d->state), w->client,
+                  d->usage.used_bytes, d->allowance_bytes,
+                  d->file != NULL ? " of this file" : "",
                   q->client.pool->name, w->retry_s,
                   ap_escape_logitem(r->pool, r->unparsed_uri));
     if (ap_request_has_body(r)) {
@@ -254,5 +254,7 @@ int cq_refuse_here(request_rec *r, const struct cq_request *q,
     int status = begin(r, q, conf, period, &w);
 
     put_text(&w, r, q, conf, period);
-    return answer(r, status, &w);
+    (void)answer(r, status, &w);
+    (void)ap_rflush(r);         /* what is refused may run for long */
+    return DONE;
 }

@@ -1,24 +1,35 @@
 /* request - making, finding and ending the state of a request. */
 #include "httpd/request.h"
 
-#include <http_ssl.h>
-
 static apr_status_t finish(void *data)
 {
     struct cq_request *q = data;
+    struct cq_connection *connection = q->connection;
 
-    cq_meter_end(q);
+    cq_markers_end(&q->markers);
+    cq_markers_detach(&q->markers);
     cq_copies_end(q->pair);
-    q->pair = NULL;
-    cq_client_close(&q->client);
+    cq_client_release(&q->client);
+    /* one account for each connection stays open at most: the ledger has an
+     * entry for each open request and not many more */
+    if (connection->spare != NULL || connection->http2
+        || connection->closing) {
+        cq_client_close(&q->client);
+    }
+    q->next = connection->spare;
+    connection->spare = q;
     return APR_SUCCESS;
 }
 
 static apr_status_t connection_closes(void *data)
 {
     struct cq_connection *connection = data;
+    struct cq_request *q;
 
     connection->closing = true;
+    for (q = connection->spare; q != NULL; q = q->next) {
+        cq_client_close(&q->client);
+    }
     return APR_SUCCESS;
 }
 
@@ -29,11 +40,21 @@ static struct cq_connection *connection_of(conn_rec *c)
 
     if (connection == NULL) {
         connection = apr_pcalloc(c->pool, sizeof(*connection));
-        connection->sendfile = !ap_ssl_conn_is_ssl(c);
+        connection->http2 = c->master != NULL;
         apr_pool_pre_cleanup_register(c->pool, connection, connection_closes);
         ap_set_module_config(c->conn_config, &clamquota_module, connection);
     }
     return connection;
+}
+
+static struct cq_request *make(conn_rec *c, struct cq_connection *connection)
+{
+    struct cq_request *q = apr_pcalloc(c->pool, sizeof(*q));
+
+    q->c = c;
+    q->connection = connection;
+    cq_meter_prepare(q);
+    return q;
 }
 
 struct cq_request *cq_request_make(request_rec *r)
@@ -41,15 +62,25 @@ struct cq_request *cq_request_make(request_rec *r)
     const request_rec *first = cq_request_first(r);
     struct cq_request *q =
         ap_get_module_config(first->request_config, &clamquota_module);
+    struct cq_connection *connection;
 
     if (q != NULL || cq_site.table == NULL) {
         return q;
     }
-    q = apr_palloc(first->pool, sizeof(*q));
-    memset(q, 0, offsetof(struct cq_request, client.key));
-    q->c = r->connection;
-    q->connection = r->connection->master == NULL
-                    ? connection_of(r->connection) : NULL;
+    connection = connection_of(r->connection);
+    q = connection->spare;
+    if (q != NULL) {
+        connection->spare = q->next;
+        q->handed_over = false;
+        q->pair = NULL;
+        q->told = NULL;
+        q->decision = (struct cq_decision){ 0 };
+        q->response = (struct cq_response){ 0 };
+        cq_client_begin(&q->client);
+    }
+    else {
+        q = make(r->connection, connection);
+    }
     ap_set_module_config(first->request_config, &clamquota_module, q);
     apr_pool_cleanup_register(first->pool, q, finish, apr_pool_cleanup_null);
     return q;

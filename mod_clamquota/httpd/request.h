@@ -27,8 +27,10 @@ enum cq_verdict {
 struct cq_decision {
     enum cq_verdict verdict;
     enum cq_state state;
+    const struct cq_dir_conf *conf;     /* whose policy it is; NULL: none */
+    struct cq_policy policy;
     int64_t allowance_bytes;
-    int64_t used_bytes;
+    struct cq_usage usage;
     int64_t retry_after_s;      /* 0: not refused */
     int64_t reserved_bytes;     /* if it is the file as it was predicted */
     const char *file;           /* the refusal is of this one only; or NULL */
@@ -40,22 +42,35 @@ struct cq_response {
     bool failed;                /* a filter behind us: nothing more is sent */
     enum cq_column column;
     int64_t sent_bytes;         /* booked so far, in whatever column */
-    struct cq_markers markers;  /* HTTP/1.x */
     apr_bucket_brigade *piece_bb;       /* HTTP/2 */
 };
 
-struct cq_request {
-    conn_rec *c;
-    struct cq_connection *connection;   /* NULL on HTTP/2 */
-    bool handed_over;           /* to another protocol on this connection */
-    struct cq_decision decision;
-    struct cq_pair *pair;       /* copies': NULL where there are none */
-    struct cq_response response;
-    const request_rec *told;    /* variables': the last one that got them */
+/* What the requests of a connection have in common; of one stream on HTTP/2. */
+struct cq_connection {
+    bool http2;
+    bool by_proxy;              /* its requests are marked as a proxy's */
+    bool peer_refused;          /* cq_peer_refused() knows */
+    bool closing;               /* its pool goes: buckets that are destroyed
+                                 * from now on were not sent */
+    struct cq_request *spare;   /* of requests that have ended */
+};
 
-    /* not zeroed from client.key on when it is made, so that it costs less */
+struct cq_request {
+    /* of this request */
+    bool handed_over;           /* to another protocol on this connection */
+    struct cq_pair *pair;       /* copies': NULL where there are none */
+    const request_rec *told;    /* variables': the last one that got them */
+    struct cq_decision decision;
+    struct cq_prediction prediction;    /* that the decision rests on */
+    struct cq_response response;
     struct cq_client client;
     char sent_text[24];         /* variables': CLAMQUOTA_SENT, once told */
+
+    /* of the connection, which uses it again when the request has ended */
+    conn_rec *c;
+    struct cq_connection *connection;
+    struct cq_request *next;    /* spare one */
+    struct cq_markers markers;  /* HTTP/1.x */
 };
 
 /** The request that came over the wire. */
@@ -90,11 +105,10 @@ void cq_gate_register(void);
 
 /* ---- meter ---- */
 int cq_meter_create_request(request_rec *r);
-int cq_meter_log(request_rec *r);
 void cq_meter_register(void);
 
-/** The end of a request, however it ends: books what is still to be booked. */
-void cq_meter_end(struct cq_request *q);
+/** Sets up the markers of a new request state. */
+void cq_meter_prepare(struct cq_request *q);
 
 /* ---- copies ---- */
 
@@ -114,9 +128,9 @@ void cq_copies_allow(struct cq_pair *pair, int64_t body_bytes);
 /** May a client over quota have this, as the rest of a file version that it
  * was admitted to and has not had whole? One such response at a time, and no
  * more of them a day than daily_bytes; then it is reserved. */
-bool cq_copies_finish(request_rec *r, struct cq_client *client,
-                      int64_t daily_bytes, int64_t body_bytes,
-                      struct cq_pair **pair);
+CQ_SELDOM bool cq_copies_finish(request_rec *r, struct cq_client *client,
+                                int64_t daily_bytes, int64_t body_bytes,
+                                struct cq_pair **pair);
 
 /** The response begins. One that is not the file ends the pair.
  * @param length      of its body; -1: unknown
@@ -154,7 +168,6 @@ int cq_refuse_here(request_rec *r, const struct cq_request *q,
 
 /* ---- variables ---- */
 int cq_variables_lookup(ap_expr_lookup_parms *parms);
-void cq_variables_set(request_rec *r, struct cq_request *q);
-void cq_variables_log(request_rec *r, struct cq_request *q);
+CQ_SELDOM void cq_variables_set(request_rec *r, struct cq_request *q);
 
 #endif

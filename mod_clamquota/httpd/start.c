@@ -465,7 +465,7 @@ void cq_start_child_status(server_rec *s, pid_t pid,
     settled = cq_table_settle(cq_site.table);
     if (settled > 0) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")
-                     "child %" APR_PID_T_FMT " left %d open requests: what "
-                     "they had reserved was given back", pid, settled);
+                     "child %" APR_PID_T_FMT " held %d rows: what its "
+                     "requests had reserved was released", pid, settled);
     }
 }

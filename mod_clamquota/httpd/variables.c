@@ -83,7 +83,7 @@ static bool find(request_rec *r, struct facts *facts)
         facts->state = d->state;
         facts->client = q->client.key;
         facts->pool = q->client.pool->name;
-        facts->used_bytes = d->used_bytes;
+        facts->used_bytes = d->usage.used_bytes;
         facts->allowance_bytes = d->allowance_bytes;
         facts->retry_after_s = d->retry_after_s;
     }
@@ -155,6 +155,7 @@ int cq_variables_lookup(ap_expr_lookup_parms *parms)
         if (ap_cstr_casecmp(parms->name, names[i]) == 0) {
             ap_expr_var_func_t *func = evaluate;
 
+            cq_variables_expect();
             /* ISO C has no conversion for what this interface wants */
             memcpy(parms->func, &func, sizeof(func));
             *parms->data = &names[i];
@@ -193,7 +194,7 @@ static void tell(request_rec *r, struct cq_request *q,
     q->told = r;
 }
 
-static void tell_once(request_rec *r, struct cq_request *q)
+void cq_variables_set(request_rec *r, struct cq_request *q)
 {
     struct facts facts;
 
@@ -203,30 +204,39 @@ static void tell_once(request_rec *r, struct cq_request *q)
     }
 }
 
-void cq_variables_set(request_rec *r, struct cq_request *q)
-{
-    if (r->main == NULL && cq_dir_conf(r)->variables == 1) {
-        tell_once(r, q);
-    }
-}
-
-/* For the access log: what was sent is final now, and requests that fixups did
- * not see get all of them. In the request that was asked for and in the one
+/* For the access log: what was sent is final now, and requests that the gate
+ * did not see get all of them. In the request that was asked for and in the one
  * that answered, since log formats may look at either. */
-void cq_variables_log(request_rec *r, struct cq_request *q)
+static int log_variables(request_rec *r)
 {
+    struct cq_request *q = cq_request_of(r);
     request_rec *last = r;
 
+    if (q == NULL) {
+        return DECLINED;
+    }
+    cq_markers_end(&q->markers);        /* the end-of-request bucket logs */
     while (last->next != NULL) {
         last = last->next;
     }
     if (cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1) {
-        tell_once(last, q);
-        if (last != r) {
-            tell_once(r, q);
-        }
+        cq_variables_set(last, q);
+        cq_variables_set(r, q);
         apr_cpystrn(q->sent_text,
                     apr_off_t_toa(r->pool, q->response.sent_bytes),
                     sizeof(q->sent_text));
+    }
+    return DECLINED;
+}
+
+void cq_variables_expect(void)
+{
+    static const char *const before_log_config[] = { "mod_log_config.c",
+                                                     NULL };
+
+    if (cq_site.conf == NULL && !cq_site.logs_variables) {
+        cq_site.logs_variables = true;
+        ap_hook_log_transaction(log_variables, NULL, before_log_config,
+                                APR_HOOK_REALLY_FIRST);
     }
 }

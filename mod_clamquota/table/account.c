@@ -48,15 +48,6 @@ static void fetch(const struct cq_table *t, uint32_t home)
     __builtin_prefetch(&t->hot[home ^ 1], 1);
 }
 
-enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
-                               const struct cq_key *key,
-                               const struct cq_clock *clock,
-                               struct cq_account *a)
-{
-    return cq_account_open_as(t, cq_identity(t, pool, key), pool, key, clock,
-                              a);
-}
-
 /* Finds or makes the row and holds it with the account's entry. */
 static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
                           const struct cq_subject *subject,
@@ -129,12 +120,13 @@ bool cq_account_open_row(struct cq_table *t, uint32_t row, uint64_t hash,
     return is_open(a);
 }
 
-enum cq_status cq_account_open_as(struct cq_table *t, uint64_t hash,
-                                  uint16_t pool, const struct cq_key *key,
-                                  const struct cq_clock *clock,
-                                  struct cq_account *a)
+enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
+                               const struct cq_key *key,
+                               const struct cq_clock *clock,
+                               struct cq_account *a)
 {
-    struct cq_subject subject = cq_subject_of(t, hash, pool, key);
+    struct cq_subject subject = cq_subject_of(t, cq_identity(t, pool, key),
+                                              pool, key);
 
     return cq_account_open_subject(t, &subject, clock, a);
 }
@@ -179,6 +171,13 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
     }
+}
+
+bool cq_account_has_room(const struct cq_account *a, int64_t allowance_bytes)
+{
+    return cq_bytes(atomic_load_explicit(&hot_of(a)->committed,
+                                         memory_order_relaxed))
+        < allowance_bytes;
 }
 
 static void see(struct cq_usage *usage, uint64_t c, uint64_t d)

@@ -128,6 +128,26 @@ void cq_history_tick(struct cq_table *t, const struct cq_clock *clock)
     }
 }
 
+/* What a slot of hours or days counted, with what came since the last tick for
+ * the one that is being filled.
+ * @param sum  the totals now; NULL: another one */
+static struct cq_hour read_slot(const struct cq_table *t, int64_t start_s,
+                                const _Atomic int64_t *slot,
+                                const int64_t *sum)
+{
+    int64_t count[4];
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        count[i] = atomic_load(&slot[i]);
+        if (sum != NULL) {
+            count[i] = plus(count[i],
+                minus(sum[i], atomic_load(&t->header->counted[i])));
+        }
+    }
+    return (struct cq_hour){ start_s, count[0], count[1], count[2], count[3] };
+}
+
 size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
                         size_t max)
 {
@@ -140,8 +160,6 @@ size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
     for (ago = CQ_HOURS; ago-- > 0;) {
         int64_t start_s = minus(filling_s, (int64_t)ago * HOUR_S);
         const struct cq_hour_slot *slot;
-        int64_t count[4];
-        int i;
 
         if (start_s <= 0 || ago >= max || n == max) {
             continue;
@@ -150,15 +168,7 @@ size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
         if (atomic_load(&slot->start_s) != start_s) {
             continue;
         }
-        for (i = 0; i < 4; i++) {
-            count[i] = atomic_load(&slot->count[i]);
-            if (ago == 0) {
-                count[i] = plus(count[i],
-                    minus(sum[i], atomic_load(&t->header->counted[i])));
-            }
-        }
-        hours[n++] = (struct cq_hour){ start_s, count[0], count[1], count[2],
-                                       count[3] };
+        hours[n++] = read_slot(t, start_s, slot->count, ago == 0 ? sum : NULL);
     }
     return n;
 }
@@ -174,22 +184,13 @@ size_t cq_table_days(const struct cq_table *t, struct cq_hour *days,
     sums(t, sum);
     for (ago = CQ_DAYS; ago-- > 0;) {
         const struct cq_day_slot *slot = day_at(t, filling - ago);
-        int64_t count[4];
-        int i;
 
         if (filling <= ago || ago >= max || n == max
             || atomic_load(&slot->day) != filling - ago) {
             continue;
         }
-        for (i = 0; i < 4; i++) {
-            count[i] = atomic_load(&slot->count[i]);
-            if (ago == 0) {
-                count[i] = plus(count[i],
-                    minus(sum[i], atomic_load(&t->header->counted[i])));
-            }
-        }
-        days[n++] = (struct cq_hour){ atomic_load(&slot->start_s), count[0],
-                                      count[1], count[2], count[3] };
+        days[n++] = read_slot(t, atomic_load(&slot->start_s), slot->count,
+                              ago == 0 ? sum : NULL);
     }
     return n;
 }

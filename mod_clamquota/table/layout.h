@@ -43,8 +43,9 @@
  *         before     stamp:16 bytes:48   drawn of the period before
  *         day_base   day:16   bytes:48   drawn when this day began
  *         free_range day:16   bytes:48   small free ranges of this day
- *         holders    open requests that hold the row:20, turns:12 (how
- *                    often a holder or a reclaimer began)
+ *         holders    open requests and idle connections that hold the
+ *                    row:20, turns:12 (how often a holder or a reclaimer
+ *                    began)
  *         mark       policy:16 flags:4 refusals noted by the jail:12
  *         others     (for the cluster)
  *   cold  address, family, prefix, pool
@@ -353,6 +354,8 @@ struct cq_header {
     _Atomic uint32_t erased_id;     /* and the last for which old ones were
                                      * erased */
     _Atomic int64_t turned_s;       /* unix second of turned_id */
+    cq_word closed;                 /* in order, in which file and life of the
+                                     * machine (repair.c); 0: was not */
 
     struct cq_bell_words bell;
     _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
@@ -410,6 +413,7 @@ struct cq_table {
     uint32_t stripe;            /* this process's */
     uint64_t owner;             /* this process's ticket; 0: it has none */
     uint64_t opened;            /* as in the header, of a server's own view */
+    int64_t server_pid;         /* that opened it as a server; 0: a tool's */
     int fd;                     /* holds the locks */
     char *path;                 /* as it was opened */
     struct cq_condition *condition;

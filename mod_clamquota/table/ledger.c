@@ -48,6 +48,7 @@ void cq_table_enter(struct cq_table *t)
 {
     uint32_t pid = (uint32_t)getpid();
 
+    atomic_store(&t->header->closed, 0);
     t->owner = take_ticket(t);
     t->stripe = pid % CQ_STRIPES;
     atomic_store(&t->spare[0], CQ_NO_ENTRY);

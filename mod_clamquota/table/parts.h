@@ -4,6 +4,7 @@
 #ifndef CQ_TABLE_PARTS_H
 #define CQ_TABLE_PARTS_H
 
+#include "core/seldom.h"
 #include "table/copies.h"
 #include "table/layout.h"
 
@@ -93,7 +94,7 @@ static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
 /* row.c */
 
 /** Takes a row's words into the period in force. */
-uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
+CQ_SELDOM uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
                      uint16_t period_id);
 
 /* Changes committed alone, under whatever stamp it has: what is in flight
@@ -274,6 +275,15 @@ bool cq_ledger_is_idle(const struct cq_table *table);
  * @param repaired  result: how many rows had a fault
  * @return CQ_OK or CQ_ENOMEM */
 enum cq_status cq_table_repair(struct cq_table *table, int64_t *repaired);
+
+/** Notes in the header that nothing is left to repair, if that holds and this
+ * process opened the table as a server. */
+void cq_table_leave(struct cq_table *table);
+
+/** Is this the file, in the life of the machine, that cq_table_leave() noted
+ * it in? Then it needs no cq_table_repair(). cq_table_enter() removes
+ * the note. */
+bool cq_table_is_as_left(const struct cq_table *table);
 
 /* turnover.c */
 

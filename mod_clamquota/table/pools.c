@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define POOL_RULE "ClamQuotaDaily"
+
 static bool name_is_good(const char *name)
 {
     size_t n = strlen(name);
@@ -38,6 +40,34 @@ enum cq_status cq_table_pool(struct cq_table *t, const char *name,
     return CQ_OK;
 }
 
+/* Empties the places of rules that are no longer in force, if there are no
+ * others: networks come and go with configurations, and the file stays. What
+ * rows remember of such a rule goes first, so that none shows its successor's;
+ * only a child of an older configuration can write such a number once more,
+ * until that row's next request. */
+static void recycle(struct cq_table *t)
+{
+    size_t row;
+    uint32_t i;
+
+    if (atomic_load(&t->header->policy_n) < CQ_POLICIES_MAX) {
+        return;
+    }
+    for (row = 0; row < t->cold_rows_n; row++) {
+        _Atomic uint32_t *mark = &t->hot[row].mark;
+        uint32_t index = atomic_load(mark) & CQ_MARK_POLICY;
+
+        if (index < CQ_POLICIES_MAX && !cq_policy_slot_in_force(t, index)) {
+            atomic_fetch_or(mark, CQ_MARK_POLICY);      /* none of them */
+        }
+    }
+    for (i = 0; i < CQ_POLICIES_MAX; i++) {
+        if (!cq_policy_slot_in_force(t, i)) {
+            memset(t->policies[i].rule, 0, CQ_RULE_SIZE);
+        }
+    }
+}
+
 void cq_table_policies_begin(struct cq_table *t)
 {
     uint32_t n = atomic_load(&t->header->policy_n);
@@ -51,6 +81,7 @@ void cq_table_policies_begin(struct cq_table *t)
         highest = config > highest ? config : highest;
     }
     t->config = highest + 1;
+    recycle(t);
 }
 
 void cq_table_policies_end(struct cq_table *t)
@@ -77,19 +108,21 @@ enum cq_status cq_table_policy(struct cq_table *t, uint16_t pool,
                                uint16_t *policy_index)
 {
     uint32_t n = atomic_load(&t->header->policy_n);
-    uint32_t i;
+    uint32_t i, empty;
 
     n = n < CQ_POLICIES_MAX ? n : CQ_POLICIES_MAX;
-    for (i = 0; i < n; i++) {
+    for (i = 0, empty = n; i < n; i++) {
         if (t->policies[i].pool == pool
             && strncmp(t->policies[i].rule, rule, CQ_RULE_SIZE) == 0) {
             break;
         }
-    }
-    if (i == CQ_POLICIES_MAX || strlen(rule) >= CQ_RULE_SIZE) {
-        return CQ_EFULL;
+        empty = t->policies[i].rule[0] == '\0' ? i : empty;
     }
     if (i == n) {
+        i = empty;
+        if (i == CQ_POLICIES_MAX || strlen(rule) >= CQ_RULE_SIZE) {
+            return CQ_EFULL;
+        }
         memcpy(t->policies[i].rule, rule, strlen(rule) + 1);
         t->policies[i].pool = pool;
     }
@@ -139,6 +172,7 @@ void cq_table_policy_info(const struct cq_table *t, uint16_t pool,
     memset(info, 0, sizeof(*info));
     cq_table_pool_info(t, pool, &of_pool);
     info->policy = of_pool.policy;
+    memcpy(info->rule, POOL_RULE, sizeof(POOL_RULE));
     if (policy_index < n && policy_index < CQ_POLICIES_MAX) {
         const struct cq_policy_slot *slot = &t->policies[policy_index];
 

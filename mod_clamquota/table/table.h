@@ -141,8 +141,7 @@ struct cq_account {
 /* open requests that a ledger can be made for (tablefile.h) */
 #define CQ_LEDGER_MAX 500000u
 
-/** What a client in a pool is known by in this table, for a caller who has
- * many requests of one: the hash is a good part of finding a row. */
+/** What a client in a pool is known by in this table. */
 uint64_t cq_table_identity(const struct cq_table *table, uint16_t pool,
                            const struct cq_key *key);
 
@@ -159,12 +158,9 @@ enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_clock *clock,
                                struct cq_account *account);
 
-/** The same with the identity of (pool, key) at hand.
- * @param identity  from cq_table_identity() */
-enum cq_status cq_account_open_as(struct cq_table *table, uint64_t identity,
-                                  uint16_t pool, const struct cq_key *key,
-                                  const struct cq_clock *clock,
-                                  struct cq_account *account);
+/** Is drawn + in flight of an open account below the allowance? */
+bool cq_account_has_room(const struct cq_account *account,
+                         int64_t allowance_bytes);
 
 /** Remembers which policy was applied, and whether the address has been seen
  * as the connection's own peer only (a proxied address is never jailable). */

@@ -59,6 +59,7 @@ enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
 void cq_tablefile_close(struct cq_table *t)
 {
     if (t != NULL) {
+        cq_table_leave(t);
         cq_table_unguard(t);
         munmap(t->header, t->size);
         if (t->fd >= 0) {
@@ -166,6 +167,9 @@ static enum cq_status repair(struct cq_table *t, unsigned *events,
 {
     int64_t repaired = 0;
 
+    if (cq_table_is_as_left(t)) {
+        return CQ_OK;
+    }
     if (!cq_ledger_is_idle(t)) {
         cq_table_settle(t);
         return CQ_OK;
@@ -359,6 +363,7 @@ static enum cq_status begin(const struct cq_tablefile_want *want,
         t->opened = (uint64_t)want->now_s;
     }
     atomic_store(&t->header->opened, t->opened);
+    t->server_pid = getpid();
     cq_table_enter(t);
     if (status == CQ_OK && cq_table_health(t) == CQ_HEALTH_LOST) {
         status = cq_fail(why, CQ_EIO, "%s: parts of the table cannot be read "

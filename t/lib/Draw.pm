@@ -20,6 +20,7 @@ my @KINDS = map { [split] } (
     'cgi 2 /script.cgi', 'deflate 4 /deflated/text.txt',
     'proxy 2 /proxied/plain', 'file 2 /file/none', 'script 2 /coded/none',
     'url 1 /url/none', 'none 1 /none', 'dav 2 /dav/plain',
+    'write 2 /dav/written', 'backend 1 /proxied/dav/plain',
     'unset 3 /unset/plain', 'copies 4 /copies/plain', 'denied 1 /denied/plain');
 
 # The default handler answers these: it can be known what with.
@@ -28,7 +29,8 @@ our %PREDICTABLE = map { ($_ => 1) } qw(plain empty directory multiviews rewrite
 
 # What has no known length, and may be in flight beside the response that
 # crosses the allowance
-our %UNKNOWN = map { ($_ => 1) } qw(ssi cgi deflate proxy script dav);
+our %UNKNOWN = map { ($_ => 1) } qw(ssi cgi deflate proxy script dav
+    write backend);
 
 my @RANGES = map { "bytes=$_" } ('0-99', '0-0', '5-4100', '0-4095', '0-4096',
     '1-0', '-0', '-1', '-5000', '-99999999', '0-', '1-', '10000-', '19999-',
@@ -59,7 +61,12 @@ sub request {
     my $method = $self->one_in(5) ? $self->one_of(qw(HEAD HEAD POST PUT DELETE
         OPTIONS PROPFIND PATCH)) : 'GET';
     # the files stay as they are
-    $method = $self->one_of(qw(GET PROPFIND OPTIONS HEAD)) if $kind eq 'dav';
+    $method = $self->one_of(qw(GET PROPFIND OPTIONS HEAD))
+        if $kind =~ /^(?:dav|backend)$/;
+    if ($kind eq 'write') {
+        $method = $self->one_of(qw(PUT MKCOL DELETE));
+        $path .= ++$self->{written};
+    }
     my %request = (kind => $kind, method => $method, path => $path,
         headers => []);
     my $add = sub { push @{$request{headers}}, [@_] };
@@ -152,7 +159,7 @@ sub column {
         ? 'used' : 'free' if $status >= 400;
     # a regular file that httpd itself sends
     return 'free' if $status == 206 && is_small_range($request)
-        && $request->{kind} !~ /^(?:cgi|proxy)$/;
+        && $request->{kind} !~ /^(?:cgi|proxy|backend)$/;
     return 'used';
 }
 

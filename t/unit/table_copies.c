@@ -277,6 +277,26 @@ START_TEST(a_killed_child_is_settled)
 }
 END_TEST
 
+/* A pair has no cold line, whatever a damaged mark says of it (D8). */
+START_TEST(a_damaged_mark_is_not_believed)
+{
+    const size_t pairs_at = table->cold_rows_n;
+    size_t row, seen = 0;
+
+    ck_assert(draw(1, "/srv/main.cvd", 5, SIZE));
+    for (row = pairs_at; seen == 0; row++) {
+        seen = atomic_load(&table->hot[row].identity) != 0;
+    }
+    ck_assert_uint_eq(seen, 1);
+    atomic_store(&table->hot[row - 1].mark, UINT32_MAX);
+    ck_assert(draw(1, "/srv/main.cvd", 5, SIZE));
+    ck_assert(!draw(1, "/srv/main.cvd", 5, SIZE));
+    /* nothing was written where its cold line would be */
+    ck_assert_uint_eq(atomic_exchange(&table->hot[row - 1].mark, 0)
+                      & CQ_MARK_OVER, CQ_MARK_OVER);
+}
+END_TEST
+
 START_TEST(without_room_for_any)
 {
     struct cq_version version;
@@ -354,6 +374,7 @@ int main(void)
     tcase_add_test(c, names_are_bounded_and_never_wrong);
     tcase_add_test(c, a_reset_forgets_them);
     tcase_add_test(c, a_killed_child_is_settled);
+    tcase_add_test(c, a_damaged_mark_is_not_believed);
     tcase_add_test(c, without_room_for_any);
     tcase_add_test(c, a_change_of_size_keeps_them);
     tcase_add_test(c, an_empty_file_has_no_copies);

@@ -111,6 +111,75 @@ START_TEST(survives_kill_9)
 }
 END_TEST
 
+/* The rows are only gone through where something can be wrong with them: a
+ * start with ten million took seconds for it, after every stop. A fault is put
+ * into the file behind the table's back to see whether they are. */
+static unsigned events_with_a_fault(struct fixture *f, uint64_t committed_at)
+{
+    const uint64_t committed = cq_stamped(1, 1);
+    struct cq_table *t;
+    unsigned events;
+
+    poke(f->path, (off_t)committed_at, &committed, sizeof(committed));
+    t = fixture_open(f, &events);
+    ck_assert_uint_eq(atomic_load(&t->header->closed), 0);
+    cq_tablefile_close(t);
+    return events;
+}
+
+START_TEST(closed_in_order)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 100), *tool;
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_account a = open_client(t, 1, &clock);
+    const uint64_t at = t->header->geometry.hot_at
+        + a.row * sizeof(struct cq_hot) + offsetof(struct cq_hot, committed);
+    char copy[sizeof(f.path) + 8];
+    char *bytes;
+    size_t size;
+    pid_t pid;
+    int fd;
+
+    cq_account_charge(&a, &clock, 500);
+    cq_account_close(&a);
+    pid = fork();
+    if (pid == 0) {             /* a child's end is not the server's */
+        cq_tablefile_close(t);
+        _exit(0);
+    }
+    wait_for(pid);
+    ck_assert_uint_eq(atomic_load(&t->header->closed), 0);
+    size = t->size;
+    cq_tablefile_close(t);
+    ck_assert_uint_eq(events_with_a_fault(&f, at), 0);
+    /* a tool that may change rows was there, and may have been killed */
+    ck_assert_int_eq(cq_tablefile_attach(f.path, true, &tool, why,
+                                         sizeof(why)), CQ_OK);
+    cq_tablefile_close(tool);
+    ck_assert_uint_eq(events_with_a_fault(&f, at), CQ_TABLE_REPAIRED);
+    /* a copy that was made after its end */
+    bytes = malloc(size);
+    fd = open(f.path, O_RDONLY);
+    ck_assert_int_eq(read(fd, bytes, size), (ssize_t)size);
+    close(fd);
+    snprintf(copy, sizeof(copy), "%s.copy", f.path);
+    write_file(copy, bytes, size);
+    free(bytes);
+    ck_assert_int_eq(rename(copy, f.path), 0);
+    ck_assert_uint_eq(events_with_a_fault(&f, at), CQ_TABLE_REPAIRED);
+    /* a server that was killed */
+    pid = fork();
+    if (pid == 0) {
+        fixture_open(&f, NULL);
+        _exit(0);
+    }
+    wait_for(pid);
+    ck_assert_uint_eq(events_with_a_fault(&f, at), CQ_TABLE_REPAIRED);
+    fixture_end(&f, fixture_open(&f, NULL));
+}
+END_TEST
+
 START_TEST(resized)
 {
     struct fixture f;
@@ -365,6 +434,7 @@ int main(void)
     tcase_add_test(file, created);
     tcase_add_test(file, survives_a_restart);
     tcase_add_test(file, survives_kill_9);
+    tcase_add_test(file, closed_in_order);
     tcase_add_test(file, resized);
     tcase_add_test(file, other_calendar_starts_anew);
     tcase_add_test(file, not_permitted);

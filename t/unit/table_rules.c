@@ -130,6 +130,58 @@ START_TEST(new_and_removed)
 }
 END_TEST
 
+/* One configuration of a pool's Daily and networks 10.A.B.0/24 from one number
+ * to another; returns how many found no place. */
+static unsigned configure_networks(unsigned from, unsigned to)
+{
+    const struct cq_policy policy = { 100, 0 };
+    unsigned i, full = 0;
+    uint16_t index;
+
+    cq_table_policies_begin(table);
+    ck_assert_int_eq(cq_table_policy(table, 0, "ClamQuotaDaily", &policy,
+                                     &index), CQ_OK);
+    for (i = from; i < to; i++) {
+        const struct cq_policy of_net = { 1000 + i, 0 };
+        char rule[CQ_RULE_SIZE];
+
+        snprintf(rule, sizeof(rule), "ClamQuotaClient 10.%u.%u.0/24",
+                 i / 256, i % 256);
+        full += cq_table_policy(table, CQ_ANY_POOL, rule, &of_net, &index)
+            == CQ_EFULL;
+    }
+    cq_table_policies_end(table);
+    return full;
+}
+
+START_TEST(places_are_used_again)
+{
+    struct cq_policy_info info;
+    struct cq_account a;
+    struct cq_clock clock;
+
+    table = fixture_table(&f, 100);
+    clock = clock_at(table, NOON_S);
+    ck_assert_uint_eq(configure_networks(0, CQ_POLICIES_MAX - 1), 0);
+    a = open_client(table, 7, &clock);          /* 10.0.0.7 */
+    cq_account_mark(&a, &clock, 1, false);      /* 10.0.0.0/24 */
+    /* each configuration has others: those of the last are in force */
+    ck_assert_uint_eq(configure_networks(5000, 6000), 1000);
+    ck_assert_uint_eq(configure_networks(7000, 9000), 0);
+    ck_assert_uint_eq(configure_networks(10000, 12000), 0);
+    ck_assert_uint_eq(configure_networks(14000, 16000), 0);
+    ck_assert_int_eq(daily("10.54.176.1"), 15000);      /* number 14000 */
+    ck_assert_int_eq(daily("10.39.16.1"), 100);         /* 10000 */
+    /* the row shows its pool's figures, not those of who has the place now */
+    cq_table_policy_info(table, 0, (uint16_t)(atomic_load(
+        &table->hot[a.row].mark) & CQ_MARK_POLICY), &info);
+    ck_assert_int_eq(info.policy.daily_bytes, 100);
+    ck_assert_str_eq(info.rule, "ClamQuotaDaily");
+    cq_account_close(&a);
+    fixture_end(&f, table);
+}
+END_TEST
+
 START_TEST(only_logged)
 {
     static const struct rule plain[] = { { NULL, 100 }, { NULL, 0 } };
@@ -274,6 +326,7 @@ int main(void)
     tcase_set_timeout(all, 120);
     tcase_add_test(all, changed_in_place);
     tcase_add_test(all, new_and_removed);
+    tcase_add_test(all, places_are_used_again);
     tcase_add_test(all, only_logged);
     tcase_add_test(all, longest_prefix);
     tcase_add_test(all, garbage);
