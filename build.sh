@@ -17,8 +17,7 @@ cd -- "$(dirname -- "$0")"
 : "${PORT=8080}"
 
 # apache2-bin and not apache2: the latter starts a server on port 80.
-build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
-libjansson-dev'
+build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
 faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
@@ -30,7 +29,7 @@ deb_test_packages='lintian mmdebstrap'
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
 libapache2-mod-rpaf'
 
-tool_libraries='jansson libmnl libnftnl'
+tool_libraries='libmnl'
 
 warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 -Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'
@@ -195,7 +194,7 @@ link_programs() {
         $CC $CFLAGS -fno-lto $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libjail.a" "$BUILD/libcq.a" \
+            "$BUILD/libjail.a" "$BUILD/libcli.a" "$BUILD/libcq.a" \
             $(pkg-config --libs check $tool_libraries) \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
     done
@@ -207,17 +206,18 @@ build_tools() {
     # shellcheck disable=SC2046 # a list of words
     compile "$BUILD/obj/jail" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
         $(pkg-config --cflags libmnl) -- tools/jail/*.c
-    ar rcs "$BUILD/libjail.a" "$BUILD"/obj/jail/*.o
-    # shellcheck disable=SC2046,SC2086 # lists of words
-    compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
-        $(pkg-config --cflags $tool_libraries) -- tools/sync/*.c
+    compile "$BUILD/obj/cli" -std=c11 -pedantic -D_GNU_SOURCE -I tools -- \
+        tools/cli/*.c
+    compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools -- \
+        tools/sync/*.c
     mv "$BUILD/obj/sync/main.o" "$BUILD/obj/clamquota-sync.o"
-    ar rcs "$BUILD/libsync.a" "$BUILD"/obj/sync/*.o
+    for room in cli jail sync; do
+        ar rcs "$BUILD/lib$room.a" "$BUILD/obj/$room"/*.o
+    done
     # shellcheck disable=SC2046,SC2086
     $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
         "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libjail.a" \
-        "$BUILD/libcq.a" \
-        $(pkg-config --libs $tool_libraries)
+        "$BUILD/libcli.a" "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
 }
 
 # Reports a target that cannot be built for before compiling the first file.
@@ -245,9 +245,8 @@ check_target() {
 do_build() {
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
-    rm -rf "$BUILD/obj" "$BUILD/libcq.a" "$BUILD/libsync.a" \
-        "$BUILD/libjail.a" \
-        "$BUILD/clamquota-sync" "$BUILD/mod_clamquota.so"
+    rm -rf "$BUILD/obj" "$BUILD"/lib*.a "$BUILD/clamquota-sync" \
+        "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD/obj"
     check_target
     state_dir=$(under_prefix /var/lib)/clamquota

@@ -96,6 +96,11 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
     line(w, "TableUsed", view->table_used);
     line(w, "Evictions", view->evictions);
     line(w, "Untracked", view->untracked);
+    if (view->jail.spec) {
+        line_text(w, "Jail", view->jail.spec);
+        line(w, "Jailed", view->jail.jailed);
+        line(w, "JailAsOf", view->jail.as_of_s);
+    }
     line(w, "Pools", (int64_t)view->pool_count);
     for (i = 0; i < view->pool_count; i++) {
         write_pool(w, i + 1, &view->pools[i]);

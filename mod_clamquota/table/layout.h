@@ -45,7 +45,7 @@
  *         free_range day:16   bytes:48   small free ranges of this day
  *         holders    open requests that hold the row:20, turns:12 (how
  *                    often a holder or a reclaimer began)
- *         mark       policy:16 flags:16, one of them JAILED
+ *         mark       policy:16 flags:4 refusals noted by the jail:12
  *         others     (for the cluster)
  *   cold  address, family, prefix, pool
  *         free, hits, refused    stamp:16 count:48
@@ -158,6 +158,10 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
 #define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
 #define CQ_MARK_JAILED 0x00040000u      /* clamquota-sync has jailed it */
+#define CQ_MARK_HELD 0x00080000u        /* was when it last looked, too */
+#define CQ_MARK_NOTED_SHIFT 20          /* its refusals then, modulo 2^12 */
+#define CQ_MARK_NOTED 0xfff00000u
+#define CQ_MARK_OF_JAIL (CQ_MARK_JAILED | CQ_MARK_HELD | CQ_MARK_NOTED)
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */
@@ -309,7 +313,7 @@ struct cq_bell_words {
     _Alignas(64) cq_word ring[CQ_RING];     /* cq_ring_word() */
 };
 
-/* What the jail is and holds, as clamquota-sync writes it after each pass. */
+/* As clamquota-sync writes it after each pass: jail.h. */
 struct cq_jail_words {
     _Atomic uint32_t motion;    /* odd while it is being written */
     uint32_t reserved;

@@ -22,14 +22,16 @@ my %may = (    # room => [own headers it may include, system headers]
     host   => [ qr/^(?:core|host)\//,          undef ],
     httpd  => [ qr/^(?:core|table|host|render|httpd)\//, undef ],
     jail   => [ qr/^(?:core|jail)\//,         undef ],
+    cli    => [ qr/^(?:core|table|render|cli)\//, undef ],
+    sync   => [ qr/^(?:core|table|render|host|jail|cli|sync)\//, undef ],
 );
 
 for my $room (sort keys %may) {
     my ($own, $system) = @{ $may{$room} };
     my @wrong;
     my $includes = 0;
-    for my $name (files($room eq 'jail' ? "tools/$room/*.[ch]"
-        : "mod_clamquota/$room/*.[ch]")) {
+    my $top = $room =~ /^(?:jail|cli|sync)$/ ? 'tools' : 'mod_clamquota';
+    for my $name (files("$top/$room/*.[ch]")) {
         my $text = code($name, keep_strings => 1);
         while ($text =~ /^\s*#\s*include\s*([<"])([^>"]+)[>"]/mg) {
             my ($kind, $header) = ($1, $2);
@@ -51,7 +53,7 @@ for my $room (sort keys %may) {
 
 # The other way round: a header of ours says which room it is by its path.
 my @homeless;
-for my $name (files('mod_clamquota/*/*.h', 'tools/jail/*.h')) {
+for my $name (files('mod_clamquota/*/*.h', 'tools/*/*.h')) {
     my ($file) = $name =~ /(\w+)\.h$/;
     my $guard = uc $file;
     push @homeless, $name if code($name) !~ /^#ifndef CQ_\w*$guard\w*_H$/m;
