@@ -103,11 +103,13 @@ sub must {
     return $said;
 }
 
-# Loads a file of conf/ with a program that reads it from its input.
+# Loads a file of conf/ with a program that reads it from its input; with
+# $ns->{edit}, a function, what that makes of its text.
 sub load {
     my ($self, $name, @program) = @_;
     open my $file, '<', "$Jail::top/conf/$name" or die "conf/$name: $!\n";
     my $text = do { local $/; <$file> };
+    $text = $self->{edit}->($text) if $self->{edit};
     return $self->must(\$text, @program);
 }
 

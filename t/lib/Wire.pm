@@ -162,11 +162,13 @@ sub load {
         for qw(iptables ip6tables);
 }
 
-# All that can be loaded here, loaded; a skipped test names each other one.
+# All that can be loaded here, loaded; a skipped test names each other one. The
+# text of each file goes through the function first, if there is one.
 sub loaded {
-    my ($class) = @_;
+    my ($class, $edit) = @_;
     my @can;
     for my $jail ($class->all) {
+        $jail->{edit} = $edit;
         my $why = $jail->lacks;
         push @can, $jail if !$why;
         SKIP: { Test::More::skip($why, 1) if $why }

@@ -184,6 +184,7 @@ static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
 
         if (cq_recent_is_stale(from)) {
             status = cq_recent_open(from, jail->access, why);
+            read_rules(recent);     /* of which it has the mask */
         }
         if (status == CQ_JAIL_OK) {
             status = cq_recent_read(from, add_entry, &reading, why);
