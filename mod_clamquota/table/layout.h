@@ -159,10 +159,6 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
 #define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
 #define CQ_MARK_JAILED 0x00040000u      /* clamquota-sync has jailed it */
-#define CQ_MARK_HELD 0x00080000u        /* was when it last looked, too */
-#define CQ_MARK_NOTED_SHIFT 20          /* its refusals then, modulo 2^12 */
-#define CQ_MARK_NOTED 0xfff00000u
-#define CQ_MARK_OF_JAIL (CQ_MARK_JAILED | CQ_MARK_HELD | CQ_MARK_NOTED)
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */
