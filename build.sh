@@ -15,9 +15,11 @@ cd -- "$(dirname -- "$0")"
 : "${PREFIX=/usr}"
 : "${DESTDIR=}"
 : "${PORT=8080}"
+: "${CLUSTER=}"
 
 # apache2-bin and not apache2: the latter starts a server on port 80.
-build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev'
+build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev
+libmemcached-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
 faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
@@ -27,7 +29,7 @@ deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
 # Programs of tests whose packages start services; see t/peer/fetch.
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
-libapache2-mod-rpaf'
+libapache2-mod-rpaf memcached'
 
 tool_libraries='libmnl'
 
@@ -40,7 +42,8 @@ Usage: ./build.sh [COMMAND]
   deps       install what building, running and testing need (Debian, Ubuntu)
   build      module and tool into build/ (default)
   run        build and a private httpd with a sample mirror under a quota on
-             http://127.0.0.1:8080/; Ctrl-C stops it. Installs what it lacks
+             http://127.0.0.1:8080/; Ctrl-C stops it. Installs what it lacks.
+             CLUSTER=3: three that share their counters through memcached
   test       deps, build and the test suite; test all: with the slow tests;
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
@@ -49,7 +52,7 @@ Usage: ./build.sh [COMMAND]
   deb        Debian packages into build/deb/
   clean      remove build/
 Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
-errors), PORT (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
+errors), PORT CLUSTER (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
 worker|prefork (test: only that one).
 EOT
 }
@@ -141,6 +144,17 @@ do_test_deps() {
     export CQ_TEST_PEERS
 }
 
+# Its package would start a service: unpacked, unless it is installed. Sets
+# memcached.
+find_memcached() {
+    memcached=$(command -v memcached) || {
+        locked t/peer/fetch "$BUILD/peers" memcached
+        memcached=$BUILD/peers/root/usr/bin/memcached
+        [ -x "$memcached" ] ||
+            die 'memcached could not be fetched; apt-get install memcached'
+    }
+}
+
 # --- build ------------------------------------------------------------------
 
 need() {
@@ -194,8 +208,9 @@ link_programs() {
         $CC $CFLAGS -fno-lto $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libjail.a" "$BUILD/libcli.a" "$BUILD/libcq.a" \
-            $(pkg-config --libs check $tool_libraries) \
+            "$BUILD/libjail.a" "$BUILD/libcli.a" "$BUILD/libcluster.a" \
+            "$BUILD/libcq.a" \
+            $(pkg-config --libs check $tool_libraries) $cluster_libraries \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
     done
 }
@@ -218,6 +233,24 @@ build_tools() {
     $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
         "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libjail.a" \
         "$BUILD/libcli.a" "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
+}
+
+# The exchange with memcached, which only the module and its tests use. Without
+# libmemcached all but its transport is built, and ClamQuotaMemcached is refused.
+build_cluster() {
+    cluster_libraries=
+    have=
+    if pkg-config --exists libmemcached; then
+        have="-DCQ_HAVE_MEMCACHED $(pkg-config --cflags libmemcached)"
+        cluster_libraries="$(pkg-config --libs-only-L libmemcached) -lmemcached"
+    else
+        say 'libmemcached is missing: ClamQuotaMemcached will be refused' \
+            '(libmemcached-dev)'
+    fi
+    # shellcheck disable=SC2086 # lists of words
+    compile "$BUILD/obj/cluster" $1 -D_GNU_SOURCE $have \
+        -- mod_clamquota/cluster/*.c
+    ar rcs "$BUILD/libcluster.a" "$BUILD"/obj/cluster/*.o
 }
 
 # Reports a target that cannot be built for before compiling the first file.
@@ -273,6 +306,7 @@ do_build() {
     }
     ar rcs "$BUILD/libcq.a" "$BUILD"/obj/core/*.o "$BUILD"/obj/render/*.o \
         "$BUILD"/obj/table/*.o "$BUILD"/obj/host/*.o
+    build_cluster "$lib"
 
     # clang looks into the casts of APR's ring macros, gcc doesn't
     ring=
@@ -284,7 +318,8 @@ do_build() {
     # shellcheck disable=SC2086
     $CC $CFLAGS $lto -shared -pthread -Wl,-z,relro,-z,now $LDFLAGS \
         -Wl,--version-script=mod_clamquota/httpd/exports.map \
-        -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o "$BUILD/libcq.a"
+        -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o \
+        "$BUILD/libcluster.a" "$BUILD/libcq.a" $cluster_libraries
     build_tools
     say "$state_dir" >"$BUILD/state_dir"    # for which PREFIX this was built
 }
@@ -432,7 +467,7 @@ check_writable() {
 
 case $command in
 deps|clean|help|-h|--help) ;;
-run) t/sample/serve check "$PORT"; check_writable ;;
+run) t/sample/serve check "$PORT" "$CLUSTER"; check_writable ;;
 build|test|bench|install|uninstall|deb) check_writable ;;
 *) ;;
 esac
@@ -447,7 +482,9 @@ run)
     # shellcheck disable=SC2086 # lists of words
     do_deps $build_packages $run_packages
     locked do_build
-    exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" ;;
+    [ -z "$CLUSTER" ] || find_memcached
+    exec t/sample/serve "$BUILD/mod_clamquota.so" "$PORT" \
+        ${CLUSTER:+"$CLUSTER" "$memcached"} ;;
 test)
     if [ "$*" = all ]; then
         shift

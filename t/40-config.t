@@ -63,6 +63,18 @@ my @table = (
     ['Table', ['/tmp/x.table', 'state/x.table'], ['/tmp/']],
     ['DropAfter', ['200', '1', 'Off', 'off'], ['0', '-1', 'On', '1.5', '10k',
         '200s', '1000001', '99999999999999999999']],
+    ['Memcached', ['"--SERVER=10.0.0.1:11211 --SERVER=[2001:db8::1]"',
+            '"--server=b --NAMESPACE=clamav"'],
+        ['--SERVER', '--SERVER=', '10.0.0.1', '--SERVER=a:0', '--SERVER=a:x',
+        '--SERVER=a:99999', '--SERVER=::1', '--SERVER=a --SERVER=a',
+        '--SERVER=a --DISTRIBUTION=consistent', '--SERVER=a --HASH=MD5',
+        '--SERVER=a --NUMBER-OF-REPLICAS=2', '--SERVER=a --USE-UDP',
+        '--SERVER=a --NOREPLY', '--SERVER=a --BUFFER-REQUESTS',
+        '--SERVER=a --NAMESPACE=']],
+    ['Sync', ['500ms', '50ms', '1', '1m'], ['0', '49ms', '61s', '-1', '1.5s',
+        'x', '500 ms']],
+    ['Node', ['mirror-1.example_org', 'x' x 47], ['a b', 'x' x 48, 'a/b',
+        "\xc3\xa4"]],
     ['Clients', ['1', '262144'], ['0', '-5', '10k', '1.5', 'many',
         '99999999999999999999']],
 );
@@ -71,7 +83,8 @@ for (@table) {
     my $directive = "ClamQuota$name";
     my $two = $name =~ /^(?:Client|Prefix)$/;
     my $server_only = $name =~
-        /^(?:Period|Timezone|Client|Prefix|Table|Clients|DropAfter)$/;
+        /^(?:Period|Timezone|Client|Prefix|Table|Clients|DropAfter|Memcached
+        |Sync|Node)$/x;
     # an Engine that is on keeps cross-checks from warning
     good("ClamQuotaDaily 1M\n$directive $_") for grep { $name ne 'Engine'
         || !/logonly/i } @$good;

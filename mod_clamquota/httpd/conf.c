@@ -12,6 +12,7 @@
 #define CONF_KEY "mod_clamquota:conf"
 
 #define CLIENTS_DEFAULT 262144
+#define SYNC_DEFAULT_MS 500
 
 /* ---- what is made and merged ---- */
 
@@ -34,6 +35,14 @@ static struct cq_pool_decl *make_pool(apr_pool_t *p, const char *name)
     pool->daily_bytes = CQ_UNSET;
     pool->grace_bytes = CQ_UNSET;
     return pool;
+}
+
+static const char *host_name(apr_pool_t *p)
+{
+    char name[APRMAXHOSTLEN + 1];
+
+    return apr_gethostname(name, (int)sizeof(name), p) == APR_SUCCESS
+        ? apr_pstrdup(p, name) : "unnamed";
 }
 
 /* NULL when p is not the pool of a configuration being read: .htaccess */
@@ -67,6 +76,8 @@ void *cq_server_conf_create(apr_pool_t *p, server_rec *s)
     conf->pools = make_pool(p, CQ_POOL_DEFAULT);
     conf->scopes = apr_array_make(p, 8, sizeof(struct cq_dir_conf *));
     conf->strongest = CQ_ENGINE_OFF;
+    conf->node = host_name(p);
+    conf->sync_ms = SYNC_DEFAULT_MS;
     apr_pool_cleanup_register(p, conf, free_nets, apr_pool_cleanup_null);
     (void)apr_pool_userdata_setn(conf, CONF_KEY, apr_pool_cleanup_null, p);
     return conf;

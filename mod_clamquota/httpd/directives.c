@@ -453,6 +453,15 @@ const command_rec cq_directives[] = {
         "a number of refusals from 1 to 1000000 or Off, such as 200"),
     AP_INIT_TAKE_ARGV("ClamQuotaFiles", set_files, NULL, ANYWHERE,
         "a number from 1 to 400000000 such as 1048576"),
+    AP_INIT_TAKE_ARGV("ClamQuotaMemcached", cq_directive_memcached, NULL,
+        ANYWHERE, "--SERVER=HOST:PORT for each server and at most one "
+        "--NAMESPACE=NAME, in quotes, such as ClamQuotaMemcached "
+        "\"--SERVER=10.0.0.1:11211 --SERVER=10.0.0.2:11211\""),
+    AP_INIT_TAKE_ARGV("ClamQuotaSync", cq_directive_sync, NULL, ANYWHERE,
+        "a duration from 50ms to 1m such as 500ms"),
+    AP_INIT_TAKE_ARGV("ClamQuotaNode", cq_directive_node, NULL, ANYWHERE,
+        "a name of 1 to 63 letters, digits, dots, underscores or dashes such "
+        "as mirror1"),
     /* mod_remoteip's: see directive_remoteip.c */
     AP_INIT_ITERATE("RemoteIPInternalProxy", cq_directive_proxy, NULL,
         RSRC_CONF, "addresses or networks of proxies"),

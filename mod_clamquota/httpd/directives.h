@@ -24,6 +24,14 @@ const char *cq_directive_enter_server(cmd_parms *cmd);
 const char *cq_directive_client(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[]);
 
+/** The setters of ClamQuotaMemcached, ClamQuotaSync and ClamQuotaNode. */
+const char *cq_directive_memcached(cmd_parms *cmd, void *conf, int argc,
+                                   char *const argv[]);
+const char *cq_directive_sync(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[]);
+const char *cq_directive_node(cmd_parms *cmd, void *conf, int argc,
+                              char *const argv[]);
+
 /** RemoteIPInternalProxy and RemoteIPTrustedProxy, one value. */
 const char *cq_directive_proxy(cmd_parms *cmd, void *conf, const char *text);
 

@@ -223,7 +223,7 @@ int cq_gate_header_parser(request_rec *r)
     if (r->prev != NULL || conf->free == 1
         || cq_dir_conf_engine(conf) != CQ_ENGINE_ON || !cq_predict_early(r)
         || (q = undecided(r, conf)) == NULL || !look_up(r, q, conf)
-        || cq_account_has_room(&q->client.account,
+        || cq_account_has_room(&q->client.account, &q->client.clock,
                                q->decision.allowance_bytes)) {
         return DECLINED;
     }

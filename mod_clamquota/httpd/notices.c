@@ -93,6 +93,11 @@ void cq_notices_opened(server_rec *s, const char *path, const char *aside,
                      "ClamQuotaPeriod, ClamQuotaTimezone or ClamQuotaPrefix "
                      "changed: the counters in %s start anew", path);
     }
+    if (events & CQ_TABLE_COPIED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0161")
+                     "%s comes from another machine: this node has a new "
+                     "identity in the cluster and counts from nothing", path);
+    }
     if (events & CQ_TABLE_PERIOD_JUMP) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0116")
                      "the clock shows another period than the one %s was last "

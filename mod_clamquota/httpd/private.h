@@ -1,8 +1,9 @@
 /* private - what the files of httpd/ share.
  *
  * The only folder that knows httpd. conf reads directives, start attaches the
- * table, drop shuts out, gate decides, meter counts, refuse answers, variables
- * tell, page and me show; mod_clamquota.c is the table of contents. */
+ * table, exchanger shares it, drop shuts out, gate decides, meter counts,
+ * refuse answers, variables tell, page and me show; mod_clamquota.c is the
+ * table of contents. */
 #ifndef CQ_HTTPD_PRIVATE_H
 #define CQ_HTTPD_PRIVATE_H
 
@@ -87,6 +88,11 @@ struct cq_server_conf {
     bool wanted;                /* some scope counts: a table is needed */
     bool wants_copies;          /* some has ClamQuotaCopies: with files in it */
     enum cq_engine strongest;   /* On if any scope is, else LogOnly, else Off */
+
+    const char *memcached;      /* as written; NULL: there is no cluster */
+    const struct cq_cluster_options *cluster;   /* what that means */
+    const char *node;           /* this node's label in the cluster */
+    int64_t sync_ms;
 
     struct cq_net_list proxies; /* that mod_remoteip lists */
 
@@ -216,6 +222,41 @@ int cq_start_monitor(apr_pool_t *p, server_rec *s);
 void cq_start_child_status(server_rec *s, pid_t pid,
                            ap_generation_t generation, int slot,
                            mpm_child_status status);
+
+/* ---- kept ---- */
+
+/* values of directives, of the process's pool */
+struct cq_kept {
+    const char *table_path;
+    enum cq_period_kind period_kind;
+    enum cq_zone zone;
+    struct cq_prefixes prefixes;
+    int64_t clients_n;
+    int64_t files_n;            /* 0: without room for files */
+    const char *memcached;      /* NULL: unset */
+    const char *node;
+};
+
+/** Remembers the values with which a table is opened, until httpd ends. */
+void cq_kept_remember(const server_rec *s, const struct cq_server_conf *conf,
+                      struct cq_kept *kept);
+
+/** Puts them in the place of a configuration's own ones at a graceful restart;
+ * logs each that differs. */
+void cq_kept_restore(server_rec *s, apr_pool_t *ptemp,
+                     const struct cq_kept *kept, struct cq_server_conf *conf);
+
+/** Room for pairs of clients and files; 0: no scope counts copies. */
+int64_t cq_kept_files_wanted(const struct cq_server_conf *conf);
+
+/* ---- exchanger ---- */
+
+/** Starts the process that exchanges counters with other nodes, for as long as
+ * this configuration lasts. For the parent, when its table is open. */
+void cq_exchanger_start(apr_pool_t *pconf);
+
+/** Starts another one if there is none though there should be. */
+void cq_exchanger_watch(void);
 
 /* ---- notices ---- */
 

@@ -10,10 +10,11 @@ static apr_status_t finish(void *data)
     cq_markers_detach(&q->markers);
     cq_copies_end(q->pair);
     cq_client_release(&q->client);
-    /* one account for each connection stays open at most: the ledger has an
-     * entry for each open request and not many more */
-    if (connection->spare != NULL || connection->http2
-        || connection->closing) {
+    /* One account for each connection stays open at most, while another request
+     * may come: the ledger has an entry for each open request and not many
+     * more. */
+    if (connection->spare != NULL || connection->http2 || connection->closing
+        || q->c->keepalive != AP_CONN_KEEPALIVE) {
         cq_client_close(&q->client);
     }
     q->next = connection->spare;

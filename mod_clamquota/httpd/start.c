@@ -7,6 +7,7 @@
  * process, and closing any descriptor of the file would lose it. The mapping
  * lies in retained data, because a graceful restart unloads this module; from
  * then on nothing here fails, and nothing is opened twice. */
+#include "cluster/cluster.h"
 #include "httpd/private.h"
 #include "table/guard.h"
 #include "table/tablefile.h"
@@ -27,9 +28,6 @@
  * ends, and with it its lock. */
 #define LOCK_WAIT_MS 2000
 
-/* the contract's default of ClamQuotaFiles */
-#define FILES_PER_CLIENT 4
-
 /* outlives the module's being unloaded */
 struct retained {
     char version[16];           /* whose struct this is: stays first, and so */
@@ -41,12 +39,7 @@ struct retained {
     unsigned events;            /* of the first pass, to be logged */
     const char *aside;          /* where an older table went in that pass */
     const char *failure;        /* of the first pass */
-    /* with what the table was opened */
-    const char *table_path;
-    enum cq_period_kind period_kind;
-    enum cq_zone zone;
-    int64_t clients_n;
-    int64_t files_n;
+    struct cq_kept kept;        /* with what the table was opened */
 };
 
 struct cq_site cq_site;
@@ -81,16 +74,6 @@ static uint32_t ledger_entries(void)
     return (uint32_t)(entries < CQ_LEDGER_MAX ? entries : CQ_LEDGER_MAX);
 }
 
-/* Room for pairs of clients and files is only made where it is used. */
-static uint64_t files_wanted(const struct cq_server_conf *conf)
-{
-    if (!conf->wants_copies) {
-        return 0;
-    }
-    return (uint64_t)(conf->files_n != CQ_UNSET
-                      ? conf->files_n : FILES_PER_CLIENT * conf->clients_n);
-}
-
 /* Adds to what the first pass found.
  * @return NULL: why tells */
 static struct cq_table *open_table(server_rec *s, struct retained *retained,
@@ -105,12 +88,14 @@ static struct cq_table *open_table(server_rec *s, struct retained *retained,
     memset(&want, 0, sizeof(want));
     want.path = conf->table_path;
     want.clients = (uint64_t)conf->clients_n;
-    want.files = files_wanted(conf);
+    want.files = (uint64_t)cq_kept_files_wanted(conf);
     want.ledger_entries = ledger_entries();
     want.kind = conf->period_kind;
     want.zone = conf->zone;
     want.prefixes = conf->prefixes;
     want.now_s = apr_time_sec(apr_time_now());
+    want.cluster = conf->memcached != NULL;
+    want.machine = want.cluster ? cq_cluster_machine() : 0;
     want.lock_wait_ms = LOCK_WAIT_MS;
     if (cq_tablefile_open(&want, &table, &events, why, why_size) != CQ_OK) {
         return NULL;
@@ -183,74 +168,6 @@ static void resolve(server_rec *s, struct cq_table *table,
     cq_table_policies_end(table);
 }
 
-/* ---- a graceful restart ---- */
-
-static const char *period_name(enum cq_period_kind kind)
-{
-    return kind == CQ_PERIOD_WEEK ? "Week"
-         : kind == CQ_PERIOD_DAY ? "Day" : "Month";
-}
-
-static void say_kept(server_rec *s, const char *directive, const char *old,
-                     const char *wanted)
-{
-    if (strcmp(old, wanted) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0117")
-                     "%s stays %s: the new value, %s, takes effect at a full "
-                     "restart (stop and start)", directive, old, wanted);
-    }
-}
-
-static const char *prefixes_text(apr_pool_t *p, struct cq_prefixes prefixes)
-{
-    return apr_psprintf(p, "%d %d", prefixes.v4_bits, prefixes.v6_bits);
-}
-
-/* Room that nobody uses any more is no loss: only what is missing is said. */
-static void keep_files(server_rec *s, apr_pool_t *ptemp,
-                       const struct retained *retained,
-                       const struct cq_server_conf *conf)
-{
-    int64_t files_n = (int64_t)files_wanted(conf);
-
-    if (files_n > 0 && retained->files_n == 0) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0126")
-                     "ClamQuotaCopies takes effect at a full restart (stop "
-                     "and start): the table has no room for files yet");
-    }
-    else if (files_n > 0) {
-        say_kept(s, "ClamQuotaFiles",
-                 apr_psprintf(ptemp, "%" APR_INT64_T_FMT, retained->files_n),
-                 apr_psprintf(ptemp, "%" APR_INT64_T_FMT, files_n));
-    }
-}
-
-/* What can't change under the old children keeps its value. */
-static void keep_old_values(server_rec *s, apr_pool_t *ptemp,
-                            const struct retained *retained,
-                            struct cq_server_conf *conf)
-{
-    struct cq_prefixes prefixes = cq_table_prefixes(retained->table);
-
-    say_kept(s, "ClamQuotaPeriod", period_name(retained->period_kind),
-             period_name(conf->period_kind));
-    say_kept(s, "ClamQuotaTimezone",
-             retained->zone == CQ_ZONE_UTC ? "UTC" : "Local",
-             conf->zone == CQ_ZONE_UTC ? "UTC" : "Local");
-    say_kept(s, "ClamQuotaPrefix", prefixes_text(ptemp, prefixes),
-             prefixes_text(ptemp, conf->prefixes));
-    say_kept(s, "ClamQuotaTable", retained->table_path, conf->table_path);
-    say_kept(s, "ClamQuotaClients",
-             apr_psprintf(ptemp, "%" APR_INT64_T_FMT, retained->clients_n),
-             apr_psprintf(ptemp, "%" APR_INT64_T_FMT, conf->clients_n));
-    keep_files(s, ptemp, retained, conf);
-    conf->period_kind = retained->period_kind;
-    conf->zone = retained->zone;
-    conf->prefixes = prefixes;
-    conf->table_path = retained->table_path;
-    conf->clients_n = retained->clients_n;
-}
-
 /* ---- housekeeping ---- */
 
 static int64_t boot_clock_s(void)
@@ -289,7 +206,7 @@ static void tick(server_rec *s, struct cq_clock_watch *watch)
 {
     /* httpd puts its own handlers in the place of ours when it starts */
     cq_table_guard(cq_site.table);
-    log_health(s, retained_data()->table_path);
+    log_health(s, retained_data()->kept.table_path);
     switch (cq_table_tick(cq_site.table, watch, apr_time_sec(apr_time_now()),
                           boot_clock_s())) {
     case CQ_CLOCK_DOUBT:
@@ -364,12 +281,8 @@ static int start_cold(server_rec *s, struct retained *retained,
             cq_site.trouble = CQ_TROUBLE_UNUSABLE;
             return OK;
         }
-        retained->table_path = apr_pstrdup(s->process->pool, conf->table_path);
-        retained->period_kind = conf->period_kind;
-        retained->zone = conf->zone;
-        retained->clients_n = conf->clients_n;
-        retained->files_n = (int64_t)files_wanted(conf);
-        cq_notices_opened(s, retained->table_path, retained->aside,
+        cq_kept_remember(s, conf, &retained->kept);
+        cq_notices_opened(s, retained->kept.table_path, retained->aside,
                           retained->events);
     }
     retained->running = true;
@@ -413,7 +326,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     if (retained->table != NULL) {
         cq_table_guard(retained->table);
-        keep_old_values(base, ptemp, retained, conf);
+        cq_kept_restore(base, ptemp, &retained->kept, conf);
     }
     else if (start_cold(base, retained, conf) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -426,6 +339,9 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         resolve(base, cq_site.table, conf);
         cq_peers_start(base, ptemp, conf);
         tick(base, &retained->watch);
+        if (conf->memcached != NULL) {
+            cq_exchanger_start(pconf);
+        }
     }
     return OK;
 }
@@ -446,6 +362,7 @@ int cq_start_monitor(apr_pool_t *p, server_rec *s)
     if (cq_site.table != NULL) {
         tick(s, &retained_data()->watch);
         cq_notices_say(s);
+        cq_exchanger_watch();
     }
     return OK;
 }

@@ -69,6 +69,21 @@ static void write_totals(struct cq_writer *w,
     line(w, "Dropped", totals->dropped);
 }
 
+static void write_cluster(struct cq_writer *w,
+                          const struct cq_cluster_status *cluster)
+{
+    line_text(w, "ClusterNode", cluster->label);
+    line(w, "ClusterNodes", (int64_t)cluster->nodes_n);
+    line(w, "ClusterServers", (int64_t)cluster->servers_n);
+    line(w, "ClusterServersUp", cq_view_servers_up(cluster));
+    line(w, "ClusterLagMs", cluster->lag_ms);
+    line(w, "ClusterLastRound", cluster->last_round_s);
+    line(w, "ClusterRounds", cluster->rounds);
+    line(w, "ClusterFailedRounds", cluster->failed_rounds);
+    line(w, "ClusterWaiting", cluster->waiting);
+    line(w, "ClusterMissing", cluster->missing);
+}
+
 void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
 {
     struct cq_writer writer;
@@ -100,6 +115,9 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
         line_text(w, "Jail", view->jail.spec);
         line(w, "Jailed", view->jail.jailed);
         line(w, "JailAsOf", view->jail.as_of_s);
+    }
+    if (view->cluster) {
+        write_cluster(w, view->cluster);
     }
     line(w, "Pools", (int64_t)view->pool_count);
     for (i = 0; i < view->pool_count; i++) {

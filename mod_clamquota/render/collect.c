@@ -210,6 +210,7 @@ static enum cq_status collect_clients(struct cq_view *view,
                             .prefixes = cq_table_prefixes(table),
                             .own = view->facts.own,
                             .proxies = view->facts.proxies,
+                            .shared = view->cluster != NULL,
                             .pools = pools,
                             .pool_count = view->pool_count,
                             .policy_of = policy_of,
@@ -253,6 +254,32 @@ static enum cq_status collect_jail(struct cq_view *view,
     return CQ_OK;
 }
 
+/* The figures are as of the last round. How old others' figures are can be no
+ * less than the time since then, which the table has in whole seconds. */
+static enum cq_status collect_cluster(struct cq_view *view,
+                                      const struct cq_table *table,
+                                      const struct cq_arena *arena)
+{
+    struct cq_cluster_status *cluster;
+    int64_t since_ms;
+
+    if (!cq_table_has_cluster(table)) {
+        return CQ_OK;
+    }
+    cluster = alloc(arena, 1, sizeof(*cluster));
+    if (!cluster) {
+        return CQ_ENOMEM;
+    }
+    if (cq_cluster_status_read(table, cluster)) {
+        since_ms = (view->now_s - cluster->last_round_s - 1) * 1000;
+        if (cluster->last_round_s > 0 && cluster->lag_ms < since_ms) {
+            cluster->lag_ms = since_ms;
+        }
+        view->cluster = cluster;
+    }
+    return CQ_OK;
+}
+
 /* What both begin with. */
 static enum cq_status begin(struct cq_view *view, const struct cq_table *table,
                             const struct cq_clock *clock,
@@ -278,7 +305,8 @@ static enum cq_status begin(struct cq_view *view, const struct cq_table *table,
     view->evictions = figures.evictions;
     view->untracked = figures.untracked;
     cq_table_period(table, &view->period);
-    if (collect_jail(view, table, arena) != CQ_OK) {
+    if (collect_jail(view, table, arena) != CQ_OK
+        || collect_cluster(view, table, arena) != CQ_OK) {
         return CQ_ENOMEM;
     }
     return collect_pools(view, table, arena, pools);

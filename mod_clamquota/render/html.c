@@ -331,6 +331,9 @@ static void figures(struct cq_writer *w, const struct cq_view *view)
     pools(w, view);
     table_fill(w, view);
     cq_write_raw(w, "</div>\n");
+    if (view->cluster) {
+        cq_html_cluster(w, view->cluster, view->now_s);
+    }
     cq_html_clients(w, view);
 }
 

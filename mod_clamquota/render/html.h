@@ -22,6 +22,10 @@ void cq_html_meter(struct cq_writer *writer, int64_t used,
 /** A section with the bar plots of the last hours. */
 void cq_html_history(struct cq_writer *writer, const struct cq_view *view);
 
+/** A section with the nodes and servers of a cluster. */
+void cq_html_cluster(struct cq_writer *writer,
+                     const struct cq_cluster_status *cluster, int64_t now_s);
+
 /** A section with the filter form and the table of clients. */
 void cq_html_clients(struct cq_writer *writer, const struct cq_view *view);
 

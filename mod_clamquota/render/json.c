@@ -59,6 +59,26 @@ static void member_quota(struct cq_writer *w, const char *name, bool limited,
     }
 }
 
+/* 16 hexadecimal digits: an id is no number to compute with */
+static void member_id(struct cq_writer *w, uint64_t id)
+{
+    char digits[17];
+    int i;
+
+    for (i = 15; i >= 0; i--) {
+        digits[i] = "0123456789abcdef"[id & 15];
+        id >>= 4;
+    }
+    digits[16] = '\0';
+    member_text(w, "id", digits);
+}
+
+/* what stands before item i of an array, each item on a line of its own */
+static void before_item(struct cq_writer *w, size_t i)
+{
+    cq_write_raw(w, i == 0 ? "\n    " : ",\n    ");
+}
+
 void cq_json_period(struct cq_writer *w, const struct cq_period *period,
                     int day, int64_t next_day_s)
 {
@@ -104,6 +124,56 @@ static void write_pool(struct cq_writer *w, const struct cq_view_pool *pool)
     cq_write_raw(w, "}");
 }
 
+static void write_node(struct cq_writer *w, const struct cq_cluster_node *node)
+{
+    cq_write_raw(w, "{\"node\": ");
+    cq_write_json(w, node->label);
+    member(w, "last_seen", node->last_seen_s);
+    member_bool(w, "self", node->self);
+    member_id(w, node->id);
+    member_bool(w, "alive", node->alive);
+    member(w, "offset_ms", node->offset_ms);
+    member_bool(w, "other_period", node->other_period);
+    member_bool(w, "other_servers", node->other_servers);
+    member_bool(w, "other_daily", node->other_daily);
+    cq_write_raw(w, "}");
+}
+
+/* node and site are this node's label: site as "clamquota export" names it */
+static void write_cluster(struct cq_writer *w,
+                          const struct cq_cluster_status *cluster)
+{
+    size_t i;
+
+    cq_write_raw(w, "{\"node\": ");
+    cq_write_json(w, cluster->label);
+    member_text(w, "site", cluster->label);
+    cq_write_raw(w, ", \"nodes\": [");
+    for (i = 0; i < cluster->nodes_n; i++) {
+        before_item(w, i);
+        write_node(w, &cluster->nodes[i]);
+    }
+    cq_write_raw(w, "],\n  \"servers\": [");
+    for (i = 0; i < cluster->servers_n; i++) {
+        before_item(w, i);
+        cq_write_raw(w, "{\"server\": ");
+        cq_write_json(w, cluster->servers[i].name);
+        member_bool(w, "up", cluster->servers[i].up);
+        member(w, "errors", cluster->servers[i].errors);
+        cq_write_raw(w, "}");
+    }
+    cq_write_raw(w, "]");
+    member(w, "lag_ms", cluster->lag_ms);
+    member(w, "last_round", cluster->last_round_s);
+    member(w, "rounds", cluster->rounds);
+    member(w, "waiting", cluster->waiting);
+    member(w, "failed_rounds", cluster->failed_rounds);
+    member(w, "missing", cluster->missing);
+    member(w, "raised", cluster->raised);
+    member_id(w, cluster->node);
+    cq_write_raw(w, "}");
+}
+
 static void write_figures(struct cq_writer *w, const struct cq_view *view)
 {
     const struct cq_view_totals *totals = &view->totals;
@@ -123,7 +193,13 @@ static void write_figures(struct cq_writer *w, const struct cq_view *view)
     member(w, "refused_bytes", totals->refused_bytes);
     member(w, "handler_bytes", totals->handler_bytes);
     member(w, "dropped", totals->dropped);
-    cq_write_raw(w, "},\n  \"cluster\": null");
+    cq_write_raw(w, "},\n  \"cluster\": ");
+    if (view->cluster) {
+        write_cluster(w, view->cluster);
+    }
+    else {
+        cq_write_raw(w, "null");
+    }
 }
 
 /* no limit and no knowledge are null */
@@ -180,13 +256,14 @@ void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
     member_bool(w, "jailable", client->spared == CQ_SPARED_NOT);
     member_word(w, "spared", cq_spared_word(client->spared));
     member_bool(w, "jailed", client->jailed);
+    if (client->shared) {
+        cq_write_raw(w, ", \"here\": {\"used\": ");
+        cq_write_int(w, client->here_used_bytes);
+        member(w, "in_flight", client->here_in_flight_bytes);
+        member(w, "refused", client->refused);
+        cq_write_raw(w, "}");
+    }
     cq_write_raw(w, "}");
-}
-
-/* what stands before item i of an array, each item on a line of its own */
-static void before_item(struct cq_writer *w, size_t i)
-{
-    cq_write_raw(w, i == 0 ? "\n    " : ",\n    ");
 }
 
 void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)

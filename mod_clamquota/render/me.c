@@ -12,7 +12,8 @@ static void add_pool(struct cq_me *me, const struct cq_table *table,
     const struct cq_scan scan = { .period = &me->period,
                                   .now_s = me->now_s,
                                   .day = me->day,
-                                  .prefixes = cq_table_prefixes(table) };
+                                  .prefixes = cq_table_prefixes(table),
+                                  .shared = cq_table_has_cluster(table) };
     struct cq_me_pool *pool = &me->pools[me->pool_count++];
     struct cq_view_client *client = &pool->client;
     struct cq_pool_info info;

@@ -156,6 +156,52 @@ static void write_head(struct cq_writer *w, const struct cq_view *view)
     }
 }
 
+/* milliseconds as seconds, without a locale */
+static void write_seconds(struct cq_writer *w, const char *name, int64_t ms)
+{
+    int64_t unit;
+
+    ms = ms > 0 ? ms : 0;
+    cq_write_raw(w, name);
+    cq_write_raw(w, " ");
+    cq_write_int(w, ms / 1000);
+    cq_write_raw(w, ".");
+    for (unit = 100; unit > 0; unit /= 10) {
+        cq_write_int(w, ms / unit % 10);
+    }
+    cq_write_raw(w, "\n");
+}
+
+static void write_cluster(struct cq_writer *w,
+                          const struct cq_cluster_status *cluster)
+{
+    size_t i;
+
+    family(w, "clamquota_cluster_up", "gauge", NULL,
+           "1: this memcached answered in the last round.");
+    for (i = 0; i < cluster->servers_n; i++) {
+        cq_write_raw(w, "clamquota_cluster_up{server=");
+        cq_write_label(w, cluster->servers[i].name);
+        cq_write_raw(w, cluster->servers[i].up ? "} 1\n" : "} 0\n");
+    }
+    family(w, "clamquota_cluster_lag_seconds", "gauge", "seconds",
+           "Age of this node's oldest figure that others do not have yet.");
+    write_seconds(w, "clamquota_cluster_lag_seconds", cluster->lag_ms);
+    family(w, "clamquota_cluster_nodes", "gauge", NULL,
+           "Nodes seen, with this one.");
+    sample(w, "clamquota_cluster_nodes", "", (int64_t)cluster->nodes_n);
+    family(w, "clamquota_cluster_rounds", "counter", NULL,
+           "Rounds of the exchange with memcached.");
+    sample(w, "clamquota_cluster_rounds", "_total", cluster->rounds);
+    family(w, "clamquota_cluster_failed_rounds", "counter", NULL,
+           "Rounds in which a server did not answer or time was up.");
+    sample(w, "clamquota_cluster_failed_rounds", "_total",
+           cluster->failed_rounds);
+    family(w, "clamquota_cluster_missing_shares", "counter", NULL,
+           "Own shares that a server had lost.");
+    sample(w, "clamquota_cluster_missing_shares", "_total", cluster->missing);
+}
+
 void cq_render_openmetrics(const struct cq_view *view,
                            const struct cq_sink *sink)
 {
@@ -180,6 +226,9 @@ void cq_render_openmetrics(const struct cq_view *view,
     family(w, "clamquota_untracked", "counter", NULL,
            "Requests served uncounted for want of a row.");
     sample(w, "clamquota_untracked", "_total", view->untracked);
+    if (view->cluster) {
+        write_cluster(w, view->cluster);
+    }
     cq_write_raw(w, "# EOF\n");
     cq_write_end(w);
 }

@@ -12,7 +12,16 @@ void cq_scan_begin(struct cq_scan *scan)
 bool cq_scan_has_figures(const struct cq_row *row)
 {
     return row->used_bytes != 0 || row->free_bytes != 0 || row->hits != 0 ||
-           row->refused != 0 || row->in_flight_bytes != 0;
+           row->refused != 0 || row->in_flight_bytes != 0 ||
+           row->others_used_bytes != 0 || row->others_in_flight_bytes != 0;
+}
+
+/* of all nodes; each part is below CQ_BYTES_MAX */
+static int64_t sum(int64_t here_bytes, int64_t others_bytes)
+{
+    int64_t bytes = here_bytes + others_bytes;
+
+    return bytes < CQ_BYTES_MAX ? bytes : CQ_BYTES_MAX;
 }
 
 static bool touches(const struct cq_key *a, const struct cq_key *b)
@@ -41,8 +50,9 @@ static enum cq_state state_of(const struct cq_scan *scan,
                               const struct cq_policy *policy,
                               const struct cq_row *row)
 {
-    struct cq_usage usage = { .used_bytes = row->used_bytes,
-                              .in_flight_bytes = 0 };
+    struct cq_usage usage = {
+        .used_bytes = sum(row->used_bytes, row->others_used_bytes)
+    };
 
     if (policy->daily_bytes == 0) {
         return CQ_STATE_OK;
@@ -116,10 +126,14 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
     memset(client, 0, sizeof(*client));
     client->client = row->key;
     client->pool = pool;
-    client->used_bytes = row->used_bytes;
+    client->used_bytes = sum(row->used_bytes, row->others_used_bytes);
     client->today_bytes = row->today_bytes;
     client->free_bytes = row->free_bytes;
-    client->in_flight_bytes = row->in_flight_bytes;
+    client->in_flight_bytes = sum(row->in_flight_bytes,
+                                  row->others_in_flight_bytes);
+    client->shared = scan->shared;
+    client->here_used_bytes = row->used_bytes;
+    client->here_in_flight_bytes = row->in_flight_bytes;
     client->daily_bytes = info->policy.daily_bytes;
     client->allowance_bytes = cq_policy_allowance(&info->policy, scan->day);
     if (info->policy.daily_bytes == 0) {
@@ -136,7 +150,7 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
     if (state == CQ_STATE_OVER) {
         client->over_since_s = row->over_since_s;
         client->retry_after_s =
-            cq_policy_retry_after_s(&info->policy, row->used_bytes, state,
+            cq_policy_retry_after_s(&info->policy, client->used_bytes, state,
                                     scan->period, scan->now_s, NULL);
     }
 }

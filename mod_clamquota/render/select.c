@@ -23,7 +23,7 @@ static int64_t rank(enum cq_sort sort, const struct cq_row *row)
         return row->last_hit_s;
     case CQ_SORT_USED:
     default:
-        return row->used_bytes;
+        return row->used_bytes + row->others_used_bytes;
     }
 }
 

@@ -44,6 +44,23 @@ static void totals_row(struct cq_writer *w,
     cq_write_raw(w, "</dt>\n");
 }
 
+static void cluster_row(struct cq_writer *w,
+                        const struct cq_cluster_status *cluster)
+{
+    row_start(w, "Cluster:");
+    cq_write_raw(w, "node ");
+    cq_write_html(w, cluster->label);
+    cq_write_raw(w, " of ");
+    cq_words_count(w, (int64_t)cluster->nodes_n);
+    cq_write_raw(w, ", memcached ");
+    cq_words_count(w, cq_view_servers_up(cluster));
+    cq_write_raw(w, " of ");
+    cq_words_count(w, (int64_t)cluster->servers_n);
+    cq_write_raw(w, ", lag ");
+    cq_words_count(w, cluster->lag_ms);
+    cq_write_raw(w, " ms</dt>\n");
+}
+
 void cq_render_status_section(const struct cq_view *view,
                               const struct cq_sink *sink)
 {
@@ -77,6 +94,10 @@ void cq_render_status_section(const struct cq_view *view,
     cq_words_count(w, view->evictions);
     cq_write_raw(w, ", untracked requests ");
     cq_words_count(w, view->untracked);
-    cq_write_raw(w, "</dt></dl>\n");
+    cq_write_raw(w, "</dt>\n");
+    if (view->cluster) {
+        cluster_row(w, view->cluster);
+    }
+    cq_write_raw(w, "</dl>\n");
     cq_write_end(w);
 }

@@ -10,6 +10,7 @@
 #include "core/net.h"
 #include "core/offence.h"
 #include "core/policy.h"
+#include "table/shares.h"
 
 #include <stddef.h>
 
@@ -31,6 +32,11 @@ struct cq_view_client {
     int64_t retry_after_s;      /* 0: not over */
     enum cq_spared spared;      /* CQ_SPARED_NOT: jailable */
     bool jailed;
+    /* In a cluster used_bytes and in_flight_bytes are the sum of all nodes, and
+     * state and waiting time follow from it; these are this node's part. */
+    bool shared;
+    int64_t here_used_bytes;
+    int64_t here_in_flight_bytes;
 };
 
 /* counted since the table was made; each node counts its own */
@@ -125,6 +131,9 @@ struct cq_view {
     struct cq_view_totals totals;
     struct cq_view_jail jail;
 
+    const struct cq_cluster_status *cluster;    /* NULL: there is none; its
+                                                 * lag_ms is as of now_s */
+
     const struct cq_view_hour *history; /* oldest first */
     size_t history_count;
 
@@ -133,6 +142,19 @@ struct cq_view {
     int64_t clients_matched;    /* by the query, shown or not */
     struct cq_query query;
 };
+
+/** How many servers of a cluster answered in the last round. */
+static inline int64_t
+cq_view_servers_up(const struct cq_cluster_status *cluster)
+{
+    int64_t up = 0;
+    size_t i;
+
+    for (i = 0; i < cluster->servers_n; i++) {
+        up += cluster->servers[i].up;
+    }
+    return up;
+}
 
 /* where renderers write to */
 struct cq_sink {

@@ -73,6 +73,9 @@ static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
     }
     cq_entry_give(t, a->entry);
     a->entry = CQ_NO_ENTRY;
+    if (subject->guest) {
+        return false;
+    }
     if (subject->region == &t->pairs) {
         atomic_fetch_add_explicit(&t->header->pairs_lost, 1,
                                   memory_order_relaxed);
@@ -154,6 +157,39 @@ void cq_account_close(struct cq_account *a)
 
 /* ---- counting ---- */
 
+static void add_others(const struct cq_account *a, uint16_t period_id,
+                       int64_t now_s, struct cq_usage *usage)
+{
+    struct cq_usage others;
+
+    if (cq_stamped_get(&hot_of(a)->others, period_id) == 0) {
+        return;
+    }
+    others = cq_row_others(a->table, a->row, period_id, now_s);
+    usage->used_bytes = cq_sum_bytes(usage->used_bytes, others.used_bytes);
+    usage->in_flight_bytes += others.in_flight_bytes;
+}
+
+/* Would a request be admitted on top of c? What other nodes have in flight is
+ * asked for only where it decides. */
+static bool has_reached(const struct cq_account *a,
+                        const struct cq_clock *clock, uint64_t c,
+                        int64_t allowance_bytes)
+{
+    int64_t others = cq_stamped_get(&hot_of(a)->others, cq_stamp(c));
+    struct cq_usage now;
+
+    if (cq_sum_bytes(cq_bytes(c), others) < allowance_bytes) {
+        return false;
+    }
+    if (others == 0) {
+        return true;
+    }
+    now = cq_row_others(a->table, a->row, cq_stamp(c), clock->now_s);
+    return cq_sum_bytes(cq_bytes(c), now.used_bytes + now.in_flight_bytes)
+        >= allowance_bytes;
+}
+
 void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
                       struct cq_usage *usage)
 {
@@ -171,22 +207,32 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
     }
+    add_others(a, cq_stamp(d), clock->now_s, usage);
 }
 
-bool cq_account_has_room(const struct cq_account *a, int64_t allowance_bytes)
+bool cq_account_has_room(const struct cq_account *a,
+                         const struct cq_clock *clock,
+                         int64_t allowance_bytes)
 {
-    return cq_bytes(atomic_load_explicit(&hot_of(a)->committed,
-                                         memory_order_relaxed))
-        < allowance_bytes;
+    return !has_reached(a, clock,
+                        atomic_load_explicit(&hot_of(a)->committed,
+                                             memory_order_relaxed),
+                        allowance_bytes);
 }
 
-static void see(struct cq_usage *usage, uint64_t c, uint64_t d)
+/* What a decision saw that was made with c. */
+static void see(const struct cq_account *a, const struct cq_clock *clock,
+                uint64_t c, struct cq_usage *usage)
 {
-    if (usage != NULL) {
-        usage->used_bytes = cq_bytes(d) < cq_bytes(c) ? cq_bytes(d)
-                                                      : cq_bytes(c);
-        usage->in_flight_bytes = cq_bytes(c) - usage->used_bytes;
+    int64_t drawn;
+
+    if (usage == NULL) {
+        return;
     }
+    drawn = cq_bytes(atomic_load(&hot_of(a)->drawn));
+    usage->used_bytes = drawn < cq_bytes(c) ? drawn : cq_bytes(c);
+    usage->in_flight_bytes = cq_bytes(c) - usage->used_bytes;
+    add_others(a, cq_stamp(c), clock->now_s, usage);
 }
 
 /* a new day has let him in again */
@@ -222,7 +268,9 @@ enum cq_status cq_account_admit(struct cq_account *a,
 
     a->allowance_bytes = allowance_bytes;
     if (!is_open(a)) {
-        see(usage, 0, 0);
+        if (usage != NULL) {
+            memset(usage, 0, sizeof(*usage));
+        }
         return CQ_OK;
     }
     hot = hot_of(a);
@@ -231,9 +279,9 @@ enum cq_status cq_account_admit(struct cq_account *a,
     cq_entry_begin(e);
     c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
     do {
-        if (cq_bytes(c) >= allowance_bytes) {
+        if (has_reached(a, clock, c, allowance_bytes)) {
             cq_entry_end(e);
-            see(usage, c, atomic_load(&hot->drawn));
+            see(a, clock, c, usage);
             return CQ_EFULL;
         }
         n = fitting(bytes, c);
@@ -245,8 +293,9 @@ enum cq_status cq_account_admit(struct cq_account *a,
                                                memory_order_relaxed) + n,
                           memory_order_relaxed);
     CQ_POINT("admit-noted");
+    cq_row_moved(a->table, a->row);
     cq_entry_end(e);
-    see(usage, c, atomic_load_explicit(&hot->drawn, memory_order_relaxed));
+    see(a, clock, c, usage);
     clear_over(a);
     return CQ_OK;
 }
@@ -271,6 +320,7 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     CQ_POINT("refund-noted");
     cq_row_commit(hot_of(a), bytes - left);
     CQ_POINT("refund-given");
+    cq_row_moved(a->table, a->row);
     cq_entry_end(e);
 }
 
@@ -293,6 +343,7 @@ void cq_account_reserve_at_least(struct cq_account *a, int64_t bytes)
                                          ? bytes - left : CQ_BYTES_MAX);
     CQ_POINT("raise-committed");
     atomic_store_explicit(&e->left_bytes, left, memory_order_relaxed);
+    cq_row_moved(a->table, a->row);
     cq_entry_end(e);
 }
 
@@ -356,7 +407,12 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     }
     after = draw(hot, bytes);
     CQ_POINT("charge-drawn");
+    cq_row_moved(a->table, a->row);
     cq_entry_end(e);
+    if (cq_stamped_get(&hot->others, clock->period_id) != 0) {
+        after += cq_row_others(a->table, a->row, clock->period_id,
+                               clock->now_s).used_bytes;
+    }
     if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
         set_over(a, clock);
     }

@@ -2,6 +2,7 @@
  *
  * Stress tests call it after every round, an operator through the tool. On a
  * table in use only what holds at every instant is looked at. */
+#include "table/exchange.h"
 #include "table/file.h"
 
 #include <inttypes.h>
@@ -53,6 +54,21 @@ static void check_ledger(struct check *c)
     }
 }
 
+static void check_cluster(struct check *c)
+{
+    const struct cq_table *t = c->table;
+    uint64_t g;
+
+    if (t->cluster != NULL && atomic_load(&t->header->node) == 0) {
+        complain(c, "the node has no id");
+    }
+    for (g = 0; g < cq_groups_n(t); g++) {
+        if (atomic_load(&t->moved[g]) > CQ_TAKEN) {
+            complain(c, "group %" PRIu64 " of rows has an unknown mark", g);
+        }
+    }
+}
+
 static void check_calendar(struct check *c)
 {
     uint16_t id = (uint16_t)atomic_load(&c->table->header->period_id);
@@ -83,6 +99,7 @@ int cq_table_check(const struct cq_table *t, bool quiet_table, FILE *out)
     }
     check_calendar(&c);
     check_ledger(&c);
+    check_cluster(&c);
     for (row = 0; row < t->all_rows_n; row++) {
         enum cq_row_fault fault = cq_row_fault(
             t, (uint32_t)row, quiet_table ? &holdings : NULL);

@@ -36,6 +36,17 @@ static void pause_shortly(void)
 #endif
 }
 
+/* Does only a hint of another node know this client here? Such a row goes
+ * first, over quota or not: hints fill no table. */
+static bool is_guest(const struct cq_table *t, uint32_t row,
+                     uint16_t period_id)
+{
+    return !cq_row_is_pair(t, row) && t->cluster != NULL
+        && cq_row_used(&t->hot[row], period_id) == 0
+        && cq_stamped_get(&t->cold[row].hits, period_id) == 0
+        && cq_stamped_get(&t->cold[row].refused, period_id) == 0;
+}
+
 static enum row_class classify(const struct cq_table *t, uint32_t row,
                                uint16_t period_id, int64_t *drawn)
 {
@@ -53,7 +64,12 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
     if (!cq_row_is_current(hot, period_id)) {
         return ROW_PAST;
     }
-    *drawn = cq_row_used(hot, period_id);
+    if (is_guest(t, row, period_id)) {
+        *drawn = 0;
+        return ROW_SMALL;
+    }
+    *drawn = cq_row_used(hot, period_id)
+        + cq_stamped_get(&hot->others, period_id) + 1;
     return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
 }
 
@@ -168,7 +184,8 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
         return past[1 - b];
     }
     *evicts = true;
-    return choose_victim(t, w, subject, period_id);
+    return subject->guest ? CQ_NO_ROW
+                          : choose_victim(t, w, subject, period_id);
 }
 
 void cq_row_zero(struct cq_table *t, uint32_t row)
@@ -199,6 +216,9 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     atomic_store_explicit(&cold->refused, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->seen, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->over, 0, memory_order_relaxed);
+    if (t->flights != NULL && row < t->rows_n) {
+        atomic_store_explicit(&t->flights[row], 0, memory_order_relaxed);
+    }
     atomic_thread_fence(memory_order_release);
 }
 
@@ -258,6 +278,7 @@ static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
     atomic_thread_fence(memory_order_seq_cst);
     if ((atomic_load(&hot->holders) & CQ_HOLDERS) != 0
         || (evicts ? cq_row_over_since(t, row, period_id) != 0
+                         && !is_guest(t, row, period_id)
                    : cq_row_is_current(hot, period_id))) {
         atomic_store(&hot->identity, old);
         CQ_POINT("reclaim-refused");
@@ -370,7 +391,7 @@ static void try_claim(struct cq_table *t, uint32_t entry,
     uint64_t expected = CQ_EMPTY;
 
     if (row == CQ_NO_ROW) {
-        if (subject->region == &t->clients) {
+        if (subject->region == &t->clients && !subject->guest) {
             cq_table_notice(t, CQ_NOTICE_UNTRACKED);    /* it is full */
         }
         return;

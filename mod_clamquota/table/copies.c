@@ -48,7 +48,7 @@ enum cq_status cq_copies_open(struct cq_table *t, uint64_t client,
     struct cq_clock days = by_days(clock);
     struct cq_subject subject = {
         &t->pairs, identity_of(t, client, version->hash),
-        { client, cq_name_keep(t, version, clock->day_stamp), 0 }
+        { client, cq_name_keep(t, version, clock->day_stamp), 0 }, false
     };
 
     if (!cq_table_has_copies(t)) {

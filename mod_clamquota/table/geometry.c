@@ -20,7 +20,7 @@ static uint64_t rows_for(uint64_t n)
 }
 
 void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
-                      uint64_t files_n, uint32_t ledger_n)
+                      uint64_t files_n, uint32_t ledger_n, bool cluster)
 {
     uint64_t cold_n, hot_n;
 
@@ -57,7 +57,10 @@ void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
         + page_up(g->names_n * sizeof(struct cq_name_slot));
     g->cold_at = g->hot_at + page_up(hot_n * sizeof(struct cq_hot));
     g->cluster_at = g->cold_at + page_up(cold_n * sizeof(struct cq_cold));
-    g->cluster_size = 0;
+    g->cluster_size = !cluster ? 0
+        : page_up(sizeof(struct cq_cluster_head))
+            + page_up(g->rows_n * sizeof(cq_word))
+            + page_up(hot_n / CQ_MOVED_ROWS);
     g->file_size = g->cluster_at + g->cluster_size;
 }
 
@@ -87,6 +90,13 @@ void cq_table_view(struct cq_table *table, void *base,
     table->hot = (void *)(at + g->hot_at);
     table->cold = (void *)(at + g->cold_at);
     table->names = (void *)(at + g->names_at);
+    if (g->cluster_size > 0) {
+        at += g->cluster_at;
+        table->cluster = (void *)at;
+        at += page_up(sizeof(struct cq_cluster_head));
+        table->flights = (void *)at;
+        table->moved = (void *)(at + page_up(g->rows_n * sizeof(cq_word)));
+    }
     table->names_n = (uint32_t)g->names_n;
     table->rows_n = g->rows_n;
     table->cold_rows_n = g->rows_n + g->network_rows_n;

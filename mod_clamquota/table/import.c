@@ -83,7 +83,7 @@ static bool is_layout_2(const struct geometry_2 *g, off_t size)
      * the other */
     memset(&plan, 0, sizeof(plan));
     cq_geometry_plan(&plan, g->clients_n, g->files_n,
-                     g->ledger_n + LEDGER_2_BRIEF);
+                     g->ledger_n + LEDGER_2_BRIEF, false);
     return g->rows_n == plan.rows_n && g->file_rows_n == plan.file_rows_n
         && g->names_n == plan.names_n && g->pools_at == plan.pools_at
         && g->stripes_at == plan.stripes_at
@@ -103,7 +103,8 @@ static void fill_header_of_2(struct cq_header *to, const struct header_2 *from)
     struct cq_geometry *g = &to->geometry;
     int i;
 
-    cq_geometry_plan(g, from->geometry.clients_n, from->geometry.files_n, 1);
+    cq_geometry_plan(g, from->geometry.clients_n, from->geometry.files_n, 1,
+                     false);
     g->seed = from->geometry.seed;
     g->period_kind = from->geometry.period_kind;
     g->zone = from->geometry.zone;

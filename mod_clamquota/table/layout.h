@@ -28,8 +28,8 @@
  *             | a 64-byte line for each row of a client or a     |
  *             | network: the rest                                |
  *   cluster_at +--------------------------------------------------+
- *             | cluster_size bytes for the exchange with other   |
- *             | nodes; 0: there is none                          |
+ *             | cluster_size bytes, 0 without ClamQuotaMemcached |
+ *             | (layout_shares.h)                                |
  *   file_size +--------------------------------------------------+
  *
  * Every section starts on a page. There are indexes in it, never pointers;
@@ -47,7 +47,8 @@
  *                    row:20, turns:12 (how often a holder or a reclaimer
  *                    began)
  *         mark       policy:16 flags:4 refusals noted by the jail:12
- *         others     (for the cluster)
+ *         others     stamp:16 bytes:48   used and in flight on the other
+ *                    nodes of a cluster; the exchanger writes it
  *   cold  address, family, prefix, pool
  *         free, hits, refused    stamp:16 count:48
  *         seen       would_refuse:29 last_hit_s:35
@@ -98,7 +99,7 @@
 #ifndef CQ_LAYOUT_H
 #define CQ_LAYOUT_H
 
-#include "table/table.h"
+#include "table/layout_shares.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -367,6 +368,10 @@ struct cq_header {
 
     _Alignas(64) struct cq_calendar_slot calendar[CQ_CALENDAR];
     struct cq_jail_words jail;
+    /* In the header and not in the cluster's section, so that a node that
+     * leaves its cluster for a while finds its own shares again. */
+    cq_word node;               /* this node's id; 0: none yet */
+    cq_word machine;            /* that the table was made on */
 };
 _Static_assert(sizeof(struct cq_geometry) <= 256, "see gap");
 _Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");
@@ -399,6 +404,9 @@ struct cq_table {
     struct cq_hot *hot;
     struct cq_cold *cold;
     struct cq_name_slot *names;
+    struct cq_cluster_head *cluster;    /* NULL, as the next two: none */
+    cq_word *flights;
+    _Atomic uint8_t *moved;
     uint64_t rows_n;            /* of clients */
     uint64_t cold_rows_n;       /* with those of networks */
     uint64_t all_rows_n;        /* with those of pairs */
@@ -487,14 +495,5 @@ static inline int64_t cq_stamped_get(const cq_word *word, uint16_t stamp)
 #define CQ_CLAIM UINT64_C(2)
 #define CQ_KILLED UINT64_C(3)
 #define CQ_EMPTY UINT64_C(0)    /* the whole word */
-
-/* the hash part of an identity; never 0, which would be EMPTY */
-static inline uint64_t cq_identity(const struct cq_table *table, uint16_t pool,
-                                   const struct cq_key *key)
-{
-    uint64_t h = cq_hash_key(&table->header->geometry.seed, pool, key)
-                 & ~CQ_STATE_MASK;
-    return h != 0 ? h : 4;
-}
 
 #endif

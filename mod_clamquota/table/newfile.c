@@ -19,7 +19,8 @@ static enum cq_status fill_header(struct cq_geometry *g,
                                   const struct cq_why *why)
 {
     memset(g, 0, sizeof(*g));
-    cq_geometry_plan(g, want->clients, want->files, want->ledger_entries);
+    cq_geometry_plan(g, want->clients, want->files, want->ledger_entries,
+                     want->cluster);
     g->period_kind = (uint8_t)want->kind;
     g->zone = (uint8_t)want->zone;
     g->prefixes = want->prefixes;
@@ -279,6 +280,9 @@ enum cq_status cq_newfile_copy(struct cq_table *to,
                CQ_EXEMPTIONS * sizeof(struct cq_exempt_slot));
         memcpy(to->changes, from->changes,
                CQ_CHANGES * sizeof(struct cq_change_slot));
+    }
+    if (to->cluster != NULL && from->cluster != NULL) {
+        memcpy(to->cluster, from->cluster, sizeof(*to->cluster));
     }
     if (to->names_n > 0 && from->names_n > 0) {
         memcpy(to->names, from->names,

@@ -19,6 +19,15 @@ void cq_test_point(const char *name);
 #define CQ_POINT(name) ((void)0)
 #endif
 
+/* the hash part of an identity; never 0, which would be EMPTY */
+static inline uint64_t cq_identity(const struct cq_table *table, uint16_t pool,
+                                   const struct cq_key *key)
+{
+    uint64_t h = cq_hash_key(&table->header->geometry.seed, pool, key)
+                 & ~CQ_STATE_MASK;
+    return h != 0 ? h : 4;
+}
+
 /* ---- between the files ---- */
 
 /* window.c: where a client's row is or may be made */
@@ -53,6 +62,8 @@ struct cq_subject {
     uint64_t hash;              /* its identity */
     uint64_t facts[3];          /* of a client: address, who; of a pair: the
                                  * client's identity, the name */
+    bool guest;                 /* only other nodes know the client: it gets a
+                                 * row that is free, and evicts no other */
 };
 
 static inline struct cq_subject cq_subject_of(const struct cq_table *table,
@@ -60,7 +71,9 @@ static inline struct cq_subject cq_subject_of(const struct cq_table *table,
                                               uint16_t pool,
                                               const struct cq_key *key)
 {
-    struct cq_subject subject = { &table->clients, identity, { 0, 0, 0 } };
+    struct cq_subject subject = {
+        &table->clients, identity, { 0, 0, 0 }, false
+    };
 
     memcpy(subject.facts, key->bytes, 16);
     subject.facts[2] = ((uint64_t)pool << 16) | ((uint64_t)key->family << 8)
@@ -117,6 +130,35 @@ static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
     } while (!atomic_compare_exchange_weak(&hot->committed, &c, new));
     return cq_bytes(new) - cq_bytes(c);
 }
+
+/* Says that a row moved, after it did (layout.h). */
+static inline void cq_row_moved(struct cq_table *table, uint32_t row)
+{
+    _Atomic uint8_t *moved;
+
+    if (table->moved == NULL) {
+        return;
+    }
+    moved = &table->moved[row / CQ_MOVED_ROWS];
+    if (atomic_load(moved) != CQ_MOVED) {
+        atomic_store(moved, CQ_MOVED);
+    }
+}
+
+/* A sum of this node's and the others' count, below CQ_BYTES_MAX, which stands
+ * for unlimited. */
+static inline int64_t cq_sum_bytes(int64_t own_bytes, int64_t others_bytes)
+{
+    int64_t sum = own_bytes + others_bytes;
+
+    return others_bytes == 0 || sum < CQ_BYTES_MAX ? sum
+         : own_bytes < CQ_BYTES_MAX - 1 ? CQ_BYTES_MAX - 1 : own_bytes;
+}
+
+/** What other nodes have of a client: used, and in flight unless that has
+ * lapsed. All zero for a pair and without a cluster. */
+struct cq_usage cq_row_others(const struct cq_table *table, uint32_t row,
+                              uint16_t period_id, int64_t now_s);
 
 /** What a row has drawn in this period: the count that bears its stamp. */
 int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
@@ -261,7 +303,7 @@ enum cq_row_fault {
     CQ_ROW_SOUND = 0,
     CQ_ROW_NOT_EMPTY, CQ_ROW_UNFINISHED, CQ_ROW_MISPLACED, CQ_ROW_TWIN,
     CQ_ROW_UNNAMED, CQ_ROW_POOL, CQ_ROW_MARK, CQ_ROW_HOLDERS, CQ_ROW_STAMPS,
-    CQ_ROW_IN_FLIGHT
+    CQ_ROW_IN_FLIGHT, CQ_ROW_OTHERS
 };
 
 /** The first thing that is wrong with a row.
@@ -309,6 +351,12 @@ void cq_bell_ring(struct cq_table *table, uint32_t row, uint32_t refusals,
 bool cq_row_copy(const struct cq_table *table, uint32_t row,
                  const struct cq_clock *clock, struct cq_row *copy);
 
+/* shares.c */
+
+/** What every opening of a table by a server does for the cluster.
+ * @return true: it is another machine's table, and was made this one's own */
+bool cq_shares_begin(struct cq_table *table, uint64_t machine, int64_t now_s);
+
 /* calendar.c */
 void cq_calendar_set(struct cq_table *table, const struct cq_period *period);
 bool cq_calendar_get(const struct cq_table *table, uint16_t id,
@@ -336,9 +384,10 @@ void cq_history_repair(struct cq_table *table);
 
 /* geometry.c */
 
-/** Where everything lies in a file for that many clients and pairs. */
+/** Where everything lies in a file for that many clients and pairs, with a
+ * section for the cluster or without. */
 void cq_geometry_plan(struct cq_geometry *geometry, uint64_t clients_n,
-                      uint64_t files_n, uint32_t ledger_n);
+                      uint64_t files_n, uint32_t ledger_n, bool cluster);
 uint64_t cq_geometry_checksum(const struct cq_geometry *geometry);
 
 /** Points a view into a mapping.

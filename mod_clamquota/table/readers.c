@@ -34,6 +34,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     uint32_t mark = atomic_load_explicit(&hot->mark, memory_order_relaxed);
     uint64_t over = cq_row_over(t, i, clock->period_id);
     uint64_t seen = atomic_load_explicit(&cold->seen, memory_order_relaxed);
+    struct cq_usage others;
 
     row->used_bytes = cq_row_used(hot, clock->period_id);
     if (cq_stamp(base) == clock->day_stamp
@@ -43,6 +44,9 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         row->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
     }
+    others = cq_row_others(t, i, clock->period_id, clock->now_s);
+    row->others_used_bytes = others.used_bytes;
+    row->others_in_flight_bytes = others.in_flight_bytes;
     row->policy_index = (uint16_t)(mark & CQ_MARK_POLICY);
     row->proxied = (mark & CQ_MARK_PROXIED) != 0;
     row->free_bytes = cq_stamped_get(&cold->free, clock->period_id);
@@ -204,8 +208,12 @@ int cq_table_reset(struct cq_table *t, const struct cq_key *key,
 {
     size_t n = cq_table_pool_count(t);
     size_t pool;
+    struct cq_act act = { *key, CQ_ACT_RESET, 0, 0 };
     int rows = 0;
 
+    /* noted first: what the exchanger reads of a row between the two counts
+     * as from before the act */
+    cq_act_note(t, &act, clock->now_s * 1000);
     for (pool = 0; pool < n; pool++) {
         struct cq_account a;
         struct cq_row row;

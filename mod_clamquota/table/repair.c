@@ -62,6 +62,9 @@ static bool is_zero(const struct cq_table *t, uint32_t row)
             | atomic_load(&cold->hits) | atomic_load(&cold->refused)
             | atomic_load(&cold->seen) | atomic_load(&cold->over);
     }
+    if (t->flights != NULL && row < t->rows_n) {
+        sum |= atomic_load(&t->flights[row]);
+    }
     return sum == 0;
 }
 
@@ -128,9 +131,15 @@ static enum cq_row_fault fault_of_sums(const struct cq_table *t, uint32_t row,
     if (cq_stamp(committed) != cq_stamp(drawn)) {
         return CQ_ROW_STAMPS;
     }
-    return (uint64_t)(cq_bytes(committed) - cq_bytes(drawn))
-                   != h->left_bytes[row]
-           ? CQ_ROW_IN_FLIGHT : CQ_ROW_SOUND;
+    if ((uint64_t)(cq_bytes(committed) - cq_bytes(drawn))
+        != h->left_bytes[row]) {
+        return CQ_ROW_IN_FLIGHT;
+    }
+    /* what the others have in flight is part of their sum */
+    return t->flights != NULL && row < t->rows_n
+            && (int64_t)(atomic_load(&t->flights[row]) >> CQ_FLIGHT_SHIFT << 10)
+                   > cq_bytes(atomic_load(&hot->others))
+           ? CQ_ROW_OTHERS : CQ_ROW_SOUND;
 }
 
 enum cq_row_fault cq_row_fault(const struct cq_table *t, uint32_t row,
@@ -170,6 +179,8 @@ const char *cq_row_fault_text(enum cq_row_fault fault)
     case CQ_ROW_MARK: return "is marked as over quota and is not";
     case CQ_ROW_HOLDERS: return "has other holders than the ledger knows";
     case CQ_ROW_STAMPS: return "has reserved in one period and used in another";
+    case CQ_ROW_OTHERS:
+        return "has more in flight on other nodes than those have at all";
     case CQ_ROW_IN_FLIGHT: return "has other bytes in flight than the ledger";
     default: return "has an unknown fault";
     }
@@ -195,6 +206,9 @@ static void put_right(struct cq_table *t, uint32_t row,
                      cq_stamped(cq_stamp(drawn), cq_bytes(drawn)
                                 + (int64_t)h->left_bytes[row]));
         atomic_store(&hot->holders, turns | h->holders[row]);
+        break;
+    case CQ_ROW_OTHERS:
+        atomic_store(&t->flights[row], 0);
         break;
     case CQ_ROW_NOT_EMPTY:
     case CQ_ROW_UNFINISHED:
@@ -301,9 +315,13 @@ static uint64_t identify_file(const struct cq_table *t)
 
 void cq_table_leave(struct cq_table *t)
 {
+    struct stat file;
     uint32_t i;
 
-    if (t->server_pid != getpid() || cq_table_health(t) == CQ_HEALTH_LOST) {
+    /* looked at anew: here no guard may stand any more */
+    if (t->server_pid != getpid() || fstat(t->fd, &file) != 0
+        || (uint64_t)file.st_size < t->size
+        || cq_table_health(t) == CQ_HEALTH_LOST) {
         return;
     }
     cq_table_settle(t);

@@ -65,6 +65,32 @@ struct cq_policy cq_rules_policy(const struct cq_rules *rules, uint16_t pool,
     return policy;
 }
 
+uint16_t cq_rules_index(const struct cq_table *t, uint16_t pool,
+                        const struct cq_key *key)
+{
+    uint32_t n = atomic_load(&t->header->policy_n);
+    int longest = -2;           /* -1: the pool's own */
+    uint32_t i, found = 0;
+
+    for (i = 0; i < n && i < CQ_POLICIES_MAX; i++) {
+        const struct cq_policy_slot *slot = &t->policies[i];
+        struct cq_key net;
+        int length = -2;
+
+        if (slot->pool == pool) {
+            length = -1;
+        }
+        else if (net_of(slot, &net) && cq_key_contains(&net, key)) {
+            length = net.prefix;
+        }
+        if (length > longest && cq_policy_slot_in_force(t, i)) {
+            longest = length;
+            found = i;
+        }
+    }
+    return (uint16_t)found;
+}
+
 void cq_rules_free(struct cq_rules *rules)
 {
     cq_net_free(&rules->nets);

@@ -27,6 +27,11 @@ enum cq_status cq_rules_read(const struct cq_table *table,
 struct cq_policy cq_rules_policy(const struct cq_rules *rules, uint16_t pool,
                                  const struct cq_key *key, bool *refuses);
 
+/** The index of the rule that would be noted in a client's row now: of the
+ * longest ClamQuotaClient that holds it, or of its pool. 0: there is none. */
+uint16_t cq_rules_index(const struct cq_table *table, uint16_t pool,
+                        const struct cq_key *key);
+
 void cq_rules_free(struct cq_rules *rules);
 
 #endif

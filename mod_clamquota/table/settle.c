@@ -307,6 +307,9 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
     else if (row < t->all_rows_n && purpose == CQ_ENTRY_HELD) {
         done = give_back(t, e, row, o);
     }
+    if (row < t->all_rows_n) {
+        cq_row_moved(t, row);   /* the dead one may have come no farther */
+    }
     if (done) {
         free_entry(e);
     }

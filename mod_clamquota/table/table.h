@@ -158,8 +158,10 @@ enum cq_status cq_account_open(struct cq_table *table, uint16_t pool,
                                const struct cq_clock *clock,
                                struct cq_account *account);
 
-/** Is drawn + in flight of an open account below the allowance? */
+/** Is drawn + in flight of an open account below the allowance, here and on the
+ * other nodes of a cluster? */
 bool cq_account_has_room(const struct cq_account *account,
+                         const struct cq_clock *clock,
                          int64_t allowance_bytes);
 
 /** Remembers which policy was applied, and whether the address has been seen
@@ -167,7 +169,8 @@ bool cq_account_has_room(const struct cq_account *account,
 void cq_account_mark(struct cq_account *account, const struct cq_clock *clock,
                      uint16_t policy_index, bool proxied);
 
-/** The client's usage now. */
+/** The client's usage now, with what other nodes of a cluster know of it: what
+ * cq_account_admit() decides by. */
 void cq_account_usage(struct cq_account *account,
                       const struct cq_clock *clock, struct cq_usage *usage);
 
@@ -282,6 +285,12 @@ struct cq_row {
                                  * LogOnly are none of these */
     bool proxied;
     bool jailed;                /* as clamquota-sync said last */
+    /* What the other nodes of a cluster know of the client; 0 without one. All
+     * above is this node's alone: whether a client is an offender is decided
+     * by that, so that writing to memcached puts no client into a jail. What
+     * admits is the sum. */
+    int64_t others_used_bytes;
+    int64_t others_in_flight_bytes;
 };
 
 /** Copies the next row that belongs to a client, whatever its period; figures

@@ -191,7 +191,7 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
                                                   : CQ_LEDGER_DEFAULT;
     bool restart = other_calendar(want, &g);
     bool resize = g.clients_n != want->clients || g.ledger_n != ledger_n
-        || g.files_n != want->files;
+        || g.files_n != want->files || (g.cluster_size > 0) != want->cluster;
     struct cq_table *new = NULL;
     enum cq_status status = repair(*table, events, why);
 
@@ -365,6 +365,9 @@ static enum cq_status begin(const struct cq_tablefile_want *want,
     atomic_store(&t->header->opened, t->opened);
     t->server_pid = getpid();
     cq_table_enter(t);
+    if (status == CQ_OK && cq_shares_begin(t, want->machine, want->now_s)) {
+        *events |= CQ_TABLE_COPIED;
+    }
     if (status == CQ_OK && cq_table_health(t) == CQ_HEALTH_LOST) {
         status = cq_fail(why, CQ_EIO, "%s: parts of the table cannot be read "
                          "or written: its disk is full or failing",

@@ -18,6 +18,10 @@ struct cq_tablefile_want {
     enum cq_zone zone;
     struct cq_prefixes prefixes;
     int64_t now_s;
+    bool cluster;                   /* with the section for the exchange with
+                                     * other nodes (shares.h) */
+    uint64_t machine;               /* a number for this machine; 0: unknown. A
+                                     * table with another one is a copy */
     int lock_wait_ms;               /* a server that ends holds its lock for
                                      * some milliseconds longer than its port */
 };
@@ -34,6 +38,9 @@ enum cq_tablefile_event {
     CQ_TABLE_IMPORTED = 1u << 7,    /* counters of layout 2 were taken over */
     CQ_TABLE_REPAIRED = 1u << 8,    /* rows were left in the middle of something
                                      * and put right or forgotten */
+    CQ_TABLE_COPIED = 1u << 9,      /* made by another machine: this one has a
+                                     * new node id and counts from nothing, as
+                                     * the cluster still has the shares */
     CQ_TABLE_PERIOD_JUMP = 1u << 5  /* the period in force was not the one
                                      * before or the same: believed, as a start
                                      * does */

@@ -111,6 +111,7 @@ void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
         return;
     }
     cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
+    cq_row_moved(a->table, a->row);     /* to hear of the others sooner */
     CQ_POINT("refused-tallied");
     if (state == CQ_STATE_OVER) {
         set_over(a, clock);
@@ -147,6 +148,7 @@ void cq_account_reset(struct cq_account *a)
         cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
     }
     CQ_POINT("reset-committed");
+    cq_row_moved(a->table, a->row);
     cq_entry_end(e);
     /* unless somebody just stepped into another period and needs it */
     if (cq_stamp(before) != cq_stamp(d)) {
@@ -158,6 +160,7 @@ void cq_account_reset(struct cq_account *a)
     }
     if (!cq_row_is_pair(a->table, a->row)) {
         cold = cold_of(a);
+        atomic_store(&hot->others, 0);
         atomic_store(&hot->day_base, 0);
         atomic_store(&hot->free_range, 0);
         atomic_store(&cold->refused, 0);

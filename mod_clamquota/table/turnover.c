@@ -57,6 +57,7 @@ static void exchange(struct cq_table *t, uint32_t row,
         cq_row_commit(hot, bytes);
         CQ_POINT("exchange-committed");
         cq_stamped_add(&hot->drawn, stamp, bytes);
+        cq_row_moved(t, row);
         cq_entry_end(entry_of(&a));
     }
     cq_account_close(&a);

@@ -51,7 +51,8 @@ static bool geometry_is_ours(const struct cq_geometry *g)
         return false;
     }
     memset(&plan, 0, sizeof(plan));
-    cq_geometry_plan(&plan, g->clients_n, g->files_n, g->ledger_n);
+    cq_geometry_plan(&plan, g->clients_n, g->files_n, g->ledger_n,
+                     g->cluster_size > 0);
     /* all offsets lie side by side */
     return g->file_size == plan.file_size && g->rows_n == plan.rows_n
         && g->file_rows_n == plan.file_rows_n

@@ -1,5 +1,5 @@
-# core knows nothing; table knows core; render knows both; jail knows core; only
-# httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
+# core knows nothing; table and jail know core; render and cluster know both;
+# only httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
 # such path; this says which include broke it, and guards the walls between our
 # rooms.
 use strict;
@@ -20,7 +20,8 @@ my %may = (    # room => [own headers it may include, system headers]
     table  => [ qr/^(?:core|table)\//,         undef ],
     render => [ qr/^(?:core|table|render)\//,  $libc ],
     host   => [ qr/^(?:core|host)\//,          undef ],
-    httpd  => [ qr/^(?:core|table|host|render|httpd)\//, undef ],
+    cluster => [ qr/^(?:core|table|cluster)\//, undef ],
+    httpd  => [ qr/^(?:core|table|cluster|host|render|httpd)\//, undef ],
     jail   => [ qr/^(?:core|jail)\//,         undef ],
     cli    => [ qr/^(?:core|table|render|cli)\//, undef ],
     sync   => [ qr/^(?:core|table|render|host|jail|cli|sync)\//, undef ],

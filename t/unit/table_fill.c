@@ -160,7 +160,7 @@ START_TEST(ten_million_in_two_gigabytes)
 {
     struct cq_geometry g = { 0 };
 
-    cq_geometry_plan(&g, 10000000, 0, 0);
+    cq_geometry_plan(&g, 10000000, 0, 0, false);
     ck_assert_uint_eq(g.ledger_n, 65536);
     ck_assert_uint_ge(g.rows_n, 10000000);
     ck_assert_uint_le(g.file_size, UINT64_C(2000000000));

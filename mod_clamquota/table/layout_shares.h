@@ -1,0 +1,57 @@
+/* layout_shares - the section for the cluster, byte for byte. Private to
+ * table/; layout.h shows where it lies:
+ *
+ *   head     figures of the exchange, 1,024 acts
+ *   flights  8 bytes for each row of a client: what its others' sum has in
+ *            flight, and until when
+ *   moved    a byte for 16 rows, those of pairs too
+ *
+ * Each of the three starts on a page. */
+#ifndef CQ_LAYOUT_SHARES_H
+#define CQ_LAYOUT_SHARES_H
+
+#include "table/shares.h"
+
+#include <stdatomic.h>
+
+/* Which rows moved, a byte for 16 of them. A request changes the row, then
+ * looks at the byte; the exchanger swaps the byte, then reads the rows. Both
+ * are sequentially consistent, so one of the two sees the other:
+ *
+ *   a row differs from what its item was seen to hold => its byte is not 0
+ *
+ * What a killed child changed and did not mark is marked when its ledger entry
+ * is settled. TAKEN of an exchanger that died counts as MOVED. */
+#define CQ_MOVED_ROWS 16u
+enum cq_moved { CQ_READ_BACK = 0, CQ_MOVED = 1, CQ_TAKEN = 2 };
+
+/* What of hot.others is in flight: KiB:29, counted until an unix second:35. It
+ * lapses by itself: a node that died, or an exchanger that did, locks no client
+ * out. Only a request that would be refused looks here. */
+#define CQ_FLIGHT_SHIFT 35
+#define CQ_FLIGHT_KIB_MAX ((INT64_C(1) << 29) - 1)
+
+/* An act's state: free, or the second at which it was taken:62 and a state:2.
+ * One that is WRITING for longer is of a dead process, and free. NEW: the rows
+ * that it covers may still have what it resets. */
+enum cq_act_state { CQ_ACT_FREE = 0, CQ_ACT_WRITING = 1, CQ_ACT_NEW = 2,
+                    CQ_ACT_DONE = 3 };
+#define CQ_ACT_WRITING_S 60
+
+struct cq_act_slot {
+    _Atomic uint64_t state;
+    _Atomic uint64_t address[2];
+    _Atomic uint64_t what;      /* kind:32 reserved:16 family:8 prefix:8 */
+    _Atomic int64_t at_ms;
+    _Atomic int64_t until_s;
+};
+
+struct cq_cluster_head {
+    _Atomic int64_t opened_ms;  /* when this server opened the table */
+    _Atomic uint32_t motion;    /* odd while the figures are being written */
+    uint32_t reserved;
+    struct cq_cluster_status status;
+    _Alignas(64) struct cq_act_slot acts[CQ_ACTS_MAX];
+};
+
+#endif

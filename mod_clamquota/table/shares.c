@@ -1,0 +1,426 @@
+/* shares - this node's id, its acts, and the figures of the exchange. */
+#include "table/exchange.h"
+#include "table/parts.h"
+
+#include <sys/random.h>
+
+bool cq_table_has_cluster(const struct cq_table *t)
+{
+    return t->cluster != NULL;
+}
+
+uint64_t cq_table_node(const struct cq_table *t)
+{
+    return t->cluster != NULL ? atomic_load(&t->header->node) : 0;
+}
+
+uint64_t cq_node_session(const struct cq_table *t, int64_t *opened_ms)
+{
+    *opened_ms = atomic_load(&t->cluster->opened_ms);
+    return atomic_load(&t->header->opened);
+}
+
+static uint64_t random_id(void)
+{
+    uint64_t id = 0;
+
+    while (id == 0
+           && getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id)) {
+        id = 0;
+    }
+    return id;
+}
+
+static void forget_all(struct cq_table *t)
+{
+    uint64_t row;
+
+    for (row = 0; row < t->rows_n; row++) {
+        uint64_t id = atomic_load(&t->hot[row].identity);
+        struct cq_account a;
+
+        if ((id & CQ_STATE_MASK) == CQ_LIVE
+            && cq_account_open_row(t, (uint32_t)row, id & ~CQ_STATE_MASK,
+                                   &a)) {
+            cq_account_reset(&a);
+            cq_account_close(&a);
+        }
+    }
+}
+
+void cq_node_renew(struct cq_table *t)
+{
+    /* The id last: should this process die before, the next one finds that two
+     * have it and begins again. With the new id first, rows that were not yet
+     * forgotten would count a second time under it. */
+    forget_all(t);
+    atomic_store(&t->header->node, random_id());
+}
+
+bool cq_shares_begin(struct cq_table *t, uint64_t machine, int64_t now_s)
+{
+    uint64_t made_by = atomic_load(&t->header->machine);
+    bool copied = made_by != 0 && machine != 0 && made_by != machine;
+
+    if (made_by == 0) {
+        atomic_store(&t->header->machine, machine);
+    }
+    if (t->cluster == NULL) {
+        return false;
+    }
+    atomic_store(&t->cluster->opened_ms, now_s * 1000);
+    if (copied) {
+        cq_node_renew(t);
+        atomic_store(&t->header->machine, machine);
+    }
+    else if (atomic_load(&t->header->node) == 0) {
+        atomic_store(&t->header->node, random_id());
+    }
+    return copied;
+}
+
+/* ---- acts ---- */
+
+#define STATE_MASK UINT64_C(3)
+
+static uint64_t state_at(int64_t now_s, enum cq_act_state state)
+{
+    return (uint64_t)now_s << 2 | (uint64_t)state;
+}
+
+static bool copy_act(const struct cq_act_slot *slot, struct cq_act *act,
+                     uint64_t *state)
+{
+    uint64_t address[2], what;
+
+    *state = atomic_load_explicit(&slot->state, memory_order_acquire);
+    if ((*state & STATE_MASK) != CQ_ACT_NEW
+        && (*state & STATE_MASK) != CQ_ACT_DONE) {
+        return false;
+    }
+    memset(act, 0, sizeof(*act));
+    address[0] = atomic_load(&slot->address[0]);
+    address[1] = atomic_load(&slot->address[1]);
+    what = atomic_load(&slot->what);
+    memcpy(act->net.bytes, address, sizeof(address));
+    act->net.family = (uint8_t)(what >> 8);
+    act->net.prefix = (uint8_t)what;
+    act->kind = (uint32_t)(what >> 32);
+    act->at_ms = atomic_load(&slot->at_ms);
+    act->until_s = atomic_load(&slot->until_s);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load(&slot->state) == *state && cq_key_valid(&act->net);
+}
+
+/* Is a as good as there already? */
+static bool covers(const struct cq_act *a, const struct cq_act *b)
+{
+    return a->kind == b->kind && a->at_ms >= b->at_ms
+        && (a->kind == CQ_ACT_RESET ? cq_key_contains(&a->net, &b->net)
+                                    : cq_key_compare(&a->net, &b->net) == 0);
+}
+
+/* A slot that is free, was left in the middle of writing, or else holds the
+ * oldest act.
+ * @param known  result: an act that covers this one is there */
+static struct cq_act_slot *find_slot(struct cq_table *t,
+                                     const struct cq_act *act, int64_t now_s,
+                                     uint64_t *state, bool *known)
+{
+    struct cq_act_slot *found = NULL;
+    int64_t oldest_ms = INT64_MIN;      /* of the slot found */
+    uint32_t i;
+
+    *known = false;
+    for (i = 0; i < CQ_ACTS_MAX; i++) {
+        struct cq_act_slot *slot = &t->cluster->acts[i];
+        struct cq_act other;
+        uint64_t its;
+
+        if (copy_act(slot, &other, &its)) {
+            *known = *known || covers(&other, act);
+            if (other.at_ms < act->at_ms
+                && (found == NULL || other.at_ms < oldest_ms)) {
+                found = slot;
+                oldest_ms = other.at_ms;
+                *state = its;
+            }
+        }
+        else if (oldest_ms != INT64_MIN || found == NULL) {
+            if ((its & STATE_MASK) == CQ_ACT_FREE
+                || (int64_t)(its >> 2) + CQ_ACT_WRITING_S < now_s) {
+                found = slot;
+                oldest_ms = INT64_MIN;
+                *state = its;
+            }
+        }
+    }
+    return found;
+}
+
+static int64_t latest_ms(const struct cq_table *t)
+{
+    int64_t latest = 0;
+    uint32_t i;
+
+    for (i = 0; i < CQ_ACTS_MAX; i++) {
+        struct cq_act act;
+        uint64_t state;
+
+        if (copy_act(&t->cluster->acts[i], &act, &state)
+            && act.at_ms > latest) {
+            latest = act.at_ms;
+        }
+    }
+    return latest;
+}
+
+static void write_act(struct cq_act_slot *slot, const struct cq_act *act,
+                      int64_t now_s)
+{
+    uint64_t address[2];
+
+    memcpy(address, act->net.bytes, sizeof(address));
+    atomic_store(&slot->address[0], address[0]);
+    atomic_store(&slot->address[1], address[1]);
+    atomic_store(&slot->what, (uint64_t)act->kind << 32
+                                  | (uint64_t)act->net.family << 8
+                                  | act->net.prefix);
+    atomic_store(&slot->at_ms, act->at_ms);
+    atomic_store(&slot->until_s, act->until_s);
+    atomic_store(&slot->state, state_at(now_s, CQ_ACT_NEW));
+}
+
+enum cq_status cq_act_note(struct cq_table *t, const struct cq_act *act,
+                           int64_t now_ms)
+{
+    struct cq_act own = *act;
+    bool known;
+
+    if (t->cluster == NULL || !cq_key_valid(&act->net)) {
+        return CQ_EINVAL;
+    }
+    if (own.at_ms == 0) {
+        own.at_ms = latest_ms(t) + 1;
+        own.at_ms = own.at_ms > now_ms ? own.at_ms : now_ms;
+    }
+    for (;;) {
+        uint64_t state = 0;
+        struct cq_act_slot *slot = find_slot(t, &own, now_ms / 1000, &state,
+                                             &known);
+
+        if (known) {
+            return CQ_OK;
+        }
+        if (slot == NULL) {
+            return CQ_EFULL;
+        }
+        if (atomic_compare_exchange_strong(
+                &slot->state, &state,
+                state_at(now_ms / 1000, CQ_ACT_WRITING))) {
+            write_act(slot, &own, now_ms / 1000);
+            return CQ_OK;
+        }
+    }
+}
+
+size_t cq_acts_read(const struct cq_table *t, struct cq_act *acts)
+{
+    size_t n = 0;
+    uint32_t i;
+
+    for (i = 0; t->cluster != NULL && i < CQ_ACTS_MAX; i++) {
+        uint64_t state;
+
+        n += copy_act(&t->cluster->acts[i], &acts[n], &state);
+    }
+    return n;
+}
+
+static void reset_row(struct cq_table *t, uint32_t row,
+                      const struct cq_key *net, const struct cq_clock *clock)
+{
+    uint64_t id = atomic_load(&t->hot[row].identity);
+    struct cq_account a;
+    struct cq_row copy;
+
+    if (cq_row_copy(t, row, clock, &copy) && cq_key_contains(net, &copy.key)
+        && cq_account_open_row(t, row, id & ~CQ_STATE_MASK, &a)) {
+        cq_account_reset(&a);
+        cq_copies_forget(t, id & ~CQ_STATE_MASK);
+        cq_account_close(&a);
+    }
+}
+
+static void apply_reset(struct cq_table *t, const struct cq_key *net,
+                        const struct cq_clock *clock)
+{
+    struct cq_prefixes prefixes = t->header->geometry.prefixes;
+    size_t pool, n = cq_table_pool_count(t);
+    uint64_t row;
+
+    if (net->prefix < (net->family == 4 ? prefixes.v4_bits
+                                        : prefixes.v6_bits)) {
+        for (row = 0; row < t->rows_n; row++) {
+            reset_row(t, (uint32_t)row, net, clock);
+        }
+        return;
+    }
+    for (pool = 0; pool < n; pool++) {
+        struct cq_window w;
+        uint32_t i;
+
+        cq_window_of(&t->clients, cq_identity(t, (uint16_t)pool, net), &w);
+        for (i = 0; i < CQ_WINDOW_ROWS; i++) {
+            if (atomic_load(&t->hot[w.row[i]].identity)
+                == (cq_identity(t, (uint16_t)pool, net) | CQ_LIVE)) {
+                reset_row(t, w.row[i], net, clock);
+            }
+        }
+    }
+}
+
+/* Does nothing that it stands for last any longer? */
+static bool is_past(const struct cq_act *act, int64_t period_start_s,
+                    int64_t now_s)
+{
+    return act->kind == CQ_ACT_EXEMPT
+        ? act->until_s < now_s && act->at_ms / 1000 < period_start_s
+        : act->at_ms / 1000 < period_start_s;
+}
+
+static bool is_covered(const struct cq_table *t, uint32_t own,
+                       const struct cq_act *act)
+{
+    uint32_t i;
+
+    for (i = 0; i < CQ_ACTS_MAX; i++) {
+        struct cq_act other;
+        uint64_t state;
+
+        if (i != own && copy_act(&t->cluster->acts[i], &other, &state)
+            && covers(&other, act) && (!covers(act, &other) || i < own)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* New ones stay until they were applied. */
+static void free_covered(struct cq_table *t)
+{
+    uint32_t i;
+
+    for (i = 0; i < CQ_ACTS_MAX; i++) {
+        struct cq_act_slot *slot = &t->cluster->acts[i];
+        struct cq_act act;
+        uint64_t state;
+
+        if (copy_act(slot, &act, &state)
+            && (state & STATE_MASK) == CQ_ACT_DONE && is_covered(t, i, &act)) {
+            atomic_compare_exchange_strong(&slot->state, &state, CQ_ACT_FREE);
+        }
+    }
+}
+
+int cq_acts_apply(struct cq_table *t, const struct cq_clock *clock)
+{
+    int64_t start_s = cq_calendar_start(t, clock->period_id);
+    int applied = 0;
+    uint32_t i;
+
+    for (i = 0; t->cluster != NULL && i < CQ_ACTS_MAX; i++) {
+        struct cq_act_slot *slot = &t->cluster->acts[i];
+        struct cq_act act;
+        uint64_t state;
+        bool is_new;
+
+        if (!copy_act(slot, &act, &state)) {
+            continue;
+        }
+        is_new = (state & STATE_MASK) == CQ_ACT_NEW;
+        if (is_past(&act, start_s, clock->now_s)) {
+            atomic_compare_exchange_strong(&slot->state, &state, CQ_ACT_FREE);
+        }
+        else if (is_new) {
+            if (act.kind == CQ_ACT_RESET) {
+                apply_reset(t, &act.net, clock);
+            }
+            atomic_compare_exchange_strong(
+                &slot->state, &state,
+                (state & ~STATE_MASK) | CQ_ACT_DONE);
+            applied++;
+        }
+    }
+    if (applied > 0) {
+        free_covered(t);
+    }
+    return applied;
+}
+
+/* ---- figures ---- */
+
+void cq_cluster_status_write(struct cq_table *t,
+                             const struct cq_cluster_status *status)
+{
+    struct cq_cluster_head *head = t->cluster;
+    uint32_t motion = atomic_load(&head->motion) | 1u;
+
+    atomic_store(&head->motion, motion);
+    atomic_thread_fence(memory_order_seq_cst);
+    head->status = *status;
+    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(&head->motion, motion + 1);
+}
+
+/* A byte of a file that is neither 0 nor 1 is no bool of C's. */
+static void make_bool(bool *b)
+{
+    unsigned char byte;
+
+    memcpy(&byte, b, 1);
+    *b = byte != 0;
+}
+
+bool cq_cluster_status_read(const struct cq_table *t,
+                            struct cq_cluster_status *status)
+{
+    const struct cq_cluster_head *head = t->cluster;
+    int tries;
+    size_t i;
+
+    memset(status, 0, sizeof(*status));
+    if (head == NULL) {
+        return false;
+    }
+    for (tries = 0; tries < 1000; tries++) {
+        uint32_t motion = atomic_load(&head->motion);
+
+        *status = head->status;
+        atomic_thread_fence(memory_order_seq_cst);
+        if (motion % 2 == 0 && atomic_load(&head->motion) == motion) {
+            break;
+        }
+    }
+    /* no byte of a file is trusted */
+    status->label[sizeof(status->label) - 1] = '\0';
+    status->nodes_n = status->nodes_n < CQ_CLUSTER_NODES_MAX
+        ? status->nodes_n : CQ_CLUSTER_NODES_MAX;
+    status->servers_n = status->servers_n < CQ_CLUSTER_SERVERS_MAX
+        ? status->servers_n : CQ_CLUSTER_SERVERS_MAX;
+    for (i = 0; i < CQ_CLUSTER_NODES_MAX; i++) {
+        struct cq_cluster_node *node = &status->nodes[i];
+
+        node->label[CQ_CLUSTER_LABEL_SIZE - 1] = '\0';
+        make_bool(&node->self);
+        make_bool(&node->alive);
+        make_bool(&node->other_period);
+        make_bool(&node->other_servers);
+        make_bool(&node->other_daily);
+    }
+    for (i = 0; i < CQ_CLUSTER_SERVERS_MAX; i++) {
+        status->servers[i].name[CQ_CLUSTER_SERVER_SIZE - 1] = '\0';
+        make_bool(&status->servers[i].up);
+    }
+    return true;
+}
