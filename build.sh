@@ -18,8 +18,8 @@ cd -- "$(dirname -- "$0")"
 : "${CLUSTER=}"
 
 # apache2-bin and not apache2: the latter starts a server on port 80.
-build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev libnftnl-dev
-libjansson-dev libmemcached-dev'
+build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev
+libmemcached-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
 faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
@@ -31,7 +31,7 @@ deb_test_packages='lintian mmdebstrap'
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
 libapache2-mod-rpaf memcached'
 
-tool_libraries='jansson libmnl libnftnl'
+tool_libraries='libmnl'
 
 warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 -Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'
@@ -211,7 +211,8 @@ link_programs() {
         $CC $CFLAGS $link $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libcluster.a" "$BUILD/libcq.a" \
+            "$BUILD/libjail.a" "$BUILD/libcli.a" "$BUILD/libcluster.a" \
+            "$BUILD/libcq.a" \
             $(pkg-config --libs check $tool_libraries) $cluster_libraries \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
     done
@@ -219,15 +220,22 @@ link_programs() {
 
 # clamquota-sync: everything but main() goes into an archive, for unit tests
 build_tools() {
-    # shellcheck disable=SC2046,SC2086 # lists of words
-    compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
-        $(pkg-config --cflags $tool_libraries) -- tools/sync/*.c
+    # the kernel's lists: core and libmnl, nothing else
+    # shellcheck disable=SC2046 # a list of words
+    compile "$BUILD/obj/jail" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
+        $(pkg-config --cflags libmnl) -- tools/jail/*.c
+    compile "$BUILD/obj/cli" -std=c11 -pedantic -D_GNU_SOURCE -I tools -- \
+        tools/cli/*.c
+    compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools -- \
+        tools/sync/*.c
     mv "$BUILD/obj/sync/main.o" "$BUILD/obj/clamquota-sync.o"
-    ar rcs "$BUILD/libsync.a" "$BUILD"/obj/sync/*.o
+    for room in cli jail sync; do
+        ar rcs "$BUILD/lib$room.a" "$BUILD/obj/$room"/*.o
+    done
     # shellcheck disable=SC2046,SC2086
     $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
-        "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libcq.a" \
-        $(pkg-config --libs $tool_libraries)
+        "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libjail.a" \
+        "$BUILD/libcli.a" "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
 }
 
 # The exchange with memcached, which only the module and its tests use. Without
@@ -273,9 +281,8 @@ check_target() {
 do_build() {
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
-    rm -rf "$BUILD/obj" "$BUILD/libcq.a" "$BUILD/libcluster.a" \
-        "$BUILD/libsync.a" \
-        "$BUILD/clamquota-sync" "$BUILD/mod_clamquota.so"
+    rm -rf "$BUILD/obj" "$BUILD"/lib*.a "$BUILD/clamquota-sync" \
+        "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD/obj"
     check_target
     state_dir=$(under_prefix /var/lib)/clamquota

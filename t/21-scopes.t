@@ -142,8 +142,8 @@ $server->get('/location/file', '-H', 'X-Forwarded-For: 192.0.2.7',
 ok($server->wait_log(qr/clamquota:warn.*mod_remoteip/, $mark),
     'X-Forwarded-For without mod_remoteip is warned about');
 is($server->row('192.0.2.7', pool => 'location'), undef, 'and not believed');
-ok($server->row('127.0.8.1', pool => 'location')->{jailable},
-    'a peer that was seen itself is jailable');
+is($server->row('127.0.8.1', pool => 'location')->{spared}, 'reserved',
+    'a peer on loopback is never jailable');
 $server->allow_log(qr/clamquota:warn.*mod_remoteip/, 1);
 
 # a proxy that mod_remoteip trusts

@@ -143,6 +143,7 @@ sub download {
 
 my $sets = 'nft list set inet clamquota jail6 && nft list set inet clamquota'
     . ' jail4';
+my $status = '. /etc/default/clamquota-sync; clamquota-sync --status $OPTIONS';
 
 # What a command prints (it must succeed), or why it is not run. Around the
 # pattern there may be a command that makes it possible, and one that shows
@@ -162,7 +163,7 @@ my %expected = (
     'sudo apt install ./build/deb/*.deb' => 'needs packages; t/deb.t',
     'sudo apt update' => qr/^$/,
     'sudo apt install apache2 apache2-dev gcc libc6-dev pkg-config'
-        . ' libmnl-dev libnftnl-dev libjansson-dev libmemcached-dev' => qr/^$/,
+        . ' libmnl-dev libmemcached-dev' => qr/^$/,
     'sudo ./build.sh install' => qr/a2enmod clamquota/,
     'sudo a2enmod clamquota' => qr/^Enabling module clamquota/,
     'sudo cp /usr/share/doc/mod_clamquota/clamav-mirror.conf /etc/apache2/'
@@ -183,34 +184,44 @@ my %expected = (
 
     # README: The kernel jail
     'cd /usr/share/doc/mod_clamquota/examples' => qr/^$/,
-    'nft -f clamquota.nft' => [undef, qr/^$/, $sets, qr/timeout 1h/],
-    'clamquota-sync --jail nft:inet/clamquota/jail4,jail6' => qr/^$/,
-    'iptables-restore -n <clamquota.iptables' => qr/^$/,
-    'ip6tables-restore -n <clamquota.ip6tables' => qr/^$/,
-    'clamquota-sync --jail recent:DenyAccessClamAV,DenyAccessClamAV6'
-        => qr/^$/,
-    'ipset restore -exist <clamquota.ipset' => qr/^$/,
-    'iptables-restore -n <clamquota-ipset.iptables' => qr/^$/,
-    'ip6tables-restore -n <clamquota-ipset.ip6tables' => qr/^$/,
-    'clamquota-sync --jail ipset:clamquota4,clamquota6' => qr/^$/,
+    'apt install nftables' => qr/^$/,
+    'nft -f clamquota.nft' => [undef, qr/^$/, $sets, qr/flags timeout/],
+    q(echo 'OPTIONS="--jail nft:inet/clamquota/jail4,jail6,deny4,deny6"')
+        . ' >/etc/default/clamquota-sync' => qr/^$/,
     'cp clamquota.nft /etc/clamquota.nft' => qr/^$/,
     q(echo 'include "/etc/clamquota.nft"' >>/etc/nftables.conf) => qr/^$/,
     'systemctl enable nftables' => ['nft flush ruleset',
-        qr/^enable nftables$/, $sets, qr/timeout 1h/],
-    'apt install iptables-persistent ipset-persistent' =>
-        qr/^$/,
-    'netfilter-persistent save' => [
-        'iptables-restore -n <clamquota-ipset.iptables', qr/ipset save/,
+        qr/^enable nftables$/, "$sets; systemctl enable clamquota-sync; "
+            . $status, qr/flags timeout.*^nft:.*in it +0,/ms],
+    'apt install iptables-persistent' => qr/^$/,
+    'iptables-restore -n <clamquota.iptables' => qr/^$/,
+    'ip6tables-restore -n <clamquota.ip6tables' => qr/^$/,
+    'netfilter-persistent save' => [undef, qr/ip6tables save/,
         'nft flush ruleset; ipset destroy; netfilter-persistent start &&'
-            . ' iptables -S INPUT', qr/--match-set clamquota4 src -j DROP/],
-    q(echo 'OPTIONS="--jail nft:inet/clamquota/jail4,jail6"')
+            . ' iptables-save', qr/(?:--name|--match-set).* -j DROP/],
+    q(echo 'OPTIONS="--jail recent:DenyAccessClamAV,DenyAccessClamAV6"')
+        . ' >/etc/default/clamquota-sync' => [undef, qr/^$/,
+        "iptables-restore -n <clamquota.iptables; ip6tables-restore -n"
+            . " <clamquota.ip6tables; systemctl enable clamquota-sync; $status",
+        qr/^recent:.*in it +0,/ms],
+    'apt install ipset iptables-persistent ipset-persistent' => qr/^$/,
+    'ipset restore -exist <clamquota.ipset' => qr/^$/,
+    'iptables-restore -n <clamquota-ipset.iptables' => qr/^$/,
+    'ip6tables-restore -n <clamquota-ipset.ip6tables' => qr/^$/,
+    q(echo 'OPTIONS="--jail ipset:clamquota4,clamquota6"')
         . ' >/etc/default/clamquota-sync' => qr/^$/,
-    'systemctl enable --now clamquota-sync' => [
-        'systemctl enable nftables', qr/^enable clamquota-sync$/],
+    'systemctl enable --now clamquota-sync' => qr/^enable clamquota-sync$/,
+    '. /etc/default/clamquota-sync' => qr/^$/,
+    'clamquota-sync --status $OPTIONS' => qr/^ipset:.*in it +0,/ms,
+    'journalctl -u clamquota-sync' => 'there is no journal here',
+    'systemctl disable --now clamquota-sync' => 'nothing stays here',
+    'clamquota-sync --flush $OPTIONS' => qr/^$/,
+    'nft delete table inet clamquota' => ['nft -f clamquota.nft', qr/^$/],
 
     # clamquota(7)
     'clamquota-sync --after 5000 --jail nft:inet/clamquota/jail4,jail6'
-        => qr/^$/,
+        => ['nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
+        qr/^$/],
     'cd /var/log/apache2' => qr/^$/,
     q(zcat -f access.log* | awk '{print $1}' | sort -u | wc -l) => [<<'EOT',
 for id in 1 1 2; do
@@ -271,10 +282,11 @@ EOT
     '* * * * * root /usr/sbin/clamquota-sync' =>
         [undef, undef, '/usr/sbin/clamquota-sync', qr/^$/],
     'nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft' => qr/^$/,
-    'clamquota-sync --watch --jail nft:inet/clamquota/jail4,jail6'
-        . ' --deny-file /srv/mirror/.htaccess' => 'stays; t/51-sync.t',
+    'clamquota-sync --watch --deny-file /srv/mirror/.htaccess --jail'
+        . ' nft:inet/clamquota/jail4,jail6,deny4,deny6' =>
+        'stays; t/51-sync.t',
     'clamquota-sync --status' => qr/DenyAccessClamAV/,
-    q(clamquota-sync --status --json | grep -A2 '"192.0.2.7') =>
+    q(clamquota-sync --status --json | grep '"192.0.2.7') =>
         ['clamquota-sync --deny-file /srv/www/.htaccess', qr/"192\.0\.2\.70/],
 
     # README: Upgrading and uninstalling

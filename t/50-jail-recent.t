@@ -27,6 +27,7 @@ my $answer = $jail->ask('open w');
 is($answer->{status}, 3, 'no rule names the list');
 like($answer->{why}, qr{^\Q$path/$a\E does not exist: .*iptables-restore},
     'and what to do');
+is($jail->ask('list')->{status}, 3, 'not open: no list');
 is($ns->jail("recent:$a", under => [ Jail::as_nobody() ])
         ->ask('open w')->{status}, 4, 'not permitted comes before missing');
 is($ns->jail("recent:$a", under => [ Jail::read_only_proc() ])
@@ -39,9 +40,16 @@ sub restore {
     return;
 }
 
+# Rules by hand, each in its own table
+sub rule {
+    my ($program, @words) = @_;
+    return $ns->must($program, qw(-w -t raw -I PREROUTING -m recent),
+        @words, qw(-j DROP));
+}
+
 sub drop_rules {
     my ($how) = @_;
-    $ns->must("$_$how", '-F') for 'iptables', 'ip6tables';
+    $ns->must("$_$how", qw(-w -t raw -F)) for 'iptables', 'ip6tables';
     return;
 }
 
@@ -57,7 +65,7 @@ sub file { return scalar(split /\n/, $ns->must('cat', "$path/$_[0]")) }
 my $parameter = '/sys/module/xt_recent/parameters/ip_list_tot';
 my $places = -e $parameter ? `cat $parameter` + 0 : 100;
 
-# ---- both families of rules, as they are shipped ----
+# ---- both kinds of rules, as they are shipped ----
 for my $how ('-legacy', '-nft') {
     restore($how);
     is($jail->ask('open w')->{status}, 0, "$how: opens, missing before");
@@ -66,19 +74,20 @@ for my $how ('-legacy', '-nft') {
     is_deeply($jail->addresses, [], 'and is empty');
 
     $answer = $jail->ask('+ 192.0.2.7', '+ 192.0.2.8', '+ 2001:db8::7',
-        '+ ::ffff:192.0.2.9', 'apply 3600');
+        '+ ::ffff:192.0.2.9', 'apply');
     is_deeply($answer, { status => 0, why => '', lines => [] }, 'adds');
-    is_deeply($jail->ask('list')->{lines},
-        [ map { "$_ -1" } '192.0.2.7/32', '192.0.2.8/32', '192.0.2.9/32',
-            '2001:db8::7/128' ], 'lists, a mapped address as IPv4');
+    my @list = @{ $jail->ask('list')->{lines} };
+    is_deeply([ map { s/ .*//r } @list ], [ '192.0.2.7', '192.0.2.8',
+        '192.0.2.9', '2001:db8::7' ], 'lists, a mapped address as IPv4');
+    is((grep { / (?:3598|3599|3600)$/ } @list), 4, 'with a lease');
     is(file($a), 4, 'and so it stands in the kernel');
     $ns->must(qw(grep -q -x), 'src=192.0.2.9 .*', "$path/$a");
 
-    $answer = $jail->ask('- 192.0.2.8', '- 198.51.100.1', 'apply 3600');
-    is($answer->{status}, 0, 'removes, also who is not there');
+    $answer = $jail->ask('- 192.0.2.8', '- 198.51.100.1', 'apply');
+    is($answer->{status}, 0, 'removes, also one that is not there');
     command($a, '+203.0.113.5');
-    is_deeply($jail->addresses, [ '192.0.2.7/32', '192.0.2.9/32',
-        '203.0.113.5/32', '2001:db8::7/128' ], "somebody else's is listed");
+    is_deeply($jail->addresses, [ '192.0.2.7', '192.0.2.9', '203.0.113.5',
+        '2001:db8::7' ], "somebody else's is listed");
 
     # ring of one stamp: a renewed entry shows another one
     my $stamp = sub {
@@ -89,91 +98,141 @@ for my $how ('-legacy', '-nft') {
     my $before = $stamp->();
     my $tries = 0;
     until ($stamp->() > $before || $tries++ > 10_000) {
-        $answer = $jail->ask('* 192.0.2.7', 'apply 3600');
+        $answer = $jail->ask('* 192.0.2.7', 'apply');
         last if $answer->{status} != 0;
     }
     is($answer->{status}, 0, 'renews');
-    cmp_ok($stamp->(), '>', $before, 'so that its time begins anew');
+    cmp_ok($stamp->(), '>', $before, 'so that its time starts anew');
     is(file($a), 4, 'in its place');
+    is($jail->ask('figures')->{lines}[0], "v4 $places v6 $places shared 1 "
+        . 'packets ' . ($how eq '-nft' ? 0 : -1) . ' used', 'figures');
 
     is($jail->ask('flush')->{status}, 0, 'flush');
     is(file($a), 0, 'takes everybody out');
     drop_rules($how);
 }
 
+# ---- the age of an entry, whoever added it; the rule's own --seconds ----
+sub left_of {
+    my ($of, $address) = @_;
+    my ($line) = grep { /^\Q$address\E / } @{ $of->ask('list')->{lines} };
+    return defined $line ? $line =~ s/.* //r : 'gone';
+}
+rule('iptables-nft', qw(--rcheck --seconds 600 --name), $a);
+$jail->ask('open w');
+command($a, '+192.0.2.1');
+my $long = $ns->jail("recent:$a", lease => 7200);
+$long->ask('open w');
+like(left_of($jail, '192.0.2.1'), qr/^(?:59[89]|600)$/, 'less than the lease');
+like(left_of($long, '192.0.2.1'), qr/^(?:59[89]|600)$/, 'also than a longer');
+my $aged = 0;
+for (1 .. 400) {
+    last if $aged = left_of($jail, '192.0.2.1') < 598;
+    select undef, undef, undef, 0.01;
+}
+ok($aged, 'it grows old');
+is($jail->ask('* 192.0.2.1', 'apply')->{status}, 0, 'renewed');
+cmp_ok(left_of($jail, '192.0.2.1'), '>=', 598, 'it is young');
+my $brief = $ns->jail("recent:$a", lease => 1);
+$brief->ask('open w');
+my $due = 0;
+for (1 .. 400) {
+    last if $due = left_of($brief, '192.0.2.1') < 0;
+    select undef, undef, undef, 0.01;
+}
+ok($due, 'one past its lease takes a place, and is listed');
+undef $brief;
+undef $long;
+drop_rules('-nft');
+
 # ---- a list that goes, and comes back under an open descriptor ----
 restore('');
 is($jail->ask('open w')->{status}, 0, 'open');
-is($jail->ask('+ 192.0.2.1', 'apply 60')->{status}, 0, 'one inside');
+is($jail->ask('+ 192.0.2.1', 'apply')->{status}, 0, 'one inside');
+is_deeply($jail->ask('changed')->{lines}, ['no'], 'the same list');
 drop_rules('');
+is_deeply($jail->ask('changed')->{lines}, ['yes'], 'deleted');
 $answer = $jail->ask('list');
 is($answer->{status}, 3, 'the rules are gone: list');
 like($answer->{why}, qr{^\Q$path/$a\E does not exist: }, 'says it');
-$answer = $jail->ask('+ 192.0.2.1', '- 192.0.2.2', 'apply 60');
-is($answer->{status}, 3, 'apply too');
-is_deeply($answer->{lines}, [ 'failed +192.0.2.1/32',
-    'failed -192.0.2.2/32' ], 'and which changes were not done');
-is($jail->ask('flush')->{status}, 3, 'flush too');
 restore('');
-is_deeply($jail->addresses, [], 'back, empty: listed without a new open');
+$jail->ask('open w');
+drop_rules('');
+$answer = $jail->ask('+ 192.0.2.1', '- 192.0.2.2', 'apply');
+is($answer->{status}, 3, 'apply');
+is_deeply($answer->{lines}, [ 'failed +192.0.2.1', 'failed -192.0.2.2' ],
+    'and which changes were not done');
+restore('');
+is($jail->ask('open w')->{status}, 0, 'back');
 drop_rules('');
 restore('');
-is($jail->ask('+ 192.0.2.1', '+ 192.0.2.2', 'apply 60')->{status}, 0,
-    'another one of that name under an open descriptor: adds');
-is_deeply($jail->addresses, [ '192.0.2.1/32', '192.0.2.2/32' ], 'into it');
+is_deeply($jail->ask('changed')->{lines}, ['yes'], 'made anew');
+is_deeply($jail->addresses, [], 'another of that name: listed');
 drop_rules('');
 restore('');
-is($jail->ask('flush')->{status}, 0, 'and flushes');
+$answer = $jail->ask('+ 192.0.2.1', 'apply');
+is_deeply($answer->{lines}, ['failed +192.0.2.1'], 'made anew: not written');
+is($jail->ask('open w')->{status}, 0, 'opened again');
+is($jail->ask('+ 192.0.2.1', 'apply')->{status}, 0, 'written');
+is_deeply($jail->addresses, ['192.0.2.1'], 'into the other list');
 undef $jail;
 
-# ---- networks ----
-$jail = $ns->jail("recent:$a,$b");
-is($jail->ask('open w')->{status}, 0, 'two lists');
-is_deeply($jail->ask("can $_->[0]")->{lines}, [ $_->[1] ], "can $_->[0]")
-    for [ '192.0.2.1', 'yes' ], [ '2001:db8::1', 'yes' ],
-    [ '2001:db8::/64', 'yes' ],
-    [ '2001:db8::/48', 'holds IPv6 networks of 64 bits only' ],
-    [ '192.0.2.0/24', 'holds single IPv4 addresses, no networks' ];
-$answer = $jail->ask('+ 2001:db8:0:7::/64', '+ 2001:db8::1', '+ 192.0.2.1',
-    '+ 192.0.2.0/24', '+ 2001:db8::/48', 'apply 60');
-is($answer->{status}, 1, 'what it cannot hold');
-is_deeply($answer->{lines}, [ 'failed +192.0.2.0/24',
-    'failed +2001:db8::/48' ], 'fails, nothing else does');
-is($answer->{why}, 'an xt_recent list holds single IPv4 addresses, no '
-    . 'networks', 'with a reason');
-like($ns->must('cat', "$path/$b"),
-    qr/\Asrc=2001:0db8:0000:0007:0000:0000:0000:0000 ttl.*\n\z/,
-    'a /64 is its network address in the second list');
-command($b, '+2001:db8:0:8::9');
+# ---- a second list ----
+my $differ = 'holds no clients of this prefix length: ClamQuotaPrefix and the '
+    . 'mask of its firewall rule differ';
+for my $how ('-legacy', '-nft') {
+    drop_rules($_) for '', '-legacy';
+    restore($how);
+    $jail = $ns->jail("recent:$a,$b");
+    is($jail->ask('open w')->{status}, 0, "$how: two lists");
+    is_deeply($jail->ask("can $_->[0]")->{lines}, [ $_->[1] ], "can $_->[0]")
+        for [ '192.0.2.1', 'yes' ], [ '2001:db8::/64', 'yes' ],
+        map { [ $_ => $differ ] } '2001:db8::1', '2001:db8::/48',
+        '192.0.2.0/24';
+    is($jail->ask('+ 2001:db8:0:7::/64', '+ 192.0.2.1', 'apply')->{status}, 0,
+        'adds to both');
+    like($ns->must('cat', "$path/$b"),
+        qr/\Asrc=2001:0db8:0000:0007:0000:0000:0000:0000 ttl.*\n\z/,
+        'a /64 is its network address in the second list');
+}
 command($b, '+192.0.2.99');
-command($b, '+2001:db8:0:9::');
 command($a, '+::ffff:192.0.2.77');
-is_deeply($jail->addresses, [ '192.0.2.1/32', '2001:db8::1/128',
-    '2001:db8:0:7::/64', '2001:db8:0:9::/64' ],
+is_deeply($jail->addresses, [ '192.0.2.1', '2001:db8:0:7::' ],
     'what could never match is not listed');
-is($jail->ask('- 2001:db8:0:7::/64', 'apply 60')->{status}, 0, 'out again');
-is_deeply($jail->addresses, [ '192.0.2.1/32', '2001:db8::1/128',
-    '2001:db8:0:9::/64' ], 'the network');
-is_deeply($jail->ask('figures')->{lines}[0], "v4 $places v6 $places shared 0 "
-    . 'packets -1 bytes -1', 'figures');
+command($a, '+2001:db8:0:9::');
+cmp_ok(left_of($jail, '2001:db8:0:9::'), '<=', 0,
+    'IPv6 in the first list: to be written at once');
+is($jail->ask('* 2001:db8:0:9::', '- 2001:db8:0:7::', 'apply')->{status}, 0,
+    'renewed');
+unlike($ns->must('cat', "$path/$a"), qr/2001/, 'it has moved');
+is_deeply($jail->addresses, [ '192.0.2.1', '2001:db8:0:9::' ],
+    'into the second');
+like($jail->ask('figures')->{lines}[0],
+    qr/^v4 $places v6 $places shared 0 packets 0 used$/, 'figures');
+is($jail->ask('deny')->{status}, 0, 'to deny nothing is no failure');
+is($jail->ask('deny 10.0.0.0/8')->{status}, 1, 'a network is');
+is_deeply($jail->ask('networks')->{lines}, [], 'none');
+like($jail->ask('can-deny 10.0.0.0/8')->{lines}[0], qr/^holds no networks/,
+    'said before');
 is($jail->ask('flush')->{status}, 0, 'flush');
-is(file($a) + file($b), 0, 'empties both');
+is_deeply($jail->addresses, [], 'empties both');
 
+# ---- masks of rules by hand ----
 my $single = $ns->jail("recent:$a");
 $single->ask('open w');
-like($single->ask('can 2001:db8::/64')->{lines}[0],
-    qr/^holds IPv6 networks only in a second list/, 'without NAME6');
-is_deeply($single->ask('figures')->{lines}[0],
-    "v4 $places v6 $places shared 1 packets -1 bytes -1",
-    'one list is shared');
-my $narrow = $ns->jail("recent:$a,$b/56");
-$narrow->ask('open w');
-is_deeply($narrow->ask('can 2001:db8::/56')->{lines}, ['yes'], 'BITS');
-is_deeply($narrow->ask('can 2001:db8::/64')->{lines},
-    [ 'holds IPv6 networks of 56 bits only' ], 'and no other');
-undef $narrow;
-
-$ns->must('ip6tables', '-D', 'INPUT', 1);
+is_deeply($single->ask('can 2001:db8::/64')->{lines},
+    [$differ], 'without NAME6');
+is_deeply($single->ask('can 2001:db8::1')->{lines}, ['yes'], 'single ones');
+drop_rules('');
+rule('iptables-nft', qw(--rcheck --name), $a, '--mask', '255.255.255.0');
+rule('ip6tables-nft', qw(--rcheck --name), $b, '--mask', 'ffff:ffff:ffff::');
+$jail->ask('open w');
+is_deeply($jail->ask("can $_->[0]")->{lines}, [ $_->[1] ], "can $_->[0]")
+    for [ '192.0.2.0/24', 'yes' ], [ '2001:db8::/48', 'yes' ],
+    [ '192.0.2.1', $differ ];
+drop_rules('');
+restore('');
+$ns->must(qw(ip6tables -t raw -D PREROUTING 1));
 $answer = $jail->ask('open w');
 is($answer->{status}, 3, 'only the second list is missing');
 like($answer->{why}, qr{^\Q$path/$b\E does not exist: .*ip6tables-restore},
@@ -181,9 +240,12 @@ like($answer->{why}, qr{^\Q$path/$b\E does not exist: .*ip6tables-restore},
 undef $jail;
 
 # ---- a full list ----
+$single->ask('open w');
+command($a, '/');
 command($a, '+203.0.113.5');
 my @many = map { '10.0.' . ($_ >> 8) . '.' . ($_ & 255) } 1 .. 10_000;
-$answer = $single->ask((map { "+ $_" } @many), 'apply 60');
+is(scalar @{ $single->addresses }, 1, 'one inside');
+$answer = $single->ask((map { "+ $_" } @many), 'apply');
 is($answer->{status}, 1, '10,000 addresses into a list of its size');
 is(scalar @{ $answer->{lines} }, 10_000 - ($places - 1),
     'what has no place fails');
@@ -191,22 +253,24 @@ like($answer->{why}, qr{^\Q$path/$a\E is full: it holds $places .*raise ip_list_
 is(file($a), $places, 'the list is full');
 my $inside = $single->addresses;
 is(scalar @{$inside}, $places, 'and is listed whole, over several reads');
-is((grep { $_ eq '203.0.113.5/32' } @{$inside}), 1,
+is((grep { $_ eq '203.0.113.5' } @{$inside}), 1,
     "somebody else's was not pushed out");
-is_deeply([ @{$answer->{lines}}[0, -1] ], [ "failed +$many[$places - 1]/32",
-    "failed +$many[-1]/32" ], 'the first ones have a place');
-is($single->ask('* 10.0.0.1', 'apply 60')->{status}, 0, 'renewing needs none');
+is_deeply([ @{$answer->{lines}}[0, -1] ], [ "failed +$many[$places - 1]",
+    "failed +$many[-1]" ], 'the first ones have a place');
+is($single->ask('* 10.0.0.1', 'apply')->{status}, 0, 'renewing needs none');
 is($single->ask('- 10.0.0.1', '+ 198.51.100.1', '+ 198.51.100.2',
-    'apply 60')->{lines}[0], 'failed +198.51.100.2/32',
+    'apply')->{lines}[0], 'failed +198.51.100.2',
     'a place that was made is used, and no more');
 command($a, '-10.0.0.2');
-is($single->ask('+ 198.51.100.2', 'apply 60')->{status}, 0,
+is($single->ask('+ 198.51.100.2', 'apply')->{status}, 0,
     'also one that somebody else made');
-is((grep { $_ eq '203.0.113.5/32' } @{ $single->addresses }), 1,
-    'the foreign one is still there');
+is($single->ask('- 198.51.100.77', '+ 198.51.100.3', 'apply')->{lines}[0],
+    'failed +198.51.100.3', 'to remove one that is not there makes none');
+is((grep { $_ eq '203.0.113.5' } @{ $single->addresses }), 1,
+    'nobody was pushed out');
 command($a, '/');
-is($single->ask((map { "- $_" } @many), 'apply 60')->{status}, 0,
-    '10,000 removals of who is not there');
+is($single->ask((map { "- $_" } @many), 'apply')->{status}, 0,
+    '10,000 removals of what is not there');
 
 # ---- rights ----
 $jail = $ns->jail("recent:$a", under => [ Jail::as_nobody() ]);
@@ -215,8 +279,8 @@ is($answer->{status}, 4, 'nobody may not write');
 like($answer->{why}, qr{^\Q$path/$a\E may not be written by this user: .*as root}, 'what to do');
 is($jail->ask('open r')->{status}, 0, 'but look');
 is_deeply($jail->addresses, [], 'and list');
-$answer = $jail->ask('+ 192.0.2.1', 'apply 60');
-is($answer->{status} != 0 && "@{$answer->{lines}}", 'failed +192.0.2.1/32',
+$answer = $jail->ask('+ 192.0.2.1', 'apply');
+is($answer->{status} != 0 && "@{$answer->{lines}}", 'failed +192.0.2.1',
     'not write');
 is(file($a), 0, 'nothing was written');
 $jail = $ns->jail("recent:$a", under => [ Jail::read_only_proc() ]);
@@ -229,14 +293,14 @@ undef $single;
 
 # ---- names ----
 my @bad = ('', ',', 'a,', 'a/b', '../passwd', '.', '..', '-a', 'a b',
-    'a,a', 'a,b/', 'a,b/0', 'a,b/128', 'a,b/64x', 'a,b/064', 'a,b,c',
-    "\xc3\xa4", 'x' x 200, 'a,' . 'x' x 200);
+    'a,a', 'a,b/', 'a,b/64', 'a,b,c', "\xc3\xa4", 'x' x 200,
+    'a,' . 'x' x 200);
 for my $name (@bad) {
     my $parsed = $ns->jail("recent:$name")->{parsed};
     (my $shown = $name) =~ s/[^\x20-\x7e]/?/g;
     is($parsed->{status}, 2, 'refused: ' . substr $shown, 0, 20);
 }
-like($ns->jail('recent:a/b')->{parsed}{why}, 
+like($ns->jail('recent:a/b')->{parsed}{why},
     qr{^--jail "recent:a/b": .*expected recent:NAME.*, e\.g\. recent:\w+$},
     'a sentence');
 is($ns->jail('recent:' . 'x' x 199)->{parsed}{status}, 0, '199 characters');

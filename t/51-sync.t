@@ -155,7 +155,8 @@ is(jailed() . slurp($state), $before, '-n touches nothing');
 quiet('the pass', @never);
 is(jailed(), '192.0.2.1', 'over, long enough, refused often enough; nobody '
     . 'else, no special, own, proxied or never address');
-like(slurp($state), qr{^own 192\.0\.2\.1/32 \d+$}m, 'and it is written down');
+is(slurp($state), "clamquota-sync state 2\nsaid fills recent:$list\nend 3\n",
+    'it remembers what was said, nothing else');
 is(sprintf('%o', (stat $state)[2] & 07777), '600', 'for root only');
 my $inode = (stat $state)[1];
 quiet('nothing to do', @never);
@@ -167,19 +168,61 @@ is_deeply([ sync('-n', '-n') ], [ 0, "+203.0.113.9\n", '' ],
 is_deeply([ sync('-n', @never, '--never', '192.0.2.1') ],
     [ 0, "-192.0.2.1\n", '' ], 'whoever becomes never-listed goes');
 
-# ---- foreign entries, lists emptied behind our back ----
+# ---- the list belongs to clamquota-sync ----
 
 write_proc('+192.0.2.77');
 write_proc('+192.0.2.2');
-quiet('foreign entries', @never);
-is(jailed(), '192.0.2.1 192.0.2.2 192.0.2.77', 'stay');
-quiet('wanted and foreign', @never, '--after', 199);
+quiet('others added what is not wanted', @never);
+is(jailed(), '192.0.2.1', 'it is removed');
+write_proc('+192.0.2.2');
+quiet('others added what is wanted', @never, '--after', 199);
+is(jailed(), '192.0.2.1 192.0.2.2', 'it stays');
 quiet('no longer wanted', @never, '--after', 16_000_000);
-is(jailed(), '192.0.2.2 192.0.2.77', 'ours goes, foreign ones stay');
+is(jailed(), '', 'whoever added it');
 quiet('wanted again', @never);
 write_proc('/');
-quiet('flushed behind our back', @never);
-is(jailed(), '192.0.2.1', 'put in again');
+quiet('flushed by others', @never);
+is(jailed(), '192.0.2.1', 'added again');
+write_proc("+192.0.2.$_") for 50 .. 62;
+unlink $state;
+says('the first pass names what others added', 0, "recent:$list: the first pass"
+    . ' removes 13 addresses .* not wanted: 192\.0\.2\.50, .*'
+    . '192\.0\.2\.59, \.\.\.; addresses to keep .* deny file', @never);
+is(jailed(), '192.0.2.1', 'and removes it');
+write_proc("+192.0.2.50");
+quiet('a later pass does not', @never);
+
+# ---- one line for each client, with -v ----
+
+sub lines {
+    return [ map { s/\A\S+: //r =~ s/for \d+ s/for N s/r } split /\n/,
+        (sync(@_))[2] ];
+}
+write_proc('/');
+is_deeply([ grep { /^jailed/ } @{ lines('-v', @never, '--after', 199) } ], [
+    'jailed 192.0.2.1: over quota in pool default for N s, refused 200 times',
+    'jailed 192.0.2.2: over quota in pool default for N s, refused 199 times'
+    ], '-v: who is jailed, and why');
+my ($released) = grep { /released/ } @{ lines('-v', @never) };
+is($released, 'released 192.0.2.2: it was refused fewer times than --after'
+    . ' says', '-v: who is released, and why');
+($released) = grep { /released/ } @{ lines('-v', @never, '--never',
+    '192.0.2.1') };
+is($released, 'released 192.0.2.1: it is on a never list', '-v: a never list');
+quiet('and back', @never);
+
+# ---- a jail that holds nobody ----
+
+offend('draw', 'default', '192.0.2.1', 0, 1, 61);
+quiet('refused once more, on a connection that was open', @never);
+quiet('not again', @never);
+offend('draw', 'default', '192.0.2.1', 0, 1, 61);
+my ($in_json) = map { JSON::PP::decode_json($_) } (sync('--status', '--json',
+    @never))[1];
+is("@{$in_json->{jails}[0]{still_refused}}", '192.0.2.1', '--status');
+says('refused in the jail', 0, '1 jailed clients are refused by httpd all the'
+    . ' same, e\.g\. 192\.0\.2\.1: no firewall rule drops', @never);
+quiet('not any more', @never);
 
 # ---- what frees ----
 
@@ -211,7 +254,18 @@ quiet('and back', @never);
 
 my $deny = "$dir/deny";
 my @lists = (@never, '--deny-file', $deny);
-spew($deny, "Deny from 192.0.2.100 10.1 all env=x 127.0.0.1\n<RequireAll>\n"
+
+# Writes a list file, some time ago: what was written just now is waited for.
+sub list_file {
+    my ($name, $text) = @_;
+    spew("$name.new", $text);
+    utime time - 60, time - 60, "$name.new";
+    rename "$name.new", $name or die "$name: $!\n";
+    return;
+}
+sub deny { return list_file($deny, @_) }
+sub never { return list_file("$dir/never", @_) }
+deny("Deny from 192.0.2.100 10.1 all env=x 127.0.0.1\n<RequireAll>\n"
     . "Require not ip 192.0.2.101\n</RequireAll>\n192.0.2.102\n2001:db8::5\n"
     . "203.0.113.1\n");
 my ($status, $out, $err) = sync('-nv', @lists);
@@ -220,32 +274,58 @@ is("$status:$out", "0:+192.0.2.100\n+192.0.2.101\n+192.0.2.102\n"
 like($err, qr/deny:1: "all" is left out: that is everybody/, '-v: all');
 like($err, qr/deny:1: "env=x" is left out/, '-v: env=');
 says('a network that an xt_recent list cannot hold', 0,
-    'holds single IPv4 addresses, no networks: 1 of .* 10\.1\.0\.0/16',
+    "recent:$list holds no networks, only nft can: 1 of .* 10\\.1\\.0\\.0/16",
     @lists);
 again('it', 0, @lists);
 is(jailed(), '192.0.2.1 192.0.2.100 192.0.2.101 192.0.2.102 2001:db8:0:0:0:0:0:5', 'all in');
-spew($deny, "192.0.2.100\n192.0.2.300\n");
+deny("192.0.2.100\n192.0.2.300\n");
 says('a bad line', 1, "$deny:2: \"192\\.0\\.2\\.300\": not an address", @lists);
 again('a bad line', 1, @lists);
 is(jailed(), '192.0.2.1 192.0.2.100', 'the rest of the file is used');
+write_proc('-192.0.2.100');
+my ($line) = grep { /jailed/ } @{ lines('-v', @lists) };
+is($line, "jailed 192.0.2.100: $deny:1", '-v: file and line');
+deny("Deny from 192.0.2.103\n<Files a>\nDeny from 192.0.2.100\n</Files>\n");
+says('a line inside of a section', 0,
+    "$deny:3: is left out: it stands inside of <Files>", @lists);
+again('it', 0, @lists);
+is(jailed(), '192.0.2.1 192.0.2.103', 'and is not guessed at');
 unlink $deny;
-says('the file is gone', 1, "$deny: cannot be read: No such file", @lists);
+says('the file is gone', 1,
+    "$deny: cannot be read: No such file .*; until it can, no address is",
+    @lists);
 again('the file is gone', 1, @lists);
-is(jailed(), '192.0.2.1 192.0.2.100', 'and nothing is lost');
-spew($deny, '');
+is(jailed(), '192.0.2.1 192.0.2.103', 'no address is released');
+is((sync(@lists, '--never', '192.0.2.103'))[0], 1, 'nor');
+deny('');
 quiet('an empty one', @lists);
-is(jailed(), '192.0.2.1', 'frees');
+is(jailed(), '192.0.2.1', 'releases');
 ($status, $out, $err) = sync(@never, '--after', 199, '--never-file',
     "$dir/never");
 is($status, 1, 'a never file that was never read: exit 1');
-like($err, qr/never: was never read, .* nobody new is/, 'and why');
-is(jailed(), '192.0.2.1', 'nobody new goes in, nobody is let go');
-spew("$dir/never", "192.0.2.1\n");
+like($err, qr/never: cannot be read: .*; until it can, no client is jailed/,
+    'and why');
+is(jailed(), '192.0.2.1', 'no client is jailed anew, none is released');
+never("192.0.2.1\n");
 quiet('with the never file', @never, '--never-file', "$dir/never");
-is(jailed(), '', 'who stands in it is let go');
-unlink "$dir/never";
-($status) = sync(@never, '--never-file', "$dir/never");
-is("$status:" . jailed(), '1:', 'and stays free when it is gone');
+is(jailed(), '', 'who stands in it is released');
+never('');
+says('a never file that an editor truncated', 1, 'never: cannot be read: it is'
+    . ' empty', @never, '--never-file', "$dir/never");
+is(jailed(), '', 'is not believed');
+# A file that changed just now is being written: it is read at rest.
+never("# not yet\n");
+utime undef, undef, "$dir/never";
+open my $editor, '+<', "$dir/never" or die;
+my $pass = fork // die;
+if (!$pass) {
+    exec $sync, @base, @never, '--never-file', "$dir/never" or die;
+}
+select undef, undef, undef, 0.3;
+syswrite $editor, "192.0.2.1 \n" or die;
+close $editor;
+waitpid $pass, 0;
+is("$?:" . jailed(), '0:', 'a never file is read when its editor is done');
 quiet('without it', @never);
 is(jailed(), '192.0.2.1', 'in again');
 
@@ -258,20 +338,13 @@ like((sync('-v'))[2], qr/another clamquota-sync is at work/, 'but with -v');
 is_deeply([ sync('-n', @never) ], [ 0, '', '' ], '-n takes no lock');
 close $lock;
 my $good = slurp($state);
-spew($state, "noise\n$good");
-says('a damaged state file', 1, "$state: line 1 is damaged", @never);
-is(slurp("$state.damaged"), "noise\n$good", 'is set aside');
-quiet('after it', @never, '--after', 16_000_000);
-is(jailed(), '192.0.2.1', 'and whoever was in is not ours any more');
-write_proc('/');
-quiet('anew', @never);
-spew("$state.x", slurp($state) =~ s/^boot .*$/boot elsewhen/mr);
-rename "$state.x", $state;
-chmod 0600, $state;
-quiet('after a reboot', @never, '--after', 16_000_000);
-is(jailed(), '192.0.2.1', 'nothing in the kernel is ours');
-write_proc('/');
-quiet('once more', @never);
+for my $damaged ("noise\n$good", "$good$good", substr($good, 0, -2), '') {
+    spew($state, $damaged);
+    says('a damaged state file', 1, "$state: is damaged; it was set aside as",
+        @never);
+    is(slurp("$state.damaged"), $damaged, 'is set aside');
+    is(jailed(), '192.0.2.1', 'and the pass was made');
+}
 
 # ---- what is not permitted ----
 
@@ -281,7 +354,7 @@ SKIP: {
     chmod 0644, $table;
     my @as = ('setpriv', '--reuid', $user, '--clear-groups', $sync);
     is_deeply([ run(@as, @base, '-n', @never, '--never', '192.0.2.1') ],
-        [ 0, '', '' ], '-n needs no right, but does not know who is ours');
+        [ 0, "-192.0.2.1\n", '' ], '-n needs no right');
     ($status, $out, $err) = run(@as, @base, @never);
     is($status, 4, 'a pass does: exit 4');
     like($err, qr/state\.lock: .*Permission denied/, 'and says for what');
@@ -332,28 +405,36 @@ offend('draw', 'default', '2001:db8::1', 2000, 200, 61);
 is("$status$err", '0', '--status --json');
 my $json = eval { JSON::PP::decode_json($out) } // {};
 my $jail = $json->{jails}[0];
-is_deeply([ @{$jail}{qw(jail present foreign ours wanted jailed never
-            not_held not_held_example places error)} ],
-    [ "recent:$list", 2, 1, 1, 121, 99, 2, 1, '2001:db8::/64', 100, undef ],
+is_deeply([ @{$jail}{qw(jail present operators wanted jailed not_held places
+            in_use error)} ],
+    [ "recent:$list", 2, 0, 122, 100, 1, 100, JSON::PP::true, undef ],
     'its figures');
-is(scalar @{$jail->{missing}}, 98, 'who is not yet in');
-is(scalar @{$jail->{left_out}}, 22, 'who has no place');
-is_deeply([ map { "$_->{address} $_->{ours}" } @{$jail->{entries}} ],
-    ['192.0.2.77 0', '192.0.2.229 1'], 'and who is in');
+is(scalar @{$jail->{missing}}, 99, 'who is not yet in');
+is("@{$jail->{surplus}}", '192.0.2.77', 'what is not wanted');
+is(scalar @{$jail->{left_out}}, 21, 'who has no place');
+is_deeply([ map { $_->{address} } @{$jail->{entries}} ],
+    ['192.0.2.77', '192.0.2.229'], 'and who is in');
 is(slurp($state) . jailed(), "${first}192.0.2.229 192.0.2.77",
     'it changes nothing');
 ($status, $out) = sync(grep { $_ ne '--json' } @status);
-like($out, qr/^recent:$list\n .*in it +2: 1 ours, 1 put in by others\n/s,
+like($out, qr/^recent:$list\n .*in it +2, 0 of them the operator's\n/s,
     '--status');
+for my $other ("$dir/t\xe4ble", "$dir/t\xc3\xa4ble") {
+    link $table, $other or die "$other: $!\n";
+    ($status, $out, $err) = run($sync, @status, '--table', $other,
+        '--jail', "recent:$list");
+    ok($status == 0 && eval { JSON::PP->new->utf8->decode($out) },
+        '--status --json with any bytes in a name') or diag "$out$err$@";
+    unlink $other;
+}
 offend('reset', '2001:db8::1');
 
 # ---- flush ----
 
 is_deeply([ sync('--flush') ], [ 0, '', '' ], '--flush');
 is(jailed(), '', 'empties');
-unlike(slurp($state), qr/^own/m, 'and nothing is ours any more');
 
-# ---- killed at any step: the next pass makes good, nothing foreign goes ----
+# ---- killed at any step: the next pass makes good ----
 
 SKIP: {
     my $refusal = refusal('strace -o /dev/null true');
@@ -362,23 +443,18 @@ SKIP: {
     offend('draw', 'default', '192.0.2.1', 2000, 200, 61,
         'draw', 'default', '192.0.2.2', 2000, 200, 61);
     my ($killed, @wrong) = (0);
-    for my $call (qw(write fsync rename close)) {
+    for my $call (qw(write rename close unlink)) {
         for my $n (1 .. 5) {
             my @kill = ('strace', '-o', '/dev/null', '-e', "trace=$call",
                 '-e', "inject=$call:signal=KILL:when=$n");
             write_proc('/');
             write_proc('+192.0.2.77');
             unlink $state;
-            for (['192.0.2.77', '--after', 1000],
-                ['192.0.2.1 192.0.2.2 192.0.2.77']) {
-                my ($expected, @words) = @{$_};
-                my @other = @words ? () : ('--after', 1000);
-                my ($how) = run(@kill, $sync, @base, @never, @other);
-                $killed++ if $how ne '0';
-                sync(@never, @words);
-                push @wrong, "$call $n: " . jailed()
-                    if jailed() ne $expected;
-            }
+            my ($how) = run(@kill, $sync, @base, @never);
+            $killed++ if $how ne '0';
+            sync(@never);
+            push @wrong, "$call $n: " . jailed()
+                if jailed() ne '192.0.2.1 192.0.2.2';
         }
     }
     is_deeply(\@wrong, [], 'killed at any step');
@@ -417,7 +493,7 @@ comes('one whose grace is over soon', '192.0.2.20 192.0.2.21 192.0.2.22');
 # The first time may be another change's, the second is not.
 my %renewed;
 for (1 .. 2000) {
-    $renewed{$1}++ if slurp($state) =~ m{^own 192\.0\.2\.20/32 (\d+)$}m;
+    $renewed{$1}++ if slurp($proc) =~ /^src=192\.0\.2\.20 .*last_seen: (\d+)/m;
     last if keys %renewed == 3;
     select undef, undef, undef, 0.01;
 }
@@ -435,7 +511,7 @@ offend('draw', 'default', '192.0.2.31', 2000, 200, 61);
 comes('and its bell is heard', '192.0.2.30 192.0.2.31');
 truncate $table, 4096 or die;
 for (1 .. 1500) {
-    last if slurp("$dir/watch") =~ /cut short|damaged|not a|size/;
+    last if slurp("$dir/watch") =~ /: (?:.*expected a whole|.*table)/;
     select undef, undef, undef, 0.01;
 }
 is(jailed(), '192.0.2.30 192.0.2.31', 'a table that is cut short frees nobody');
@@ -451,22 +527,45 @@ for (1 .. 1500) {
 }
 system('iptables', '-I', 'INPUT', @rule) == 0 or die;
 comes('the list vanishes and comes back', '192.0.2.32');
-quiet('a second instance leaves', @never);
+quiet('a pass beside it leaves', @never);
 is((sync('--flush'))[0], 1, '--flush does not work against it');
+# a second --watch waits for its turn, also when it is asked to end
+my @second;
+for my $n (0, 1) {
+    $second[$n] = fork // die "fork: $!\n";
+    if (!$second[$n]) {
+        open STDOUT, '>', "$dir/second$n" or die;
+        open STDERR, '>&', \*STDOUT or die;
+        exec $sync, @base, '-v', '--watch', @never or die;
+    }
+    for (1 .. 1500) {
+        last if slurp("$dir/second$n") =~ /waits for another/;
+        select undef, undef, undef, 0.01;
+    }
+}
+kill 'TERM', $second[1];
+waitpid $second[1], 0;
+is($?, 0, 'SIGTERM ends one that waits');
 kill 'TERM', $watch;
 waitpid $watch, 0;
 is($?, 0, 'SIGTERM ends it');
-undef $watch;
+$watch = $second[0];
 is(jailed(), '192.0.2.32', 'and the jail stays');
+offend('draw', 'default', '192.0.2.33', 2000, 200, 61);
+comes('the next one works', '192.0.2.32 192.0.2.33');
+kill 'TERM', $watch;
+waitpid $watch, 0;
+undef $watch;
 is(scalar(() = slurp("$dir/watch") =~ /^clamquota-sync: .*does not exist/mg),
     1, 'a list that is missing was said once');
 
 # ---- the program itself ----
 
-my ($version) = slurp("$top/mod_clamquota/httpd/private.h")
+my ($version) = slurp("$top/mod_clamquota/core/version.h")
     =~ /CQ_VERSION "(\S+)"/;
 is_deeply([ run($sync, '-V') ], [ 0, "clamquota-sync $version\n", '' ],
     'it has the version of the module');
-is((run($sync, '--help'))[0], 0, '--help');
+($status, $out) = run($sync, '--help');
+is($status, 0, '--help');
 
 done_testing();

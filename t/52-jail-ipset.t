@@ -10,7 +10,7 @@ use Test::More;
 
 my $ns = Jail::Namespace->new;
 plan skip_all => $Jail::why_not if !$ns;
-my ($cannot, $said) = $ns->run('ipset', 'create', 'probe', 'hash:net');
+my ($cannot, $said) = $ns->run('ipset', 'create', 'probe', 'hash:ip');
 plan skip_all => "ipset makes no set here: $said" if $cannot;
 $ns->must(qw(ipset destroy probe));
 
@@ -31,6 +31,9 @@ like($answer->{why}, qr/^ipset: not permitted.* as root$/, 'and why');
 
 # ---- the shipped sets, and rules that need them ----
 $ns->load('clamquota.ipset', qw(ipset restore -exist));
+is($jail->ask('open r')->{status}, 0, 'opens');
+is_deeply($jail->ask('figures')->{lines}[0],
+    'v4 131072 v6 131072 shared 0 packets -1 unused', 'no rule uses them');
 $ns->load('clamquota-ipset.iptables', qw(iptables-restore -n));
 $ns->load('clamquota-ipset.ip6tables', qw(ip6tables-restore -n));
 like($ns->must("ip${_}tables-save"), qr/--match-set clamquota\Q${\($_ || 4)}\E /,
@@ -41,136 +44,132 @@ is($jail->ask('open r')->{status}, 0, 'opens, to look');
 is($jail->ask('open w')->{status}, 0, 'and to write');
 is_deeply($jail->addresses, [], 'empty');
 is_deeply($jail->ask('figures')->{lines}[0],
-    'v4 131072 v6 131072 shared 0 packets -1 bytes -1', 'figures');
-is_deeply($jail->ask("can $_")->{lines}, ['yes'], "can $_")
-    for '192.0.2.1', '10.0.0.0/8', '2001:db8::1', '2001:db8::/64';
-is_deeply($jail->ask("can $_")->{lines}, ['holds no network of prefix 0'],
-    "can't $_") for '0.0.0.0/0', '::/0';
+    'v4 131072 v6 131072 shared 0 packets -1 used', 'figures');
+my $differ = 'holds no clients of this prefix length: ClamQuotaPrefix and the '
+    . 'mask of its firewall rule differ';
+my %can = ('192.0.2.1' => 'yes', '2001:db8::/64' => 'yes',
+    '10.0.0.0/8' => $differ, '2001:db8::1' => $differ);
+is_deeply($jail->ask("can $_")->{lines}, [ $can{$_} ], "can $_")
+    for sort keys %can;
+like($jail->ask('can-deny 10.0.0.0/8')->{lines}[0], qr/^holds no networks/,
+    'no networks');
+is($jail->ask('deny')->{status}, 0, 'to deny none is no failure');
+is($jail->ask('deny 10.0.0.0/8')->{status}, 1, 'one is');
 
-$answer = $jail->ask('+ 192.0.2.7', '+ ::ffff:192.0.2.8', '+ 10.0.0.0/8',
-    '+ 10.1.2.3', '+ 2001:db8:0:7::/64', '+ 2001:db8:1::1', 'apply 3600');
+$answer = $jail->ask('+ 192.0.2.7', '+ ::ffff:192.0.2.8',
+    '+ 2001:db8:0:7::/64', 'apply');
 is_deeply($answer, { status => 0, why => '', lines => [] }, 'adds');
-my @six = ('10.0.0.0/8', '10.1.2.3/32', '192.0.2.7/32', '192.0.2.8/32',
-    '2001:db8:0:7::/64', '2001:db8:1::1/128');
-is_deeply($jail->addresses, \@six, 'lists; networks may overlap');
+my @three = ('192.0.2.7', '192.0.2.8', '2001:db8:0:7::');
+is_deeply($jail->addresses, \@three, 'lists');
 my @left = map { s/.* //r } @{ $jail->ask('list')->{lines} };
-is((grep { $_ > 3500 && $_ <= 3600 } @left), 6, 'with a lease');
-
+is((grep { $_ > 3500 && $_ <= 3600 } @left), 3, 'with a lease');
 $ns->load('clamquota.ipset', qw(ipset restore -exist));
-is_deeply($jail->addresses, \@six, 'the sets again: who is inside stays');
+is_deeply($jail->addresses, \@three, 'the sets again: who is inside stays');
 
 my $left_of = sub {
     my ($address) = @_;
     my ($line) = grep { /^\Q$address\E / } @{ $jail->ask('list')->{lines} };
-    return defined $line ? $line =~ s/.* //r : 'gone';
+    return defined $line ? $line =~ s/^\S+ //r : 'gone';
 };
 ipset('del clamquota4 192.0.2.7', 'add clamquota4 192.0.2.7 timeout 100');
-cmp_ok($left_of->('192.0.2.7/32'), '<=', 100, 'a lease is running out');
-is($jail->ask('* 192.0.2.7', '* 10.0.0.0/8', 'apply 3600')->{status}, 0,
-    'renews');
-cmp_ok($left_of->('192.0.2.7/32'), '>', 3500, 'its lease begins anew');
-is($jail->ask('* 192.0.2.7', 'apply 99999999999')->{status}, 0,
-    'a lease longer than ipset has');
-cmp_ok($left_of->('192.0.2.7/32'), '>', 2_147_000, 'is the longest');
-is($jail->ask('- 192.0.2.8', '- 198.51.100.1', '- 2001:db8:9::/64',
-    '- 10.1.2.3', '+ 192.0.2.9', 'apply 3600')->{status}, 0,
-    'removes, also who is not there');
+cmp_ok($left_of->('192.0.2.7'), '<=', 100, 'a lease is running out');
+is($jail->ask('* 192.0.2.7', '* 192.0.2.99', 'apply')->{status}, 0, 'renews');
+cmp_ok($left_of->('192.0.2.7'), '>', 3500, 'its lease starts anew');
+cmp_ok($left_of->('192.0.2.99'), '>', 3500, 'one that was gone is back');
+is($jail->ask('- 192.0.2.8', '- 198.51.100.1', '- 2001:db8:9::',
+    '- 192.0.2.99', '+ 192.0.2.9', 'apply')->{status}, 0,
+    'removes, also one that is not there');
 ipset('add clamquota4 203.0.113.5 timeout 0',
-    'add clamquota4 203.0.113.6 nomatch',
-    'add clamquota6 ::ffff:1.2.3.4');
-is_deeply($jail->addresses, [ '10.0.0.0/8', '192.0.2.7/32', '192.0.2.9/32',
-    '203.0.113.5/32', @six[4, 5] ],
-    "somebody else's are listed, but what drops nobody");
-is($left_of->('203.0.113.5/32'), -1, 'one that stays for ever');
-$ns->must(qw(ipset flush clamquota4));
-is_deeply($jail->addresses, [ @six[4, 5] ], 'flushed behind our back');
-is($jail->ask('+ 192.0.2.1', 'apply 60')->{status}, 0, 'added again');
+    'add clamquota4 203.0.113.6 timeout 7300');
+is_deeply($jail->addresses, [ '192.0.2.7', '192.0.2.9', '203.0.113.5',
+    '203.0.113.6', $three[2] ],
+    "somebody else's are listed");
+is($left_of->('203.0.113.5'), "-1 operator's", 'one that stays for ever');
+like($left_of->('203.0.113.6'), qr/^\d+ operator's$/, 'one that stays long');
 is($jail->ask('flush')->{status}, 0, 'flush');
-is_deeply($jail->addresses, [], 'whoever put them in');
+is_deeply($jail->addresses, [ '203.0.113.5', '203.0.113.6' ],
+    "spares the operator's");
+my $long = $ns->jail($spec, lease => 99_999_999_999);
+$long->ask('open w');
+is($long->ask('+ 192.0.2.7', 'apply')->{status}, 0,
+    'a lease longer than ipset has');
+cmp_ok($left_of->('192.0.2.7') =~ s/ .*//r, '>', 2_147_000, 'is the longest');
+undef $long;
+$ns->must(qw(ipset flush clamquota4));
+is_deeply($jail->addresses, [], "flushed behind jail's back");
 
 # ---- many ----
 my @many = map { '10.0.' . ($_ >> 8) . '.' . ($_ & 255) } 1 .. 10_000;
-my @sixes = map { sprintf '2001:db8:%x::/64', $_ } 1 .. 1000;
-is($jail->ask((map { "+ $_" } @many, @sixes), 'apply 3600')->{status}, 0,
-    '10,000 addresses and 1,000 networks');
-is(scalar @{ $jail->addresses }, 11_000, 'are there');
-is($jail->ask((map { "* $_" } @many, @sixes), 'apply 1800')->{status}, 0,
+my @sixes = map { sprintf '2001:db8:%x::', $_ } 1 .. 1000;
+is($jail->ask((map { "+ $_" } @many, @sixes), 'apply')->{status}, 0,
+    '11,000 addresses');
+is_deeply($jail->addresses, [ @many, @sixes ], 'are there');
+is($jail->ask((map { "* $_" } @many, @sixes), 'apply')->{status}, 0,
     'renewed');
-is($jail->ask((map { "- $_" } @many, @sixes), 'apply 3600')->{status}, 0,
+is($jail->ask((map { "- $_" } @many, @sixes), 'apply')->{status}, 0,
     'and removed');
 is_deeply($jail->addresses, [], 'so none is left');
 
-# ---- the sets go, and others come ----
-$ns->must('iptables', '-F');
-$ns->must('ip6tables', '-F');
+# ---- the sets go, and come back as something else ----
+$ns->must("ip${_}tables", qw(-t raw -F)) for '', 6;
 $ns->must(qw(ipset destroy clamquota4));
-is($jail->ask('list')->{status}, 3, 'a set is gone: list');
-$answer = $jail->ask('+ 192.0.2.1', '- 192.0.2.2', 'apply 60');
-is($answer->{status}, 3, 'apply');
-is_deeply($answer->{lines}, [ 'failed +192.0.2.1/32',
-    'failed -192.0.2.2/32' ], 'nothing was done');
-is($jail->ask('flush')->{status}, 3, 'flush');
-is($jail->ask('open w')->{status}, 3, 'open');
+$answer = $jail->ask('+ 192.0.2.1', '- 192.0.2.2', 'apply');
+is($answer->{status}, 3, 'a set is gone: apply');
+is_deeply($answer->{lines}, [ 'failed +192.0.2.1', 'failed -192.0.2.2' ],
+    'and which changes were not done');
+is($jail->ask('list')->{status}, 3, 'to be opened again');
+is($jail->ask('open w')->{status}, 3, 'which fails');
 $ns->must(qw(ipset destroy clamquota6));
-ipset('create clamquota4 hash:ip maxelem 5',
-    'create clamquota6 hash:ip family inet6 netmask 64 timeout 600',
-    'create family hash:net maxelem 7 timeout 60');
-is($jail->ask('open w')->{status}, 0, 'back, of another type');
-is_deeply($jail->ask('figures')->{lines}[0],
-    'v4 5 v6 65536 shared 0 packets -1 bytes -1', 'other figures');
-like($jail->ask('can 10.0.0.0/8')->{lines}[0], qr/single addresses.*hash:ip/,
-    'hash:ip holds no networks');
-is_deeply($jail->ask('can 2001:db8::/64')->{lines}, ['yes'],
-    'with a netmask those of its netmask');
-is_deeply($jail->ask("can $_")->{lines},
-    [q(holds networks of its set's netmask only)], "and not $_")
-    for '2001:db8::1', '2001:db8::/48';
-$answer = $jail->ask('+ 10.0.0.0/8', '+ 192.0.2.1', '+ 2001:db8:0:7::/64',
-    'apply 60');
-is($answer->{status}, 1, 'a network into hash:ip');
-is_deeply($answer->{lines}, ['failed +10.0.0.0/8'], 'nothing else fails');
-like("@{$jail->ask('list')->{lines}}",
-    qr{^192\.0\.2\.1/32 -1 2001:db8:0:7::/64 (?:59|60)$},
-    'a lease where the set has timeouts');
-is($jail->ask('* 192.0.2.1', '* 2001:db8:0:7::/64', 'apply 60')->{status}, 0,
-    'renew');
-
-$answer = $jail->ask((map { "+ 198.51.100.$_" } 1 .. 100),
-    '- 203.0.113.77', '+ 2001:db8:0:8::/64', '* 192.0.2.1', 'apply 60');
-is($answer->{status}, 1, 'more than the set has places');
-is_deeply($answer->{lines}, [ map { "failed +198.51.100.$_/32" } 5 .. 100 ],
-    'the first ones have them, what comes behind is done');
-like($answer->{why}, qr/^ipset: a set is full; .*maxelem/, 'and why');
-is_deeply($jail->addresses, [ '192.0.2.1/32',
-    (map { "198.51.100.$_/32" } 1 .. 4), '2001:db8:0:7::/64',
-    '2001:db8:0:8::/64' ], 'nobody was pushed out');
-is($jail->ask('- 192.0.2.1', '+ 192.0.2.50', 'apply 60')->{status}, 0,
-    'who goes makes place');
-is($jail->ask('- 2001:db8:0:7::/64', 'apply 60')->{status}, 0,
-    'a network of a netmask goes');
-is_deeply($jail->addresses, [ '192.0.2.50/32',
-    (map { "198.51.100.$_/32" } 1 .. 4), '2001:db8:0:8::/64' ], 'is gone');
-undef $jail;
-
-# ---- sets that hold something else ----
-my $v4 = $ns->jail('ipset:family');
-is($v4->ask('open w')->{status}, 0, 'without SET6, of an odd name');
-is_deeply($v4->ask('figures')->{lines}[0],
-    'v4 7 v6 0 shared 0 packets -1 bytes -1', 'its figures');
-is($v4->ask('+ 10.0.0.0/8', 'apply 60')->{status}, 0, 'its additions');
-is_deeply($v4->addresses, ['10.0.0.0/8'], 'its listing');
-like($v4->ask('can 2001:db8::1')->{lines}[0], qr/^holds IPv6 only in a second/,
-    'it holds no IPv6');
-undef $v4;
-ipset('create ports bitmap:port range 0-99', 'create all list:set');
-for my $set (qw(ports all clamquota6)) {
-    $answer = $ns->jail("ipset:$set")->ask('open w');
-    is($answer->{status}, 3, "$set is no set for IPv4");
-    like($answer->{why}, qr/^ipset: the set $set is neither hash:net nor/,
-        'said');
+my %refused = ('hash:ip' => qr/has no timeout/,
+    'hash:net timeout 60' => qr/is not hash:ip of that family/,
+    'hash:ip family inet6 timeout 60' => qr/is not hash:ip of that family/,
+    'bitmap:port range 0-99 timeout 60' => qr/is not hash:ip/,
+    'list:set timeout 60' => qr/is not hash:ip/);
+for my $type (sort keys %refused) {
+    ipset("create odd $type");
+    $answer = $ns->jail('ipset:odd')->ask('open w');
+    is($answer->{status}, 3, "$type is no set for clients");
+    like($answer->{why}, qr/^ipset: the set odd $refused{$type}.*; create it as/,
+        'and why');
+    $ns->must(qw(ipset destroy odd));
 }
-is($ns->jail('ipset:clamquota4,nope')->ask('open w')->{status}, 3,
-    'the second set is missing');
+ipset('create clamquota4 hash:ip maxelem 5 timeout 60',
+    'create clamquota6 hash:ip family inet6 netmask 48 timeout 600');
+is($jail->ask('open w')->{status}, 0, 'back, with other figures');
+is_deeply($jail->ask('figures')->{lines}[0],
+    'v4 5 v6 65536 shared 0 packets -1 unused', 'figures');
+is_deeply($jail->ask("can 2001:db8::/$_->[0]")->{lines}, [ $_->[1] ],
+    "can /$_->[0]") for [ 48 => 'yes' ],
+    [ 64 => $differ ];
+
+$jail->ask('+ 192.0.2.1', 'apply');
+$answer = $jail->ask((map { "+ 198.51.100.$_" } 1 .. 100),
+    '- 203.0.113.77', '+ 2001:db8:8::', '* 192.0.2.1', 'apply');
+is($answer->{status}, 1, 'more than the set has places');
+is(scalar @{ $answer->{lines} }, 96, 'as many fail');
+is((grep { !/^failed \+198\.51\.100\.\d+$/ } @{ $answer->{lines} }), 0,
+    'of those that were added');
+like($answer->{why}, qr/^ipset: the set clamquota4 is full; .*maxelem/,
+    'and why');
+is(scalar(grep { /^198\.51\.100\./ } @{ $jail->addresses }), 4,
+    'four have a place');
+is_deeply([ grep { !/^198\.51\.100\./ } @{ $jail->addresses } ],
+    [ '192.0.2.1', '2001:db8:8::' ], 'none was pushed out');
+is($jail->ask('- 192.0.2.1', '+ 192.0.2.50', 'apply')->{status}, 0,
+    'a removal makes a place');
+is($jail->ask('- 2001:db8:8::', 'apply')->{status}, 0,
+    'a network of a netmask goes');
+is((grep { /:/ } @{ $jail->addresses }), 0, 'is gone');
+
+# a set that is replaced under an open jail
+ipset('create other hash:ip timeout 60', 'add other 203.0.113.9',
+    'swap clamquota4 other');
+is_deeply($jail->addresses, ['203.0.113.9'], 'swapped: the other is listed');
+$ns->must(qw(ipset destroy clamquota4));
+ipset('create clamquota4 hash:net timeout 60');
+$answer = $jail->ask('list');
+is($answer->{status}, 3, 'made anew as hash:net: list');
+undef $jail;
 
 # ---- names ----
 my @bad = ('', ',', 'a,', ',a', 'a,a', 'a,b,c', 'a b', '-a', 'a/b', 'a;b',
@@ -185,7 +184,8 @@ like($ns->jail('ipset:a b')->{parsed}{why},
 is($ns->jail("ipset:$_")->{parsed}{status}, 0, "accepted: $_")
     for 'a-b.c:d_9', 'x' x 31;
 
-# ---- without the program ----
+# ---- without the program it works all the same ----
+ipset('create plain hash:ip timeout 60');
 my @without = (qw(unshare --mount --propagation private sh -ec), <<'EOT', 'sh');
 for file in /usr/sbin/ipset /sbin/ipset /usr/local/sbin/ipset /usr/bin/ipset
 do
@@ -193,10 +193,11 @@ do
 done
 exec "$@"
 EOT
-$answer = $ns->jail($spec, under => \@without)->ask('open w');
-is($answer->{status}, 3, 'the program is not there');
-like($answer->{why}, qr/^ipset is not installed, .*install the package/,
-    'what to do');
+$jail = $ns->jail('ipset:plain', under => \@without);
+is($jail->ask('open w')->{status}, 0, 'without the program: opens');
+is($jail->ask('+ 192.0.2.1', 'apply')->{status}, 0, 'adds');
+undef $jail;
+like($ns->must(qw(ipset list plain)), qr/^192\.0\.2\.1 timeout/m, 'it is in');
 
 $ns->remove;
 done_testing();

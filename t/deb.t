@@ -74,8 +74,7 @@ sub packages {
     must('sh', '-c', 'tar -cf - --exclude=./build . | tar -xf - -C "$0"',
         $copy);
     if (my $version = $option{version}) {
-        for my $file ('CHANGES', 'mod_clamquota/httpd/private.h',
-            'tools/sync/options.c') {
+        for my $file ('CHANGES', 'mod_clamquota/core/version.h') {
             my $text = slurp("$copy/$file");
             my $head = qr/^(Changes with mod_clamquota |#define \w*VERSION ")/m;
             $text =~ s/$head[0-9.]+/$1$version/ or die "$file: no version\n";
@@ -99,7 +98,7 @@ my %again = packages('another_place', as => [
     "PATH=$ENV{PATH}", 'TZ=Asia/Tokyo', 'LANG=tr_TR.UTF-8',
     'sh', '-c', 'umask 077 && exec "$@"', 'sh' ]);
 my %old = packages('older', version => '0.0.9');
-my ($version) = slurp('mod_clamquota/httpd/private.h')
+my ($version) = slurp('mod_clamquota/core/version.h')
     =~ /^#define CQ_VERSION "(\S+)"$/m;
 is_deeply([ map { s/_.*//r } sort keys %new ],
     [ 'clamquota-tools', 'libapache2-mod-clamquota' ], 'two packages');

@@ -145,6 +145,33 @@ const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
     return NULL;
 }
 
+bool cq_net_touches(const struct cq_net_list *list, const struct cq_key *key)
+{
+    size_t i = 0;
+
+    if (cq_net_find(list, key) != NULL) {
+        return true;
+    }
+    if (!list->sealed || !cq_key_valid(key)) {
+        return false;
+    }
+    /* Of each run of longer prefixes the first that does not sort before the
+     * key's own first address is inside of the key if any is. */
+    i = run_start(list, 0, key->family, key->family == 4 ? 32 : 128);
+    while (i < list->count && list->rules[i].net.family == key->family
+           && list->rules[i].net.prefix > key->prefix) {
+        struct cq_key first = *key;
+
+        first.prefix = list->rules[i].net.prefix;
+        i = lower_bound(list, i, &first);
+        if (i < list->count && cq_key_contains(key, &list->rules[i].net)) {
+            return true;
+        }
+        i = run_start(list, i, key->family, (uint8_t)(first.prefix - 1));
+    }
+    return false;
+}
+
 void cq_net_free(struct cq_net_list *list)
 {
     free(list->rules);

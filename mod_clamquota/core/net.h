@@ -40,6 +40,10 @@ enum cq_status cq_net_seal(struct cq_net_list *list, struct cq_key *twice);
 const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
                                       const struct cq_key *key);
 
+/** Is the key inside of a network of the list, or holds it one? For lists of
+ * addresses that are never shut out. False for a list that is not sealed. */
+bool cq_net_touches(const struct cq_net_list *list, const struct cq_key *key);
+
 /** Frees the rules; the list is empty again. */
 void cq_net_free(struct cq_net_list *list);
 

@@ -1,5 +1,6 @@
-/* offence - who may be shut out before he is answered. */
+/* offence - the one verdict on a row. */
 #include "core/offence.h"
+#include "core/special.h"
 
 #include <stddef.h>
 
@@ -18,9 +19,6 @@ enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
     if (state != CQ_STATE_OVER || facts->over_since_s <= 0
         || facts->refusals <= 0) {
         return CQ_OFFENCE_NONE;
-    }
-    if (facts->proxied) {
-        return CQ_OFFENCE_PROXIED;
     }
     if (facts->refusals < limits->after) {
         return CQ_OFFENCE_FEW;
@@ -41,14 +39,57 @@ const char *cq_offence_word(enum cq_offence offence)
         return "none";
     case CQ_OFFENCE_EXEMPT:
         return "exempt";
-    case CQ_OFFENCE_PROXIED:
-        return "proxied";
     case CQ_OFFENCE_FEW:
         return "few";
     case CQ_OFFENCE_RECENT:
         return "recent";
     case CQ_OFFENCE_OFFENDER:
         return "offender";
+    }
+    return "unknown";
+}
+
+enum cq_spared cq_offence_spared(const struct cq_address_facts *facts)
+{
+    if (facts->exempt) {
+        return CQ_SPARED_EXEMPT;
+    }
+    if (facts->proxied) {
+        return CQ_SPARED_PROXIED;
+    }
+    if (cq_special_word(facts->key) != NULL) {
+        return CQ_SPARED_RESERVED;
+    }
+    if (facts->own) {
+        return CQ_SPARED_OWN;
+    }
+    if (facts->never) {
+        return CQ_SPARED_NEVER;
+    }
+    if (facts->client_bits >= 0
+        && facts->key->prefix != facts->client_bits) {
+        return CQ_SPARED_PREFIX;
+    }
+    return CQ_SPARED_NOT;
+}
+
+const char *cq_spared_word(enum cq_spared spared)
+{
+    switch (spared) {
+    case CQ_SPARED_NOT:
+        return NULL;
+    case CQ_SPARED_EXEMPT:
+        return "exempt";
+    case CQ_SPARED_PROXIED:
+        return "proxied";
+    case CQ_SPARED_RESERVED:
+        return "reserved";
+    case CQ_SPARED_OWN:
+        return "own";
+    case CQ_SPARED_NEVER:
+        return "never";
+    case CQ_SPARED_PREFIX:
+        return "prefix";
     }
     return "unknown";
 }

@@ -1,11 +1,13 @@
-/* offence - who may be shut out before he is answered.
+/* offence - the one verdict on a row: is its client an offender, and may its
+ * address be shut out?
  *
- * The one place that says so: the kernel jail, ClamQuotaDropAfter and the
- * page all ask here. Pure; figures and policy in, verdict out. Whose address
- * must never be shut out is another question: special.h, host/own.h. */
+ * clamquota-sync, ClamQuotaDropAfter, the page and the tools all ask here.
+ * Pure: figures, policy and facts about the address in, verdict out. A client
+ * is shut out if it is an offender and its address is not spared. */
 #ifndef CQ_OFFENCE_H
 #define CQ_OFFENCE_H
 
+#include "core/key.h"
 #include "core/policy.h"
 
 /* how long a client must be over before it counts (the contract's defaults) */
@@ -24,13 +26,11 @@ struct cq_offence_facts {
     int64_t over_since_s;       /* 0: not over in this period */
     int64_t refusals;           /* since then, of one day; busy ones don't
                                  * count */
-    bool proxied;               /* seen through mod_remoteip */
 };
 
 enum cq_offence {
     CQ_OFFENCE_NONE = 0,        /* not over (any more), or never refused */
     CQ_OFFENCE_EXEMPT,          /* Unlimited, or its pool refuses nobody */
-    CQ_OFFENCE_PROXIED,         /* the address is a proxy's, or behind one */
     CQ_OFFENCE_FEW,             /* over, but not refused often enough */
     CQ_OFFENCE_RECENT,          /* refused often enough, not yet over for
                                  * grace_s */
@@ -49,7 +49,42 @@ enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
                               const struct cq_offence_limits *limits,
                               int64_t *due_s);
 
-/** "none", "exempt", "proxied", "few", "recent", "offender". */
+/** "none", "exempt", "few", "recent", "offender". */
 const char *cq_offence_word(enum cq_offence offence);
+
+/* Why an address is never shut out, whatever its client does; of several
+ * reasons the first one here. */
+enum cq_spared {
+    CQ_SPARED_NOT = 0,          /* it may be */
+    CQ_SPARED_EXEMPT,           /* its client is Unlimited or exempt */
+    CQ_SPARED_PROXIED,          /* other clients share it: a proxy, or a client
+                                 * seen through one, whose packets have
+                                 * another source address */
+    CQ_SPARED_RESERVED,         /* loopback, link-local, multicast ...:
+                                 * special.h */
+    CQ_SPARED_OWN,              /* this machine, or its default gateway */
+    CQ_SPARED_NEVER,            /* on a never list */
+    CQ_SPARED_PREFIX            /* no client of this table: cut otherwise */
+};
+
+/* Facts about an address that no row has alone; the ones that a caller cannot
+ * know stay false. */
+struct cq_address_facts {
+    const struct cq_key *key;   /* a client, or a network of a deny file */
+    int client_bits;            /* prefix of a client of this family in the
+                                 * table; -1: of any length */
+    bool exempt;
+    bool proxied;
+    bool own;                   /* host/own.h, and proxies of mod_remoteip;
+                                 * ask with cq_net_touches() */
+    bool never;                 /* ask with cq_net_touches() */
+};
+
+/** May this address be shut out ("jailable"), and if not, why not? */
+enum cq_spared cq_offence_spared(const struct cq_address_facts *facts);
+
+/** "exempt", "proxied", "reserved", "own", "never", "prefix"; NULL for
+ * CQ_SPARED_NOT. */
+const char *cq_spared_word(enum cq_spared spared);
 
 #endif

@@ -129,19 +129,3 @@ enum cq_status cq_own_addresses(struct cq_net_list *list)
     }
     return status;
 }
-
-bool cq_own_contains(const struct cq_net_list *list, const struct cq_key *key)
-{
-    size_t i;
-
-    if (cq_net_find(list, key) != NULL) {
-        return true;
-    }
-    /* few: a server has some addresses, an operator some networks */
-    for (i = 0; i < list->count; i++) {
-        if (cq_key_contains(key, &list->rules[i].net)) {
-            return true;
-        }
-    }
-    return false;
-}

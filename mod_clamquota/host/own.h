@@ -15,15 +15,11 @@ enum cq_own {
 
 /** Adds each address of this machine's network interfaces and each default
  * gateway of its main routing table to a list, as a single address (the
- * network that a client is may hold several: ask with cq_own_contains()).
+ * network that a client is may hold several: ask with cq_net_touches()).
  * Makes system calls (getifaddrs) and reads /proc/net/route and ipv6_route;
  * where these are missing there are no gateways.
  * @param list  not sealed; addresses that stand in it already are left alone
  * @return CQ_OK; CQ_EIO (errno tells); CQ_ENOMEM. What was added stays. */
 enum cq_status cq_own_addresses(struct cq_net_list *list);
-
-/** Is a client one of these networks' own, or does it hold an address of
- * theirs? Sealed list; any thread. */
-bool cq_own_contains(const struct cq_net_list *list, const struct cq_key *key);
 
 #endif

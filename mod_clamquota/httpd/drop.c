@@ -1,13 +1,11 @@
 /* drop - ClamQuotaDropAfter: who goes on after so many refusals gets no
  * further answer, not even a TLS handshake.
  *
- * Asked for every new connection, before mod_ssl has done anything for it. All
- * that is known is the peer's address: so it spares clients that were ever seen
- * through mod_remoteip, and peers that are untouchable (peers.c). The
+ * Asked for every new connection, before mod_ssl has done anything for it. The
+ * peer's address is all that is known: peers.c knows reasons to spare it. The
  * policy is the one of the configuration in force, not the row's: an offender
  * makes no request that would decide his row anew. */
 #include "httpd/private.h"
-#include "core/offence.h"
 
 #include <sys/socket.h>
 
@@ -39,7 +37,6 @@ static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
     facts.used_bytes = row.used_bytes;
     facts.over_since_s = row.over_since_s;
     facts.refusals = row.over_refusals;
-    facts.proxied = row.proxied;
     return cq_offence_of(&facts, &policy, pool->refuses, clock->day,
                          clock->now_s, &limits, NULL) == CQ_OFFENCE_OFFENDER;
 }
@@ -93,8 +90,10 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     }
     cq_table_clock(cq_site.table, apr_time_sec(apr_time_now()), &clock);
     pool = pool_of_offence(&key, &clock);
-    if (pool == NULL || cq_peer_is_untouchable(c, &key)
-        || cq_table_seen_proxied(cq_site.table, &key, &clock)) {
+    if (pool == NULL
+        || cq_peer_spared(c, &key, cq_table_seen_proxied(cq_site.table, &key,
+                                                         &clock))
+            != CQ_SPARED_NOT) {
         return DECLINED;
     }
     ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, c, CQNO("0203")

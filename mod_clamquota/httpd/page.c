@@ -67,6 +67,8 @@ static int fill_view(request_rec *r, const struct cq_query *query,
     facts->notice = counting.notice;
     facts->counts = counting.counts;
     facts->readable = counting.readable;
+    facts->own = &cq_site.conf->own_addresses;
+    facts->proxies = &cq_site.conf->proxies;
     if (!counting.readable) {
         empty_view(view, facts, query);
         return OK;

@@ -94,19 +94,25 @@ static bool is_gateway(const conn_rec *c)
     return rule != NULL && rule->value == CQ_OWN_GATEWAY;
 }
 
-/* What the connection says of our end also covers addresses that came up after
- * the start. */
-bool cq_peer_is_untouchable(const conn_rec *c, const struct cq_key *key)
+/* The connection's own end also covers addresses that came up after the
+ * start. */
+enum cq_spared cq_peer_spared(const conn_rec *c, const struct cq_key *key,
+                              bool proxied)
 {
     const struct cq_server_conf *conf = cq_site.conf;
+    struct cq_address_facts facts = {
+        .key = key,
+        .client_bits = -1,
+        .proxied = proxied || cq_net_touches(&conf->proxies, key)
+            || (cq_site.remoteip != NULL && has_proxy_header(c)),
+        .own = cq_net_touches(&conf->own_addresses, key)
+    };
     struct cq_key local;
 
-    return cq_special_word(key) != NULL
-        || cq_own_contains(&conf->own_addresses, key)
-        || cq_own_contains(&conf->proxies, key)
-        || (cq_site.remoteip != NULL && has_proxy_header(c))
+    facts.own = facts.own
         || (key_of(c->local_addr, cq_site.prefixes, &local)
             && cq_key_compare(&local, key) == 0);
+    return cq_offence_spared(&facts);
 }
 
 bool cq_peer_may_be_proxy(const request_rec *r)

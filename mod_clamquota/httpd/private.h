@@ -18,15 +18,15 @@
 #include <util_filter.h>
 
 #include "core/net.h"
+#include "core/offence.h"
 #include "core/policy.h"
 #include "core/seldom.h"
 #include "core/units.h"
+#include "core/version.h"
 #include "table/table.h"
 
 extern module AP_MODULE_DECLARE_DATA clamquota_module;
 APLOG_USE_MODULE(clamquota);
-
-#define CQ_VERSION "0.1.0"
 
 /* A stable tag to grep for and to look up in mod_clamquota(5). Not APLOGNO:
  * those numbers are httpd's own. */
@@ -280,10 +280,13 @@ void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
  * by RemoteIPProxyProtocol? Not before mod_remoteip's own pre_connection. */
 CQ_SELDOM bool cq_peer_is_proxy(const conn_rec *c);
 
-/** Must this peer never be shut out, because it is a declared proxy, this
- * machine, its default gateway, or an address of no host?
- * @param key  the peer as a client */
-bool cq_peer_is_untouchable(const conn_rec *c, const struct cq_key *key);
+/** Why this peer is never shut out, as far as its address and its connection
+ * tell: it is a declared proxy, this machine, its default gateway, or an
+ * address of no host.
+ * @param key      the peer as a client
+ * @param proxied  its row was marked so */
+enum cq_spared cq_peer_spared(const conn_rec *c, const struct cq_key *key,
+                              bool proxied);
 
 /** Does this request look as if it came through an undeclared proxy?
  * Only from where proxies stand: a header alone is easily sent. */

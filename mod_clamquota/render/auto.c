@@ -111,6 +111,11 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
     line(w, "TableUsed", view->table_used);
     line(w, "Evictions", view->evictions);
     line(w, "Untracked", view->untracked);
+    if (view->jail.spec) {
+        line_text(w, "Jail", view->jail.spec);
+        line(w, "Jailed", view->jail.jailed);
+        line(w, "JailAsOf", view->jail.as_of_s);
+    }
     if (view->cluster) {
         write_cluster(w, view->cluster);
     }

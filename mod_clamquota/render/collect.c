@@ -2,6 +2,7 @@
 #include "render/collect.h"
 
 #include "render/scan.h"
+#include "table/jail.h"
 
 #include <string.h>
 
@@ -165,6 +166,8 @@ static enum cq_status scan_rows(struct cq_scan *scan,
 }
 
 static enum cq_status take_clients(struct cq_view *view,
+                                   const struct cq_table *table,
+                                   const struct cq_clock *clock,
                                    const struct cq_scan *scan,
                                    const struct cq_arena *arena)
 {
@@ -176,8 +179,13 @@ static enum cq_status take_clients(struct cq_view *view,
         return CQ_ENOMEM;
     }
     for (i = 0; i < count; i++) {
-        if (cq_scan_client(scan, &scan->select.rows[i], &clients[i]) !=
-            CQ_OK) {
+        struct cq_row *row = &scan->select.rows[i];
+
+        /* in another pool, too: it is the same address */
+        row->proxied = row->proxied
+            || (view->pool_count > 1
+                && cq_table_seen_proxied(table, &row->key, clock));
+        if (cq_scan_client(scan, row, &clients[i]) != CQ_OK) {
             return CQ_ENOMEM;
         }
     }
@@ -200,6 +208,8 @@ static enum cq_status collect_clients(struct cq_view *view,
                             .now_s = clock->now_s,
                             .day = clock->day,
                             .prefixes = cq_table_prefixes(table),
+                            .own = view->facts.own,
+                            .proxies = view->facts.proxies,
                             .shared = view->cluster != NULL,
                             .pools = pools,
                             .pool_count = view->pool_count,
@@ -222,7 +232,26 @@ static enum cq_status collect_clients(struct cq_view *view,
     if (scan_rows(&scan, table, clock) != CQ_OK) {
         return CQ_ENOMEM;
     }
-    return take_clients(view, &scan, arena);
+    return take_clients(view, table, clock, &scan, arena);
+}
+
+static enum cq_status collect_jail(struct cq_view *view,
+                                   const struct cq_table *table,
+                                   const struct cq_arena *arena)
+{
+    struct cq_jail_report *report = alloc(arena, 1, sizeof(*report));
+
+    if (!report) {
+        return CQ_ENOMEM;
+    }
+    if (cq_table_jail(table, report)) {
+        view->jail.spec = report->spec;
+        view->jail.jailed = report->jailed;
+        view->jail.capacity = report->capacity;
+        view->jail.dropped_packets = report->dropped_packets;
+        view->jail.as_of_s = report->as_of_s;
+    }
+    return CQ_OK;
 }
 
 /* The figures are as of the last round. How old others' figures are can be no
@@ -276,7 +305,8 @@ static enum cq_status begin(struct cq_view *view, const struct cq_table *table,
     view->evictions = figures.evictions;
     view->untracked = figures.untracked;
     cq_table_period(table, &view->period);
-    if (collect_cluster(view, table, arena) != CQ_OK) {
+    if (collect_jail(view, table, arena) != CQ_OK
+        || collect_cluster(view, table, arena) != CQ_OK) {
         return CQ_ENOMEM;
     }
     return collect_pools(view, table, arena, pools);

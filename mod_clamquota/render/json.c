@@ -36,6 +36,17 @@ static void member_bool(struct cq_writer *w, const char *name, bool value)
     cq_write_raw(w, value ? "\": true" : "\": false");
 }
 
+static void member_word(struct cq_writer *w, const char *name,
+                        const char *value)
+{
+    if (value) {
+        member_text(w, name, value);
+    }
+    else {
+        member_null(w, name);
+    }
+}
+
 /* no quota is null, so that nobody computes with -1 */
 static void member_quota(struct cq_writer *w, const char *name, bool limited,
                          int64_t value)
@@ -191,6 +202,24 @@ static void write_figures(struct cq_writer *w, const struct cq_view *view)
     }
 }
 
+/* no limit and no knowledge are null */
+static void write_jail(struct cq_writer *w, const struct cq_view_jail *jail)
+{
+    cq_write_raw(w, ",\n  \"jail\": ");
+    if (!jail->spec) {
+        cq_write_raw(w, "null");
+        return;
+    }
+    cq_write_raw(w, "{\"spec\": ");
+    cq_write_json(w, jail->spec);
+    member(w, "jailed", jail->jailed);
+    member_quota(w, "capacity", jail->capacity > 0, jail->capacity);
+    member_quota(w, "dropped_packets", jail->dropped_packets >= 0,
+                 jail->dropped_packets);
+    member(w, "as_of", jail->as_of_s);
+    cq_write_raw(w, "}");
+}
+
 static void write_hour(struct cq_writer *w, const struct cq_view_hour *hour)
 {
     cq_write_raw(w, "{\"start\": ");
@@ -224,7 +253,9 @@ void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
     member_text(w, "state", cq_state_word(client->state));
     member(w, "over_since", client->over_since_s);
     member(w, "retry_after", client->retry_after_s);
-    member_bool(w, "jailable", client->jailable);
+    member_bool(w, "jailable", client->spared == CQ_SPARED_NOT);
+    member_word(w, "spared", cq_spared_word(client->spared));
+    member_bool(w, "jailed", client->jailed);
     if (client->shared) {
         cq_write_raw(w, ", \"here\": {\"used\": ");
         cq_write_int(w, client->here_used_bytes);
@@ -250,6 +281,7 @@ void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
     }
     cq_write_raw(w, "]");
     write_figures(w, view);
+    write_jail(w, &view->jail);
     cq_write_raw(w, ",\n  \"history\": [");
     for (i = 0; i < view->history_count; i++) {
         before_item(w, i);
@@ -263,12 +295,7 @@ void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
     cq_write_raw(w, "]");
     member(w, "clients_matched", view->clients_matched);
     member_bool(w, "up", view->facts.counts);
-    if (view->facts.notice) {
-        member_text(w, "notice", view->facts.notice);
-    }
-    else {
-        member_null(w, "notice");
-    }
+    member_word(w, "notice", view->facts.notice);
     cq_write_raw(w, " }\n");
     cq_write_end(w);
 }

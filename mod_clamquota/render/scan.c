@@ -95,18 +95,26 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
     return CQ_OK;
 }
 
-/* May a kernel jail take this client by its address? Not one that was seen
- * through a proxy, whom the jail would hit instead, not one cut otherwise than
- * this table cuts. Whose address must never be jailed, such as loopback, is the
- * jail's own business. */
-static bool is_jailable(const struct cq_scan *scan, const struct cq_row *row,
-                        enum cq_state state)
+static bool touches_list(const struct cq_net_list *list,
+                         const struct cq_key *key)
 {
-    uint8_t bits = row->key.family == 4 ? scan->prefixes.v4_bits
-                                        : scan->prefixes.v6_bits;
+    return list != NULL && cq_net_touches(list, key);
+}
 
-    return !row->proxied && state != CQ_STATE_EXEMPT && row->key.prefix != 0
-        && row->key.prefix == bits;
+/* A jail's never list is not known here. */
+static enum cq_spared spared(const struct cq_scan *scan,
+                             const struct cq_row *row, enum cq_state state)
+{
+    const struct cq_address_facts facts = {
+        .key = &row->key,
+        .client_bits = row->key.family == 4 ? scan->prefixes.v4_bits
+                                            : scan->prefixes.v6_bits,
+        .exempt = state == CQ_STATE_EXEMPT,
+        .proxied = row->proxied || touches_list(scan->proxies, &row->key),
+        .own = touches_list(scan->own, &row->key)
+    };
+
+    return cq_offence_spared(&facts);
 }
 
 void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
@@ -137,7 +145,8 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
     client->refused = row->refused;
     client->last_hit_s = row->last_hit_s;
     client->state = state;
-    client->jailable = is_jailable(scan, row, state);
+    client->spared = spared(scan, row, state);
+    client->jailed = row->jailed;
     if (state == CQ_STATE_OVER) {
         client->over_since_s = row->over_since_s;
         client->retry_after_s =

@@ -15,6 +15,8 @@ struct cq_scan {
     int64_t now_s;
     int day;
     struct cq_prefixes prefixes;    /* of the table */
+    const struct cq_net_list *own;  /* as in struct cq_view_facts */
+    const struct cq_net_list *proxies;
     bool shared;                    /* the table is part of a cluster */
     struct cq_view_pool *pools;     /* states are counted here */
     size_t pool_count;
@@ -42,7 +44,7 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row);
 bool cq_scan_has_figures(const struct cq_row *row);
 
 /** Makes the client of a row: its state, allowance and waiting time. Of scan
- * only period, now_s, day, prefixes and shared are looked at.
+ * only period, now_s, day, prefixes, own, proxies and shared are looked at.
  * @param client  result; keeps pool and info->rule by reference */
 void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
                    const char *pool, const struct cq_policy_info *info,

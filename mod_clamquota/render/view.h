@@ -7,7 +7,8 @@
 #ifndef CQ_VIEW_H
 #define CQ_VIEW_H
 
-#include "core/key.h"
+#include "core/net.h"
+#include "core/offence.h"
 #include "core/policy.h"
 #include "table/shares.h"
 
@@ -29,7 +30,8 @@ struct cq_view_client {
     enum cq_state state;        /* OK, OVER, EXEMPT */
     int64_t over_since_s;       /* 0: not over */
     int64_t retry_after_s;      /* 0: not over */
-    bool jailable;
+    enum cq_spared spared;      /* CQ_SPARED_NOT: jailable */
+    bool jailed;
     /* In a cluster used_bytes and in_flight_bytes are the sum of all nodes, and
      * state and waiting time follow from it; these are this node's part. */
     bool shared;
@@ -60,6 +62,15 @@ struct cq_view_pool {
     int64_t clients_ok;
     int64_t clients_over;
     int64_t clients_exempt;
+};
+
+/* as clamquota-sync wrote it into the table; all zero bytes: there is none */
+struct cq_view_jail {
+    const char *spec;           /* NULL: no jail */
+    int64_t jailed;             /* clients and networks in it */
+    int64_t capacity;           /* 0: without a limit */
+    int64_t dropped_packets;    /* -1: not known */
+    int64_t as_of_s;
 };
 
 struct cq_view_hour {
@@ -94,6 +105,9 @@ struct cq_view_facts {
     bool counts;                /* requests are counted */
     bool readable;              /* there are figures to show */
     bool changes;               /* the page accepts changes: has forms */
+    /* sealed; NULL or empty: none are known */
+    const struct cq_net_list *own;      /* host/own.h */
+    const struct cq_net_list *proxies;  /* that mod_remoteip lists */
     const char *self;           /* the page's own path, decoded, for links and
                                  * forms; NULL: unknown */
     int refresh_s;              /* 0: none */
@@ -115,6 +129,7 @@ struct cq_view {
     int64_t untracked;
 
     struct cq_view_totals totals;
+    struct cq_view_jail jail;
 
     const struct cq_cluster_status *cluster;    /* NULL: there is none; its
                                                  * lag_ms is as of now_s */

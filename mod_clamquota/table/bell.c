@@ -1,22 +1,12 @@
 /* bell - how a tool learns of offenders at once, without asking. */
 #include "table/bell.h"
-#include "table/file.h"
+#include "table/parts.h"
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-struct cq_bell {
-    struct cq_header *header;
-    uint32_t heard;             /* places of the ring taken so far */
-    _Atomic uint32_t lost;      /* the page was: nothing rings any more */
-};
 
 /* not FUTEX_PRIVATE: the watcher is another process */
 static long futex(_Atomic uint32_t *word, int op, uint32_t value,
@@ -54,50 +44,19 @@ void cq_bell_ring(struct cq_table *t, uint32_t row, uint32_t refusals,
 
 /* ---- the watcher's ---- */
 
-enum cq_status cq_bell_open(const char *path, const struct cq_table *table,
-                            struct cq_bell **bell, char *why_text,
-                            size_t why_size)
+enum cq_status cq_bell_open(struct cq_bell *b, struct cq_table *table)
 {
-    struct cq_why why = { why_text, why_size };
-    struct cq_bell *b = calloc(1, sizeof(*b));
-    struct stat mapped, named;
-    enum cq_status status;
-    void *base;
-    int fd;
-
-    *bell = NULL;
-    if (b == NULL) {
-        return cq_fail(&why, CQ_ENOMEM, "%s: out of memory", path);
+    if (!table->writable) {
+        return CQ_EACCES;
     }
-    status = cq_file_open(path, true, &fd, &why);
-    if (status != CQ_OK) {
-        free(b);
-        return status;
-    }
-    if (fstat(fd, &named) != 0 || fstat(table->fd, &mapped) != 0
-        || named.st_dev != mapped.st_dev || named.st_ino != mapped.st_ino) {
-        close(fd);
-        free(b);
-        return cq_fail(&why, CQ_ENOENT, "%s: was replaced by another table "
-                       "at this moment", path);
-    }
-    base = mmap(NULL, CQ_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (base == MAP_FAILED) {
-        free(b);
-        return cq_fail(&why, CQ_EIO, "%s: cannot be mapped: %s", path,
-                       strerror(errno));
-    }
-    cq_guard_begin(base, CQ_PAGE, &b->lost);
-    b->header = base;
-    b->heard = atomic_load(&b->header->bell.rung);
-    *bell = b;
+    b->table = table;
+    b->heard = atomic_load(&table->header->bell.rung);
     return CQ_OK;
 }
 
 void cq_bell_watch(struct cq_bell *b, uint32_t after, int64_t until_s)
 {
-    struct cq_bell_words *bell = &b->header->bell;
+    struct cq_bell_words *bell = &b->table->header->bell;
 
     atomic_store(&bell->until_s, until_s);
     atomic_store(&bell->after, after);
@@ -105,7 +64,7 @@ void cq_bell_watch(struct cq_bell *b, uint32_t after, int64_t until_s)
 
 enum cq_ring cq_bell_next(struct cq_bell *b, uint32_t *row)
 {
-    struct cq_bell_words *bell = &b->header->bell;
+    struct cq_bell_words *bell = &b->table->header->bell;
     uint32_t rung = atomic_load(&bell->rung);
     uint64_t word;
 
@@ -126,7 +85,7 @@ enum cq_ring cq_bell_next(struct cq_bell *b, uint32_t *row)
 
 void cq_bell_wait(struct cq_bell *b, int timeout_ms)
 {
-    struct cq_bell_words *bell = &b->header->bell;
+    struct cq_bell_words *bell = &b->table->header->bell;
     struct timespec timeout = { timeout_ms / 1000,
                                 timeout_ms % 1000 * 1000000L };
 
@@ -139,12 +98,9 @@ void cq_bell_wait(struct cq_bell *b, int timeout_ms)
 
 void cq_bell_close(struct cq_bell *b)
 {
-    if (b == NULL) {
-        return;
+    if (b->table != NULL) {
+        atomic_store(&b->table->header->bell.after, 0);
+        atomic_store(&b->table->header->bell.until_s, 0);
+        b->table = NULL;
     }
-    atomic_store(&b->header->bell.after, 0);
-    atomic_store(&b->header->bell.until_s, 0);
-    cq_guard_end(b->header);
-    munmap(b->header, CQ_PAGE);
-    free(b);
 }

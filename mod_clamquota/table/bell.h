@@ -16,16 +16,14 @@
 
 #include "table/table.h"
 
-struct cq_bell;
+struct cq_bell {
+    struct cq_table *table;     /* NULL: closed; all zero bytes are */
+    uint32_t heard;             /* places of the ring taken so far */
+};
 
-/** Opens the bell of a table that is attached: maps the header of the same
- * file, writable. Makes system calls.
- * @param path  of the table
- * @param bell  result; NULL on failure
- * @return CQ_OK; CQ_ENOENT when the file at path is not the table's any more;
- *         CQ_EACCES, CQ_EIO, CQ_ENOMEM with a sentence in why */
-enum cq_status cq_bell_open(const char *path, const struct cq_table *table,
-                            struct cq_bell **bell, char *why, size_t why_size);
+/** Opens the bell of a table, which outlives it. Rings from now on are heard.
+ * @return CQ_OK; CQ_EACCES: the table is not attached writable */
+enum cq_status cq_bell_open(struct cq_bell *bell, struct cq_table *table);
 
 /** Says that somebody watches.
  * @param after    ring for refusals of clients refused so often since they
@@ -48,7 +46,7 @@ enum cq_ring cq_bell_next(struct cq_bell *bell, uint32_t *row);
  * @param timeout_ms  >= 0 */
 void cq_bell_wait(struct cq_bell *bell, int timeout_ms);
 
-/** Nobody watches any more. NULL does nothing. */
+/** Ends watching. A closed bell stays closed. */
 void cq_bell_close(struct cq_bell *bell);
 
 #endif

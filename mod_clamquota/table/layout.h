@@ -46,7 +46,7 @@
  *         holders    open requests and idle connections that hold the
  *                    row:20, turns:12 (how often a holder or a reclaimer
  *                    began)
- *         mark       policy:16 flags:16, one of them JAILED
+ *         mark       policy:16 flags:4 refusals noted by the jail:12
  *         others     stamp:16 bytes:48   used and in flight on the other
  *                    nodes of a cluster; the exchanger writes it
  *   cold  address, family, prefix, pool
@@ -312,7 +312,7 @@ struct cq_bell_words {
     _Alignas(64) cq_word ring[CQ_RING];     /* cq_ring_word() */
 };
 
-/* What the jail is and holds, as clamquota-sync writes it after each pass. */
+/* As clamquota-sync writes it after each pass: jail.h. */
 struct cq_jail_words {
     _Atomic uint32_t motion;    /* odd while it is being written */
     uint32_t reserved;

@@ -104,6 +104,12 @@ static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
     return row >= table->cold_rows_n;
 }
 
+/* jail.c: marks beside CQ_MARK_JAILED that only clamquota-sync uses */
+#define CQ_MARK_HELD 0x00080000u        /* was when it last looked, too */
+#define CQ_MARK_NOTED_SHIFT 20          /* its refusals then, modulo 2^12 */
+#define CQ_MARK_NOTED 0xfff00000u
+#define CQ_MARK_OF_JAIL (CQ_MARK_JAILED | CQ_MARK_HELD | CQ_MARK_NOTED)
+
 /* row.c */
 
 /** Takes a row's words into the period in force. */

@@ -130,7 +130,9 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
     for (i = 0; i < n; i++) {
         words->words[i] = atomic_load_explicit(all[i], memory_order_acquire);
     }
-    words->words[n] = atomic_load_explicit(&hot->mark, memory_order_relaxed);
+    /* what clamquota-sync itself marks makes no offender */
+    words->words[n] = atomic_load_explicit(&hot->mark, memory_order_relaxed)
+        & ~CQ_MARK_OF_JAIL;
 }
 
 bool cq_table_row_is(const struct cq_table *t, uint32_t row,
@@ -192,6 +194,11 @@ void cq_table_figures(const struct cq_table *t,
     figures->ledger_full = atomic_load(&h->ledger_full);
     figures->files = (int64_t)h->geometry.files_n;
     figures->pairs_lost = atomic_load(&h->pairs_lost);
+}
+
+bool cq_table_is_writable(const struct cq_table *t)
+{
+    return t->writable;
 }
 
 struct cq_prefixes cq_table_prefixes(const struct cq_table *t)

@@ -384,6 +384,9 @@ struct cq_table_figures {
 void cq_table_figures(const struct cq_table *table,
                       struct cq_table_figures *figures);
 
+/** Was it attached writable? A reader's table must not be changed. */
+bool cq_table_is_writable(const struct cq_table *table);
+
 /** How much of an address is a client in this table. */
 struct cq_prefixes cq_table_prefixes(const struct cq_table *table);
 

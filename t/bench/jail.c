@@ -1,9 +1,9 @@
 /* bench/jail: what it costs to put addresses into a jail, in a network
  * namespace of its own. Into xt_recent, against the loop of the 2012 script
  * (echo +ADDRESS >list); 100,000 into an nft set, against `nft -f` of the
- * same. Medians of some runs, taken in turn, so that a busy machine is busy
- * for both. */
-#include "sync/jail.h"
+ * same, and into an ipset, against `ipset restore`. Medians of some runs, taken
+ * in turn, so that a busy machine is busy for both. */
+#include "jail/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #define RUNS 5
 #define RECENT_N 90             /* below ip_list_tot's default of 100 */
 #define RECENT_ROUNDS 2000
-#define NFT_N 100000
+#define MANY 100000
 
 extern char **environ;
 
@@ -68,22 +68,22 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
-static struct jail *open_jail(const char *spec)
+static struct cq_jail *open_jail(const char *spec)
 {
-    struct jail *jail;
-    struct jail_why why;
+    struct cq_jail *jail;
+    struct cq_jail_why why;
 
-    if (jail_parse(spec, &jail, &why) != JAIL_OK
-        || jail->kind->open(jail, true, &why) != JAIL_OK) {
+    if (cq_jail_parse(spec, 3600, &jail, &why) != CQ_JAIL_OK
+        || cq_jail_open(jail, CQ_JAIL_WRITE, &why) != CQ_JAIL_OK) {
         quit("failed", why.text);
     }
     return jail;
 }
 
 /* 10.x.y.z, in an order that no tree likes best */
-static struct jail_change *addresses(size_t count)
+static struct cq_jail_change *addresses(size_t count)
 {
-    struct jail_change *changes = calloc(count, sizeof(*changes));
+    struct cq_jail_change *changes = calloc(count, sizeof(*changes));
     struct cq_prefixes whole = { 32, 128 };
 
     for (size_t i = 0; changes != NULL && i < count; i++) {
@@ -96,17 +96,17 @@ static struct jail_change *addresses(size_t count)
     return changes;
 }
 
-static double apply(struct jail *jail, struct jail_change *changes,
-                    size_t count, enum jail_op op)
+static double apply(struct cq_jail *jail, struct cq_jail_change *changes,
+                    size_t count, enum cq_jail_op op)
 {
-    struct jail_why why;
+    struct cq_jail_why why;
     double begun_us;
 
     for (size_t i = 0; i < count; i++) {
         changes[i].op = op;
     }
     begun_us = now_us();
-    if (jail->kind->apply(jail, changes, count, 3600, &why) != JAIL_OK) {
+    if (cq_jail_apply(jail, changes, count, &why) != CQ_JAIL_OK) {
         quit("failed", why.text);
     }
     return now_us() - begun_us;
@@ -114,11 +114,11 @@ static double apply(struct jail *jail, struct jail_change *changes,
 
 static void recent(void)
 {
-    struct jail_change *changes = addresses(RECENT_N);
+    struct cq_jail_change *changes = addresses(RECENT_N);
     static double rounds[RECENT_ROUNDS];
     double ours[RUNS], loop[RUNS], ours_us;
     char command[4096] = "for ip in";
-    struct jail *jail;
+    struct cq_jail *jail;
 
     shell("iptables-legacy -A INPUT -m recent --rcheck --seconds 3600 "
           "--hitcount 1 --name clamquota_bench -j DROP");
@@ -132,9 +132,9 @@ static void recent(void)
                     "done");
     for (int run = 0; run < RUNS; run++) {
         for (int round = 0; round < RECENT_ROUNDS; round++) {
-            rounds[round] = apply(jail, changes, RECENT_N, JAIL_ADD)
+            rounds[round] = apply(jail, changes, RECENT_N, CQ_JAIL_ADD)
                             / RECENT_N;
-            apply(jail, changes, RECENT_N, JAIL_REMOVE);
+            apply(jail, changes, RECENT_N, CQ_JAIL_REMOVE);
         }
         ours[run] = median(rounds, RECENT_ROUNDS);
         loop[run] = shell(command) / RECENT_N;
@@ -143,21 +143,28 @@ static void recent(void)
     printf("xt_recent, an address in: %.2f us (%.2f to %.2f); the loop of "
            "2012: %.1f us, %.0f times as long\n", ours_us, ours[0],
            ours[RUNS - 1], median(loop, RUNS), median(loop, RUNS) / ours_us);
-    jail->kind->close(jail);
+    cq_jail_close(jail);
     free(changes);
 }
 
-/* The file that nft -f reads: the addresses in the order that we have. */
-static void write_file(const char *name, const struct jail_change *changes)
+static FILE *open_file(const char *name)
 {
     FILE *file = fopen(name, "w");
-    char text[CQ_KEY_TEXT_SIZE];
 
     if (file == NULL) {
         quit(name, strerror(errno));
     }
+    return file;
+}
+
+/* The file that nft -f reads: the addresses in the order that we have. */
+static void write_nft(const char *name, const struct cq_jail_change *changes)
+{
+    FILE *file = open_file(name);
+    char text[CQ_KEY_TEXT_SIZE];
+
     fputs("add element inet clamquota jail4 { ", file);
-    for (size_t i = 0; i < NFT_N; i++) {
+    for (size_t i = 0; i < MANY; i++) {
         fprintf(file, "%s%s", i > 0 ? ", " : "",
                 cq_key_format(&changes[i].key, text, sizeof(text)));
     }
@@ -165,15 +172,74 @@ static void write_file(const char *name, const struct jail_change *changes)
     fclose(file);
 }
 
-static void nft(const char *kind, const char *flags)
+static void write_ipset(const char *name, const struct cq_jail_change *changes)
 {
-    struct jail_change *changes = addresses(NFT_N);
-    double ours[RUNS], theirs[RUNS], renew_us, remove_us, begun_us, list_us;
+    FILE *file = open_file(name);
+    char text[CQ_KEY_TEXT_SIZE];
+
+    for (size_t i = 0; i < MANY; i++) {
+        fprintf(file, "add clamquota_bench %s\n",
+                cq_key_format(&changes[i].key, text, sizeof(text)));
+    }
+    fclose(file);
+}
+
+/* CPU of this process and the kernel for it */
+static double cpu_us(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
+}
+
+/* Lists until all are there: a set still grows for a moment after 100,000
+ * additions, and a listing meanwhile lacks some. @return CPU in us */
+static double list_all(const char *spec, struct cq_jail **jail)
+{
+    const struct cq_jail_element *elements;
+    struct cq_jail_why why;
+    double used_us;
+    size_t count;
+
+    for (int tries = 100; tries > 0; tries--) {
+        cq_jail_close(*jail);
+        *jail = open_jail(spec);
+        used_us = cpu_us();
+        if (cq_jail_list(*jail, &elements, &count, &why) != CQ_JAIL_OK) {
+            quit("listing", why.text);
+        }
+        if (count == MANY) {
+            return cpu_us() - used_us;
+        }
+    }
+    quit("listing", "lacks addresses that were added");
+    return 0;
+}
+
+/* What a look costs that has nothing to do. @return CPU in us */
+static double list_again(struct cq_jail *jail)
+{
+    const struct cq_jail_element *elements;
+    struct cq_jail_why why;
+    double used_us = cpu_us();
+    size_t count;
+
+    cq_jail_list(jail, &elements, &count, &why);
+    return cpu_us() - used_us;
+}
+
+/* 100,000 addresses into a set, against the system's own tool. */
+static void many(const char *kind, const char *spec, const char *make,
+                 const char *empty, const char *load, const char *destroy,
+                 void (*write_file)(const char *name,
+                                    const struct cq_jail_change *changes))
+{
+    struct cq_jail_change *changes = addresses(MANY);
+    double ours[RUNS], theirs[RUNS], list_us, again_us;
     char name[] = "/tmp/clamquota-bench-XXXXXX";
+    struct cq_jail *jail;
     char command[256];
-    struct jail_listing listing;
-    struct jail_why why;
-    struct jail *jail;
     int fd = mkstemp(name);
 
     if (fd < 0) {
@@ -181,55 +247,28 @@ static void nft(const char *kind, const char *flags)
     }
     close(fd);
     write_file(name, changes);
-    snprintf(command, sizeof(command), "nft 'table inet clamquota { set jail4 "
-             "{ type ipv4_addr; flags %s; timeout 1h; }; }'", flags);
-    shell(command);
-    jail = open_jail("nft:inet/clamquota/jail4");
-    snprintf(command, sizeof(command), "exec nft -f %s", name);
+    shell(make);
+    jail = open_jail(spec);
+    snprintf(command, sizeof(command), load, name);
     for (int run = 0; run < RUNS; run++) {
         theirs[run] = shell(command);
-        shell("nft flush set inet clamquota jail4");
-        ours[run] = apply(jail, changes, NFT_N, JAIL_ADD);
+        shell(empty);
+        ours[run] = apply(jail, changes, MANY, CQ_JAIL_ADD);
         if (run < RUNS - 1) {
-            shell("nft flush set inet clamquota jail4");
+            shell(empty);
         }
     }
-    printf("nft, %s, %d addresses in: %.0f ms, nft -f: %.0f ms, "
-           "ratio %.2f\n", kind, NFT_N, median(ours, RUNS) / 1e3,
-           median(theirs, RUNS) / 1e3, median(ours, RUNS) / median(theirs, RUNS));
-    /* a set without intervals still grows for a moment after 100,000 additions,
-     * and a listing meanwhile lacks some: the kernel's resize of its hash */
-    for (int tries = 100;; tries--) {
-        size_t listed;
-
-        begun_us = now_us();
-        if (jail->kind->list(jail, &listing, &why) != JAIL_OK) {
-            quit("listing", why.text);
-        }
-        list_us = now_us() - begun_us;
-        listed = listing.count;
-        jail_listing_free(&listing);
-        if (listed == NFT_N) {
-            break;
-        }
-        if (tries == 0) {
-            quit("listing", "lacks addresses that were added");
-        }
-        /* what was read is kept until the ruleset changes */
-        jail->kind->close(jail);
-        jail = open_jail("nft:inet/clamquota/jail4");
-    }
-    begun_us = now_us();
-    jail->kind->list(jail, &listing, &why);
-    begun_us = now_us() - begun_us;
-    jail_listing_free(&listing);
-    renew_us = apply(jail, changes, NFT_N, JAIL_RENEW);
-    remove_us = apply(jail, changes, NFT_N, JAIL_REMOVE);
-    printf("    listed: %.0f ms, again: %.2f ms; renewed: %.0f ms; removed: "
-           "%.0f ms\n", list_us / 1e3, begun_us / 1e3, renew_us / 1e3,
-           remove_us / 1e3);
-    jail->kind->close(jail);
-    shell("nft delete table inet clamquota");
+    printf("%s, %d addresses in: %.0f ms, its own tool: %.0f ms, ratio %.2f\n",
+           kind, MANY, median(ours, RUNS) / 1e3, median(theirs, RUNS) / 1e3,
+           median(ours, RUNS) / median(theirs, RUNS));
+    list_us = list_all(spec, &jail);
+    again_us = list_again(jail);
+    printf("    CPU: listed: %.0f ms, again: %.2f ms; renewed: %.0f ms; "
+           "removed: %.0f ms\n", list_us / 1e3, again_us / 1e3,
+           apply(jail, changes, MANY, CQ_JAIL_RENEW) / 1e3,
+           apply(jail, changes, MANY, CQ_JAIL_REMOVE) / 1e3);
+    cq_jail_close(jail);
+    shell(destroy);
     unlink(name);
     free(changes);
 }
@@ -240,7 +279,13 @@ int main(void)
         quit("skipped", "a network namespace of its own needs root");
     }
     recent();
-    nft("intervals as in conf", "interval, timeout");
-    nft("no intervals", "timeout");
+    many("nft", "nft:inet/clamquota/jail4", "nft 'table inet clamquota { set "
+         "jail4 { type ipv4_addr; flags timeout; timeout 1h; }; }'",
+         "nft flush set inet clamquota jail4", "exec nft -f %s",
+         "nft delete table inet clamquota", write_nft);
+    many("ipset", "ipset:clamquota_bench", "ipset create clamquota_bench "
+         "hash:ip maxelem 131072 timeout 3600", "ipset flush clamquota_bench",
+         "exec ipset restore <%s", "ipset destroy clamquota_bench",
+         write_ipset);
     return 0;
 }

@@ -1,20 +1,18 @@
 /* bench/pass - what clamquota-sync spends on a pass with nothing to do: over
- * 262,144 clients of whom 100,000 are over and jailed in an nft set already.
- * The functions of the daemon's pass are called here one after the other, so
- * that CPU time is that of the pass and of nothing else; whether the kernel
- * was changed, its own number of changes tells. In a network namespace of its
- * own.
+ * 262,144 clients of which 1,000, then 100,000 are over quota and jailed in an
+ * nft set already. The functions of the daemon's pass are called here one
+ * after the other, so that CPU time is that of the pass and of nothing else. In
+ * a network namespace of its own.
  *
  *     pass                 the figures
  *     pass TABLE [OVER]    only makes such a table, for bench/watch.pl */
-#include "sync/jail_nft.h"
 #include "sync/sync.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,26 +94,26 @@ static void make_table(const char *path, size_t over_n)
 
 /* ---- a pass ---- */
 
-/* As sync_watch() makes them: a look at all rows, or with lists and jails
+/* As cq_sync_watch() makes them: a look at all rows, or with lists and jails
  * anew as every minute. */
-static void pass(struct sync *sync, bool full)
+static void pass(struct cq_sync *sync, enum cq_depth depth)
 {
-    int64_t now_s = (int64_t)time(NULL);
+    bool changed;
 
-    if (full) {
-        sync_begin(sync);
+    if (depth == CQ_FULL) {
+        cq_sync_begin(sync);
     }
-    if (!sync_attach(sync)) {
+    if (sync->table == NULL && !cq_sync_attach(sync, CQ_ATTACH_WRITE)) {
         quit("failed", "the table has gone");
     }
-    if (full) {
-        sync_read_lists(sync);
+    if (depth == CQ_FULL) {
+        cq_sync_read_lists(sync, false);
     }
-    if (sync_gather(sync, now_s)) {
-        sync_plan(sync, now_s, true, full);
-        sync_apply(sync, now_s);
+    if (cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
+        cq_sync_plan(sync, CQ_JAIL_WRITE, depth, changed);
+        cq_sync_apply(sync, depth);
     }
-    if (sync_end(sync) != SYNC_DONE) {
+    if (cq_sync_end(sync) != CQ_EXIT_DONE) {
         quit("failed", "a pass");
     }
 }
@@ -136,17 +134,7 @@ static int compare(const void *a, const void *b)
     return (*one > *other) - (*one < *other);
 }
 
-static uint32_t generation(void)
-{
-    uint32_t number;
-
-    if (nft_generation(&number) != 0) {
-        quit("failed", "the kernel does not number its changes");
-    }
-    return number;
-}
-
-/* Another client goes over and is refused so often that he is an offender. */
+/* Another client becomes an offender. */
 static void offend(struct cq_table *table, int n)
 {
     uint8_t bytes[4] = { 150, 1, (uint8_t)(n >> 8), (uint8_t)n };
@@ -166,7 +154,14 @@ static void offend(struct cq_table *table, int n)
     cq_account_close(&account);
 }
 
-static void measure_more(struct sync *sync, const char *path)
+static void print_ms(const char *name, double ms[RUNS])
+{
+    qsort(ms, RUNS, sizeof(ms[0]), compare);
+    printf("    %-42s %6.2f ms of CPU (%.2f to %.2f)\n", name, ms[RUNS / 2],
+           ms[0], ms[RUNS - 1]);
+}
+
+static void measure_more(struct cq_sync *sync, const char *path)
 {
     char why[CQ_WHY_SIZE];
     struct cq_table *table;
@@ -175,71 +170,83 @@ static void measure_more(struct sync *sync, const char *path)
     if (cq_tablefile_attach(path, true, &table, why, sizeof(why)) != CQ_OK) {
         quit("failed", why);
     }
-    cq_table_enter(table);
     for (int run = 0; run < RUNS; run++) {
         double begun_ms;
 
         offend(table, run);
         begun_ms = cpu_ms();
-        pass(sync, false);
+        pass(sync, CQ_LOOK);
         ms[run] = cpu_ms() - begun_ms;
     }
-    qsort(ms, RUNS, sizeof(ms[0]), compare);
-    printf("%-44s %5.2f ms of CPU (%.2f to %.2f)\n",
-           "a look that finds one more", ms[RUNS / 2], ms[0], ms[RUNS - 1]);
+    print_ms("a look that finds one more", ms);
     cq_tablefile_close(table);
 }
 
-static void measure(struct sync *sync, const char *name, bool full)
+static void measure(struct cq_sync *sync, const char *name,
+                    enum cq_depth depth)
 {
-    uint32_t before = generation();
     double ms[RUNS];
 
     for (int run = 0; run < RUNS; run++) {
         double begun_ms = cpu_ms();
 
-        pass(sync, full);
+        pass(sync, depth);
         ms[run] = cpu_ms() - begun_ms;
     }
-    qsort(ms, RUNS, sizeof(ms[0]), compare);
-    printf("%-44s %5.2f ms of CPU (%.2f to %.2f), %u changes in the kernel\n",
-           name, ms[RUNS / 2], ms[0], ms[RUNS - 1], generation() - before);
+    print_ms(name, ms);
 }
 
-static void figures(const char *table, const char *state)
+/* most memory that the process had resident so far */
+static double peak_mb(void)
 {
+    struct rusage usage;
+
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024;
+}
+
+static void figures(const char *dir, size_t over_n)
+{
+    char table[96], state[96], lock[96];
     char *argv[] = {
-        (char[]){"pass"}, (char[]){"--table"}, strdup(table),
-        (char[]){"--state"}, strdup(state), (char[]){"--grace"},
-        (char[]){"0"}, (char[]){"--jail"},
+        (char[]){"pass"}, (char[]){"--table"}, table, (char[]){"--state"},
+        state, (char[]){"--grace"}, (char[]){"0"}, (char[]){"--jail"},
         (char[]){"nft:inet/clamquota/jail4"}, NULL
     };
-    struct options options;
-    struct sync sync;
+    struct cq_sync_options options;
+    struct cq_sync *sync = calloc(1, sizeof(*sync));
     double begun_ms;
 
-    if (options_read(&options, 9, argv, stdout, stdout) != OPTIONS_RUN
-        || sync_setup(&sync, &options, stdout, stdout) != SYNC_DONE
-        || sync_load(&sync, false) != STATE_OK) {
+    snprintf(table, sizeof(table), "%s/table", dir);
+    snprintf(state, sizeof(state), "%s/state", dir);
+    snprintf(lock, sizeof(lock), "%s/state.lock", dir);
+    make_table(table, over_n);
+    if (sync == NULL
+        || cq_sync_options_read(&options, 9, argv, stdout, stdout)
+            != CQ_OPTIONS_RUN
+        || cq_sync_open(sync, &options, stdout, stdout) != CQ_EXIT_DONE) {
         quit("failed", "options");
     }
     begun_ms = cpu_ms();
-    pass(&sync, true);
-    printf("%d clients, %d over: the first pass jails %zu, %.0f ms of CPU\n",
-           CLIENTS, OVER, sync.jails[0].plan.jailed_n, cpu_ms() - begun_ms);
-    measure(&sync, "a look with nothing to do (every 2 s)", false);
-    measure(&sync, "a full pass with nothing to do (every 60 s)", true);
-    measure_more(&sync, table);
-    sync_free(&sync);
-    options_free(&options);
-    free(argv[2]);
-    free(argv[4]);
+    pass(sync, CQ_FULL);
+    printf("%d clients, %zu over quota: the first pass jails %zu, %.0f ms of "
+           "CPU\n", CLIENTS, over_n, sync->jails[0].plan.jailed_n,
+           cpu_ms() - begun_ms);
+    measure(sync, "a look with nothing to do (every 2 s)", CQ_LOOK);
+    measure(sync, "a full pass with nothing to do (every 60 s)", CQ_FULL);
+    measure_more(sync, table);
+    cq_sync_close(sync);
+    cq_sync_options_free(&options);
+    free(sync);
+    (void)unlink(table);
+    (void)unlink(state);
+    (void)unlink(lock);
 }
 
 int main(int argc, char **argv)
 {
+    static const size_t over[] = { 1000, 100000 };
     char dir[] = "/dev/shm/clamquota-bench-XXXXXX";
-    char table[64], state[64], lock[64];
 
     if (argc > 1) {
         make_table(argv[1], argc > 2 ? strtoul(argv[2], NULL, 10) : OVER);
@@ -248,18 +255,29 @@ int main(int argc, char **argv)
     if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
         quit("skipped", "a network namespace of its own needs root");
     }
-    if (mkdtemp(dir) == NULL
-        || system("nft 'table inet clamquota { set jail4 { type ipv4_addr; "
-                  "flags interval, timeout; timeout 1h; }; }'") != 0) {
-        quit("failed", "no nft set");
+    if (mkdtemp(dir) == NULL) {
+        quit("failed", dir);
     }
-    snprintf(table, sizeof(table), "%s/table", dir);
-    snprintf(state, sizeof(state), "%s/state", dir);
-    snprintf(lock, sizeof(lock), "%s/state.lock", dir);
-    make_table(table, OVER);
-    figures(table, state);
-    (void)unlink(table);
-    (void)unlink(state);
-    (void)unlink(lock);
+    for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++) {
+        pid_t pid = fork();
+        int status = 1;
+
+        if (pid == 0) {
+            if (system("nft 'flush ruleset; table inet clamquota { set jail4 "
+                       "{ type ipv4_addr; flags timeout; timeout 1h; }; chain "
+                       "c { type filter hook input priority 0; ip saddr "
+                       "@jail4 drop; }; }'") != 0) {
+                quit("failed", "no nft set");
+            }
+            figures(dir, over[i]);
+            printf("    memory at most: %.0f MB, %d MB of them the table "
+                   "mapped\n", peak_mb(), CLIENTS * 3 / 2 * 128 >> 20);
+            exit(0);
+        }
+        (void)waitpid(pid, &status, 0);
+        if (status != 0) {
+            return 1;
+        }
+    }
     return rmdir(dir) == 0 ? 0 : 1;
 }

@@ -5,7 +5,7 @@ package Jail;
 #
 #   my $ns = Jail::Namespace->new;            # undef with $Jail::why_not
 #   my ($status, $output) = $ns->run('nft', '-f', 'conf/clamquota.nft');
-#   my $jail = $ns->jail('recent:bad', under => [qw(setpriv ...)]);
+#   my $jail = $ns->jail('recent:bad', under => [qw(setpriv ...)], lease => 60);
 #   my $answer = $jail->ask('list');          # { status, why, lines => [] }
 
 use strict;
@@ -103,18 +103,21 @@ sub must {
     return $said;
 }
 
-# Loads a file of conf/ with a program that reads it from its input.
+# Loads a file of conf/ with a program that reads it from its input; with
+# $ns->{edit}, a function, what that makes of its text.
 sub load {
     my ($self, $name, @program) = @_;
     open my $file, '<', "$Jail::top/conf/$name" or die "conf/$name: $!\n";
     my $text = do { local $/; <$file> };
+    $text = $self->{edit}->($text) if $self->{edit};
     return $self->must(\$text, @program);
 }
 
 sub jail {
     my ($self, $spec, %option) = @_;
     my $pid = IPC::Open2::open2(my $from, my $to, $self->words,
-        @{ $option{under} // [] }, Jail::program(), $spec);
+        @{ $option{under} // [] }, Jail::program(), $spec,
+        $option{lease} // 3600);
     my $jail = bless { pid => $pid, from => $from, to => $to },
         'Jail::Program';
     $jail->{parsed} = $jail->answer;
@@ -159,8 +162,8 @@ sub answer {
     die "the jail's program ended: @lines\n";
 }
 
-# ask('+ 10.0.0.1', ..., 'apply 60'): the answer to the last line; the ones
-# before are changes, which are not answered.
+# ask('+ 10.0.0.1', ..., 'apply'): the answer to the last line; the ones before
+# are changes, which are not answered.
 sub ask {
     my ($self, @lines) = @_;
     my $to = $self->{to};

@@ -138,7 +138,7 @@ my $RECENT = 'recent:DenyAccessClamAV,DenyAccessClamAV6';
 my @KINDS = (
     { name => 'iptables-legacy', spec => $RECENT, tables => '-legacy' },
     { name => 'iptables-nft', spec => $RECENT, tables => '-nft' },
-    { name => 'nft', spec => 'nft:inet/clamquota/jail4,jail6' },
+    { name => 'nft', spec => 'nft:inet/clamquota/jail4,jail6,deny4,deny6' },
     { name => 'ipset', spec => 'ipset:clamquota4,clamquota6', tables => '' });
 
 # each once, in that order
@@ -162,11 +162,13 @@ sub load {
         for qw(iptables ip6tables);
 }
 
-# All that can be loaded here, loaded; a skipped test names each other one.
+# All that can be loaded here, loaded; a skipped test names each other one. The
+# text of each file goes through the function first, if there is one.
 sub loaded {
-    my ($class) = @_;
+    my ($class, $edit) = @_;
     my @can;
     for my $jail ($class->all) {
+        $jail->{edit} = $edit;
         my $why = $jail->lacks;
         push @can, $jail if !$why;
         SKIP: { Test::More::skip($why, 1) if $why }
@@ -188,7 +190,7 @@ sub unload {
     my ($how, $kind) = ($self->{tables}, $self->{name});
     $self->must(qw(nft delete table inet clamquota)) if $kind eq 'nft';
     for (defined $how ? qw(iptables ip6tables) : ()) {
-        $self->must("$_$how", qw(-w -F INPUT));
+        $self->must("$_$how", qw(-w -t raw -F PREROUTING));
     }
     $self->must(qw(ipset destroy)) if $kind eq 'ipset';
 }
@@ -205,18 +207,21 @@ sub drops {
         return $sum;
     }
     my $program = ($six ? 'ip6tables' : 'iptables') . $self->{tables};
-    $sum += $_ for $self->must($program, qw(-w -nvxL INPUT))
+    $sum += $_ for $self->must($program, qw(-w -t raw -nvxL PREROUTING))
         =~ /^\s*(\d+)\s+\d+\s+DROP\s/mg;
     return $sum;
 }
 
-# Who is in it, as its owner lists them
+# Does it spare what an operator adds? Entries of xt_recent have no time-out.
+sub spares { return $_[0]{spec} !~ /^recent/ }
+
+# The addresses in it
 sub inside {
     my ($self) = @_;
     my $program = $self->jail($self->{spec});
     my $answer = $program->ask('open r');
     return "exit $answer->{status}" if $answer->{status} != 0;
-    return join ' ', map { s{/(?:32|128)$}{}r } @{ $program->addresses };
+    return join ' ', @{ $program->addresses };
 }
 
 # As the operator does it by hand
@@ -242,13 +247,11 @@ sub by_hand {
         "echo $recent >/proc/net/xt_recent/DenyAccessClamAV");
 }
 
-# A client's address as the tool prints it for this jail: an IPv6 client is a
-# /64, and an xt_recent list holds its first address.
+# A client's address as the tool prints it: an IPv6 client is a /64, and a jail
+# holds its first address.
 sub printed {
     my ($self, $address) = @_;
-    return $address if $address !~ /:/;
-    my $network = $address =~ s/::[0-9a-f]+$/::/r;
-    return $self->{spec} =~ /^recent/ ? $network : "$network/64";
+    return $address =~ /:/ ? $address =~ s/::[0-9a-f]+$/::/r : $address;
 }
 
 # ---- clamquota-sync, in the server's world: its clock, its zone; with one
@@ -282,14 +285,15 @@ sub begin {
         $output, words($server, $jail, '--watch', '-v', @options)) }, $class;
 }
 
-# What it printed of who went in and out since the last call, in order of the
+# Who was jailed (+) and released (-) since the last call, in order of the
 # text: as soon as there are so many lines.
 sub changes {
     my ($self, $count) = @_;
     my @lines;
     Httpd::poll(20, sub {
-        @lines = grep { /^[-+]/ } split /\n/, Httpd::read_file(
-            $self->{output});
+        @lines = map { /^\S+: (jailed|released) (\S+): ./
+            ? ($1 eq 'jailed' ? '+' : '-') . $2 : () } split /\n/,
+            Httpd::read_file($self->{output});
         return @lines >= $self->{read} + $count;
     });
     splice @lines, 0, $self->{read};
@@ -300,7 +304,8 @@ sub changes {
 # What it said of trouble and of what it leaves out
 sub notes {
     my ($self) = @_;
-    return grep { !/^[-+]/ } split /\n/, Httpd::read_file($self->{output});
+    return grep { !/^\S+: (?:jailed|released) / } split /\n/,
+        Httpd::read_file($self->{output});
 }
 
 # Its exit status, of a signal 128 and its number

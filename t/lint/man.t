@@ -40,7 +40,7 @@ is_deeply([ sort split /[\s\\]+/, $quick // '' ],
     'README: the quick start names the packages that a build needs');
 
 my ($version) =
-    slurp('mod_clamquota/httpd/private.h') =~ /^#define CQ_VERSION "(\S+)"$/m;
+    slurp('mod_clamquota/core/version.h') =~ /^#define CQ_VERSION "(\S+)"$/m;
 ok(defined $version, 'the module has a version');
 like(slurp('CHANGES'), qr/\AChanges with mod_clamquota \Q$version\E\n/,
     'and CHANGES begins with it');

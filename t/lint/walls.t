@@ -1,6 +1,7 @@
-# core knows nothing; table knows core; render and cluster know both; only
-# httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
-# such path; this says which include broke it, and guards the walls between our rooms.
+# core knows nothing; table and jail know core; render and cluster know both;
+# only httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
+# such path; this says which include broke it, and guards the walls between our
+# rooms.
 use strict;
 use warnings;
 use FindBin;
@@ -21,13 +22,17 @@ my %may = (    # room => [own headers it may include, system headers]
     host   => [ qr/^(?:core|host)\//,          undef ],
     cluster => [ qr/^(?:core|table|cluster)\//, undef ],
     httpd  => [ qr/^(?:core|table|cluster|host|render|httpd)\//, undef ],
+    jail   => [ qr/^(?:core|jail)\//,         undef ],
+    cli    => [ qr/^(?:core|table|render|cli)\//, undef ],
+    sync   => [ qr/^(?:core|table|render|host|jail|cli|sync)\//, undef ],
 );
 
 for my $room (sort keys %may) {
     my ($own, $system) = @{ $may{$room} };
     my @wrong;
     my $includes = 0;
-    for my $name (files("mod_clamquota/$room/*.[ch]")) {
+    my $top = $room =~ /^(?:jail|cli|sync)$/ ? 'tools' : 'mod_clamquota';
+    for my $name (files("$top/$room/*.[ch]")) {
         my $text = code($name, keep_strings => 1);
         while ($text =~ /^\s*#\s*include\s*([<"])([^>"]+)[>"]/mg) {
             my ($kind, $header) = ($1, $2);
@@ -49,7 +54,7 @@ for my $room (sort keys %may) {
 
 # The other way round: a header of ours says which room it is by its path.
 my @homeless;
-for my $name (files('mod_clamquota/*/*.h')) {
+for my $name (files('mod_clamquota/*/*.h', 'tools/*/*.h')) {
     my ($file) = $name =~ /(\w+)\.h$/;
     my $guard = uc $file;
     push @homeless, $name if code($name) !~ /^#ifndef CQ_\w*$guard\w*_H$/m;

@@ -1,32 +1,33 @@
 /* peer/jail: one jail, driven line by line from standard input, so that a test
  * can do things to the kernel between two steps of an open jail.
  *
- *     jail SPEC
+ *     jail SPEC [LEASE]
  *     open r|w      can KEY       + KEY, - KEY, * KEY   (note a change)
- *     apply LEASE   list          flush                 figures
+ *     apply         list          flush                 figures
+ *     can-deny KEY  deny KEY...   networks              changed
  *
  * Each line is answered by lines of results and one that begins with '=',
  * the status, and a sentence. The first such line is the answer to SPEC. */
-#include "sync/jail.h"
+#include "jail/jail.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static struct jail_change *changes;
+static struct cq_jail_change *changes;
 static size_t change_n, change_room;
 
-static enum jail_status note(char op, const char *text, struct jail_why *why)
+static enum cq_jail_status misused(struct cq_jail_why *why, const char *text,
+                                   const char *wrong)
 {
-    struct jail_change change = {
-        .op = op == '+' ? JAIL_ADD : op == '-' ? JAIL_REMOVE : JAIL_RENEW
-    };
-    const char *wrong;
+    snprintf(why->text, sizeof(why->text), "%s: %s", text, wrong);
+    return CQ_JAIL_USAGE;
+}
 
-    if (cq_key_parse(&change.key, text, &wrong) != CQ_OK) {
-        return jail_fail(why, JAIL_USAGE, "%s: %s", text, wrong);
-    }
+static enum cq_jail_status note(enum cq_jail_op op, const struct cq_key *key)
+{
     if (change_n == change_room) {
         change_room = change_room == 0 ? 64 : change_room * 2;
         changes = reallocarray(changes, change_room, sizeof(*changes));
@@ -34,131 +35,191 @@ static enum jail_status note(char op, const char *text, struct jail_why *why)
             abort();
         }
     }
-    changes[change_n++] = change;
-    return JAIL_OK;
+    changes[change_n++] = (struct cq_jail_change){
+        .op = op, .key = cq_jail_element_key(key)
+    };
+    return CQ_JAIL_OK;
 }
 
-static enum jail_status apply(struct jail *jail, int64_t lease_s,
-                              struct jail_why *why)
+static enum cq_jail_status apply(struct cq_jail *jail, struct cq_jail_why *why)
 {
-    enum jail_status status =
-        jail->kind->apply(jail, changes, change_n, lease_s, why);
+    enum cq_jail_status status = cq_jail_apply(jail, changes, change_n, why);
     char text[CQ_KEY_TEXT_SIZE];
 
     for (size_t i = 0; i < change_n; i++) {
-        if (changes[i].failed) {
+        if (changes[i].has_failed) {
             printf("failed %c%s\n", "+*-"[changes[i].op],
-                   cq_key_format_cidr(&changes[i].key, text, sizeof(text)));
+                   cq_key_format(&changes[i].key, text, sizeof(text)));
         }
     }
     change_n = 0;
     return status;
 }
 
-static enum jail_status list(struct jail *jail, struct jail_why *why)
+static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
 {
-    struct jail_listing listing;
-    enum jail_status status = jail->kind->list(jail, &listing, why);
+    const struct cq_jail_element *elements;
     char text[CQ_KEY_TEXT_SIZE];
+    enum cq_jail_status status;
+    struct timespec now;
+    size_t count;
 
-    for (size_t i = 0; i < listing.count; i++) {
-        printf("%s %" PRId64 "\n",
-               cq_key_format_cidr(&listing.entries[i].key, text,
-                                  sizeof(text)),
-               listing.entries[i].expires_in_s);
+    status = cq_jail_list(jail, &elements, &count, why);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s %" PRId64 "%s\n",
+               cq_key_format(&elements[i].key, text, sizeof(text)),
+               elements[i].expires_at_s == CQ_JAIL_PERMANENT ? -1
+               : elements[i].expires_at_s - now.tv_sec,
+               elements[i].is_operators ? " operator's" : "");
     }
-    jail_listing_free(&listing);
     return status;
 }
 
-static enum jail_status figures(struct jail *jail, struct jail_why *why)
+/* What --flush does: all but the operator's. */
+static enum cq_jail_status flush(struct cq_jail *jail, struct cq_jail_why *why)
 {
-    struct jail_figures f;
-    enum jail_status status = jail->kind->figures(jail, true, &f, why);
+    const struct cq_jail_element *elements;
+    size_t count;
+    enum cq_jail_status status = cq_jail_list(jail, &elements, &count, why);
 
-    if (status == JAIL_OK) {
+    for (size_t i = 0; i < count; i++) {
+        if (!elements[i].is_operators) {
+            note(CQ_JAIL_REMOVE, &elements[i].key);
+        }
+    }
+    return status != CQ_JAIL_OK ? status : apply(jail, why);
+}
+
+static enum cq_jail_status networks(struct cq_jail *jail,
+                                    struct cq_jail_why *why)
+{
+    const struct cq_key *keys;
+    char text[CQ_KEY_TEXT_SIZE];
+    size_t count;
+    enum cq_jail_status status = cq_jail_networks(jail, &keys, &count, why);
+
+    for (size_t i = 0; i < count; i++) {
+        puts(cq_key_format_cidr(&keys[i], text, sizeof(text)));
+    }
+    return status;
+}
+
+static enum cq_jail_status figures(struct cq_jail *jail,
+                                   struct cq_jail_why *why)
+{
+    struct cq_jail_figures f;
+    enum cq_jail_status status = cq_jail_figures(jail, &f, why);
+
+    if (status == CQ_JAIL_OK) {
         printf("v4 %" PRId64 " v6 %" PRId64 " shared %d packets %" PRId64
-               " bytes %" PRId64 "\n%s\n", f.places_v4, f.places_v6,
-               f.shared_places, f.dropped_packets, f.dropped_bytes,
+               " %s\n%s\n", f.capacity_v4, f.capacity_v6, f.shares_capacity,
+               f.dropped_packets, f.use == CQ_JAIL_USED ? "used"
+               : f.use == CQ_JAIL_UNUSED ? "unused" : "unknown",
                f.how_to_raise);
     }
     return status;
 }
 
-static enum jail_status can(struct jail *jail, const char *text,
-                            struct jail_why *why)
+/* A command with a word and then keys, each of them noted as a change. */
+static enum cq_jail_status run_with_keys(struct cq_jail *jail,
+                                         const char *command, char *words,
+                                         struct cq_jail_why *why)
 {
-    struct cq_key key;
-    const char *clause;
+    static struct cq_key keys[20000];
+    const char *wrong = NULL, *clause;
+    size_t n = 0;
+    char *end;
 
-    if (cq_key_parse(&key, text, &clause) != CQ_OK) {
-        return jail_fail(why, JAIL_USAGE, "%s: %s", text, clause);
+    for (char *word = strtok_r(words, " ", &end);
+         word != NULL && n < sizeof(keys) / sizeof(keys[0]);
+         word = strtok_r(NULL, " ", &end)) {
+        if (cq_key_parse(&keys[n++], word, &wrong) != CQ_OK) {
+            return misused(why, word, wrong);
+        }
     }
-    clause = jail->kind->cannot_hold(jail, &key);
+    if (strcmp(command, "deny") == 0) {
+        return cq_jail_deny(jail, keys, n, why);
+    }
+    if (strlen(command) == 1 && strchr("+-*", command[0]) != NULL) {
+        return note(command[0] == '+' ? CQ_JAIL_ADD
+                    : command[0] == '-' ? CQ_JAIL_REMOVE : CQ_JAIL_RENEW,
+                    &keys[0]);
+    }
+    clause = strcmp(command, "can") == 0
+             ? cq_jail_cannot_hold(jail, &keys[0])
+             : cq_jail_cannot_deny(jail, &keys[0]);
     puts(clause == NULL ? "yes" : clause);
-    return JAIL_OK;
+    return CQ_JAIL_OK;
 }
 
-static enum jail_status run(struct jail *jail, const char *line,
-                            struct jail_why *why)
+static enum cq_jail_status run(struct cq_jail *jail, char *line,
+                               struct cq_jail_why *why)
 {
-    if (strchr("+-*", line[0]) != NULL && line[0] != '\0' && line[1] == ' ') {
-        return note(line[0], line + 2, why);
+    char *words = line + strcspn(line, " ");
+
+    if (*words == ' ') {
+        *words++ = '\0';
     }
-    if (strncmp(line, "apply ", 6) == 0) {
-        return apply(jail, strtoll(line + 6, NULL, 10), why);
+    if (strcmp(line, "open") == 0) {
+        return cq_jail_open(jail, words[0] == 'w' ? CQ_JAIL_WRITE
+                                                  : CQ_JAIL_READ, why);
     }
-    if (strncmp(line, "open ", 5) == 0) {
-        return jail->kind->open(jail, line[5] == 'w', why);
-    }
-    if (strncmp(line, "can ", 4) == 0) {
-        return can(jail, line + 4, why);
+    if (strcmp(line, "apply") == 0) {
+        return apply(jail, why);
     }
     if (strcmp(line, "list") == 0) {
         return list(jail, why);
     }
     if (strcmp(line, "flush") == 0) {
-        return jail->kind->flush(jail, why);
+        return flush(jail, why);
+    }
+    if (strcmp(line, "networks") == 0) {
+        return networks(jail, why);
     }
     if (strcmp(line, "figures") == 0) {
         return figures(jail, why);
     }
-    return jail_fail(why, JAIL_USAGE, "\"%s\" is no command", line);
+    if (strcmp(line, "changed") == 0) {
+        puts(cq_jail_has_changed(jail) ? "yes" : "no");
+        return CQ_JAIL_OK;
+    }
+    return run_with_keys(jail, line, words, why);
 }
 
-static void answer(enum jail_status status, const struct jail_why *why)
+static void answer(enum cq_jail_status status, const struct cq_jail_why *why)
 {
-    printf("= %d%s%s\n", (int)status, status == JAIL_OK ? "" : " ",
-           status == JAIL_OK ? "" : why->text);
+    printf("= %d%s%s\n", (int)status, status == CQ_JAIL_OK ? "" : " ",
+           status == CQ_JAIL_OK ? "" : why->text);
     fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-    struct jail *jail = NULL;
-    struct jail_why why;
-    enum jail_status status;
+    struct cq_jail *jail = NULL;
+    struct cq_jail_why why;
+    enum cq_jail_status status;
     char *line = NULL;
     size_t room = 0;
-    ssize_t length;
 
-    if (argc != 2) {
-        fputs("usage: jail SPEC\n", stderr);
+    if (argc != 2 && argc != 3) {
+        fputs("usage: jail SPEC [LEASE]\n", stderr);
         return 2;
     }
-    status = jail_parse(argv[1], &jail, &why);
+    status = cq_jail_parse(argv[1], argc == 3 ? strtoll(argv[2], NULL, 10)
+                                              : 3600, &jail, &why);
     answer(status, &why);
-    while (jail != NULL && (length = getline(&line, &room, stdin)) > 0) {
+    while (jail != NULL && getline(&line, &room, stdin) > 0) {
+        bool is_change = strchr("+-*", line[0]) != NULL;
+
         line[strcspn(line, "\n")] = '\0';
         /* changes are many; only their mistakes are answered */
         status = run(jail, line, &why);
-        if (strchr("+-*", line[0]) == NULL || status != JAIL_OK) {
+        if (!is_change || status != CQ_JAIL_OK) {
             answer(status, &why);
         }
     }
-    if (jail != NULL) {
-        jail->kind->close(jail);
-    }
+    cq_jail_close(jail);
     free(changes);
     free(line);
     return 0;

@@ -194,6 +194,7 @@ START_TEST(as_a_search_through_all)
     uint32_t state = 2012;
     int hits = 0;
     int misses = 0;
+    int around = 0;
 
     for (int round = 0; round < 200; round++) {
         struct cq_net_list list = { .rules = NULL };
@@ -214,8 +215,15 @@ START_TEST(as_a_search_through_all)
         for (int i = 0; i < 300; i++) {
             struct cq_key key = some_key(&state);
             const struct cq_net_rule *rule = look_at_all(&list, &key);
+            bool touches;
 
             EXPECT(cq_net_find(&list, &key) == rule);
+            touches = rule != NULL;
+            for (size_t j = 0; j < list.count; j++) {
+                touches |= cq_key_contains(&key, &list.rules[j].net);
+            }
+            EXPECT(cq_net_touches(&list, &key) == touches);
+            around += touches && rule == NULL;
             hits += rule != NULL;
             misses += rule == NULL;
         }
@@ -224,6 +232,7 @@ START_TEST(as_a_search_through_all)
     /* both kinds were tried */
     EXPECT(hits > 5000);
     EXPECT(misses > 5000);
+    EXPECT(around > 1000);
 }
 END_TEST
 

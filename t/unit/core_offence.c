@@ -1,4 +1,4 @@
-/* core/offence: who may be shut out, at each of the bounds. */
+/* core/offence: offenders at each of the bounds, and spared addresses. */
 #include "core/offence.h"
 
 #include <check.h>
@@ -14,8 +14,7 @@ static struct cq_offence_facts offender(void)
 {
     struct cq_offence_facts facts = { .used_bytes = 2500,
                                       .over_since_s = NOW_S - 60,
-                                      .refusals = 3,
-                                      .proxied = false };
+                                      .refusals = 3 };
 
     return facts;
 }
@@ -118,22 +117,40 @@ START_TEST(exempt)
                                    NULL), CQ_OFFENCE_EXEMPT);
     ck_assert_int_eq(cq_offence_of(&facts, &policy, false, 2, NOW_S, &limits,
                                    NULL), CQ_OFFENCE_EXEMPT);
-    facts.proxied = true;
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, false, 2, NOW_S, &limits,
-                                   NULL), CQ_OFFENCE_EXEMPT);
 }
 END_TEST
 
-START_TEST(proxied)
+/* Each fact by itself spares the address, and of two the first is the
+ * reason. */
+START_TEST(spared)
 {
-    struct cq_offence_facts facts = offender();
+    struct cq_key key;
+    const struct cq_address_facts free = { .key = &key, .client_bits = 32 };
+    struct cq_address_facts facts = free;
 
+    ck_assert_int_eq(cq_key_parse(&key, "192.0.2.7", NULL), CQ_OK);
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_NOT);
+    facts.client_bits = 24;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_PREFIX);
+    facts.never = true;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_NEVER);
+    facts.own = true;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_OWN);
+    ck_assert_int_eq(cq_key_parse(&key, "127.0.0.1", NULL), CQ_OK);
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_RESERVED);
     facts.proxied = true;
-    ck_assert_int_eq(of(&facts), CQ_OFFENCE_PROXIED);
-    facts.refusals = 1;
-    ck_assert_int_eq(of(&facts), CQ_OFFENCE_PROXIED);
-    facts.refusals = 0;
-    ck_assert_int_eq(of(&facts), CQ_OFFENCE_NONE);
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_PROXIED);
+    facts.exempt = true;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_EXEMPT);
+    facts = free;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_RESERVED);
+    /* everybody, as a prefix of 0 makes of each client */
+    ck_assert_int_eq(cq_key_parse(&key, "0.0.0.0/0", NULL), CQ_OK);
+    facts.client_bits = 0;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_RESERVED);
+    ck_assert_int_eq(cq_key_parse(&key, "198.51.100.0/24", NULL), CQ_OK);
+    facts.client_bits = -1;
+    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_NOT);
 }
 END_TEST
 
@@ -141,11 +158,18 @@ START_TEST(words)
 {
     ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_NONE), "none");
     ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_EXEMPT), "exempt");
-    ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_PROXIED), "proxied");
     ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_FEW), "few");
     ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_RECENT), "recent");
     ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_OFFENDER), "offender");
     ck_assert_str_eq(cq_offence_word((enum cq_offence)99), "unknown");
+    ck_assert_ptr_null(cq_spared_word(CQ_SPARED_NOT));
+    ck_assert_str_eq(cq_spared_word(CQ_SPARED_EXEMPT), "exempt");
+    ck_assert_str_eq(cq_spared_word(CQ_SPARED_PROXIED), "proxied");
+    ck_assert_str_eq(cq_spared_word(CQ_SPARED_RESERVED), "reserved");
+    ck_assert_str_eq(cq_spared_word(CQ_SPARED_OWN), "own");
+    ck_assert_str_eq(cq_spared_word(CQ_SPARED_NEVER), "never");
+    ck_assert_str_eq(cq_spared_word(CQ_SPARED_PREFIX), "prefix");
+    ck_assert_str_eq(cq_spared_word((enum cq_spared)99), "unknown");
 }
 END_TEST
 
@@ -162,7 +186,7 @@ int main(void)
     tcase_add_test(all, few_refusals);
     tcase_add_test(all, over_since_a_moment);
     tcase_add_test(all, exempt);
-    tcase_add_test(all, proxied);
+    tcase_add_test(all, spared);
     tcase_add_test(all, words);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

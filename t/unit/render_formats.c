@@ -26,6 +26,9 @@ START_TEST(json_exact)
         "\"refused_bytes\": 16, \"handler_bytes\": 17, "
         "\"dropped\": 19},\n"
         "  \"cluster\": null,\n"
+        "  \"jail\": {\"spec\": \"ipset:a,b\", \"jailed\": 41, "
+        "\"capacity\": null, \"dropped_packets\": 43, "
+        "\"as_of\": 1795435140},\n"
         "  \"history\": [\n"
         "    {\"start\": 1795431600, \"sent\": 21, \"free\": 22, "
         "\"hits\": 23, \"refused\": 24}],\n"
@@ -36,13 +39,15 @@ START_TEST(json_exact)
         "\"allowance\": 1205862400, \"rule\": \"ClamQuotaDaily\", "
         "\"hits\": 34, \"refused\": 35, \"last_hit\": 1795435140, "
         "\"state\": \"over\", \"over_since\": 1795435080, "
-        "\"retry_after\": 43200, \"jailable\": true},\n"
+        "\"retry_after\": 43200, \"jailable\": true, \"spared\": null, "
+        "\"jailed\": true},\n"
         "    {\"client\": \"192.0.2.7\", \"prefix\": 32, "
         "\"pool\": \"default\", \"used\": 0, \"today\": 0, \"free\": 0, "
         "\"in_flight\": 0, \"daily\": null, \"allowance\": null, "
         "\"rule\": \"ClamQuotaClient 192.0.2.0/24\", \"hits\": 0, "
         "\"refused\": 0, \"last_hit\": 0, \"state\": \"exempt\", "
-        "\"over_since\": 0, \"retry_after\": 0, \"jailable\": false}], "
+        "\"over_since\": 0, \"retry_after\": 0, \"jailable\": false, "
+        "\"spared\": \"exempt\", \"jailed\": false}], "
         "\"clients_matched\": 2, \"up\": true, \"notice\": null }\n");
 }
 END_TEST

@@ -60,7 +60,8 @@ START_TEST(json)
         ", \"in_flight\": 33, \"daily\": 52428800, \"allowance\": 1205862400, "
         "\"rule\": \"ClamQuotaDaily\", \"hits\": 34, \"refused\": 35, "
         "\"last_hit\": 1795435140, \"state\": \"over\", \"over_since\": "
-        "1795435080, \"retry_after\": 21600, \"jailable\": true}] }\n");
+        "1795435080, \"retry_after\": 21600, \"jailable\": true, "
+        "\"spared\": null, \"jailed\": true}] }\n");
     me.client.family = 0;
     me.pool_count = 0;
     ck_assert_str_eq(

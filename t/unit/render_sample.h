@@ -89,6 +89,7 @@ static void make_view(void)
     view.pools = pools;
     view.pool_count = 1;
     hours[0] = (struct cq_view_hour){ now_s - 3600, 21, 22, 23, 24 };
+    view.jail = (struct cq_view_jail){ "ipset:a,b", 41, 0, 43, now_s - 60 };
     view.history = hours;
     view.history_count = 1;
     make_client(&clients[0], "2001:db8::/64");
@@ -104,12 +105,13 @@ static void make_view(void)
     clients[0].state = CQ_STATE_OVER;
     clients[0].over_since_s = now_s - 120;
     clients[0].retry_after_s = 43200;
-    clients[0].jailable = true;
+    clients[0].jailed = true;
     make_client(&clients[1], "192.0.2.7");
     clients[1].daily_bytes = CQ_UNLIMITED;
     clients[1].allowance_bytes = CQ_BYTES_MAX;
     clients[1].rule = "ClamQuotaClient 192.0.2.0/24";
     clients[1].state = CQ_STATE_EXEMPT;
+    clients[1].spared = CQ_SPARED_EXEMPT;
     view.clients = clients;
     view.client_count = 2;
     view.clients_matched = 2;
@@ -121,6 +123,7 @@ static void make_hostile(void)
     view.facts.version = HOSTILE;
     view.facts.engine = HOSTILE;
     view.facts.self = "/" HOSTILE;
+    view.jail.spec = HOSTILE;
     pools[0].name = HOSTILE;
     view.query.pool = HOSTILE;
     clients[0].pool = HOSTILE;

@@ -288,7 +288,8 @@ START_TEST(clients)
     ck_assert_int_eq(client.over_since_s, 8);
     /* day 5 gives 500: the second midnight from 01:00 of day 3 */
     ck_assert_int_eq(client.retry_after_s, 47 * 3600);
-    ck_assert(client.jailable);
+    ck_assert_int_eq(client.spared, CQ_SPARED_NOT);
+    ck_assert(!client.jailed);
 
     row.used_bytes = 299;
     ck_assert_int_eq(cq_scan_client(&scan, &row, &client), CQ_OK);
@@ -301,7 +302,7 @@ START_TEST(clients)
     ck_assert_int_eq(client.state, CQ_STATE_EXEMPT);
     ck_assert_int_eq(client.daily_bytes, CQ_UNLIMITED);
     ck_assert_int_eq(client.allowance_bytes, CQ_BYTES_MAX);
-    ck_assert(!client.jailable);
+    ck_assert_int_eq(client.spared, CQ_SPARED_EXEMPT);
 
     row.policy_index = 2;
     ck_assert_int_eq(cq_scan_client(&scan, &row, &client), CQ_OK);
@@ -314,32 +315,54 @@ START_TEST(clients)
 }
 END_TEST
 
+/* what clamquota-sync spares is not jailable */
 START_TEST(jailable)
 {
     static const struct {
         const char *client;
-        bool jailable;
+        enum cq_spared spared;
     } rows[] = {
-        { "192.0.2.7", true },      { "127.0.0.1", true },
-        { "192.0.2.0/24", false },  { "0.0.0.0/0", false },
-        { "2001:db8::/64", true },  { "2001:db8::1", false },
-        { "::/0", false },
+        { "192.0.2.7", CQ_SPARED_NOT },
+        { "192.0.2.8", CQ_SPARED_OWN },
+        { "192.0.2.9", CQ_SPARED_PROXIED },
+        { "127.0.0.1", CQ_SPARED_RESERVED },
+        { "192.0.3.0/24", CQ_SPARED_PREFIX },
+        { "0.0.0.0/0", CQ_SPARED_PROXIED },
+        { "2001:db8::/64", CQ_SPARED_NOT },
+        { "2001:db8::1", CQ_SPARED_PREFIX },
+        { "2001:db8:0:1::/64", CQ_SPARED_OWN },
+        { "::/0", CQ_SPARED_RESERVED },
     };
+    static struct cq_net_rule own_rules[2], proxy_rules[1];
+    struct cq_net_list own = { .rules = own_rules, .capacity = 2 };
+    struct cq_net_list proxies = { .rules = proxy_rules, .capacity = 1 };
     struct cq_view_client client;
     size_t i;
 
+    own_rules[0].net = row_of("192.0.2.8", 1, 0).key;
+    own_rules[1].net = row_of("2001:db8:0:1::7", 1, 0).key;
+    proxy_rules[0].net = row_of("192.0.2.9", 1, 0).key;
+    own.count = 2;
+    proxies.count = 1;
+    ck_assert_int_eq(cq_net_seal(&own, NULL), CQ_OK);
+    ck_assert_int_eq(cq_net_seal(&proxies, NULL), CQ_OK);
     reset_query();
     begin();
+    scan.own = &own;
+    scan.proxies = &proxies;
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct cq_row row = row_of(rows[i].client, 1, 0);
 
         ck_assert_int_eq(cq_scan_client(&scan, &row, &client), CQ_OK);
-        ck_assert_msg(client.jailable == rows[i].jailable, "%s",
-                      rows[i].client);
+        ck_assert_msg(client.spared == rows[i].spared, "%s: %d",
+                      rows[i].client, client.spared);
         row.proxied = true;
+        row.jailed = true;
         ck_assert_int_eq(cq_scan_client(&scan, &row, &client), CQ_OK);
-        ck_assert(!client.jailable);
+        ck_assert_int_eq(client.spared, CQ_SPARED_PROXIED);
+        ck_assert(client.jailed);
     }
+    scan.own = scan.proxies = NULL;
 }
 END_TEST
 

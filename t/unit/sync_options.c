@@ -9,24 +9,24 @@
 
 /* what one run printed */
 static char *out_text, *err_text;
-static struct options options;
+static struct cq_sync_options options;
 
 /* Reads a line whose words are separated by blanks; '_' stands for an empty
  * word, '~' for a blank in one. */
-static enum options_result read_line(const char *line)
+static enum cq_options_result read_line(const char *line)
 {
     static char copy[8192];
     char name[] = "clamquota-sync", *rest;
     char *argv[256] = { name };
     size_t out_n, err_n;
-    enum options_result result;
+    enum cq_options_result result;
     FILE *out, *err;
     int argc = 1;
     char *at;
 
     free(out_text);
     free(err_text);
-    options_free(&options);
+    cq_sync_options_free(&options);
     out = open_memstream(&out_text, &out_n);
     err = open_memstream(&err_text, &err_n);
     snprintf(copy, sizeof(copy), "%s", line);
@@ -41,7 +41,7 @@ static enum options_result read_line(const char *line)
         }
     }
     argv[argc] = NULL;
-    result = options_read(&options, argc, argv, out, err);
+    result = cq_sync_options_read(&options, argc, argv, out, err);
     fclose(out);
     fclose(err);
     return result;
@@ -49,10 +49,9 @@ static enum options_result read_line(const char *line)
 
 START_TEST(defaults)
 {
-    ck_assert(read_line("") == OPTIONS_RUN);
+    ck_assert(read_line("") == CQ_OPTIONS_RUN);
     ck_assert_str_eq(options.table, "/var/lib/clamquota/clamquota.table");
-    ck_assert_str_eq(options.state,
-                     "/var/lib/clamquota/clamquota-sync.state");
+    ck_assert_str_eq(options.state, "/run/clamquota-sync/state");
     ck_assert_uint_eq(options.jails.count, 1);
     ck_assert_str_eq(options.jails.texts[0], "recent:DenyAccessClamAV");
     ck_assert_uint_eq(options.pools.count + options.deny_files.count
@@ -62,7 +61,7 @@ START_TEST(defaults)
     ck_assert_int_eq(options.lease_s, 3600);
     ck_assert(!options.dry_run && !options.verbose && !options.watch
               && !options.status && !options.json && !options.flush
-              && !options.own_state);
+              && !options.has_own_state);
     ck_assert_str_eq(out_text, "");
     ck_assert_str_eq(err_text, "");
 }
@@ -74,9 +73,9 @@ START_TEST(everything)
         "--pool one --pool t.w-o_ --after 1 --grace 0 --never 10.0.0.0/8 "
         "--never ::1 --never 1.2.3.4 --never 1.2.3.4 --never-file n~f "
         "--deny-file d1 --deny-file d2 --lease 15m --state s")
-        == OPTIONS_RUN);
+        == CQ_OPTIONS_RUN);
     ck_assert_str_eq(err_text, "");
-    ck_assert(options.dry_run && options.verbose && options.own_state);
+    ck_assert(options.dry_run && options.verbose && options.has_own_state);
     ck_assert_str_eq(options.table, "t");
     ck_assert_str_eq(options.state, "s");
     ck_assert_uint_eq(options.jails.count, 2);
@@ -86,18 +85,18 @@ START_TEST(everything)
     ck_assert_int_eq(options.after, 1);
     ck_assert_int_eq(options.grace_s, 0);
     ck_assert_uint_eq(options.never.count, 3);
-    ck_assert_uint_eq(options.never.keys[0].bytes[0], 1);
+    ck_assert_uint_eq(options.never.rules[2].net.bytes[0], 1);
     ck_assert_str_eq(options.never_files.texts[0], "n f");
     ck_assert_uint_eq(options.deny_files.count, 2);
     ck_assert_int_eq(options.lease_s, 900);
-    ck_assert(read_line("--watch -v") == OPTIONS_RUN && options.watch);
-    ck_assert(read_line("--status") == OPTIONS_RUN && options.status);
-    ck_assert(read_line("--json --status") == OPTIONS_RUN && options.json);
-    ck_assert(read_line("--flush -n") == OPTIONS_RUN && options.flush);
+    ck_assert(read_line("--watch -v") == CQ_OPTIONS_RUN && options.watch);
+    ck_assert(read_line("--status") == CQ_OPTIONS_RUN && options.status);
+    ck_assert(read_line("--json --status") == CQ_OPTIONS_RUN && options.json);
+    ck_assert(read_line("--flush -n") == CQ_OPTIONS_RUN && options.flush);
     ck_assert(read_line("--lease 24d --grace 366d --after 16777215")
-              == OPTIONS_RUN);
-    ck_assert(read_line("--verbose --dry-run") == OPTIONS_RUN);
-    ck_assert(read_line("--lease 1") == OPTIONS_RUN);
+              == CQ_OPTIONS_RUN);
+    ck_assert(read_line("--verbose --dry-run") == CQ_OPTIONS_RUN);
+    ck_assert(read_line("--lease 1") == CQ_OPTIONS_RUN);
 }
 END_TEST
 
@@ -113,8 +112,8 @@ static const struct {
     { "--st", "--st: no such option" },
     { "--watch=1", "--watch=1: takes no value" },
     { "--table", "--table: expected a value" },
-    { "--table _", "--table \"\": expected the name of a file, e.g. /var" },
-    { "--table a\nb", "--table \"...\": expected the name of a file" },
+    { "--table _", "--table \"\": expected the name of a file" },
+    { "--table a\nb", "--table \"a?b\": expected the name of a file" },
     { "--state _", "--state \"\": expected the name of a file" },
     { "--deny-file _", "--deny-file \"\": expected the name of a file" },
     { "--never-file _", "--never-file \"\": expected the name of a file" },
@@ -157,7 +156,7 @@ START_TEST(one_sentence)
 {
     size_t size;
 
-    ck_assert_msg(read_line(wrong[_i].line) == OPTIONS_WRONG, "%s",
+    ck_assert_msg(read_line(wrong[_i].line) == CQ_OPTIONS_WRONG, "%s",
                   wrong[_i].line);
     ck_assert_str_eq(out_text, "");
     size = strlen(err_text);
@@ -172,13 +171,13 @@ START_TEST(too_many)
     char line[2048];
     size_t i, n = 0;
 
-    for (i = 0; i < OPTIONS_LIST_MAX; i++) {
+    for (i = 0; i < CQ_TEXTS_MAX; i++) {
         n += (size_t)snprintf(line + n, sizeof(line) - n, "--pool p%zu ", i);
     }
-    ck_assert(read_line(line) == OPTIONS_RUN);
-    ck_assert_uint_eq(options.pools.count, OPTIONS_LIST_MAX);
+    ck_assert(read_line(line) == CQ_OPTIONS_RUN);
+    ck_assert_uint_eq(options.pools.count, CQ_TEXTS_MAX);
     snprintf(line + n, sizeof(line) - n, "--pool p");
-    ck_assert(read_line(line) == OPTIONS_WRONG);
+    ck_assert(read_line(line) == CQ_OPTIONS_WRONG);
     ck_assert(strstr(err_text, "--pool p: expected at most 64") != NULL);
 }
 END_TEST
@@ -188,7 +187,7 @@ START_TEST(texts)
     static const char *const lines[] = { "-h", "--help", "-n --help x" };
 
     for (size_t i = 0; i < COUNT(lines); i++) {
-        ck_assert(read_line(lines[i]) == OPTIONS_DONE);
+        ck_assert(read_line(lines[i]) == CQ_OPTIONS_DONE);
         ck_assert(strncmp(out_text, "Usage: clamquota-sync", 21) == 0);
         ck_assert_str_eq(err_text, "");
     }
@@ -196,9 +195,9 @@ START_TEST(texts)
          line = strchr(line, '\n') + 1) {
         ck_assert(strchr(line, '\n') - line <= 80);
     }
-    ck_assert(read_line("-V") == OPTIONS_DONE);
+    ck_assert(read_line("-V") == CQ_OPTIONS_DONE);
     ck_assert(strncmp(out_text, "clamquota-sync ", 15) == 0);
-    ck_assert(read_line("--version") == OPTIONS_DONE);
+    ck_assert(read_line("--version") == CQ_OPTIONS_DONE);
 }
 END_TEST
 

@@ -1,6 +1,5 @@
-/* sync/source: who of a table is wanted, by the rules in force; and a file
- * that is replaced, cut short or filled with noise under the mapping. */
-#include "sync/keys.h"
+/* sync/source: which clients of a table are wanted, by the rules in force; and
+ * a file that is filled with noise under the mapping. */
 #include "sync/source.h"
 #include "table_fixture.h"
 
@@ -12,10 +11,10 @@
 
 static struct fixture f;
 static struct cq_table *table;
-static struct source source;
-static struct wanted_list list;
-static struct source_terms terms;
-static char why[CQ_WHY_SIZE];
+static struct cq_source source;
+static struct cq_wanted_list list;
+static struct cq_net_list own, never;
+static struct cq_texts pools;
 
 /* Daily 1000 in two pools; on day 15 that allows 15,000. */
 static void configure(int64_t daily_bytes, bool refuses)
@@ -38,14 +37,20 @@ static void begin(void)
     table = fixture_table(&f, 1024);
     configure(1000, true);
     memset(&list, 0, sizeof(list));
-    terms = (struct source_terms){ .limits = { 60, 200 } };
-    ck_assert_int_eq(source_attach(&source, f.path, why, sizeof(why)), CQ_OK);
+    memset(&pools, 0, sizeof(pools));
+    source = (struct cq_source){
+        .table = table,
+        .terms = { .limits = { 60, 200 }, .pools = &pools, .own = &own,
+                   .never = &never }
+    };
 }
 
 static void end(void)
 {
-    source_detach(&source);
-    wanted_free(&list);
+    cq_source_forget(&source);
+    cq_wanted_free(&list);
+    cq_net_free(&own);
+    cq_net_free(&never);
     fixture_end(&f, table);
 }
 
@@ -76,50 +81,45 @@ static const char *wanted_at(int64_t now_s)
     size_t i, n = 0;
 
     list.count = 0;
-    list.due_s = 0;
-    ck_assert_int_eq(source_offenders(&source, &terms, now_s, &list), CQ_OK);
-    ck_assert_uint_eq(wanted_finish(&list), 0);
+    ck_assert_int_eq(cq_source_scan(&source, now_s, &list), CQ_OK);
+    cq_wanted_finish(&list);
     text[0] = '\0';
     for (i = 0; i < list.count; i++) {
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u",
                               i > 0 ? " " : "",
-                              number_of(&list.entries[i].key));
+                              number_of(&list.entries[i].client));
     }
     return text;
 }
 
 START_TEST(who)
 {
-    static const char *const other[] = { "other" };
-
     draw(0, 1, 20000, 200, NOON_S);
     draw(0, 2, 20000, 199, NOON_S);
     draw(0, 3, 14999, 200, NOON_S);
     draw(1, 4, 30000, 500, NOON_S + 30);
     draw(1, 1, 40000, 200, NOON_S + 40);
     ck_assert_str_eq(wanted_at(NOON_S + 59), "");
-    ck_assert_int_eq(list.due_s, NOON_S + 60);
+    ck_assert_int_eq(source.due_s, NOON_S + 60);
     ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
     ck_assert_int_eq(list.entries[0].excess_bytes, 5000);
     ck_assert_int_eq(list.entries[0].last_hit_s, NOON_S);
-    ck_assert_int_eq(list.due_s, NOON_S + 90);
+    ck_assert_int_eq(source.due_s, NOON_S + 90);
     /* an offender in two pools is one, with the larger figures */
     ck_assert_str_eq(wanted_at(NOON_S + 100), "1 4");
     ck_assert_int_eq(list.entries[0].excess_bytes, 25000);
     ck_assert_int_eq(list.entries[0].last_hit_s, NOON_S + 40);
-    ck_assert_int_eq(list.due_s, 0);
+    ck_assert_int_eq(source.due_s, 0);
 
-    terms.limits.after = 199;
+    source.terms.limits.after = 199;
     ck_assert_str_eq(wanted_at(NOON_S + 100), "1 2 4");
-    terms.limits.after = 201;
+    source.terms.limits.after = 201;
     ck_assert_str_eq(wanted_at(NOON_S + 100), "4");
-    terms.limits.after = 200;
-    terms.pools = other;
-    terms.pool_n = 1;
+    source.terms.limits.after = 200;
+    pools.texts[pools.count++] = "other";
     ck_assert_str_eq(wanted_at(NOON_S + 90), "4");
-    ck_assert(source_has_pool(&source, "other", NULL, 0));
-    ck_assert(!source_has_pool(&source, "othe", why, sizeof(why)));
-    ck_assert_str_eq(why, "default, other");
+    ck_assert_str_eq(cq_source_pool(&source, list.entries[0].pool), "other");
+    ck_assert_str_eq(cq_source_pool(&source, 9), "?");
 }
 END_TEST
 
@@ -144,25 +144,6 @@ START_TEST(foreign_prefix)
 }
 END_TEST
 
-/* Nor does anybody shut out a quarter of the Internet. */
-START_TEST(vast_networks)
-{
-    static const char *const texts[] = { "64.0.0.0/7", "2000::/3", "2002::/15",
-                                         "64.0.0.0/8", "2002::/16" };
-    struct plan_wanted wanted = { .by_hand = true };
-    size_t i;
-
-    for (i = 0; i < COUNT(texts); i++) {
-        ck_assert_int_eq(cq_key_parse(&wanted.key, texts[i], NULL), CQ_OK);
-        ck_assert(wanted_add(&list, &wanted));
-    }
-    ck_assert_uint_eq(wanted_finish(&list), 3);
-    ck_assert_uint_eq(list.count, 2);
-    ck_assert_uint_eq(list.entries[0].key.prefix, 8);
-    ck_assert_uint_eq(list.entries[1].key.prefix, 16);
-}
-END_TEST
-
 START_TEST(rules_in_force)
 {
     draw(0, 1, 20000, 200, NOON_S);
@@ -182,9 +163,7 @@ END_TEST
 
 static bool is_same(int64_t now_s)
 {
-    int64_t due_s = -1;
-
-    return source_is_same(&source, &terms, now_s, &due_s);
+    return cq_source_is_unchanged(&source, now_s);
 }
 
 START_TEST(same_as_last)
@@ -233,7 +212,7 @@ START_TEST(same_is_true)
         uint32_t k = 1 + (uint32_t)(random >> 8) % 20;
         struct cq_clock clock = clock_at(table, now_s);
         struct cq_key key = client(k);
-        int64_t due_s = 0;
+        int64_t due_s;
         bool same;
 
         snprintf(before, sizeof(before), "%s", wanted_at(now_s));
@@ -253,10 +232,11 @@ START_TEST(same_is_true)
         default:
             now_s += 1;
         }
-        same = source_is_same(&source, &terms, now_s, &due_s);
+        same = cq_source_is_unchanged(&source, now_s);
+        due_s = source.due_s;
         if (same) {
             ck_assert_str_eq(before, wanted_at(now_s));
-            ck_assert_int_eq(list.due_s, due_s);
+            ck_assert_int_eq(source.due_s, due_s);
             same_n++;
         }
         else if (strcmp(before, wanted_at(now_s)) != 0) {
@@ -272,118 +252,119 @@ START_TEST(one_row)
 {
     uint32_t over = draw(0, 1, 20000, 200, NOON_S);
     uint32_t not_over = draw(0, 2, 200, 0, NOON_S);
+    struct cq_wanted wanted;
 
-    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, not_over,
-                                &list), CQ_OK);
-    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, UINT32_MAX,
-                                &list), CQ_OK);
-    ck_assert_uint_eq(list.count, 0);
-    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, over, &list),
-                     CQ_OK);
-    ck_assert_uint_eq(list.count, 1);
-    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 5, over, &list),
-                     CQ_OK);
-    ck_assert_uint_eq(list.count, 1);
-    ck_assert_int_eq(list.due_s, NOON_S + 60);
+    ck_assert(!cq_source_row(&source, over, NOON_S + 60, &wanted));
+    ck_assert_str_eq(wanted_at(NOON_S), "");
+    ck_assert(!cq_source_row(&source, not_over, NOON_S + 60, &wanted));
+    ck_assert(!cq_source_row(&source, UINT32_MAX, NOON_S + 60, &wanted));
+    ck_assert(cq_source_row(&source, over, NOON_S + 60, &wanted));
+    ck_assert_uint_eq(number_of(&wanted.client), 1);
+    ck_assert_uint_eq(wanted.refusals, 200);
+    source.due_s = 0;
+    ck_assert(!cq_source_row(&source, over, NOON_S + 5, &wanted));
+    ck_assert_int_eq(source.due_s, NOON_S + 60);
 }
 END_TEST
 
-START_TEST(special_addresses)
-{
-    static const char *const texts[] = {
-        "127.0.0.1", "0.0.0.0/0", "::1", "fe80::/64", "224.0.0.1",
-        "::/0", "169.254.1.1", "192.0.2.1", "192.0.2.1", "10.0.0.1"
-    };
-    struct plan_wanted wanted = { .last_hit_s = 0 };
-
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        ck_assert(cq_key_parse(&wanted.key, texts[i], NULL) == CQ_OK);
-        wanted.by_hand = i == 8;
-        wanted.excess_bytes = (int64_t)(10 - i);
-        ck_assert(wanted_add(&list, &wanted));
-    }
-    ck_assert_uint_eq(wanted_finish(&list), 7);
-    ck_assert_uint_eq(list.count, 2);
-    ck_assert_uint_eq(list.entries[0].key.bytes[0], 10);
-    ck_assert(!list.entries[0].by_hand && list.entries[1].by_hand);
-    ck_assert_int_eq(list.entries[1].excess_bytes, 3);
-}
-END_TEST
-
-/* Addresses, networks that begin with the same one, both families, some of
- * them twice: in order, each once, none lost. */
+/* Addresses of both families, some of them twice, joined: in order, each
+ * once, none lost. */
 START_TEST(order)
 {
-    static const struct cq_prefixes prefixes[] = {
-        { 32, 128 }, { 24, 64 }, { 16, 48 }, { 8, 32 }
-    };
-    struct key_list keys = { .keys = NULL };
+    struct cq_wanted wanted = { .from = { 0, 0 } };
     uint64_t state = 42;
-    struct plan_wanted wanted = { .last_hit_s = 0 };
+    size_t i, n = 0;
+    bool added;
 
-    for (int turn = 0; turn < 20000; turn++) {
+    for (i = 0; i < 20000; i++) {
         uint64_t random[2] = { xorshift(&state), xorshift(&state) };
-        uint8_t v6[16];
-        bool four = turn < 5000 || turn % 3 != 0;
+        bool four = i % 3 != 0;
 
-        memcpy(v6, random, sizeof(v6));
-        v6[0] = four ? (uint8_t)(20 + v6[0] % 3) : 0x20;
-        v6[1] &= 3;
-        ck_assert(cq_key_make(&wanted.key, v6, four ? 4 : 16,
-                              prefixes[random[0] >> 62]) == CQ_OK);
-        /* every tenth once more */
-        for (int i = turn % 10 == 0 ? 2 : 1; i > 0; i--) {
-            ck_assert(wanted_add(&list, &wanted));
+        ((uint8_t *)random)[0] = four ? (uint8_t)(20 + random[0] % 3) : 0x20;
+        ck_assert_int_eq(cq_key_make(&wanted.client, random, four ? 4 : 16,
+                                     (struct cq_prefixes){ 24, 64 }), CQ_OK);
+        wanted.excess_bytes = (int64_t)i;
+        ck_assert(cq_wanted_add(&list, &wanted));
+        if (i % 10 == 0) {
+            wanted.from.file = 3;
+            wanted.excess_bytes = 0;
+            ck_assert(cq_wanted_add(&list, &wanted));
+            wanted.from.file = 0;
         }
     }
-    for (size_t i = 0; i < list.count; i++) {
-        ck_assert(key_list_add(&keys, &list.entries[i].key));
+    cq_wanted_finish(&list);
+    for (i = 0; i < list.count; i++) {
+        const struct cq_wanted *w = &list.entries[i];
+
+        ck_assert(i == 0 || cq_wanted_compare(&w[-1].client, &w->client) < 0);
+        ck_assert_ptr_eq(cq_wanted_find(&list, &w->client), w);
+        n += w->from.file == 3;
     }
-    key_list_sort(&keys);
-    ck_assert_uint_eq(wanted_finish(&list), 0);
-    ck_assert_uint_eq(list.count, keys.count);
-    for (size_t i = 0; i < list.count; i++) {
-        ck_assert(cq_key_compare(&list.entries[i].key, &keys.keys[i]) == 0);
+    ck_assert_uint_ge(n, 1900);
+    ck_assert_uint_le(list.count, 20000);
+    /* one more, in its place; and once more the same */
+    ck_assert_int_eq(cq_key_parse(&wanted.client, "21.255.255.1", NULL),
+                     CQ_OK);
+    n = list.count;
+    ck_assert(cq_wanted_insert(&list, &wanted, &added) && added);
+    ck_assert(cq_wanted_insert(&list, &wanted, &added) && !added);
+    ck_assert_uint_eq(list.count, n + 1);
+    for (i = 1; i < list.count; i++) {
+        ck_assert(cq_wanted_compare(&list.entries[i - 1].client,
+                                    &list.entries[i].client) < 0);
     }
-    key_list_free(&keys);
 }
 END_TEST
 
-START_TEST(cut_short)
+/* Addresses that are never jailed, and the reasons that are reported. */
+START_TEST(spared)
 {
-    void (*before)(int) = signal(SIGBUS, SIG_IGN);
+    struct cq_clock clock = clock_at(table, NOON_S);
+    char text[128] = "";
+    size_t at = 0, n = 0;
+    const char *why;
+    struct cq_key key;
 
-    draw(0, 1, 20000, 200, NOON_S);
-    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
-    ck_assert(source_is_named(&source));
-    ck_assert(truncate(f.path, 0) == 0);
-    ck_assert_int_eq(source_offenders(&source, &terms, NOON_S + 60, &list),
-                     CQ_ECORRUPT);
-    ck_assert_int_eq(source_row(&source, &terms, NOON_S + 60, 0, &list),
-                     CQ_ECORRUPT);
-    ck_assert(!source_has_pool(&source, "default", NULL, 0));
-    source_detach(&source);
-    ck_assert_int_ne(source_attach(&source, f.path, why, sizeof(why)), CQ_OK);
-    ck_assert(source.table == NULL);
-    /* no other trouble is taken for this one */
-    ck_assert(signal(SIGBUS, before) == SIG_IGN);
-    /* teardown unmaps a table whose file is gone; nothing touches it */
-}
-END_TEST
+    for (uint32_t k = 1; k <= 4; k++) {
+        draw(0, k, 20000, 200, NOON_S);
+    }
+    key = client(1);
+    ck_assert_int_eq(cq_net_add(&own, &key, 0), CQ_OK);
+    key = client(2);
+    ck_assert_int_eq(cq_net_add(&never, &key, 0), CQ_OK);
+    ck_assert_int_eq(cq_net_seal(&own, NULL), CQ_OK);
+    ck_assert_int_eq(cq_net_seal(&never, NULL), CQ_OK);
+    key = client(3);
+    for (uint16_t pool = 1; pool < 2; pool++) {
+        struct cq_account a;
 
-START_TEST(replaced)
-{
-    char other[128];
+        ck_assert_int_eq(cq_account_open(table, pool, &key, &clock, &a),
+                         CQ_OK);
+        cq_account_mark(&a, &clock, 0, true);
+        cq_account_close(&a);
+    }
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "4");
+    while (cq_source_next_spared(&source, &at, &key, &why)) {
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%u %s,",
+                              number_of(&key), why);
+    }
+    ck_assert_ptr_nonnull(strstr(text, "1 own,"));
+    ck_assert_ptr_nonnull(strstr(text, "2 never,"));
+    ck_assert_ptr_nonnull(strstr(text, "3 proxied,"));
+    ck_assert_uint_eq(n, strlen("1 own,2 never,3 proxied,"));
+    draw(0, 5, 10, 0, NOON_S);
+    for (uint32_t k = 1; k <= 6; k++) {
+        static const char *const reasons[] = {
+            "it is this machine's own or a reserved address",
+            "it is on a never list", "other clients share its address",
+            "it has no place", "it is not over quota",
+            "the table does not know it"
+        };
 
-    snprintf(other, sizeof(other), "%s.other", f.path);
-    ck_assert(rename(f.path, other) == 0);
-    ck_assert(!source_is_named(&source));
-    source_detach(&source);
-    ck_assert_int_eq(source_attach(&source, f.path, why, sizeof(why)),
-                     CQ_ENOENT);
-    ck_assert(link(other, f.path) == 0);
-    ck_assert_int_eq(source_attach(&source, f.path, why, sizeof(why)), CQ_OK);
-    ck_assert(source_is_named(&source));
+        key = client(k);
+        ck_assert_str_eq(cq_source_reason(&source, &key, NOON_S + 60),
+                         reasons[k - 1]);
+    }
 }
 END_TEST
 
@@ -420,7 +401,7 @@ START_TEST(noise)
                   == (ssize_t)sizeof(words));
     }
     list.count = 0;
-    ck_assert_int_eq(source_offenders(&source, &terms, NOON_S, &list), CQ_OK);
+    ck_assert_int_eq(cq_source_scan(&source, NOON_S, &list), CQ_OK);
     ck_assert_uint_eq(list.count, 0);
     close(fd);
 }
@@ -437,15 +418,12 @@ int main(void)
     tcase_add_checked_fixture(all, begin, end);
     tcase_add_test(all, who);
     tcase_add_test(all, foreign_prefix);
-    tcase_add_test(all, vast_networks);
     tcase_add_test(all, rules_in_force);
     tcase_add_test(all, same_as_last);
     tcase_add_test(all, same_is_true);
     tcase_add_test(all, one_row);
-    tcase_add_test(all, special_addresses);
     tcase_add_test(all, order);
-    tcase_add_test(all, cut_short);
-    tcase_add_test(all, replaced);
+    tcase_add_test(all, spared);
     tcase_add_test(all, noise);
 
     srunner_set_tap(runner, "-");

@@ -4,49 +4,56 @@
  *     Deny from 192.0.2.7 198.51.100.0/24 10.1 10.1.0.0/255.255.0.0
  *     Require not ip 192.0.2.7 2001:db8::/32
  *     192.0.2.7            one address or network, also with a comment # here
- * Other directives of httpd and its section tags are passed over. */
+ * Other directives of httpd are passed over. A line that httpd may not apply to
+ * every request is reported and left out, never guessed at: one inside of a
+ * section such as <Files>, <Limit> or <If>, or beside an Allow or Satisfy that
+ * may lift it. */
 #ifndef CQ_SYNC_DENY_H
 #define CQ_SYNC_DENY_H
 
+#include "cli/say.h"
+#include "core/key.h"
 #include "core/status.h"
-#include "sync/keys.h"
-#include "sync/say.h"
 
-enum deny_form {
-    DENY_ANY_FORM,      /* --deny-file */
-    DENY_PLAIN_ONLY     /* --never-file */
+enum cq_deny_form {
+    CQ_DENY_ANY_FORM,   /* --deny-file */
+    CQ_DENY_PLAIN_ONLY  /* --never-file */
 };
 
-/* A file above this is no list that somebody keeps: 64 MiB hold four million
- * addresses. */
-#define DENY_SIZE_MAX (INT64_C(64) << 20)
+struct cq_deny_entry {
+    struct cq_key key;          /* an address or a network */
+    uint32_t line;
+};
+
+/* All zero bytes: empty. */
+struct cq_deny_list {
+    struct cq_deny_entry *entries;  /* malloc'd; in the order of the file */
+    size_t count;
+    size_t capacity;
+};
 
 /* Lines of one file that are complained of by themselves; the rest is
  * counted in one sentence. */
-#define DENY_COMPLAINTS_MAX 20
+#define CQ_DENY_COMPLAINTS_MAX 20
 
-/** Reads a file. A line that can't be understood is said, with file, line and
- * why, and the others are used; what httpd understands and a jail can't hold
- * (all, names, env=) is noted with -v.
- * @param list  the file's addresses, in order, each once; untouched on failure
- * @return CQ_OK; CQ_ENOENT, CQ_EACCES, CQ_EIO, CQ_ERANGE (too large),
- *         CQ_ENOMEM, after one sentence */
-enum cq_status deny_read(const char *path, enum deny_form form,
-                         struct key_list *list, struct say *say);
-
-/** The same from memory.
+/** Reads a file's text. A line that cannot be understood is trouble, with
+ * file, line and reason, and the others are used; an address that httpd
+ * understands and a jail cannot hold (all, names, env=) is noted with -v.
  * @param path  stands in the sentences
- * @return CQ_OK or CQ_ENOMEM; on failure the list is untouched */
-enum cq_status deny_parse(const char *path, const char *text, size_t size,
-                          enum deny_form form, struct key_list *list,
-                          struct say *say);
+ * @param list  result, replaced; untouched on failure
+ * @return CQ_OK or CQ_ENOMEM */
+enum cq_status cq_deny_parse(const char *path, const char *text, size_t size,
+                             enum cq_deny_form form,
+                             struct cq_deny_list *list, struct cq_say *say);
+
+void cq_deny_free(struct cq_deny_list *list);
 
 /** Reads one address as httpd's "Deny from" and "Require ip" do: whole,
  * partial ("10.1"), with a prefix or a netmask; bits behind the prefix are cut
  * off.
  * @param why  on failure a static clause; untouched otherwise
  * @return CQ_OK or CQ_EINVAL */
-enum cq_status deny_address(const char *word, struct cq_key *key,
-                            const char **why);
+enum cq_status cq_deny_address(const char *word, struct cq_key *key,
+                               const char **why);
 
 #endif

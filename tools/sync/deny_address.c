@@ -146,8 +146,8 @@ static enum cq_status v6_address(const char *word, const char *mask,
     return cq_key_make(key, &address, sizeof(address), prefixes);
 }
 
-enum cq_status deny_address(const char *word, struct cq_key *key,
-                            const char **why)
+enum cq_status cq_deny_address(const char *word, struct cq_key *key,
+                               const char **why)
 {
     char buffer[WORD_SIZE];
     char *mask;

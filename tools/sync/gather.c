@@ -1,237 +1,299 @@
-/* gather - who should be jailed: the table's offenders and the lists. */
+/* gather - which clients are wanted: the table's offenders and the lists. */
 #include "sync/sync.h"
 
 #include "host/own.h"
-#include "sync/deny.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* ---- lists ---- */
+/* ---- addresses that are never jailed ---- */
 
-/* What a list says now, or else what it said last, is in the state. */
-static void read_list(struct sync *sync, const char *path,
-                      enum deny_form form)
+static bool are_equal(const struct cq_net_list *a, const struct cq_net_list *b)
 {
-    const struct key_list *before = state_file(&sync->state, path);
-    struct key_list keys = { .keys = NULL };
+    size_t i = 0;
 
-    if (deny_read(path, form, &keys, &sync->say) == CQ_OK
-        && (before == NULL || !key_list_equal(before, &keys))) {
-        sync->new_lists = true;
-        if (!state_remember(&sync->state, path, &keys)) {
-            say_trouble(&sync->say, "%s: out of memory", path);
-        }
+    while (i < a->count && i < b->count
+           && cq_key_compare(&a->rules[i].net, &b->rules[i].net) == 0) {
+        i++;
     }
-    key_list_free(&keys);
+    return a->count == b->count && i == a->count;
 }
 
-static bool add_keys(struct key_list *to, const struct key_list *from)
+/* Seals a list, in which networks may stand twice, and puts it in the place of
+ * another one. */
+static void replace(struct cq_sync *sync, struct cq_net_list *old,
+                    struct cq_net_list *new)
 {
-    size_t i;
+    struct cq_key twice;
 
-    for (i = 0; i < from->count; i++) {
-        if (!key_list_add(to, &from->keys[i])) {
-            return false;
+    while (cq_net_seal(new, &twice) != CQ_OK) {
+        size_t i, n = 0;
+
+        for (i = 0; i < new->count; i++) {
+            if (n == 0 || cq_key_compare(&new->rules[n - 1].net,
+                                         &new->rules[i].net) != 0) {
+                new->rules[n++] = new->rules[i];
+            }
+        }
+        new->count = n;
+    }
+    sync->has_new_lists |= !are_equal(old, new);
+    cq_net_free(old);
+    *old = *new;
+}
+
+static void read_own(struct cq_sync *sync)
+{
+    struct cq_net_list own = { .rules = NULL };
+
+    sync->knows_own = cq_own_addresses(&own) == CQ_OK;
+    if (!sync->knows_own) {
+        cq_say_trouble(&sync->say, "this machine's own addresses are not "
+                       "known (%s): no client is jailed anew",
+                       strerror(errno));
+        cq_net_free(&own);
+        return;
+    }
+    replace(sync, &sync->own, &own);
+}
+
+static bool read_never(struct cq_sync *sync)
+{
+    struct cq_net_list never = { .rules = NULL };
+    bool good = true;
+    size_t i, j;
+
+    for (i = 0; i < sync->options->never.count; i++) {
+        good = cq_net_add(&never, &sync->options->never.rules[i].net, 0)
+            == CQ_OK && good;
+    }
+    for (i = sync->lists.deny_n; i < sync->lists.count; i++) {
+        const struct cq_deny_list *list = &sync->lists.files[i].entries;
+
+        for (j = 0; j < list->count; j++) {
+            good = cq_net_add(&never, &list->entries[j].key, 0) == CQ_OK
+                && good;
         }
     }
+    if (!good) {
+        cq_net_free(&never);
+        return false;
+    }
+    replace(sync, &sync->never, &never);
     return true;
 }
 
-/* This machine's own addresses. */
-static bool add_own(struct sync *sync, struct key_list *keys)
+void cq_sync_read_lists(struct cq_sync *sync, bool waits)
 {
-    struct cq_net_list own = { .rules = NULL };
-    enum cq_status status = cq_own_addresses(&own);
-    bool added = true;
-    size_t i;
+    bool knew = sync->knows_own && cq_lists_know_never(&sync->lists)
+        && cq_lists_know_denied(&sync->lists);
 
-    if (status != CQ_OK) {
-        say_trouble(&sync->say, "this machine's own addresses are not known "
-                    "(%s): nobody new is jailed", strerror(errno));
-        sync->hold = true;
+    sync->has_new_lists |= cq_lists_read(&sync->lists, waits, &sync->say);
+    read_own(sync);
+    if (!read_never(sync)) {
+        cq_say_trouble(&sync->say, "out of memory: no client is jailed anew");
+        sync->knows_own = false;
     }
-    for (i = 0; i < own.count && added; i++) {
-        added = key_list_add(keys, &own.rules[i].net);
-    }
-    cq_net_free(&own);
-    return added;
+    /* A client seen through a proxy in another pool than the one where it is
+     * an offender shows in that other row only: all are asked once a
+     * minute. */
+    sync->has_new_lists |= sync->source.rules.pool_n > 1
+        || knew != (sync->knows_own && cq_lists_know_never(&sync->lists)
+                    && cq_lists_know_denied(&sync->lists));
 }
 
-/* Takes the keys over. */
-static bool seal_never(struct sync *sync, struct key_list *keys)
-{
-    struct key_list before = sync->never_keys;
-    size_t i;
+/* ---- deny files ---- */
 
-    key_list_sort(keys);
-    sync->new_lists |= !key_list_equal(&before, keys);
-    sync->never_keys = *keys;
-    *keys = before;
-    keys = &sync->never_keys;
-    cq_net_free(&sync->never);
-    for (i = 0; i < keys->count; i++) {
-        if (cq_net_add(&sync->never, &keys->keys[i], 0) != CQ_OK) {
-            return false;
-        }
-    }
-    return cq_net_seal(&sync->never, NULL) == CQ_OK;
+static bool is_spared(const struct cq_sync *sync, const struct cq_key *key)
+{
+    const struct cq_address_facts facts = {
+        .key = key,
+        .client_bits = -1,
+        .own = cq_net_touches(&sync->own, key),
+        .never = cq_net_touches(&sync->never, key)
+    };
+
+    return cq_offence_spared(&facts) != CQ_SPARED_NOT;
 }
 
-void sync_read_lists(struct sync *sync)
+/* What a jail may hold as a client: a single address, or what is one in this
+ * table. */
+static bool is_client(const struct cq_sync *sync, const struct cq_key *key)
 {
-    const struct options *o = sync->options;
-    struct key_list never = { .keys = NULL };
-    bool good = add_keys(&never, &o->never);
-    bool held = sync->hold;
-    size_t i;
+    struct cq_prefixes prefixes = cq_table_prefixes(sync->table);
 
-    sync->hold = false;
-    for (i = 0; i < o->deny_files.count; i++) {
-        read_list(sync, o->deny_files.texts[i], DENY_ANY_FORM);
-    }
-    for (i = 0; i < o->never_files.count; i++) {
-        const char *path = o->never_files.texts[i];
-        const struct key_list *keys;
-
-        read_list(sync, path, DENY_PLAIN_ONLY);
-        keys = state_file(&sync->state, path);
-        if (keys != NULL) {
-            good = add_keys(&never, keys) && good;
-        }
-        else {
-            say_trouble(&sync->say, "%s: was never read, so it is not known "
-                        "who must not be jailed: nobody new is", path);
-            sync->hold = true;
-        }
-    }
-    good = add_own(sync, &never) && good;
-    if (!good || !seal_never(sync, &never)) {
-        say_trouble(&sync->say, "out of memory: nobody new is jailed");
-        sync->hold = true;
-    }
-    /* Who was seen through a proxy in another pool than where he is an offender
-     * shows in that other row only: once a minute all are asked. */
-    sync->new_lists |= sync->hold != held
-        || sync->source.look.rules.pool_n > 1;
-    key_list_free(&never);
+    return key->prefix == (key->family == 4 ? 32 : 128)
+        || key->prefix == (key->family == 4 ? prefixes.v4_bits
+                                            : prefixes.v6_bits);
 }
 
-/* ---- the table ---- */
-
-bool sync_attach(struct sync *sync)
+static int compare_networks(const void *a, const void *b)
 {
-    char why[CQ_WHY_SIZE];
-    enum cq_status status;
+    const struct cq_wanted *one = a;
+    const struct cq_wanted *other = b;
 
-    if (sync->source.table != NULL && source_is_named(&sync->source)) {
-        return true;
-    }
-    source_detach(&sync->source);
-    status = source_attach(&sync->source, sync->options->table, why,
-                           sizeof(why));
-    if (status != CQ_OK) {
-        say_trouble(&sync->say, "%s", why);
-        sync_failed(sync, status == CQ_EACCES ? SYNC_NOT_PERMITTED
-                                              : SYNC_NO_TABLE);
-    }
-    return status == CQ_OK;
+    return cq_key_compare(&one->client, &other->client);
 }
 
-/* A name that is misspelled would jail nobody and say nothing. */
-static void check_pools(struct sync *sync)
+static bool add_denied(struct cq_sync *sync)
 {
-    char names[512];
-    size_t i;
-
-    for (i = 0; i < sync->options->pools.count; i++) {
-        const char *name = sync->options->pools.texts[i];
-
-        if (!source_has_pool(&sync->source, name, names, sizeof(names))) {
-            say_trouble(&sync->say, "--pool %s: no such pool in %s, expected "
-                        "one of: %s", name, sync->options->table, names);
-        }
-    }
-}
-
-static bool add_denied(struct sync *sync)
-{
-    const struct options *o = sync->options;
-    struct plan_wanted wanted = { .by_hand = true };
     size_t i, j;
 
-    for (i = 0; i < o->deny_files.count; i++) {
-        const struct key_list *keys = state_file(&sync->state,
-                                                 o->deny_files.texts[i]);
+    sync->networks.count = sync->spared_n = 0;
+    for (i = 0; i < sync->lists.deny_n; i++) {
+        const struct cq_deny_list *list = &sync->lists.files[i].entries;
 
-        for (j = 0; keys != NULL && j < keys->count; j++) {
-            wanted.key = keys->keys[j];
-            if (!wanted_add(&sync->wanted, &wanted)) {
+        for (j = 0; j < list->count; j++) {
+            struct cq_wanted wanted = {
+                .client = list->entries[j].key,
+                .from = { (uint32_t)i + 1, list->entries[j].line }
+            };
+
+            if (is_spared(sync, &wanted.client)) {
+                sync->spared_n++;
+            }
+            else if (!cq_wanted_add(is_client(sync, &wanted.client)
+                                    ? &sync->wanted : &sync->networks,
+                                    &wanted)) {
                 return false;
             }
         }
     }
+    if (sync->networks.count > 0) {
+        qsort(sync->networks.entries, sync->networks.count,
+              sizeof(sync->networks.entries[0]), compare_networks);
+    }
     return true;
 }
 
-/* Is the last list as good as a new one? Not where places are short: who gets
- * one depends on figures that change. */
-static bool is_same(struct sync *sync, const struct source_terms *terms,
-                    int64_t now_s)
+/* ---- the table ---- */
+
+/* A name that is misspelled would jail no client and report nothing. */
+static void check_pools(struct cq_sync *sync)
+{
+    size_t i, j, n = cq_table_pool_count(sync->table);
+
+    for (i = 0; i < sync->options->pools.count; i++) {
+        const char *name = sync->options->pools.texts[i];
+        char names[512] = "";
+        bool is_there = false;
+        size_t at = 0;
+
+        for (j = 0; j < n; j++) {
+            struct cq_pool_info info;
+
+            cq_table_pool_info(sync->table, (uint16_t)j, &info);
+            is_there |= strcmp(info.name, name) == 0;
+            if (at < sizeof(names)) {
+                at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s",
+                                       j > 0 ? ", " : "", info.name);
+            }
+        }
+        if (!is_there) {
+            cq_say_trouble(&sync->say, "--pool %s: no such pool in %s, "
+                           "expected one of: %s", name, sync->options->table,
+                           names);
+        }
+    }
+}
+
+/* Is what was read still the file's? A lost page reads as no offenders. */
+static bool is_whole(struct cq_sync *sync)
+{
+    if (cq_attach_is_current(sync->table)) {
+        return true;
+    }
+    cq_source_forget(&sync->source);
+    cq_say_trouble(&sync->say, "%s: was cut short or replaced while it was "
+                   "read; nothing is done until the next look",
+                   sync->options->table);
+    cq_sync_failed(sync, CQ_EXIT_NO_TABLE);
+    return false;
+}
+
+/* Is the last list as good as a new one? Not where places are short: which
+ * clients get one depends on figures that change. */
+static bool is_unchanged(struct cq_sync *sync, int64_t now_s)
 {
     size_t i;
 
     for (i = 0; i < sync->jail_n; i++) {
-        if (sync->jails[i].plan.left_out_n > 0) {
+        if (sync->jails[i].plan.no_place_n > 0) {
             return false;
         }
     }
-    return !sync->new_lists
-        && source_is_same(&sync->source, terms, now_s, &sync->wanted.due_s);
+    return !sync->has_new_lists && cq_source_is_unchanged(&sync->source, now_s);
 }
 
-static void tell_special(struct sync *sync)
+/* With -v: the clients that are refused often enough and not jailed. */
+static void report_spared(struct cq_sync *sync)
 {
-    if (sync->special_n > 0) {
-        say_note(&sync->say, "%zu addresses are left out: loopback, "
-                 "link-local, multicast or none", sync->special_n);
+    char text[CQ_KEY_TEXT_SIZE];
+    struct cq_key client;
+    const char *why;
+    size_t at = 0;
+
+    while (sync->say.verbose
+           && cq_source_next_spared(&sync->source, &at, &client, &why)) {
+        cq_say_note(&sync->say, "%s is left out: %s",
+                    cq_key_format(&client, text, sizeof(text)), why);
+    }
+    if (sync->spared_n > 0) {
+        cq_say_note(&sync->say, "%zu addresses of deny files are left out: "
+                    "they are own, reserved or on a never list",
+                    sync->spared_n);
     }
 }
 
-bool sync_gather(struct sync *sync, int64_t now_s)
+bool cq_sync_gather(struct cq_sync *sync, int64_t now_s, bool *changed)
 {
-    const struct options *o = sync->options;
-    struct source_terms terms = {
+    const struct cq_sync_options *o = sync->options;
+
+    sync->source.terms = (struct cq_source_terms){
         .limits = { .grace_s = o->grace_s, .after = o->after },
-        .pools = o->pools.texts,
-        .pool_n = o->pools.count
+        .pools = &o->pools, .own = &sync->own, .never = &sync->never
     };
-    enum cq_status status;
-
     check_pools(sync);
-    if (is_same(sync, &terms, now_s)) {
-        tell_special(sync);
-        return true;
+    *changed = false;
+    if (is_unchanged(sync, now_s)) {
+        return is_whole(sync);
     }
-    sync_unsettle(sync);
+    *changed = true;
     sync->wanted.count = 0;
-    sync->wanted.due_s = 0;
     /* until all of it is there, also if it never will be */
-    sync->new_lists = true;
-    status = source_offenders(&sync->source, &terms, now_s, &sync->wanted);
-    if (status == CQ_ECORRUPT) {
-        say_trouble(&sync->say, "%s: was cut short while it was read, "
-                    "expected a whole table", o->table);
-        source_detach(&sync->source);
-        sync_failed(sync, SYNC_NO_TABLE);
+    sync->has_new_lists = true;
+    if (cq_source_scan(&sync->source, now_s, &sync->wanted) != CQ_OK
+        || !add_denied(sync)) {
+        cq_say_trouble(&sync->say, "out of memory: nothing is done");
         return false;
     }
-    if (status != CQ_OK || !add_denied(sync)) {
-        say_trouble(&sync->say, "out of memory: nothing is done");
+    if (!is_whole(sync)) {
         return false;
     }
-    sync->special_n = wanted_finish(&sync->wanted);
-    tell_special(sync);
-    sync->new_lists = false;
+    cq_wanted_finish(&sync->wanted);
+    sync->has_new_lists = false;
+    report_spared(sync);
     return true;
+}
+
+bool cq_sync_add_rows(struct cq_sync *sync, const uint32_t *rows, size_t n,
+                      int64_t now_s, bool *added)
+{
+    size_t i;
+
+    *added = false;
+    for (i = 0; i < n; i++) {
+        struct cq_wanted wanted;
+        bool is_new;
+
+        if (!cq_source_row(&sync->source, rows[i], now_s, &wanted)) {
+            continue;
+        }
+        if (!cq_wanted_insert(&sync->wanted, &wanted, &is_new)) {
+            return false;
+        }
+        *added |= is_new;
+    }
+    return is_whole(sync);
 }

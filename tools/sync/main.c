@@ -1,29 +1,29 @@
-/* main - clamquota-sync: has the kernel drop who keeps asking. */
+/* main - clamquota-sync: has the kernel drop clients that keep sending requests
+ * after they were refused. */
 #include "sync/sync.h"
 
 int main(int argc, char **argv)
 {
-    struct options options;
-    struct sync sync;
-    enum sync_exit result;
+    struct cq_sync_options options;
+    struct cq_sync sync;
+    enum cq_exit result = CQ_EXIT_DONE;
 
-    switch (options_read(&options, argc, argv, stdout, stderr)) {
-    case OPTIONS_DONE:
-        options_free(&options);
-        return SYNC_DONE;
-    case OPTIONS_WRONG:
-        options_free(&options);
-        return SYNC_USAGE;
-    case OPTIONS_RUN:
+    switch (cq_sync_options_read(&options, argc, argv, stdout, stderr)) {
+    case CQ_OPTIONS_DONE:
+        break;
+    case CQ_OPTIONS_WRONG:
+        result = CQ_EXIT_USAGE;
+        break;
+    case CQ_OPTIONS_RUN:
+        result = cq_sync_open(&sync, &options, stdout, stderr);
+        if (result == CQ_EXIT_DONE) {
+            result = options.status ? cq_sync_status(&sync)
+                : options.flush ? cq_sync_flush(&sync)
+                : options.watch ? cq_sync_watch(&sync) : cq_sync_once(&sync);
+        }
+        cq_sync_close(&sync);
         break;
     }
-    result = sync_setup(&sync, &options, stdout, stderr);
-    if (result == SYNC_DONE) {
-        result = options.status ? sync_status(&sync)
-            : options.flush ? sync_flush(&sync)
-            : options.watch ? sync_watch(&sync) : sync_once(&sync);
-    }
-    sync_free(&sync);
-    options_free(&options);
+    cq_sync_options_free(&options);
     return (int)result;
 }

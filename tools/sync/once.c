@@ -1,220 +1,158 @@
-/* once - a single pass, as cron starts it; and the frame of every pass. */
+/* once - a single pass, as cron starts it; and --flush. */
 #include "sync/sync.h"
 
-#include <errno.h>
+#include "table/jail.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum sync_exit sync_setup(struct sync *sync, const struct options *options,
-                          FILE *out, FILE *err)
+/* By hand each trouble is reported, whatever an earlier pass said. */
+static void begin(struct cq_sync *sync)
 {
-    size_t i;
-
-    memset(sync, 0, sizeof(*sync));
-    sync->options = options;
-    sync->out = out;
-    sync->say.err = err;
-    sync->say.verbose = options->verbose;
-    sync->jails = calloc(options->jails.count, sizeof(sync->jails[0]));
-    if (sync->jails == NULL) {
-        say_trouble(&sync->say, "out of memory");
-        return SYNC_PARTLY;
-    }
-    for (i = 0; i < options->jails.count; i++) {
-        struct jail_why why = { "" };
-
-        if (jail_parse(options->jails.texts[i], &sync->jails[i].jail, &why)
-            != JAIL_OK) {
-            say_trouble(&sync->say, "%s", why.text);
-            return SYNC_USAGE;
-        }
-        sync->jail_n++;
-    }
-    return SYNC_DONE;
+    sync->say.repeats = sync->say.verbose || sync->options->dry_run
+        || isatty(fileno(sync->say.err)) != 0;
 }
 
-void sync_free(struct sync *sync)
+enum cq_exit cq_sync_once(struct cq_sync *sync)
 {
-    size_t i;
+    const struct cq_sync_options *o = sync->options;
+    enum cq_attach_access access = o->dry_run ? CQ_ATTACH_READ
+                                              : CQ_ATTACH_WRITE;
+    bool changed;
 
-    for (i = 0; i < sync->jail_n; i++) {
-        struct sync_jail *sj = &sync->jails[i];
-
-        sj->jail->kind->close(sj->jail);
-        jail_listing_free(&sj->listing);
-        wanted_free(&sj->wanted);
-        plan_free(&sj->plan);
-    }
-    free(sync->jails);
-    source_detach(&sync->source);
-    cq_net_free(&sync->never);
-    key_list_free(&sync->never_keys);
-    wanted_free(&sync->wanted);
-    state_free(&sync->state);
-    say_free(&sync->say);
-}
-
-void sync_failed(struct sync *sync, enum sync_exit exit)
-{
-    static const enum sync_exit order[] = {
-        SYNC_USAGE, SYNC_NO_TABLE, SYNC_NOT_PERMITTED, SYNC_READ_ONLY,
-        SYNC_MISSING, SYNC_PARTLY
-    };
-    size_t i;
-
-    for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        if (order[i] == exit || order[i] == sync->exit) {
-            sync->exit = order[i];
-            return;
+    begin(sync);
+    if (!o->dry_run) {
+        switch (cq_memory_lock(&sync->memory, o->state, !o->has_own_state,
+                               false, &sync->say)) {
+        case CQ_LOCK_HELD:
+            cq_memory_load(&sync->memory, o->state, &sync->say);
+            break;
+        case CQ_LOCK_NONE:
+            break;
+        case CQ_LOCK_BUSY:
+        case CQ_LOCK_INTERRUPTED:
+            cq_say_note(&sync->say, "another clamquota-sync is at work with "
+                        "%s", o->state);
+            return CQ_EXIT_DONE;
+        case CQ_LOCK_REFUSED:
+            cq_sync_failed(sync, CQ_EXIT_NOT_PERMITTED);
+            /* a missing table comes first in the order of exit codes */
+            (void)cq_sync_attach(sync, CQ_ATTACH_READ);
+            return sync->exit;
         }
     }
-}
-
-enum state_result sync_load(struct sync *sync, bool read_only)
-{
-    const char *path = sync->options->state;
-    enum state_result result = STATE_OK;
-
-    if (read_only && access(path, R_OK) != 0 && errno != ENOENT) {
-        say_note(&sync->say, "%s: cannot be read (%s), so who is ours is not "
-                 "known", path, strerror(errno));
-        return STATE_OK;
-    }
-    if (!read_only) {
-        result = state_lock(&sync->state, path, !sync->options->own_state,
-                            &sync->say);
-    }
-    if (result == STATE_OK) {
-        result = state_load(&sync->state, path, &sync->say);
-        sync->said_sum = say_lines_sum(&sync->say.before);
-        if (read_only) {
-            say_begin(&sync->say);      /* who looks is always told */
-        }
-    }
-    if (result == STATE_BUSY) {
-        say_note(&sync->say, "another clamquota-sync is at work with %s",
-                 path);
-    }
-    else if (result != STATE_OK) {
-        sync_failed(sync, result == STATE_NOT_PERMITTED ? SYNC_NOT_PERMITTED
-                    : result == STATE_READ_ONLY ? SYNC_READ_ONLY
-                                                : SYNC_PARTLY);
-    }
-    return result;
-}
-
-void sync_begin(struct sync *sync)
-{
-    say_begin(&sync->say);
-    sync->exit = SYNC_DONE;
-}
-
-bool sync_save(struct sync *sync)
-{
-    uint64_t sum = say_lines_sum(&sync->say.now);
-
-    if (!sync->state.changed && sum == sync->said_sum) {
-        return true;
-    }
-    if (state_save(&sync->state, &sync->say.now, &sync->say) != STATE_OK) {
-        return false;
-    }
-    sync->said_sum = sum;
-    return true;
-}
-
-enum sync_exit sync_end(struct sync *sync)
-{
-    if (sync->state.locked) {
-        (void)sync_save(sync);
-    }
-    if (sync->say.troubles > 0) {
-        sync_failed(sync, SYNC_PARTLY);
-    }
-    return sync->exit;
-}
-
-enum sync_exit sync_once(struct sync *sync)
-{
-    bool dry = sync->options->dry_run;
-    int64_t now_s = (int64_t)time(NULL);
-
-    switch (sync_load(sync, dry)) {
-    case STATE_OK:
-        break;
-    case STATE_BUSY:
-        return SYNC_DONE;
-    case STATE_NOT_PERMITTED:
-    case STATE_READ_ONLY:
-    case STATE_FAILED:
-        /* a table that is missing comes first in the order of exit codes */
-        (void)sync_attach(sync);
-        return sync->exit;
-    }
-    if (sync_attach(sync)) {
-        sync_read_lists(sync);
-        if (sync_gather(sync, now_s)) {
-            sync_plan(sync, now_s, !dry, true);
-            if (dry) {
-                sync_print(sync);
+    if (cq_sync_attach(sync, access)) {
+        cq_sync_read_lists(sync, true);
+        if (cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
+            cq_sync_plan(sync, o->dry_run ? CQ_JAIL_READ : CQ_JAIL_WRITE,
+                         CQ_FULL, true);
+            if (o->dry_run) {
+                cq_sync_print(sync);
             }
             else {
-                sync_apply(sync, now_s);
+                cq_sync_apply(sync, CQ_FULL);
             }
         }
     }
-    return sync_end(sync);
+    return cq_sync_end(sync);
 }
 
-/* Empties a jail, or tells what is in it. */
-static void flush_one(struct sync *sync, struct sync_jail *sj)
-{
-    const struct jail_kind *kind = sj->jail->kind;
-    bool dry = sync->options->dry_run;
-    struct jail_why why = { "" };
-    enum jail_status status = kind->open(sj->jail, !dry, &why);
-    char text[CQ_KEY_TEXT_SIZE];
-    size_t i;
+/* ---- --flush ---- */
 
-    if (status == JAIL_OK && dry) {
-        status = kind->list(sj->jail, &sj->listing, &why);
-        for (i = 0; i < sj->listing.count; i++) {
-            fprintf(sync->out, "-%s\n",
-                    sync_key_text(sj, &sj->listing.entries[i].key, text,
-                                  sizeof(text)));
+/* Plans to remove all that is not the operator's. */
+static bool plan_removals(struct cq_sync_jail *sj)
+{
+    struct cq_plan_input in = { .capacity_v4 = -1, .capacity_v6 = -1 };
+
+    sj->status = cq_jail_open(sj->jail, CQ_JAIL_WRITE, &sj->why);
+    if (sj->status == CQ_JAIL_OK) {
+        sj->status = cq_jail_list(sj->jail, &in.present, &in.present_n,
+                                  &sj->why);
+    }
+    if (sj->status != CQ_JAIL_OK) {
+        return false;
+    }
+    return cq_plan_make(&in, &sj->plan);
+}
+
+static void flush_one(struct cq_sync *sync, struct cq_sync_jail *sj)
+{
+    const char *spec = cq_jail_spec(sj->jail);
+
+    sj->is_planned = plan_removals(sj);
+    if (sj->is_planned && !sync->options->dry_run) {
+        sj->status = cq_jail_apply(sj->jail, sj->plan.changes,
+                                   sj->plan.change_n, &sj->why);
+        if (sj->status == CQ_JAIL_OK) {
+            sj->status = cq_jail_deny(sj->jail, NULL, 0, &sj->why);
+        }
+        if (sj->status == CQ_JAIL_OK) {
+            cq_say_info(&sync->say, "%s is empty now, but for %zu addresses "
+                        "without a time-out or with a long one", spec,
+                        sj->plan.operators_n);
         }
     }
-    else if (status == JAIL_OK) {
-        status = kind->flush(sj->jail, &why);
-        if (status == JAIL_OK) {
-            (void)state_own(&sync->state, sj->jail->spec, NULL, 0);
-            say_note(&sync->say, "%s is empty now", sj->jail->spec);
-        }
-    }
-    if (status != JAIL_OK) {
-        say_trouble(&sync->say, "%s", why.text);
-        sync_failed(sync, (enum sync_exit)status);
+    if (sj->status != CQ_JAIL_OK || !sj->is_planned) {
+        cq_say_trouble(&sync->say, "%s", sj->status != CQ_JAIL_OK
+                       ? sj->why.text : "out of memory");
+        cq_sync_failed(sync, (enum cq_exit)sj->status);
     }
 }
 
-enum sync_exit sync_flush(struct sync *sync)
+/* A table that is missing keeps no jail from being emptied. */
+static void forget_marks(struct cq_sync *sync)
 {
-    enum state_result result = sync_load(sync, sync->options->dry_run);
+    struct cq_jail_report report;
+    struct cq_clock clock;
+    uint64_t position = 0;
+    char why[CQ_WHY_SIZE];
+    struct cq_key client;
+
+    if (cq_attach_open(sync->options->table, CQ_ATTACH_WRITE, &sync->table,
+                       why, sizeof(why)) != CQ_EXIT_DONE
+        || !cq_table_is_writable(sync->table)) {
+        return;
+    }
+    cq_table_clock(sync->table, (int64_t)time(NULL), &clock);
+    while (cq_table_next_jailed(sync->table, &clock, &position, &client)) {
+        (void)cq_table_mark_jailed(sync->table, &client, false);
+    }
+    if (cq_table_jail(sync->table, &report)) {
+        report.jailed = 0;
+        report.as_of_s = clock.now_s;
+        cq_table_jail_set(sync->table, &report);
+    }
+}
+
+enum cq_exit cq_sync_flush(struct cq_sync *sync)
+{
+    const struct cq_sync_options *o = sync->options;
+    enum cq_lock lock = CQ_LOCK_NONE;
     size_t i;
 
-    if (result == STATE_BUSY) {
-        say_trouble(&sync->say, "another clamquota-sync is at work with %s "
-                    "and would fill the jails again: stop it first",
-                    sync->options->state);
-        return SYNC_PARTLY;
+    begin(sync);
+    if (!o->dry_run) {
+        lock = cq_memory_lock(&sync->memory, o->state, !o->has_own_state,
+                              false, &sync->say);
     }
-    if (result != STATE_OK) {
-        return sync->exit;
+    if (lock == CQ_LOCK_BUSY) {
+        cq_say_trouble(&sync->say, "another clamquota-sync is at work with %s "
+                       "and would fill the jails again: stop it first",
+                       o->state);
+        return CQ_EXIT_PARTLY;
+    }
+    if (lock == CQ_LOCK_REFUSED) {
+        return CQ_EXIT_NOT_PERMITTED;
     }
     for (i = 0; i < sync->jail_n; i++) {
         flush_one(sync, &sync->jails[i]);
     }
-    return sync_end(sync);
+    if (o->dry_run) {
+        cq_sync_print(sync);
+    }
+    else {
+        forget_marks(sync);
+    }
+    return cq_sync_end(sync);
 }

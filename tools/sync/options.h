@@ -2,25 +2,14 @@
 #ifndef CQ_SYNC_OPTIONS_H
 #define CQ_SYNC_OPTIONS_H
 
+#include "cli/options.h"
 #include "core/paths.h"
-#include "sync/keys.h"
 
-#include <stdio.h>
+#define CQ_SYNC_STATE CQ_RUN_DIR "/clamquota-sync/state"
+#define CQ_SYNC_JAIL "recent:DenyAccessClamAV"
+#define CQ_SYNC_LEASE_S 3600
 
-#define OPTIONS_TABLE CQ_TABLE_PATH
-#define OPTIONS_STATE CQ_STATE_DIR "/clamquota-sync.state"
-#define OPTIONS_JAIL "recent:DenyAccessClamAV"
-#define OPTIONS_LEASE_S 3600
-
-/* how often each of the options that may be repeated is taken */
-#define OPTIONS_LIST_MAX 64
-
-struct options_list {
-    const char *texts[OPTIONS_LIST_MAX];    /* of argv, or static */
-    size_t count;
-};
-
-struct options {
+struct cq_sync_options {
     bool dry_run;               /* -n */
     bool verbose;               /* -v */
     bool watch;
@@ -29,30 +18,25 @@ struct options {
     bool flush;
     const char *table;
     const char *state;
-    bool own_state;             /* --state was given */
-    struct options_list jails;  /* never empty */
-    struct options_list pools;  /* empty: all */
-    struct options_list deny_files;
-    struct options_list never_files;
-    struct key_list never;      /* ordered */
+    bool has_own_state;         /* --state was given */
+    struct cq_texts jails;      /* never empty */
+    struct cq_texts pools;      /* empty: all */
+    struct cq_texts deny_files;
+    struct cq_texts never_files;
+    struct cq_net_list never;   /* not sealed */
     int64_t after;              /* >= 1 */
     int64_t grace_s;            /* >= 0 */
     int64_t lease_s;            /* >= 1 */
 };
 
-enum options_result {
-    OPTIONS_RUN,
-    OPTIONS_DONE,               /* --help or --version: printed */
-    OPTIONS_WRONG               /* one sentence was said; exit 2 */
-};
-
-/** Reads the command line; defaults for what it doesn't say.
- * @param argv  its order may be changed (getopt)
+/** Reads the command line; defaults for what it does not say.
+ * @param argv  its order may be changed
  * @param out   gets --help and --version
  * @param err   gets the sentence */
-enum options_result options_read(struct options *options, int argc,
-                                 char **argv, FILE *out, FILE *err);
+enum cq_options_result cq_sync_options_read(struct cq_sync_options *options,
+                                            int argc, char **argv, FILE *out,
+                                            FILE *err);
 
-void options_free(struct options *options);
+void cq_sync_options_free(struct cq_sync_options *options);
 
 #endif

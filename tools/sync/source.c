@@ -1,306 +1,186 @@
-/* source - the table's offenders, asked of core/offence with the rules that
- * the configuration in force has for them: a jailed client makes no request
- * that would decide its row anew. */
+/* source - the table's offenders. */
 #include "sync/source.h"
 
-#include <setjmp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-/* ---- a file that ends before its mapping does ---- */
+/* ---- one row ---- */
 
-static sigjmp_buf file_ended;
-static volatile sig_atomic_t guarded;
-
-static void on_sigbus(int signal)
-{
-    if (guarded) {
-        siglongjmp(file_ended, 1);
-    }
-    /* some other trouble: end as if nobody had asked */
-    (void)sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL },
-                    NULL);
-    (void)raise(signal);
-}
-
-bool source_guarded(void (*work)(void *data), void *data)
-{
-    struct sigaction action = { .sa_handler = on_sigbus };
-    struct sigaction before;
-    volatile bool whole = false;
-
-    sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGBUS, &action, &before);
-    if (sigsetjmp(file_ended, 1) == 0) {
-        guarded = 1;
-        work(data);
-        whole = true;
-    }
-    guarded = 0;
-    (void)sigaction(SIGBUS, &before, NULL);
-    return whole;
-}
-
-/* ---- the file ---- */
-
-struct attach_work {
-    const char *path;
-    struct cq_table *table;
-    char *why;
-    size_t why_size;
-    enum cq_status status;
-};
-
-static void attach(void *data)
-{
-    struct attach_work *w = data;
-
-    w->status = cq_tablefile_attach(w->path, false, &w->table, w->why,
-                                    w->why_size);
-}
-
-enum cq_status source_attach(struct source *source, const char *path,
-                             char *why, size_t why_size)
-{
-    struct attach_work w = { .path = path, .why = why, .why_size = why_size };
-    struct stat st;
-
-    memset(source, 0, sizeof(*source));
-    source->path = path;
-    /* Named before it is mapped: if it is replaced in between, the next
-     * question about its name says so and all begins anew. */
-    if (stat(path, &st) == 0) {
-        source->dev = st.st_dev;
-        source->ino = st.st_ino;
-    }
-    if (!source_guarded(attach, &w)) {
-        snprintf(why, why_size, "%s: is being cut short at this moment, "
-                 "expected a whole table", path);
-        return CQ_ECORRUPT;
-    }
-    source->table = w.table;
-    return w.status;
-}
-
-bool source_is_named(const struct source *source)
-{
-    struct stat st;
-
-    return stat(source->path, &st) == 0 && st.st_dev == source->dev
-        && st.st_ino == source->ino;
-}
-
-void source_detach(struct source *source)
-{
-    cq_tablefile_close(source->table);
-    source->table = NULL;
-    cq_rules_free(&source->look.rules);
-    free(source->look.seen);
-    memset(&source->look, 0, sizeof(source->look));
-}
-
-/* ---- rows ---- */
-
-struct rows_work {
-    struct source *source;
-    const struct source_terms *terms;
-    int64_t now_s;
-    struct wanted_list *list;
-    uint32_t row;               /* source_row() */
-    struct cq_rules rules;
-    bool pools[CQ_POOLS_MAX];   /* those that count */
-    struct cq_clock clock;
-    int64_t due_s;
-    enum cq_status status;
-    bool same;                  /* source_is_same() */
-};
-
-static bool is_wanted_pool(const struct source_terms *terms, const char *name)
-{
-    size_t i;
-
-    for (i = 0; i < terms->pool_n; i++) {
-        if (strcmp(terms->pools[i], name) == 0) {
-            return true;
-        }
-    }
-    return terms->pool_n == 0;
-}
-
-/* The server counts nobody under another prefix: this row was made by hand. */
-static bool has_prefix(const struct rows_work *w, const struct cq_key *key)
-{
-    struct cq_prefixes prefixes = cq_table_prefixes(w->source->table);
-
-    return key->prefix == (key->family == 4 ? prefixes.v4_bits
-                                            : prefixes.v6_bits);
-}
-
-/* What its client is, now. */
-static enum cq_offence judge(struct rows_work *w, uint32_t row,
-                             struct plan_wanted *wanted)
-{
-    struct cq_offence_facts facts;
-    struct cq_policy policy;
-    struct cq_row copy;
+struct verdict {
     enum cq_offence offence;
+    enum cq_spared spared;      /* of an offender */
+    struct cq_row row;
+    int64_t allowance_bytes;
+};
+
+static enum cq_spared spared(const struct cq_source *source,
+                             const struct cq_row *row)
+{
+    struct cq_prefixes prefixes = cq_table_prefixes(source->table);
+    const struct cq_address_facts facts = {
+        .key = &row->key,
+        .client_bits = row->key.family == 4 ? prefixes.v4_bits
+                                            : prefixes.v6_bits,
+        /* in another pool, too: it is the same address */
+        .proxied = row->proxied
+            || (source->rules.pool_n > 1
+                && cq_table_seen_proxied(source->table, &row->key,
+                                         &source->clock)),
+        .own = cq_net_touches(source->terms.own, &row->key),
+        .never = cq_net_touches(source->terms.never, &row->key)
+    };
+
+    return cq_offence_spared(&facts);
+}
+
+/* The policy of the configuration in force, not the row's. */
+static void judge_copy(struct cq_source *source, struct verdict *v)
+{
+    const struct cq_row *row = &v->row;
+    const struct cq_offence_facts facts = {
+        .used_bytes = row->used_bytes,
+        .over_since_s = row->over_since_s,
+        .refusals = row->over_refusals
+    };
+    struct cq_policy policy;
     int64_t due_s = 0;
     bool refuses;
 
-    if (!cq_table_row_at(w->source->table, row, &w->clock, &copy)
-        || !has_prefix(w, &copy.key)
-        || copy.over_since_s <= 0 || copy.pool >= CQ_POOLS_MAX
-        || !w->pools[copy.pool]) {
-        return CQ_OFFENCE_NONE;
+    policy = cq_rules_policy(&source->rules, row->pool, &row->key, &refuses);
+    v->allowance_bytes = cq_policy_allowance(&policy, source->clock.day);
+    v->offence = cq_offence_of(&facts, &policy, refuses, source->clock.day,
+                               source->clock.now_s, &source->terms.limits,
+                               &due_s);
+    v->spared = v->offence == CQ_OFFENCE_OFFENDER ? spared(source, row)
+                                                  : CQ_SPARED_NOT;
+    if (v->offence == CQ_OFFENCE_RECENT
+        && (source->due_s == 0 || due_s < source->due_s)) {
+        source->due_s = due_s;
     }
-    facts = (struct cq_offence_facts){ .used_bytes = copy.used_bytes,
-                                       .over_since_s = copy.over_since_s,
-                                       .refusals = copy.over_refusals,
-                                       .proxied = copy.proxied };
-    policy = cq_rules_policy(&w->rules, copy.pool, &copy.key, &refuses);
-    offence = cq_offence_of(&facts, &policy, refuses, w->clock.day, w->now_s,
-                            &w->terms->limits, &due_s);
-    if (offence == CQ_OFFENCE_RECENT
-        && (w->due_s == 0 || due_s < w->due_s)) {
-        w->due_s = due_s;
-    }
-    /* in another pool, too: it is the same address */
-    if (offence == CQ_OFFENCE_OFFENDER && w->rules.pool_n > 1
-        && cq_table_seen_proxied(w->source->table, &copy.key, &w->clock)) {
-        offence = CQ_OFFENCE_PROXIED;
-    }
-    *wanted = (struct plan_wanted){
-        .key = copy.key,
-        .excess_bytes = copy.used_bytes
-            - cq_policy_allowance(&policy, w->clock.day),
-        .last_hit_s = copy.last_hit_s
-    };
-    return offence;
 }
 
-/* What is asked before the first row. */
-static bool prepare(struct rows_work *w)
+static void judge(struct cq_source *source, uint32_t row, struct verdict *v)
 {
-    const struct cq_table *table = w->source->table;
+    v->offence = CQ_OFFENCE_NONE;
+    v->spared = CQ_SPARED_NOT;
+    if (cq_table_row_at(source->table, row, &source->clock, &v->row)
+        && v->row.over_since_s > 0 && v->row.pool < CQ_POOLS_MAX
+        && source->counts_pool[v->row.pool]) {
+        judge_copy(source, v);
+    }
+}
+
+static bool is_jailed(const struct verdict *v)
+{
+    return v->offence == CQ_OFFENCE_OFFENDER && v->spared == CQ_SPARED_NOT;
+}
+
+static struct cq_wanted make_wanted(const struct verdict *v)
+{
+    return (struct cq_wanted){
+        .client = v->row.key,
+        .pool = v->row.pool,
+        .refusals = v->row.over_refusals,
+        .excess_bytes = v->row.used_bytes - v->allowance_bytes,
+        .last_hit_s = v->row.last_hit_s,
+        .over_since_s = v->row.over_since_s
+    };
+}
+
+/* ---- all rows ---- */
+
+static bool has_text(const struct cq_texts *texts, const char *text)
+{
     size_t i;
 
-    w->status = cq_rules_read(table, &w->rules);
-    if (w->status != CQ_OK) {
-        return false;
+    for (i = 0; i < texts->count; i++) {
+        if (strcmp(texts->texts[i], text) == 0) {
+            return true;
+        }
     }
-    for (i = 0; i < w->rules.pool_n; i++) {
-        w->pools[i] = is_wanted_pool(w->terms, w->rules.pools[i].name);
-    }
-    cq_table_clock(w->source->table, w->now_s, &w->clock);
-    return true;
+    return false;
 }
 
-/* Notes a row that is about to be looked at. */
-static struct source_seen *note(struct source *source, uint32_t row)
+/* Reads the rules and the clock. */
+static enum cq_status begin(struct cq_source *source, int64_t now_s)
 {
-    struct source_look *look = &source->look;
-    struct source_seen *seen;
+    enum cq_status status;
+    size_t i;
 
-    if (look->seen_n == look->seen_capacity) {
-        size_t capacity = look->seen_capacity > 0 ? 2 * look->seen_capacity
-                                                  : 64;
+    cq_rules_free(&source->rules);
+    status = cq_rules_read(source->table, &source->rules);
+    for (i = 0; status == CQ_OK && i < source->rules.pool_n; i++) {
+        source->counts_pool[i] = source->terms.pools->count == 0
+            || has_text(source->terms.pools, source->rules.pools[i].name);
+    }
+    cq_table_clock(source->table, now_s, &source->clock);
+    source->due_s = 0;
+    return status;
+}
 
-        seen = reallocarray(look->seen, capacity, sizeof(seen[0]));
+/* Notes a row that is about to be looked at; NULL: out of memory. */
+static struct cq_seen *note_row(struct cq_source *source, uint32_t row)
+{
+    struct cq_seen *seen;
+
+    if (source->seen_n == source->seen_capacity) {
+        size_t capacity = source->seen_capacity > 0
+            ? 2 * source->seen_capacity : 64;
+
+        seen = reallocarray(source->seen, capacity, sizeof(seen[0]));
         if (seen == NULL) {
             return NULL;
         }
-        look->seen = seen;
-        look->seen_capacity = capacity;
+        source->seen = seen;
+        source->seen_capacity = capacity;
     }
-    seen = &look->seen[look->seen_n++];
+    seen = &source->seen[source->seen_n++];
     seen->row = row;
     cq_table_row_words(source->table, row, &seen->words);
     return seen;
 }
 
-static void look_at_all(void *data)
+static void keep_verdict(struct cq_seen *seen, const struct verdict *v)
 {
-    struct rows_work *w = data;
-    struct source_look *look = &w->source->look;
+    seen->offence = (uint8_t)v->offence;
+    seen->spared = (uint8_t)v->spared;
+}
+
+enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
+                              struct cq_wanted_list *list)
+{
     uint64_t position = 0;
     uint32_t row;
 
-    look->valid = false;
-    look->seen_n = 0;
-    if (!prepare(w)) {
-        return;
+    source->valid = false;
+    source->seen_n = 0;
+    if (begin(source, now_s) != CQ_OK) {
+        return CQ_ENOMEM;
     }
-    while (cq_table_next_over(w->source->table, &position, &row)) {
-        struct source_seen *seen = note(w->source, row);
-        struct plan_wanted wanted;
-        enum cq_offence offence;
+    while (cq_table_next_over(source->table, &position, &row)) {
+        struct cq_seen *seen = note_row(source, row);
+        struct verdict v;
 
         if (seen == NULL) {
-            w->status = CQ_ENOMEM;
-            return;
+            return CQ_ENOMEM;
         }
-        offence = judge(w, row, &wanted);
-        seen->offender = offence == CQ_OFFENCE_OFFENDER;
-        seen->recent = offence == CQ_OFFENCE_RECENT;
-        if (seen->offender && !wanted_add(w->list, &wanted)) {
-            w->status = CQ_ENOMEM;
-            return;
+        judge(source, row, &v);
+        keep_verdict(seen, &v);
+        if (is_jailed(&v)) {
+            struct cq_wanted wanted = make_wanted(&v);
+
+            if (!cq_wanted_add(list, &wanted)) {
+                return CQ_ENOMEM;
+            }
         }
     }
-    w->list->due_s = w->due_s;
-}
-
-static void look_at_one(void *data)
-{
-    struct rows_work *w = data;
-    struct plan_wanted wanted;
-
-    if (prepare(w) && judge(w, w->row, &wanted) == CQ_OFFENCE_OFFENDER
-        && !wanted_add(w->list, &wanted)) {
-        w->status = CQ_ENOMEM;
-    }
-}
-
-enum cq_status source_offenders(struct source *source,
-                                const struct source_terms *terms,
-                                int64_t now_s, struct wanted_list *list)
-{
-    struct rows_work w = { .source = source, .terms = terms, .now_s = now_s,
-                           .list = list };
-    struct source_look *look = &source->look;
-
-    if (!source_guarded(look_at_all, &w)) {
-        w.status = CQ_ECORRUPT;
-    }
-    cq_rules_free(&look->rules);
-    look->rules = w.rules;
-    look->period_id = w.clock.period_id;
-    look->day = w.clock.day;
-    look->now_s = now_s;
-    look->valid = w.status == CQ_OK;
-    return w.status;
-}
-
-enum cq_status source_row(struct source *source,
-                          const struct source_terms *terms, int64_t now_s,
-                          uint32_t row, struct wanted_list *list)
-{
-    struct rows_work w = { .source = source, .terms = terms, .now_s = now_s,
-                           .list = list, .row = row };
-    bool whole = source_guarded(look_at_one, &w);
-
-    if (w.due_s > 0 && (list->due_s == 0 || w.due_s < list->due_s)) {
-        list->due_s = w.due_s;
-    }
-    cq_rules_free(&w.rules);
-    return whole ? w.status : CQ_ECORRUPT;
+    source->valid = true;
+    return CQ_OK;
 }
 
 /* ---- the same as the last time? ---- */
 
-static bool same_rules(const struct cq_rules *a, const struct cq_rules *b)
+static bool are_equal_rules(const struct cq_rules *a, const struct cq_rules *b)
 {
     bool same = a->pool_n == b->pool_n && a->nets.count == b->nets.count;
     size_t i;
@@ -321,116 +201,176 @@ static bool same_rules(const struct cq_rules *a, const struct cq_rules *b)
     return same;
 }
 
-/* Is what was said of this row, NULL: nothing, still so? */
-static bool is_still(struct rows_work *w, uint32_t row,
-                     struct source_seen *seen)
+/* Rules and day in force, against those of the last look. */
+static bool begins_alike(struct cq_source *source, int64_t now_s)
 {
-    bool was_offender = seen != NULL && seen->offender;
-    struct cq_row_words before = { { 0 } };
-    struct plan_wanted wanted;
-    enum cq_offence offence;
+    struct cq_rules rules;
+    struct cq_clock clock;
+    bool same;
 
-    if (seen != NULL) {
-        if (!seen->recent
-            && cq_table_row_is(w->source->table, row, &seen->words)) {
-            return true;
-        }
-        before = seen->words;
-        cq_table_row_words(w->source->table, row, &seen->words);
+    cq_table_clock(source->table, now_s, &clock);
+    if (now_s < source->clock.now_s
+        || clock.period_id != source->clock.period_id
+        || clock.day != source->clock.day
+        || cq_rules_read(source->table, &rules) != CQ_OK) {
+        return false;
     }
-    offence = judge(w, row, &wanted);
-    if (seen != NULL) {
-        seen->recent = offence == CQ_OFFENCE_RECENT;
-    }
-    return (offence == CQ_OFFENCE_OFFENDER) == was_offender
-        && (!was_offender || before.words[0] == seen->words.words[0]);
+    same = are_equal_rules(&rules, &source->rules);
+    cq_rules_free(&rules);
+    source->clock = clock;
+    source->due_s = 0;
+    return same;
 }
 
-static void compare_looks(void *data)
+static bool was_jailed(const struct cq_seen *seen)
 {
-    struct rows_work *w = data;
-    struct source_look *look = &w->source->look;
+    return seen->offence == CQ_OFFENCE_OFFENDER
+        && seen->spared == CQ_SPARED_NOT;
+}
+
+/* Does the verdict on this row, NULL: it was not over quota, still hold? */
+static bool is_still(struct cq_source *source, uint32_t row,
+                     struct cq_seen *seen)
+{
+    struct cq_row_words before;
+    struct verdict v;
+    bool was;
+
+    if (seen == NULL) {
+        judge(source, row, &v);
+        return !is_jailed(&v);
+    }
+    if (seen->offence != CQ_OFFENCE_RECENT
+        && cq_table_row_is(source->table, row, &seen->words)) {
+        return true;
+    }
+    was = was_jailed(seen);
+    before = seen->words;
+    cq_table_row_words(source->table, row, &seen->words);
+    judge(source, row, &v);
+    keep_verdict(seen, &v);
+    /* the first word is the identity: another client may have the row */
+    return is_jailed(&v) == was
+        && (!was || before.words[0] == seen->words.words[0]);
+}
+
+bool cq_source_is_unchanged(struct cq_source *source, int64_t now_s)
+{
     uint64_t position = 0;
     uint32_t row;
     size_t at = 0;
 
-    if (!prepare(w) || !same_rules(&look->rules, &w->rules)
-        || w->clock.period_id != look->period_id
-        || w->clock.day != look->day) {
-        return;
-    }
-    while (cq_table_next_over(w->source->table, &position, &row)) {
-        struct source_seen *seen = NULL;
-
-        for (; at < look->seen_n && look->seen[at].row < row; at++) {
-            if (look->seen[at].offender) {
-                return;
-            }
-        }
-        if (at < look->seen_n && look->seen[at].row == row) {
-            seen = &look->seen[at++];
-        }
-        if (!is_still(w, row, seen)) {
-            return;
-        }
-    }
-    while (at < look->seen_n && !look->seen[at].offender) {
-        at++;
-    }
-    w->same = at == look->seen_n;
-}
-
-bool source_is_same(struct source *source, const struct source_terms *terms,
-                    int64_t now_s, int64_t *due_s)
-{
-    struct rows_work w = { .source = source, .terms = terms, .now_s = now_s };
-    bool same;
-
-    if (!source->look.valid || now_s < source->look.now_s) {
+    if (!source->valid || !begins_alike(source, now_s)) {
         return false;
     }
-    same = source_guarded(compare_looks, &w) && w.same;
-    cq_rules_free(&w.rules);
-    if (same) {
-        source->look.now_s = now_s;
-        *due_s = w.due_s;
-    }
-    return same;
-}
+    while (cq_table_next_over(source->table, &position, &row)) {
+        struct cq_seen *seen = NULL;
 
-struct pools_work {
-    const struct source *source;
-    const char *name;
-    char *names;
-    size_t size;
-    bool found;
-};
-
-static void look_for_pool(void *data)
-{
-    struct pools_work *w = data;
-    size_t i, n = cq_table_pool_count(w->source->table), at = 0;
-
-    for (i = 0; i < n; i++) {
-        struct cq_pool_info info;
-
-        cq_table_pool_info(w->source->table, (uint16_t)i, &info);
-        w->found |= strcmp(info.name, w->name) == 0;
-        if (w->names != NULL && at < w->size) {
-            at += (size_t)snprintf(w->names + at, w->size - at, "%s%s",
-                                   i > 0 ? ", " : "", info.name);
+        for (; at < source->seen_n && source->seen[at].row < row; at++) {
+            if (was_jailed(&source->seen[at])) {
+                return false;
+            }
+        }
+        if (at < source->seen_n && source->seen[at].row == row) {
+            seen = &source->seen[at++];
+        }
+        if (!is_still(source, row, seen)) {
+            return false;
         }
     }
+    while (at < source->seen_n && !was_jailed(&source->seen[at])) {
+        at++;
+    }
+    return at == source->seen_n;
 }
 
-bool source_has_pool(const struct source *source, const char *name,
-                     char *names, size_t size)
-{
-    struct pools_work w = { .source = source, .name = name, .names = names,
-                            .size = size };
+/* ---- single questions ---- */
 
-    if (names != NULL && size > 0) {
-        names[0] = '\0';
+bool cq_source_row(struct cq_source *source, uint32_t row, int64_t now_s,
+                   struct cq_wanted *wanted)
+{
+    struct verdict v;
+
+    if (!source->valid) {
+        return false;
     }
-    return source_guarded(look_for_pool, &w) && w.found;
+    cq_table_clock(source->table, now_s, &source->clock);
+    judge(source, row, &v);
+    if (is_jailed(&v)) {
+        *wanted = make_wanted(&v);
+    }
+    return is_jailed(&v);
+}
+
+/* Of several pools the one that says most. */
+const char *cq_source_reason(struct cq_source *source,
+                             const struct cq_key *client, int64_t now_s)
+{
+    static const char *const offences[] = {
+        [CQ_OFFENCE_NONE] = "it is not over quota",
+        [CQ_OFFENCE_EXEMPT] = "it is exempt, or its pool refuses no client",
+        [CQ_OFFENCE_FEW] = "it was refused fewer times than --after says",
+        [CQ_OFFENCE_RECENT] = "it is over quota for less than --grace",
+        [CQ_OFFENCE_OFFENDER] = "it has no place"
+    };
+    const char *reason = "the table does not know it";
+    enum cq_offence most = CQ_OFFENCE_NONE;
+    size_t pool;
+
+    if (cq_net_touches(source->terms.never, client)) {
+        return "it is on a never list";
+    }
+    cq_table_clock(source->table, now_s, &source->clock);
+    for (pool = 0; pool < source->rules.pool_n; pool++) {
+        struct verdict v = { .offence = CQ_OFFENCE_NONE };
+
+        if (!source->counts_pool[pool]
+            || cq_table_row(source->table, (uint16_t)pool, client,
+                            &source->clock, &v.row) != CQ_OK) {
+            continue;
+        }
+        judge_copy(source, &v);
+        if (v.offence >= most) {
+            most = v.offence;
+            reason = v.spared == CQ_SPARED_NOT ? offences[v.offence]
+                : v.spared == CQ_SPARED_PROXIED
+                ? "other clients share its address"
+                : "it is this machine's own or a reserved address";
+        }
+    }
+    return reason;
+}
+
+const char *cq_source_pool(const struct cq_source *source, uint16_t pool)
+{
+    return pool < source->rules.pool_n ? source->rules.pools[pool].name : "?";
+}
+
+bool cq_source_next_spared(const struct cq_source *source, size_t *at,
+                           struct cq_key *client, const char **why)
+{
+    while (*at < source->seen_n) {
+        const struct cq_seen *seen = &source->seen[(*at)++];
+        struct cq_row row;
+
+        *why = seen->offence == CQ_OFFENCE_RECENT
+            ? "it is over quota for less than --grace"
+            : cq_spared_word((enum cq_spared)seen->spared);
+        if (*why != NULL
+            && cq_table_row_at(source->table, seen->row, &source->clock,
+                               &row)) {
+            *client = row.key;
+            return true;
+        }
+    }
+    return false;
+}
+
+void cq_source_forget(struct cq_source *source)
+{
+    cq_rules_free(&source->rules);
+    free(source->seen);
+    source->seen = NULL;
+    source->seen_n = source->seen_capacity = 0;
+    source->valid = false;
 }

@@ -1,118 +1,85 @@
-/* source - the table's offenders.
+/* source - the table's offenders, by core/offence and the rules that the
+ * configuration in force has for them: a jailed client makes no request that
+ * would decide its row anew.
  *
- * The table is written by httpd's children and may be replaced, cut short or
- * filled with noise by whoever can write there: it is mapped read-only, a
- * file that shrinks under the mapping (SIGBUS) ends a look at it and nothing
- * else, and whose address must never be jailed is not taken from it. One
- * thread. */
+ * The table is written by httpd's children and may hold noise: a row is
+ * believed if its address hashes to its identity and has the prefix of a
+ * client. Use the result only if the table is current afterwards
+ * (cli/attach.h). One thread. */
 #ifndef CQ_SYNC_SOURCE_H
 #define CQ_SYNC_SOURCE_H
 
+#include "cli/options.h"
 #include "core/offence.h"
-#include "sync/plan.h"
+#include "sync/wanted.h"
 #include "table/rules.h"
-#include "table/tablefile.h"
 
-#include <sys/types.h>
-
-/* A row that was looked at. As long as its words stay, so does the answer,
- * unless time makes one of it. */
-struct source_seen {
+/* A row that was looked at. As long as its words stay, the answer does, unless
+ * time changes it. */
+struct cq_seen {
     struct cq_row_words words;
     uint32_t row;
-    bool offender;
-    bool recent;                /* will be one when --grace is over */
+    uint8_t offence;            /* enum cq_offence */
+    uint8_t spared;             /* enum cq_spared, of an offender */
 };
 
-/* all that a list of offenders was made of */
-struct source_look {
-    bool valid;
-    struct source_seen *seen;   /* rows of who is over, in the table's order */
+struct cq_source_terms {
+    struct cq_offence_limits limits;
+    const struct cq_texts *pools;       /* count 0: all */
+    const struct cq_net_list *own;      /* sealed */
+    const struct cq_net_list *never;    /* sealed */
+};
+
+/* All zero bytes: nothing was looked at. */
+struct cq_source {
+    struct cq_table *table;     /* the caller's */
+    struct cq_source_terms terms;
+    bool valid;                 /* all below is of the last full look */
+    struct cq_seen *seen;       /* rows over quota, in the table's order */
     size_t seen_n;
     size_t seen_capacity;
     struct cq_rules rules;
-    uint16_t period_id;
-    int day;
-    int64_t now_s;
+    struct cq_clock clock;
+    bool counts_pool[CQ_POOLS_MAX];
+    int64_t due_s;              /* when the first client inside of --grace will
+                                 * have been over quota for that long; 0: there
+                                 * is none */
 };
 
-struct source {
-    struct cq_table *table;     /* NULL: not attached */
-    const char *path;           /* the caller's */
-    dev_t dev;                  /* of the file that is mapped */
-    ino_t ino;
-    struct source_look look;    /* the last source_offenders() */
-};
+/** Looks at all rows and appends each offender that is not spared, in any
+ * order, several times if it is one in several pools.
+ * @return CQ_OK; CQ_ENOMEM */
+enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
+                              struct cq_wanted_list *list);
 
-/* who is wanted, and what the looks at the rows told beside it */
-struct wanted_list {
-    struct plan_wanted *entries;    /* malloc'd; wanted_free() */
-    size_t count;
-    size_t capacity;
-    int64_t due_s;              /* when the first client that is inside of
-                                 * --grace will have been over for so long;
-                                 * 0: there is none */
-};
+/** Would cq_source_scan() name the same clients as it did last, with other
+ * figures perhaps? Much cheaper, for the usual case that nothing happened. A
+ * row of the same client in another pool is not asked again. */
+bool cq_source_is_unchanged(struct cq_source *source, int64_t now_s);
 
-struct source_terms {
-    struct cq_offence_limits limits;
-    const char *const *pools;   /* names; those of pools that don't exist
-                                 * match nothing */
-    size_t pool_n;              /* 0: all pools */
-};
+/** Judges one row, e.g. one that rang.
+ * @param wanted  result, if it is an offender that is not spared
+ * @return true if so */
+bool cq_source_row(struct cq_source *source, uint32_t row, int64_t now_s,
+                   struct cq_wanted *wanted);
 
-/** Maps the table.
- * @param why  on failure one sentence
- * @return as cq_tablefile_attach() */
-enum cq_status source_attach(struct source *source, const char *path,
-                             char *why, size_t why_size);
+/** Why a client is not jailed (any more), as a clause: "is not over quota".
+ * For a line about its release. */
+const char *cq_source_reason(struct cq_source *source,
+                             const struct cq_key *client, int64_t now_s);
 
-/** Does the path still name the file that is mapped? */
-bool source_is_named(const struct source *source);
+/** The name of a pool, valid until the next look. */
+const char *cq_source_pool(const struct cq_source *source, uint16_t pool);
 
-void source_detach(struct source *source);
+/** The next client of the last look that is not jailed although it was
+ * refused often enough.
+ * @param at   0 to begin; updated
+ * @param why  result: a clause that says why not
+ * @return false at the end */
+bool cq_source_next_spared(const struct cq_source *source, size_t *at,
+                           struct cq_key *client, const char **why);
 
-/** Appends each offender, in any order, several times if it is one in several
- * pools.
- * @return CQ_OK; CQ_ECORRUPT: the file became shorter meanwhile, detach it;
- *         CQ_ENOMEM */
-enum cq_status source_offenders(struct source *source,
-                                const struct source_terms *terms,
-                                int64_t now_s, struct wanted_list *list);
-
-/** Would source_offenders() name the same clients as it did last? Their
- * figures may have changed. Much cheaper, for the usual case that nothing has
- * happened. What a row of the same client in another pool tells is not asked
- * again.
- * @param terms  those of that time
- * @param due_s  as in struct wanted_list; only if true */
-bool source_is_same(struct source *source, const struct source_terms *terms,
-                    int64_t now_s, int64_t *due_s);
-
-/** Appends the client of one row that rang, if it is an offender. */
-enum cq_status source_row(struct source *source,
-                          const struct source_terms *terms, int64_t now_s,
-                          uint32_t row, struct wanted_list *list);
-
-/** Is there a pool of this name?
- * @param names  result for a sentence: all names, "a, b"; may be NULL */
-bool source_has_pool(const struct source *source, const char *name,
-                     char *names, size_t size);
-
-/** Runs a function that touches a mapped file; not nested.
- * @return false: the file ended before its mapping did (SIGBUS), and work was
- *         left where it was */
-bool source_guarded(void (*work)(void *data), void *data);
-
-/** Appends one.
- * @return false: out of memory */
-bool wanted_add(struct wanted_list *list, const struct plan_wanted *wanted);
-
-/** Puts a list in order, joins what stands twice, leaves out special
- * addresses (special.h).
- * @return how many of those there were */
-size_t wanted_finish(struct wanted_list *list);
-
-void wanted_free(struct wanted_list *list);
+/** Forgets the last look: the next one is a full one. */
+void cq_source_forget(struct cq_source *source);
 
 #endif

@@ -1,284 +1,297 @@
-/* status - the jails against what is wanted: what a pass would find and do,
- * without doing it. For people, or as JSON with every address. */
+/* status - the jails against the clients that are wanted: what a pass would
+ * find and do, without doing it. For people, or as JSON with every address. */
 #include "sync/sync.h"
 
+#include "cli/output.h"
+#include "table/jail.h"
+
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 #include <time.h>
 
-/* addresses of one kind that people are shown; --json shows all */
-#define SHOWN_MOST 20
+/* addresses of one kind that people are shown; --json has all */
+#define SHOWN_MAX 20
 
-/* Where one looks for these: a rule of another backend that is left over
- * drops as well, and would not be seen here. */
-static const char *backend(const struct jail *jail)
-{
-    return jail->kind == &jail_nft ? "nft"
-        : jail->kind == &jail_ipset ? "ipset"
-        : "xt_recent (iptables, legacy or nft)";
-}
+/* ---- lists of addresses, for both forms ---- */
 
-static size_t ours_n(const struct sync_jail *sj)
+enum which {
+    WHICH_MISSING,              /* wanted, and not in it yet */
+    WHICH_SURPLUS,              /* in it, and to be removed */
+    WHICH_NO_PLACE,
+    WHICH_REFUSED               /* jailed, and refused all the same */
+};
+
+/* The next address of a list, or NULL.
+ * @param at  0 to begin; updated */
+static const struct cq_key *next_address(const struct cq_sync *sync,
+                                         const struct cq_sync_jail *sj,
+                                         enum which which, size_t *at)
 {
-    return sj->listing.count - sj->plan.foreign_n;
+    const struct cq_plan *plan = &sj->plan;
+    enum cq_jail_op op = which == WHICH_MISSING ? CQ_JAIL_ADD : CQ_JAIL_REMOVE;
+
+    if (which == WHICH_MISSING || which == WHICH_SURPLUS) {
+        while (*at < plan->change_n) {
+            size_t i = (*at)++;
+
+            if (plan->changes[i].op == op) {
+                return &plan->changes[i].key;
+            }
+        }
+        return NULL;
+    }
+    while (*at < plan->wanted_n) {
+        size_t i = (*at)++;
+        const struct cq_key *client = &sync->wanted.entries[i].client;
+
+        if (which == WHICH_NO_PLACE
+            ? plan->fates[i] == CQ_FATE_NO_PLACE
+            : plan->fates[i] == CQ_FATE_JAILED
+              && cq_table_refused_in_jail(sync->table, client)) {
+            return client;
+        }
+    }
+    return NULL;
 }
 
 /* ---- for people ---- */
 
-static void print_label(FILE *out, const char *label)
+static void print_list(const struct cq_sync *sync,
+                       const struct cq_sync_jail *sj,
+                       struct cq_output *output, const char *label,
+                       enum which which)
 {
-    fprintf(out, "  %-13s", label);
-}
-
-/* The keys that this operation would touch, at most SHOWN_MOST. */
-static void print_drift(FILE *out, const struct sync_jail *sj,
-                        enum jail_op op, const char *label)
-{
+    const struct cq_key *key;
     char text[CQ_KEY_TEXT_SIZE];
-    size_t i, n = 0;
+    size_t at = 0, n = 0;
 
-    for (i = 0; i < sj->plan.change_n; i++) {
-        if (sj->plan.changes[i].op != op) {
-            continue;
-        }
+    while ((key = next_address(sync, sj, which, &at)) != NULL) {
         if (n++ == 0) {
-            print_label(out, label);
+            cq_output_label(output, label);
         }
-        if (n <= SHOWN_MOST) {
-            fprintf(out, "%s%s", n > 1 ? " " : "",
-                    sync_key_text(sj, &sj->plan.changes[i].key, text,
-                                  sizeof(text)));
+        if (n <= SHOWN_MAX) {
+            fprintf(output->file, "%s%s", n > 1 ? " " : "",
+                    cq_key_format(key, text, sizeof(text)));
         }
     }
-    if (n > SHOWN_MOST) {
-        fprintf(out, " and %zu more", n - SHOWN_MOST);
+    if (n > SHOWN_MAX) {
+        fprintf(output->file, " and %zu more", n - SHOWN_MAX);
     }
     if (n > 0) {
-        fputc('\n', out);
+        fputc('\n', output->file);
     }
 }
 
-static void print_places(FILE *out, const struct sync_jail *sj)
+static void print_number(struct cq_output *output, const char *label,
+                         int64_t number, const char *unknown)
 {
-    const struct jail_figures *f = &sj->figures;
-    char text[CQ_KEY_TEXT_SIZE];
-    size_t i;
-
-    print_label(out, "places");
-    if (f->places_v4 < 0) {
-        fputs("no limit", out);
+    cq_output_label(output, label);
+    if (number < 0) {
+        fprintf(output->file, "%s\n", unknown);
     }
     else {
-        fprintf(out, "%" PRId64, f->places_v4);
-    }
-    if (!f->shared_places && f->places_v6 >= 0) {
-        fprintf(out, ", and %" PRId64 " for IPv6", f->places_v6);
-    }
-    fputc('\n', out);
-    if (sj->plan.left_out_n > 0) {
-        print_label(out, "no place");
-        for (i = 0; i < sj->plan.left_out_n && i < SHOWN_MOST; i++) {
-            fprintf(out, "%s%s", i > 0 ? " " : "",
-                    sync_key_text(sj, &sj->plan.left_out[i], text,
-                                  sizeof(text)));
-        }
-        if (i < sj->plan.left_out_n) {
-            fprintf(out, " and %zu more", sj->plan.left_out_n - i);
-        }
-        fprintf(out, ": jailed %zu of %zu, %s\n", sj->plan.jailed_n,
-                sj->plan.jailed_n + sj->plan.left_out_n,
-                f->how_to_raise != NULL ? f->how_to_raise
-                                        : "make it larger");
+        fprintf(output->file, "%" PRId64 "\n", number);
     }
 }
 
-static void print_jail(FILE *out, const struct sync_jail *sj)
+static void print_jail(const struct cq_sync *sync,
+                       const struct cq_sync_jail *sj, struct cq_output *output)
 {
-    char text[CQ_KEY_TEXT_SIZE];
+    const struct cq_jail_figures *f = &sj->figures;
+    FILE *out = output->file;
 
-    fprintf(out, "%s\n", sj->jail->spec);
-    print_label(out, "backend");
-    fprintf(out, "%s\n", backend(sj->jail));
-    if (!sj->planned) {
-        print_label(out, "trouble");
+    cq_output_heading(output, cq_jail_spec(sj->jail));
+    if (!sj->is_planned) {
+        cq_output_label(output, "trouble");
         fprintf(out, "%s\n", sj->why.text);
         return;
     }
-    print_label(out, "in it");
-    fprintf(out, "%zu: %zu ours, %zu put in by others\n", sj->listing.count,
-            ours_n(sj), sj->plan.foreign_n);
-    print_label(out, "wanted");
-    fprintf(out, "%zu\n", sj->wanted.count - sj->plan.never_n);
-    print_places(out, sj);
-    print_drift(out, sj, JAIL_ADD, "not yet in");
-    print_drift(out, sj, JAIL_REMOVE, "to be let go");
-    if (sj->unheld_n > 0) {
-        print_label(out, "not held");
-        fprintf(out, "%zu, e.g. %s: it %s\n", sj->unheld_n,
-                cq_key_format_cidr(&sj->unheld, text, sizeof(text)),
-                sj->unheld_why);
+    cq_output_label(output, "in it");
+    fprintf(out, "%zu, %zu of them the operator's\n", sj->element_n,
+            sj->plan.operators_n);
+    cq_output_label(output, "wanted");
+    fprintf(out, "%zu: %zu jailed, %zu without a place, %zu that it cannot "
+            "hold\n", sj->plan.wanted_n, sj->plan.jailed_n,
+            sj->plan.no_place_n, sj->plan.not_held_n);
+    print_number(output, "places", f->capacity_v4, "no limit");
+    if (!f->shares_capacity && f->capacity_v6 > 0) {
+        print_number(output, "places, IPv6", f->capacity_v6, "no limit");
     }
-    if (sj->plan.never_n > 0) {
-        print_label(out, "never jailed");
-        fprintf(out, "%zu that would be wanted\n", sj->plan.never_n);
+    if (sj->network_n > 0 || sj->network_not_held_n > 0) {
+        cq_output_label(output, "networks");
+        fprintf(out, "%zu, and %zu that it cannot hold\n", sj->network_n,
+                sj->network_not_held_n);
     }
-    print_label(out, "dropped");
-    if (sj->figures.dropped_packets < 0) {
-        fputs("the kernel does not tell; see iptables -vnL\n", out);
+    print_number(output, "dropped", f->dropped_packets,
+                 "the kernel does not tell");
+    if (f->use == CQ_JAIL_UNUSED) {
+        cq_output_label(output, "rules");
+        fputs("none refers to it: no connection is dropped\n", out);
     }
-    else {
-        fprintf(out, "%" PRId64 " packets, %" PRId64 " bytes\n",
-                sj->figures.dropped_packets, sj->figures.dropped_bytes);
-    }
+    print_list(sync, sj, output, "to add", WHICH_MISSING);
+    print_list(sync, sj, output, "to remove", WHICH_SURPLUS);
+    print_list(sync, sj, output, "no place", WHICH_NO_PLACE);
+    print_list(sync, sj, output, "still refused", WHICH_REFUSED);
 }
 
 /* ---- JSON ---- */
 
-static json_t *number_or_null(int64_t n)
+static void write_member(struct cq_writer *w, const char *name)
 {
-    return n < 0 ? json_null() : json_integer(n);
+    cq_write_raw(w, ", \"");
+    cq_write_raw(w, name);
+    cq_write_raw(w, "\": ");
 }
 
-static json_t *address(const struct sync_jail *sj, const struct cq_key *key)
+/* a negative number is not known, or no limit: null */
+static void write_number(struct cq_writer *w, const char *name,
+                         int64_t number)
+{
+    write_member(w, name);
+    if (number < 0) {
+        cq_write_raw(w, "null");
+    }
+    else {
+        cq_write_int(w, number);
+    }
+}
+
+static void write_address(struct cq_writer *w, const struct cq_key *key,
+                          bool is_first)
 {
     char text[CQ_KEY_TEXT_SIZE];
 
-    return json_string(sync_key_text(sj, key, text, sizeof(text)));
+    cq_write_raw(w, is_first ? "" : ", ");
+    cq_write_json(w, cq_sync_text(key, text, sizeof(text)));
 }
 
-static json_t *drift(const struct sync_jail *sj, enum jail_op op)
+static void write_list(const struct cq_sync *sync,
+                       const struct cq_sync_jail *sj, struct cq_writer *w,
+                       const char *name, enum which which)
 {
-    json_t *list = json_array();
+    const struct cq_key *key;
+    size_t at = 0, n = 0;
+
+    write_member(w, name);
+    cq_write_raw(w, "[");
+    while ((key = next_address(sync, sj, which, &at)) != NULL) {
+        write_address(w, key, n++ == 0);
+    }
+    cq_write_raw(w, "]");
+}
+
+static void write_elements(const struct cq_sync_jail *sj, struct cq_writer *w)
+{
+    int64_t now_s = cq_sync_now_s();
     size_t i;
 
-    for (i = 0; i < sj->plan.change_n; i++) {
-        if (sj->plan.changes[i].op == op) {
-            json_array_append_new(list,
-                                  address(sj, &sj->plan.changes[i].key));
-        }
+    write_member(w, "networks");
+    cq_write_raw(w, "[");
+    for (i = 0; i < sj->network_n; i++) {
+        write_address(w, &sj->networks[i], i == 0);
     }
-    return list;
+    cq_write_raw(w, "]");
+    write_member(w, "entries");
+    cq_write_raw(w, "[");
+    for (i = 0; i < sj->element_n; i++) {
+        const struct cq_jail_element *element = &sj->elements[i];
+
+        cq_write_raw(w, i == 0 ? "\n      {\"address\": "
+                               : ",\n      {\"address\": ");
+        write_address(w, &element->key, true);
+        cq_write_raw(w, element->is_operators ? ", \"operators\": true"
+                                              : ", \"operators\": false");
+        write_number(w, "expires_in",
+                     element->expires_at_s == CQ_JAIL_PERMANENT
+                     ? -1 : element->expires_at_s - now_s);
+        cq_write_raw(w, "}");
+    }
+    cq_write_raw(w, "]");
 }
 
-static json_t *keys(const struct sync_jail *sj, const struct cq_key *key,
-                    size_t n)
+static void write_jail(const struct cq_sync *sync,
+                       const struct cq_sync_jail *sj, struct cq_writer *w)
 {
-    json_t *list = json_array();
+    static const char *const uses[] = { "null", "false", "true" };
+    const struct cq_jail_figures *f = &sj->figures;
 
-    while (n-- > 0) {
-        json_array_append_new(list, address(sj, key++));
+    cq_write_raw(w, "{\"jail\": ");
+    cq_write_json(w, cq_jail_spec(sj->jail));
+    write_number(w, "status", (int64_t)sj->status);
+    write_member(w, "error");
+    if (!sj->is_planned) {
+        cq_write_json(w, sj->why.text);
+        cq_write_raw(w, "}");
+        return;
     }
-    return list;
+    cq_write_raw(w, "null");
+    write_number(w, "present", (int64_t)sj->element_n);
+    write_number(w, "operators", (int64_t)sj->plan.operators_n);
+    write_number(w, "wanted", (int64_t)sj->plan.wanted_n);
+    write_number(w, "jailed", (int64_t)sj->plan.jailed_n);
+    write_number(w, "not_held", (int64_t)(sj->plan.not_held_n));
+    write_number(w, "places", f->capacity_v4);
+    write_number(w, "places_v6", f->capacity_v6);
+    write_member(w, "shared_places");
+    cq_write_raw(w, f->shares_capacity ? "true" : "false");
+    write_number(w, "dropped_packets", f->dropped_packets);
+    write_member(w, "in_use");
+    cq_write_raw(w, uses[f->use]);
+    write_list(sync, sj, w, "missing", WHICH_MISSING);
+    write_list(sync, sj, w, "surplus", WHICH_SURPLUS);
+    write_list(sync, sj, w, "left_out", WHICH_NO_PLACE);
+    write_list(sync, sj, w, "still_refused", WHICH_REFUSED);
+    write_elements(sj, w);
+    cq_write_raw(w, "}");
 }
 
-/* What is in the jail. What of it is ours: owned and present, which is in
- * order as the listing is. */
-static json_t *entries(const struct sync_jail *sj)
+static void write_json(const struct cq_sync *sync, struct cq_output *output)
 {
-    json_t *list = json_array();
-    size_t i, o = 0;
-
-    for (i = 0; i < sj->listing.count; i++) {
-        const struct jail_present *there = &sj->listing.entries[i];
-        const struct plan *plan = &sj->plan;
-        bool ours;
-
-        while (o < plan->owned_n
-               && cq_key_compare(&plan->owned[o].key, &there->key) < 0) {
-            o++;
-        }
-        ours = o < plan->owned_n
-            && cq_key_compare(&plan->owned[o].key, &there->key) == 0;
-        json_array_append_new(list, json_pack("{s:o, s:b, s:o}",
-            "address", address(sj, &there->key), "ours", ours,
-            "expires_in", number_or_null(there->expires_in_s)));
-    }
-    return list;
-}
-
-static json_t *jail_json(const struct sync_jail *sj)
-{
-    const struct jail_figures *f = &sj->figures;
-    char text[CQ_KEY_TEXT_SIZE];
-
-    if (!sj->planned) {
-        return json_pack("{s:s, s:s, s:i, s:s}", "jail", sj->jail->spec,
-                         "backend", backend(sj->jail),
-                         "status", (int)sj->status, "error", sj->why.text);
-    }
-    return json_pack(
-        "{s:s, s:s, s:i, s:n, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s*,"
-        " s:o, s:o, s:b, s:s*, s:o, s:o, s:o, s:o, s:o, s:o}",
-        "jail", sj->jail->spec, "backend", backend(sj->jail),
-        "status", 0, "error",
-        "present", (json_int_t)sj->listing.count,
-        "ours", (json_int_t)ours_n(sj),
-        "foreign", (json_int_t)sj->plan.foreign_n,
-        "wanted", (json_int_t)(sj->wanted.count - sj->plan.never_n),
-        "jailed", (json_int_t)sj->plan.jailed_n,
-        "never", (json_int_t)sj->plan.never_n,
-        "not_held", (json_int_t)sj->unheld_n,
-        "not_held_example", sj->unheld_n == 0 ? NULL
-            : cq_key_format_cidr(&sj->unheld, text, sizeof(text)),
-        "places", number_or_null(f->places_v4),
-        "places_v6", number_or_null(f->places_v6),
-        "shared_places", f->shared_places,
-        "how_to_raise", f->how_to_raise,
-        "dropped_packets", number_or_null(f->dropped_packets),
-        "dropped_bytes", number_or_null(f->dropped_bytes),
-        "missing", drift(sj, JAIL_ADD),
-        "surplus", drift(sj, JAIL_REMOVE),
-        "left_out", keys(sj, sj->plan.left_out, sj->plan.left_out_n),
-        "entries", entries(sj));
-}
-
-static bool print_json(const struct sync *sync, int64_t now_s)
-{
-    json_t *jails = json_array();
-    json_t *root;
+    struct cq_writer writer;
     size_t i;
-    bool good;
 
+    cq_write_begin(&writer, &output->sink);
+    cq_write_raw(&writer, "{ \"now\": ");
+    cq_write_int(&writer, (int64_t)time(NULL));
+    write_member(&writer, "table");
+    cq_write_json(&writer, sync->options->table);
+    write_number(&writer, "after", sync->options->after);
+    write_number(&writer, "grace", sync->options->grace_s);
+    write_number(&writer, "wanted", (int64_t)sync->wanted.count);
+    write_member(&writer, "jails");
+    cq_write_raw(&writer, "[");
     for (i = 0; i < sync->jail_n; i++) {
-        json_array_append_new(jails, jail_json(&sync->jails[i]));
+        cq_write_raw(&writer, i == 0 ? "\n    " : ",\n    ");
+        write_jail(sync, &sync->jails[i], &writer);
     }
-    root = json_pack("{s:I, s:s, s:I, s:I, s:I, s:o}",
-        "now", (json_int_t)now_s, "table", sync->options->table,
-        "after", (json_int_t)sync->options->after,
-        "grace", (json_int_t)sync->options->grace_s,
-        "wanted", (json_int_t)sync->wanted.count, "jails", jails);
-    good = root != NULL
-        && json_dumpf(root, sync->out, JSON_INDENT(2)) == 0
-        && fputc('\n', sync->out) != EOF;
-    json_decref(root);
-    return good;
+    cq_write_raw(&writer, "] }\n");
+    cq_write_end(&writer);
 }
 
-enum sync_exit sync_status(struct sync *sync)
+enum cq_exit cq_sync_status(struct cq_sync *sync)
 {
-    int64_t now_s = (int64_t)time(NULL);
+    struct cq_output output;
+    bool changed;
     size_t i;
 
-    sync->say.no_states = true;
-    (void)sync_load(sync, true);
-    if (!sync_attach(sync)) {
+    sync->say.is_silent_on_states = true;
+    if (!cq_sync_attach(sync, CQ_ATTACH_READ)) {
         return sync->exit;
     }
-    sync_read_lists(sync);
-    if (!sync_gather(sync, now_s)) {
-        return sync_end(sync);
+    cq_sync_read_lists(sync, true);
+    if (!cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
+        return cq_sync_end(sync);
     }
-    sync_plan(sync, now_s, false, true);
+    cq_sync_plan(sync, CQ_JAIL_READ, CQ_FULL, true);
+    cq_output_begin(&output, sync->out);
     if (sync->options->json) {
-        if (!print_json(sync, now_s)) {
-            say_trouble(&sync->say, "out of memory, or standard output is "
-                        "closed");
-        }
+        write_json(sync, &output);
     }
     for (i = 0; !sync->options->json && i < sync->jail_n; i++) {
-        print_jail(sync->out, &sync->jails[i]);
+        print_jail(sync, &sync->jails[i], &output);
     }
-    fflush(sync->out);
-    return sync_end(sync);
+    if (!cq_output_end(&output)) {
+        cq_say_trouble(&sync->say, "standard output cannot be written");
+    }
+    return cq_sync_end(sync);
 }

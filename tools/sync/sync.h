@@ -1,134 +1,153 @@
-/* sync - one pass: who is wanted, what is in the jails, what has to change.
+/* sync - clamquota-sync: which clients are wanted, what is in the jails, and
+ * what has to change.
  *
- * gather.c asks the table and the lists, pass.c deals with the jails; once.c,
- * watch.c and status.c are what the program is started for. One thread. */
+ * Calls run downwards: main -> once, watch, status -> apply, jails, gather ->
+ * frame -> lists, source, plan, memory. One thread. */
 #ifndef CQ_SYNC_SYNC_H
 #define CQ_SYNC_SYNC_H
 
-#include "sync/jail.h"
+#include "cli/attach.h"
+#include "sync/lists.h"
+#include "sync/memory.h"
 #include "sync/options.h"
+#include "sync/plan.h"
 #include "sync/source.h"
-#include "sync/state.h"
 
-/* what the program ends with: the contract's numbers */
-enum sync_exit {
-    SYNC_DONE = 0,
-    SYNC_PARTLY = 1,
-    SYNC_USAGE = 2,
-    SYNC_MISSING = 3,
-    SYNC_NOT_PERMITTED = 4,
-    SYNC_READ_ONLY = 5,
-    SYNC_NO_TABLE = 6
+/* An element that others put back after each removal. */
+struct cq_feud {
+    struct cq_key key;
+    int64_t at_s;               /* of the last removal, monotonic */
+    int removals;               /* without a pause */
 };
 
-/* a jail and what this pass knows of it */
-struct sync_jail {
-    struct jail *jail;
-    bool open;
-    enum jail_status status;    /* of opening and listing it */
-    struct jail_why why;        /* unless that is JAIL_OK */
-    bool listed;                /* listing and figures are of this pass, or
-                                 * of an earlier one and kept up */
-    struct jail_listing listing;
-    struct jail_figures figures;
-    struct wanted_list wanted;  /* whom it can hold */
-    size_t unheld_n;            /* wanted, and it can't */
-    struct cq_key unheld;       /* the first of them */
-    const char *unheld_why;     /* its reason; static */
-    bool planned;
-    struct plan plan;
-    bool settled;               /* the last plan had nothing to do: nor has
-                                 * the next one for the same wanted */
-    int64_t planned_s;          /* when that was */
+/* removals that are watched for being undone; of more, none are */
+#define CQ_FEUDS_MAX 256
+
+/* a jail, and what is known of it */
+struct cq_sync_jail {
+    struct cq_jail *jail;
+    bool is_open;
+    enum cq_jail_status status; /* of the last attempt to use it */
+    struct cq_jail_why why;     /* unless that is CQ_JAIL_OK */
+    bool has_figures;
+    struct cq_jail_figures figures;
+    const struct cq_jail_element *elements;     /* the jail's: valid until it
+                                                 * is used again */
+    size_t element_n;
+    bool is_planned;            /* what follows is of this pass */
+    struct cq_plan plan;
+    struct cq_key *networks;    /* of deny files, that it is to hold */
+    size_t network_n;
+    struct cq_jail_change *network_changes;     /* against what it holds */
+    size_t network_change_n;
+    size_t network_not_held_n;
+    struct cq_key network_not_held;     /* the first of them */
+    const char *network_why;    /* why not; static */
+    bool is_settled;            /* the plan had nothing to do, nor has the next
+                                 * one for the same wanted clients */
+    struct cq_feud feuds[CQ_FEUDS_MAX];
+    size_t feud_n;
 };
 
-struct sync {
-    const struct options *options;
-    FILE *out;                  /* -n, -v, --status */
-    struct say say;
-    struct state state;
-    struct source source;
-    struct sync_jail *jails;
+struct cq_sync {
+    const struct cq_sync_options *options;
+    FILE *out;                  /* -n, --status */
+    struct cq_say say;
+    struct cq_memory memory;
+    struct cq_table *table;     /* NULL: none */
+    struct cq_lists lists;
+    struct cq_source source;
+    struct cq_net_list own;     /* sealed */
+    struct cq_net_list never;   /* sealed: options and files */
+    bool knows_own;
+    struct cq_wanted_list wanted;       /* ordered */
+    struct cq_wanted_list networks;     /* of deny files, not spared; ordered
+                                         * by cq_key_compare() */
+    size_t spared_n;            /* addresses of deny files that are spared */
+    bool has_new_lists;         /* not what wanted was made of */
+    bool has_marked;            /* the marks in the table are of this process */
+    size_t refused_n;           /* jailed, and refused all the same */
+    struct cq_key refused;      /* the first of them */
+    struct cq_sync_jail *jails;
     size_t jail_n;
-    struct cq_net_list never;   /* sealed: lists, options, own addresses */
-    struct key_list never_keys; /* what it was made of */
-    struct wanted_list wanted;  /* ordered */
-    size_t special_n;           /* addresses that were left out of it */
-    bool new_lists;             /* they say something else than when wanted
-                                 * was made */
-    bool hold;                  /* nobody new is jailed: we don't know who
-                                 * must not be, or can't write down who is */
-    enum sync_exit exit;        /* the worst of this pass */
-    uint64_t said_sum;          /* of the lines that the state file holds */
+    enum cq_exit exit;          /* the worst of this pass */
 };
 
-/** Makes the jails out of the options.
- * @return SYNC_DONE, or SYNC_USAGE after a sentence */
-enum sync_exit sync_setup(struct sync *sync, const struct options *options,
-                          FILE *out, FILE *err);
+/* ---- frame.c: what every way to run begins and ends with ---- */
 
-void sync_free(struct sync *sync);
+/** Parses the jails.
+ * @return CQ_EXIT_DONE, else after a sentence */
+enum cq_exit cq_sync_open(struct cq_sync *sync,
+                          const struct cq_sync_options *options, FILE *out,
+                          FILE *err);
+void cq_sync_close(struct cq_sync *sync);
 
-/** Remembers what went wrong; of several the first in the contract's order:
- * 2, 6, 4, 5, 3, 1. */
-void sync_failed(struct sync *sync, enum sync_exit exit);
+/** Remembers what went wrong. */
+void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);
 
-/** Takes the lock and reads the state; to be asked for only once.
- * @param read_only  -n, --status: no lock, and a state that we may not read
- *                   is an empty one
- * @return STATE_OK or STATE_BUSY; else after a sentence, with sync_failed() */
-enum state_result sync_load(struct sync *sync, bool read_only);
-
-/** Begins a pass: nothing has failed, all may be said. */
-void sync_begin(struct sync *sync);
-
-/** Ends it: saves the state if anything in it has changed.
- * @return what the pass ends with */
-enum sync_exit sync_end(struct sync *sync);
-
-/** Saves the state if it is not what the file holds.
+/** Maps the table; none is mapped.
  * @return false after a sentence */
-bool sync_save(struct sync *sync);
+bool cq_sync_attach(struct cq_sync *sync, enum cq_attach_access access);
 
-/* ---- gather.c ---- */
+/** Unmaps it, e.g. one that is not current any more. */
+void cq_sync_detach(struct cq_sync *sync);
 
-/** Maps the table unless the one that is mapped still has the name.
- * @return false after a sentence, with sync_failed() */
-bool sync_attach(struct sync *sync);
+/** Begins a pass: nothing has failed yet.  */
+void cq_sync_begin(struct cq_sync *sync);
 
-/** Reads the lists of files, and who is never jailed. */
-void sync_read_lists(struct sync *sync);
+/** Ends it: saves what was reported.
+ * @return what the pass ends with */
+enum cq_exit cq_sync_end(struct cq_sync *sync);
 
-/** Fills sync->wanted from the table and the lists that were read.
+/* ---- gather.c: which clients are wanted ---- */
+
+/** Reads this machine's addresses, the never and the deny files.
+ * @param waits  as in cq_lists_read() */
+void cq_sync_read_lists(struct cq_sync *sync, bool waits);
+
+/** Fills in sync->wanted and sync->networks from the table and the lists.
+ * @param changed  result: they are not what they were
+ * @return false: the table went away meanwhile, or there is no memory; after a
+ *         sentence */
+bool cq_sync_gather(struct cq_sync *sync, int64_t now_s, bool *changed);
+
+/** Adds the clients of rows that rang to sync->wanted.
+ * @param added  result: at least one was not wanted before
  * @return false: the table went away meanwhile, or there is no memory */
-bool sync_gather(struct sync *sync, int64_t now_s);
+bool cq_sync_add_rows(struct cq_sync *sync, const uint32_t *rows, size_t n,
+                      int64_t now_s, bool *added);
 
-/* ---- pass.c ---- */
+/* ---- jails.c: what is in the jails, and what has to change ---- */
 
-/** Makes the plan of every jail that can be opened and listed.
- * @param to_write  what the jails are opened for
- * @param relist    false: what they listed last, with what we changed since,
- *                  is good enough */
-void sync_plan(struct sync *sync, int64_t now_s, bool to_write, bool relist);
+enum cq_depth {
+    CQ_LOOK,                    /* only where something has changed */
+    CQ_FULL                     /* figures, marks, and all that is reported */
+};
 
-/** Notes what is about to be ours, then carries out the plans. */
-void sync_apply(struct sync *sync, int64_t now_s);
+/** Opens and lists the jails, and makes the plans of those that can be used.
+ * @param changed  other clients are wanted than at the last plan */
+void cq_sync_plan(struct cq_sync *sync, enum cq_jail_access access,
+                  enum cq_depth depth, bool changed);
 
-/** The next plans are made anew: who is wanted is not what it was. */
-void sync_unsettle(struct sync *sync);
+/* ---- apply.c ---- */
+
+/** Carries out the plans, and notes in the table what is jailed. */
+void cq_sync_apply(struct cq_sync *sync, enum cq_depth depth);
 
 /** Prints what the plans would do: -n. */
-void sync_print(const struct sync *sync);
+void cq_sync_print(const struct cq_sync *sync);
 
-/** An address as this jail gets it. */
-const char *sync_key_text(const struct sync_jail *sj,
-                          const struct cq_key *key, char *text, size_t size);
+/** CLOCK_MONOTONIC, which the jails' elements count in. */
+int64_t cq_sync_now_s(void);
+
+/** An element or a network: without the prefix of a single address. */
+const char *cq_sync_text(const struct cq_key *key, char *text, size_t size);
 
 /* ---- what the program is started for ---- */
 
-enum sync_exit sync_once(struct sync *sync);        /* once.c */
-enum sync_exit sync_flush(struct sync *sync);       /* once.c */
-enum sync_exit sync_watch(struct sync *sync);       /* watch.c */
-enum sync_exit sync_status(struct sync *sync);      /* status.c */
+enum cq_exit cq_sync_once(struct cq_sync *sync);        /* once.c: also -n */
+enum cq_exit cq_sync_flush(struct cq_sync *sync);       /* once.c */
+enum cq_exit cq_sync_watch(struct cq_sync *sync);       /* watch.c */
+enum cq_exit cq_sync_status(struct cq_sync *sync);      /* status.c */
 
 #endif

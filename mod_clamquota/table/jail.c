@@ -1,0 +1,145 @@
+/* jail - figures of the kernel jail, and which rows are in it. */
+#include "table/jail.h"
+#include "table/parts.h"
+
+_Static_assert(CQ_JAIL_SPEC_SIZE
+               == sizeof(((struct cq_jail_words *)0)->spec), "layout.h");
+
+/* ---- the report: motion is odd while it is written ---- */
+
+bool cq_table_jail(const struct cq_table *t, struct cq_jail_report *report)
+{
+    const struct cq_jail_words *jail = &t->header->jail;
+    uint32_t before = atomic_load(&jail->motion);
+
+    memcpy(report->spec, jail->spec, sizeof(report->spec));
+    report->spec[sizeof(report->spec) - 1] = '\0';
+    report->jailed = atomic_load(&jail->jailed);
+    report->capacity = atomic_load(&jail->capacity);
+    report->dropped_packets = atomic_load(&jail->dropped);
+    report->as_of_s = atomic_load(&jail->as_of_s);
+    atomic_thread_fence(memory_order_acquire);
+    return before % 2 == 0 && atomic_load(&jail->motion) == before
+        && report->as_of_s > 0;
+}
+
+void cq_table_jail_set(struct cq_table *t,
+                       const struct cq_jail_report *report)
+{
+    struct cq_jail_words *jail = &t->header->jail;
+    /* a writer that was killed left an odd number */
+    uint32_t motion = atomic_load(&jail->motion) | 1u;
+
+    atomic_store(&jail->motion, motion);
+    memcpy(jail->spec, report->spec, sizeof(jail->spec));
+    atomic_store(&jail->jailed, report->jailed);
+    atomic_store(&jail->capacity, report->capacity);
+    atomic_store(&jail->dropped, report->dropped_packets);
+    atomic_store(&jail->as_of_s, report->as_of_s);
+    atomic_store(&jail->motion, motion + 1);
+}
+
+/* ---- the marks ---- */
+
+/* The row of a client, or CQ_NO_ROW. */
+static uint32_t find_row(const struct cq_table *t, uint16_t pool,
+                         const struct cq_key *key, uint64_t *identity)
+{
+    uint64_t hash = cq_identity(t, pool, key);
+    struct cq_homes homes = cq_window_homes(&t->clients, hash);
+
+    *identity = hash | CQ_LIVE;
+    return cq_window_find(t, &homes, hash);
+}
+
+static uint32_t refusals_noted(const struct cq_table *t, uint32_t row)
+{
+    uint64_t over = atomic_load(&t->cold[row].over);
+
+    return (cq_over_refusals(over) << CQ_MARK_NOTED_SHIFT) & CQ_MARK_NOTED;
+}
+
+/* At midnight refusals begin anew: 0 are none, another number is growth. */
+static bool has_grown(uint32_t mark, uint32_t noted)
+{
+    return (mark & CQ_MARK_JAILED) != 0 && (mark & CQ_MARK_HELD) != 0
+        && noted != 0 && (mark & CQ_MARK_NOTED) != noted;
+}
+
+static bool mark_row(struct cq_table *t, uint32_t row, bool jailed)
+{
+    _Atomic uint32_t *mark = &t->hot[row].mark;
+    uint32_t noted = refusals_noted(t, row);
+    uint32_t old = atomic_load(mark);
+    uint32_t new;
+
+    do {
+        new = old & ~CQ_MARK_OF_JAIL;
+        if (jailed) {
+            new |= CQ_MARK_JAILED | noted
+                | ((old & CQ_MARK_JAILED) != 0 ? CQ_MARK_HELD : 0);
+        }
+    } while (new != old && !atomic_compare_exchange_weak(mark, &old, new));
+    return jailed && has_grown(old, noted);
+}
+
+bool cq_table_mark_jailed(struct cq_table *t, const struct cq_key *key,
+                          bool jailed)
+{
+    size_t n = cq_table_pool_count(t);
+    bool grown = false;
+    size_t pool;
+
+    for (pool = 0; pool < n; pool++) {
+        uint64_t identity;
+        uint32_t row = find_row(t, (uint16_t)pool, key, &identity);
+
+        if (row == CQ_NO_ROW) {
+            continue;
+        }
+        grown |= mark_row(t, row, jailed);
+        /* another client's meanwhile: not jailed for that */
+        if (atomic_load(&t->hot[row].identity) != identity) {
+            atomic_fetch_and(&t->hot[row].mark, ~CQ_MARK_OF_JAIL);
+        }
+    }
+    return grown;
+}
+
+bool cq_table_refused_in_jail(const struct cq_table *t,
+                              const struct cq_key *key)
+{
+    size_t n = cq_table_pool_count(t);
+    size_t pool;
+
+    for (pool = 0; pool < n; pool++) {
+        uint64_t identity;
+        uint32_t row = find_row(t, (uint16_t)pool, key, &identity);
+
+        if (row != CQ_NO_ROW
+            && has_grown(atomic_load(&t->hot[row].mark),
+                         refusals_noted(t, row))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cq_table_next_jailed(const struct cq_table *t,
+                          const struct cq_clock *clock, uint64_t *position,
+                          struct cq_key *key)
+{
+    struct cq_row row;
+
+    while (*position < t->rows_n) {
+        uint32_t i = (uint32_t)(*position)++;
+
+        if ((atomic_load_explicit(&t->hot[i].mark, memory_order_relaxed)
+             & CQ_MARK_JAILED) != 0
+            && cq_row_copy(t, i, clock, &row)) {
+            *key = row.key;
+            return true;
+        }
+    }
+    return false;
+}

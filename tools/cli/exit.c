@@ -1,0 +1,20 @@
+/* exit - exit codes of the tools. */
+#include "cli/exit.h"
+
+#include <stddef.h>
+
+enum cq_exit cq_exit_worse(enum cq_exit a, enum cq_exit b)
+{
+    static const enum cq_exit order[] = {
+        CQ_EXIT_USAGE, CQ_EXIT_NO_TABLE, CQ_EXIT_NOT_PERMITTED,
+        CQ_EXIT_READ_ONLY, CQ_EXIT_MISSING, CQ_EXIT_PARTLY
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        if (order[i] == a || order[i] == b) {
+            return order[i];
+        }
+    }
+    return CQ_EXIT_DONE;
+}

@@ -1,0 +1,39 @@
+/* output - standard output of a tool. */
+#include "cli/output.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LABEL_WIDTH 15
+
+static void write_file(void *baton, const char *data, size_t size)
+{
+    (void)fwrite(data, 1, size, baton);     /* ferror() remembers */
+}
+
+void cq_output_begin(struct cq_output *output, FILE *file)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    output->file = file;
+    output->has_style = isatty(fileno(file)) != 0
+        && (no_color == NULL || *no_color == '\0');
+    output->sink.write = write_file;
+    output->sink.baton = file;
+}
+
+bool cq_output_end(struct cq_output *output)
+{
+    return fflush(output->file) == 0 && !ferror(output->file);
+}
+
+void cq_output_heading(struct cq_output *output, const char *text)
+{
+    fprintf(output->file, output->has_style ? "\033[1m%s\033[0m\n" : "%s\n",
+            text);
+}
+
+void cq_output_label(struct cq_output *output, const char *label)
+{
+    fprintf(output->file, "  %-*s", LABEL_WIDTH, label);
+}

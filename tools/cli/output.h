@@ -1,0 +1,30 @@
+/* output - standard output of a tool: bold words on a terminal, the bare text
+ * in a pipe, and render/write.h for exact formats. */
+#ifndef CQ_CLI_OUTPUT_H
+#define CQ_CLI_OUTPUT_H
+
+#include "render/write.h"
+
+#include <stdio.h>
+
+struct cq_output {
+    FILE *file;
+    bool has_style;             /* a terminal, and NO_COLOR is not set */
+    struct cq_sink sink;        /* for cq_write_begin() */
+};
+
+/** Makes an output of an open file. The output must not be moved. */
+void cq_output_begin(struct cq_output *output, FILE *file);
+
+/** Writes out what is buffered.
+ * @return false: something could not be written, e.g. the pipe was closed or
+ *         the disk is full */
+bool cq_output_end(struct cq_output *output);
+
+/** Prints a heading: bold on a terminal. */
+void cq_output_heading(struct cq_output *output, const char *text);
+
+/** Prints the label of a line: two blanks, and padded to a column. */
+void cq_output_label(struct cq_output *output, const char *label);
+
+#endif
