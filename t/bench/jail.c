@@ -249,7 +249,7 @@ static void many(const char *kind, const char *spec, const char *make,
     write_file(name, changes);
     shell(make);
     jail = open_jail(spec);
-    snprintf(command, sizeof(command), load, name);
+    snprintf(command, sizeof(command), "exec %s %s", load, name);
     for (int run = 0; run < RUNS; run++) {
         theirs[run] = shell(command);
         shell(empty);
@@ -281,11 +281,11 @@ int main(void)
     recent();
     many("nft", "nft:inet/clamquota/jail4", "nft 'table inet clamquota { set "
          "jail4 { type ipv4_addr; flags timeout; timeout 1h; }; }'",
-         "nft flush set inet clamquota jail4", "exec nft -f %s",
+         "nft flush set inet clamquota jail4", "nft -f",
          "nft delete table inet clamquota", write_nft);
     many("ipset", "ipset:clamquota_bench", "ipset create clamquota_bench "
          "hash:ip maxelem 131072 timeout 3600", "ipset flush clamquota_bench",
-         "exec ipset restore <%s", "ipset destroy clamquota_bench",
+         "ipset restore <", "ipset destroy clamquota_bench",
          write_ipset);
     return 0;
 }

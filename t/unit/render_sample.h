@@ -117,7 +117,7 @@ static void make_view(void)
     view.clients_matched = 2;
 }
 
-static void make_hostile(void)
+static inline void make_hostile(void)
 {
     make_view();
     view.facts.version = HOSTILE;
@@ -132,7 +132,8 @@ static void make_hostile(void)
 }
 
 /* copies what stands before one of the characters of end */
-static const char *word(const char *at, const char *end, char *to, size_t size)
+static inline const char *word(const char *at, const char *end, char *to,
+                               size_t size)
 {
     size_t length = strcspn(at, end);
 

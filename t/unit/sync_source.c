@@ -340,7 +340,7 @@ START_TEST(spared)
 
         ck_assert_int_eq(cq_account_open(table, pool, &key, &clock, &a),
                          CQ_OK);
-        cq_account_mark(&a, &clock, 0, true);
+        cq_account_mark(&a, 0, true);
         cq_account_close(&a);
     }
     ck_assert_str_eq(wanted_at(NOON_S + 60), "4");
