@@ -18,8 +18,8 @@ my $server = serve('');
 sub serve {
     my ($conf) = @_;
     my $server = Httpd->run(conf => "ClamQuotaDaily 1G\n$conf");
-    write_file("$server->{dir}/htdocs/big", join '', map { pack 'N', $_ }
-        1 .. SIZE / 4);
+    write_file("$server->{dir}/htdocs/big", pack('N*', 1 .. 1 << 16)
+        x (SIZE >> 18));
     return $server;
 }
 

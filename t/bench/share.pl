@@ -18,7 +18,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use constant { NODES => 3, ALLOWANCE => 10 * 1024 * 1024, MB => 1024 * 1024 };
-use constant { ROUNDS => 9, REQUESTS => 2000 };
+use constant { ROUNDS => 9, REQUESTS => 2000, CLIENTS => 1000 };
 my %files = (short => 100_000, long => 4_000_000);
 
 sub cluster {
@@ -80,6 +80,25 @@ sub at_once {
     return sum map { scalar <$_> } @pipes;
 }
 
+# 1,000 clients, each time a random one asks a random node, until three of its
+# requests in a row were refused: how far each got, sorted.
+sub at_random {
+    my ($cluster) = @_;
+    my (%sum, %refused);
+    my @clients = map { '127.4.' . int($_ / 250) . '.' . (1 + $_ % 250) }
+        0 .. CLIENTS - 1;
+    srand 1;
+    while (@clients) {
+        my $i = int rand @clients;
+        my $client = $clients[$i];
+        my $bytes = download($cluster->node(int rand NODES), $client, 'short');
+        $sum{$client} += $bytes;
+        $refused{$client} = $bytes ? 0 : 1 + ($refused{$client} // 0);
+        splice @clients, $i, 1 if $refused{$client} == 3;
+    }
+    return sort { $a <=> $b } values %sum;
+}
+
 sub p99 {
     my ($node) = @_;
     my $http = HTTP::Tiny->new;
@@ -115,6 +134,15 @@ for my $interval ('500ms', '100ms') {
                 $interval, $case->[0], $files{$path} / 1000, @past;
         }
     }
+    $_->stop for $cluster->nodes;
+}
+
+for my $interval ('500ms', '100ms') {
+    my $cluster = cluster($interval, '1M');
+    my @past = map { ($_ - MB) / 1024 } at_random($cluster);
+    printf "  %s, %d clients at random with 1 MiB each, downloads of %d KB: "
+        . "median %.0f KiB, most %.0f KiB past it\n", $interval, CLIENTS,
+        $files{short} / 1000, $past[CLIENTS / 2], $past[-1];
     $_->stop for $cluster->nodes;
 }
 
