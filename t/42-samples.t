@@ -40,6 +40,7 @@ my @shown = grep { /^(?:ClamQuota|RemoteIP|<)/ } (
 cmp_ok(scalar @shown, '>=', 8, 'configuration in the guide');
 for my $conf (@shown) {
     my ($name) = split /\n/, $conf;
+    $conf =~ s/\\\(dq/"/g;
     $conf =~ s{/run/clamquota/}{$guide->{dir}/state/};
     my ($exit, $said) = $guide->config_test("ClamQuotaDaily 1M\n$conf");
     is("$exit $said", "0 Syntax OK\n", "the guide: $name");

@@ -219,9 +219,14 @@ my %expected = (
     'nft delete table inet clamquota' => ['nft -f clamquota.nft', qr/^$/],
 
     # clamquota(7)
-    'clamquota-sync --after 5000 --jail nft:inet/clamquota/jail4,jail6'
-        => ['nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
+    'clamquota-sync --after 5000'
+        . ' --jail nft:inet/clamquota/jail4,jail6,deny4,deny6' => ['nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
         qr/^$/],
+    'nft list chain inet clamquota jail' => [
+        'nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
+        qr/ counter packets 0 .* drop$/m],
+    'iptables -t raw -nvL PREROUTING' => qr/ DROP .* DenyAccessClamAV /,
+    'ip6tables -t raw -nvL PREROUTING' => qr/ DROP .* DenyAccessClamAV6 /,
     'cd /var/log/apache2' => qr/^$/,
     q(zcat -f access.log* | awk '{print $1}' | sort -u | wc -l) => [<<'EOT',
 for id in 1 1 2; do

@@ -62,7 +62,7 @@ for my $n (0 .. 2) {
     is($row->{here}{used}, $here[$n], "node $n: its own part");
     is($row->{hits}, $n + 1, "node $n: hits are its own");
     is($row->{state}, 'ok', "node $n: ok");
-    is($row->{jailable}, 1, "node $n: jailable by its own refusals only");
+    is($row->{spared}, 'reserved', "node $n: not marked as a proxy's");
 }
 
 # ---- over on A: refused on B, which never saw this client ----

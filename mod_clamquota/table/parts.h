@@ -105,10 +105,13 @@ static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
 }
 
 /* jail.c: marks beside CQ_MARK_JAILED that only clamquota-sync uses */
-#define CQ_MARK_HELD 0x00080000u        /* was when it last looked, too */
-#define CQ_MARK_NOTED_SHIFT 20          /* its refusals then, modulo 2^12 */
-#define CQ_MARK_NOTED 0xfff00000u
+#define CQ_MARK_HELD 0x00100000u        /* was when it last looked, too */
+#define CQ_MARK_NOTED_SHIFT 21          /* its refusals then, modulo 2^11 */
+#define CQ_MARK_NOTED 0xffe00000u
 #define CQ_MARK_OF_JAIL (CQ_MARK_JAILED | CQ_MARK_HELD | CQ_MARK_NOTED)
+_Static_assert((CQ_MARK_OF_JAIL & (CQ_MARK_POLICY | CQ_MARK_PROXIED
+                                   | CQ_MARK_OVER | CQ_MARK_RAISED)) == 0,
+               "each bit of a mark is one's own");
 
 /* row.c */
 
