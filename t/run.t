@@ -262,8 +262,10 @@ SKIP: {
     do { $status = HTTP::Tiny->new->get("$last/main.cvd")->{status} }
         while $status != 429 && time < $end;
     is($status, 429, 'a cluster: refused by the last mirror');
-    my $view = decode_json(HTTP::Tiny->new->get("$last/clamquota?json")
-        ->{content});
+    my $view;
+    do { $view = decode_json(HTTP::Tiny->new->get("$last/clamquota?json")
+        ->{content}) }      # a mirror is known once its heartbeat was read
+        while @{ $view->{cluster}{nodes} } < 3 && time < $end;
     is(scalar @{ $view->{cluster}{nodes} }, 3, 'a cluster: three nodes');
     kill 'INT', -$run;
     is(ended($run), 0, 'a cluster: Ctrl-C ends it');
