@@ -155,6 +155,9 @@ $odd->download(60, 30);
 @taken = ();
 $odd->download(20, 30);
 $odd->agrees('few connections');
+$_->stop for $odd->nodes;
+$ahead->stop;
+ok(!eval { $ahead->command('version') }, 'memcached ends with its faketime');
 
 $_->allow_log(qr/CQ015[35]: /, scalar $_->log_lines(qr/CQ015[35]: /))
     for @nodes, $odd->nodes;

@@ -53,19 +53,20 @@ sub start {
     return;
 }
 
-# How (a signal): KILL unless it is to end in order.
+# How (a signal): KILL unless it is to end in order. It is a session of its own,
+# and faketime waits for it as a process of its own in that.
 sub stop {
     my ($self, $how) = @_;
     my $pid = delete $self->{pid} or return;
-    kill 'CONT', $pid;
-    kill $how // 'KILL', $pid;
+    kill 'CONT', -$pid;
+    kill $how // 'KILL', -$pid;
     local $?;
     waitpid $pid, 0;
     return;
 }
 
-sub freeze { return kill 'STOP', $_[0]{pid} }
-sub thaw { return kill 'CONT', $_[0]{pid} }
+sub freeze { return kill 'STOP', -$_[0]{pid} }
+sub thaw { return kill 'CONT', -$_[0]{pid} }
 
 # The answer of one command up to its end, else all; without carriage returns unless it is raw.
 sub command {
