@@ -211,31 +211,34 @@ link_programs() {
         $CC $CFLAGS $link $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libjail.a" "$BUILD/libcli.a" "$BUILD/libcluster.a" \
-            "$BUILD/libcq.a" \
+            "$BUILD/libclamquota.a" "$BUILD/libjail.a" "$BUILD/libcli.a" \
+            "$BUILD/libcluster.a" "$BUILD/libcq.a" \
             $(pkg-config --libs check $tool_libraries) $cluster_libraries \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
     done
 }
 
-# clamquota-sync: everything but main() goes into an archive, for unit tests
+# The tools: everything but their main() goes into archives, for unit tests
 build_tools() {
     # the kernel's lists: core and libmnl, nothing else
     # shellcheck disable=SC2046 # a list of words
     compile "$BUILD/obj/jail" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
         $(pkg-config --cflags libmnl) -- tools/jail/*.c
-    compile "$BUILD/obj/cli" -std=c11 -pedantic -D_GNU_SOURCE -I tools -- \
-        tools/cli/*.c
-    compile "$BUILD/obj/sync" -std=c11 -pedantic -D_GNU_SOURCE -I tools -- \
-        tools/sync/*.c
+    for room in cli sync clamquota; do
+        compile "$BUILD/obj/$room" -std=c11 -pedantic -D_GNU_SOURCE \
+            -I tools -- "tools/$room"/*.c
+    done
     mv "$BUILD/obj/sync/main.o" "$BUILD/obj/clamquota-sync.o"
-    for room in cli jail sync; do
+    mv "$BUILD/obj/clamquota/main.o" "$BUILD/obj/clamquota.o"
+    for room in cli jail sync clamquota; do
         ar rcs "$BUILD/lib$room.a" "$BUILD/obj/$room"/*.o
     done
-    # shellcheck disable=SC2046,SC2086
-    $CC $CFLAGS $LDFLAGS -o "$BUILD/clamquota-sync" \
-        "$BUILD/obj/clamquota-sync.o" "$BUILD/libsync.a" "$BUILD/libjail.a" \
-        "$BUILD/libcli.a" "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
+    for tool in clamquota-sync:sync clamquota:clamquota; do
+        # shellcheck disable=SC2046,SC2086
+        $CC $CFLAGS $LDFLAGS -o "$BUILD/${tool%:*}" "$BUILD/obj/${tool%:*}.o" \
+            "$BUILD/lib${tool#*:}.a" "$BUILD/libjail.a" "$BUILD/libcli.a" \
+            "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
+    done
 }
 
 # The exchange with memcached, which only the module and its tests use. Without
@@ -282,7 +285,7 @@ do_build() {
     werror=
     if [ "${CI:-}" = true ] || [ "${WERROR:-0}" = 1 ]; then werror=-Werror; fi
     rm -rf "$BUILD/obj" "$BUILD"/lib*.a "$BUILD/clamquota-sync" \
-        "$BUILD/mod_clamquota.so"
+        "$BUILD/clamquota" "$BUILD/mod_clamquota.so"
     mkdir -p "$BUILD/obj"
     check_target
     state_dir=$(under_prefix /var/lib)/clamquota

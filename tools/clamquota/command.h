@@ -1,0 +1,20 @@
+/* command - the subcommands of clamquota: one file each, one row each in
+ * main.c's table. */
+#ifndef CQ_CLAMQUOTA_COMMAND_H
+#define CQ_CLAMQUOTA_COMMAND_H
+
+#include "cli/exit.h"
+
+#include <stdio.h>
+
+/** A subcommand.
+ * @param argv  argv[0] is the subcommand's own name; its order may be changed
+ * @param out   for what was asked; flushed and checked by main()
+ * @param err   for one sentence about what is wrong
+ * @return the exit code */
+typedef enum cq_exit cq_command_fn(int argc, char **argv, FILE *out,
+                                   FILE *err);
+
+cq_command_fn cq_command_check;
+
+#endif

@@ -1,0 +1,72 @@
+/* main - clamquota: the operator's command. Finds the subcommand in a table
+ * and runs it. */
+#include "clamquota/command.h"
+
+#include "core/version.h"
+
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    cq_command_fn *run;
+    const char *help;
+} commands[] = {
+    { "check", cq_command_check, "verify the table of counters" }
+};
+
+#define COMMAND_N (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+    size_t i;
+
+    fputs("Usage: clamquota COMMAND [OPTION...]\n"
+          "Commands (clamquota COMMAND --help prints the options of one):\n",
+          out);
+    for (i = 0; i < COMMAND_N; i++) {
+        fprintf(out, "  %-9s%s\n", commands[i].name, commands[i].help);
+    }
+    fputs("The manual page is clamquota(8).\n", out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < COMMAND_N; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const struct command *command = find_command(name);
+    enum cq_exit result;
+
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_usage(stdout);
+        return CQ_EXIT_DONE;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("clamquota " CQ_VERSION);
+        return CQ_EXIT_DONE;
+    }
+    if (command == NULL) {
+        if (argc > 1) {
+            fputs("clamquota: no such command; expected one of these, e.g. "
+                  "clamquota check\n", stderr);
+        }
+        print_usage(stderr);
+        return CQ_EXIT_USAGE;
+    }
+    result = command->run(argc - 1, argv + 1, stdout, stderr);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("clamquota: standard output: could not be written\n", stderr);
+        result = cq_exit_worse(result, CQ_EXIT_PARTLY);
+    }
+    return (int)result;
+}
