@@ -301,11 +301,19 @@ sub changes {
     return [sort @lines];
 }
 
-# What it said of trouble and of what it leaves out
+# What it said of trouble
 sub notes {
     my ($self) = @_;
-    return grep { !/^\S+: (?:jailed|released) / } split /\n/,
+    return grep { !/^\S+: (?:jailed|released|\S+ is left out:) / } split /\n/,
         Httpd::read_file($self->{output});
+}
+
+# Whom it left out, and why: it says so each minute, of those who are over
+# quota at that moment.
+sub left_out {
+    my ($self) = @_;
+    return { map { /^\S+: (\S+) is left out: (.*)$/ ? ($1 => $2) : () }
+        split /\n/, Httpd::read_file($self->{output}) };
 }
 
 # Its exit status, of a signal 128 and its number
