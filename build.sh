@@ -47,6 +47,7 @@ Usage: ./build.sh [COMMAND]
   test       deps, build and the test suite; test all: with the slow tests;
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
+  fuzz [S]   each fuzzer for S seconds (60)
   install    module, clamquota-sync, configuration, units, man pages, examples
   uninstall  remove them; keeps counters and files that you changed
   deb        Debian packages into build/deb/
@@ -191,11 +192,13 @@ compile() {
     [ $failed -eq 0 ] || die "$room: does not compile"
 }
 
-# link_programs KIND: each t/KIND/*.c becomes build/KIND/NAME. Without -flto:
+# link_programs KIND [WITH]: each t/KIND/*.c becomes build/KIND/NAME, linked
+# WITH an object or a flag that has its main(). Without -flto:
 # it makes linking forty programs nine times as slow and tests no faster; but
 # what is measured is what the module does.
 link_programs() {
     kind=$1
+    with=${2:-}
     link=-fno-lto
     [ "$kind" != bench ] || link=$lto
     rm -rf "${BUILD:?}/$kind"
@@ -210,7 +213,7 @@ link_programs() {
         # shellcheck disable=SC2046,SC2086
         $CC $CFLAGS $link $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
-            "$object" "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
+            "$object" $with "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
             "$BUILD/libclamquota.a" "$BUILD/libjail.a" "$BUILD/libcli.a" \
             "$BUILD/libcluster.a" "$BUILD/libcq.a" \
             $(pkg-config --libs check $tool_libraries) $cluster_libraries \
@@ -334,6 +337,9 @@ build_tests() {
     link_programs unit
     link_programs peer
     link_programs bench
+    compile "$BUILD/obj/replay" -std=c11 -pedantic -D_GNU_SOURCE -- \
+        t/fuzz/replay/*.c
+    link_programs fuzz "$BUILD/obj/replay/replay.o"
 }
 
 # --- test and bench ---------------------------------------------------------
@@ -366,7 +372,7 @@ do_test() {
         export CQ_TEST_MPM
         suite "$CQ_TEST_MPM" "$@"
     else
-        suite lint+unit -j2 --timer t/lint/*.t "$BUILD"/unit/*
+        suite lint+unit -j2 --timer t/lint/*.t "$BUILD"/unit/* "$BUILD"/fuzz/*
         for mpm in ${CQ_TEST_MPM:-event worker prefork}; do
             # "# mpm: once" near its top: the MPM makes no difference there
             files=$(ls t/*.t)
@@ -414,6 +420,29 @@ do_bench() {
     [ -z "$failed" ] || die "benchmarks failed:$failed"
 }
 
+# do_fuzz SECONDS: what is found stays in build/fuzzers/found and is tried first
+# the next time; a crash is written to build/fuzzers/crash-NAME-*.
+do_fuzz() {
+    CC=clang
+    CFLAGS='-O1 -g -fno-lto -fno-omit-frame-pointer
+        -fsanitize=fuzzer-no-link,address,undefined
+        -fno-sanitize-recover=undefined'
+    BUILD=$BUILD/fuzzers
+    do_build
+    link_programs fuzz -fsanitize=fuzzer
+    failed=
+    for program in "$BUILD"/fuzz/*; do
+        name=$(basename "$program")
+        mkdir -p "$BUILD/found/$name"
+        say "-- $name"
+        "$program" -max_total_time="$1" -timeout=60 -verbosity=0 \
+            -print_final_stats=1 -artifact_prefix="$BUILD/crash-$name-" \
+            "$BUILD/found/$name" "t/fuzz/corpus/$name" ||
+            failed="$failed $name"
+    done
+    [ -z "$failed" ] || die "fuzzers found something:$failed"
+}
+
 . conf/install.sh
 
 # --- deb --------------------------------------------------------------------
@@ -454,6 +483,12 @@ command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
 test) ;;
+fuzz)
+    [ $# -gt 0 ] || set -- 60
+    case $1 in
+    *[!0-9]*|0*|'') misused "fuzz '$1': expected seconds, e.g. fuzz 60" ;;
+    esac
+    [ $# -le 1 ] || misused "fuzz takes one argument, but got '$2'" ;;
 install|uninstall)
     for setting; do
         case $setting in
@@ -474,7 +509,7 @@ check_writable() {
 case $command in
 deps|clean|help|-h|--help) ;;
 run) t/sample/serve check "$PORT" "$CLUSTER"; check_writable ;;
-build|test|bench|install|uninstall|deb) check_writable ;;
+build|test|bench|fuzz|install|uninstall|deb) check_writable ;;
 *) ;;
 esac
 case $command in
@@ -506,6 +541,9 @@ test)
 bench)
     do_test_deps
     locked do_bench ;;
+fuzz)
+    do_test_deps
+    locked do_fuzz "$1" ;;
 install) locked do_install ;;
 uninstall) locked do_uninstall ;;
 deb)

@@ -7,7 +7,7 @@
  * numbers, on memory of the same kind (a tmpfs file or, for the array, shared
  * anonymous memory), touched before. Medians of the rounds are compared.
  * With "stress" as argument: 10^8 charges by killed processes instead. */
-#define CQ_BENCH
+#define CQ_PLAIN_ASSERT
 #include "../unit/table_stress.h"
 
 #define ROUNDS 15

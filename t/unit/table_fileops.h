@@ -39,6 +39,21 @@ static inline void write_file(const char *path, const void *bytes, size_t n)
     close(fd);
 }
 
+static inline unsigned char *read_whole(const char *path, size_t *size)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY);
+    unsigned char *bytes;
+
+    ck_assert(fd >= 0 && fstat(fd, &st) == 0);
+    *size = (size_t)st.st_size;
+    bytes = malloc(*size);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_int_eq(read(fd, bytes, *size), st.st_size);
+    close(fd);
+    return bytes;
+}
+
 static inline void poke(const char *path, off_t at, const void *bytes,
                         size_t n)
 {

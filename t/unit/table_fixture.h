@@ -5,7 +5,7 @@
 #include "table/parts.h"
 #include "table/tablefile.h"
 
-#ifdef CQ_BENCH
+#ifdef CQ_PLAIN_ASSERT
 #include "../bench/plain_assert.h"
 #else
 #include <check.h>
@@ -203,7 +203,7 @@ static inline uint64_t xorshift(uint64_t *state)
     return *state;
 }
 
-#ifndef CQ_BENCH
+#ifndef CQ_PLAIN_ASSERT
 static inline int run_suite(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
