@@ -68,15 +68,17 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
-static struct cq_jail *open_jail(const char *spec)
+static struct cq_jail *open_jail(const char *spec, size_t *count)
 {
+    struct cq_jail_contents contents;
     struct cq_jail *jail;
     struct cq_jail_why why;
 
-    if (cq_jail_parse(spec, 3600, &jail, &why) != CQ_JAIL_OK
-        || cq_jail_open(jail, CQ_JAIL_WRITE, &why) != CQ_JAIL_OK) {
+    if (cq_jail_parse(spec, CQ_JAIL_WRITE, 3600, &jail, &why) != CQ_JAIL_OK
+        || cq_jail_list(jail, &contents, &why) != CQ_JAIL_OK) {
         quit("failed", why.text);
     }
+    *count = contents.element_n;
     return jail;
 }
 
@@ -119,10 +121,11 @@ static void recent(void)
     double ours[RUNS], loop[RUNS], ours_us;
     char command[4096] = "for ip in";
     struct cq_jail *jail;
+    size_t count;
 
     shell("iptables-legacy -A INPUT -m recent --rcheck --seconds 3600 "
           "--hitcount 1 --name clamquota_bench -j DROP");
-    jail = open_jail("recent:clamquota_bench");
+    jail = open_jail("recent:clamquota_bench", &count);
     for (size_t i = 0; i < RECENT_N; i++) {
         size_t at = strlen(command);
 
@@ -197,20 +200,15 @@ static double cpu_us(void)
  * additions, and a listing meanwhile lacks some. @return CPU in us */
 static double list_all(const char *spec, struct cq_jail **jail)
 {
-    const struct cq_jail_element *elements;
-    struct cq_jail_why why;
-    double used_us;
     size_t count;
 
     for (int tries = 100; tries > 0; tries--) {
+        double begun_us = cpu_us();
+
         cq_jail_close(*jail);
-        *jail = open_jail(spec);
-        used_us = cpu_us();
-        if (cq_jail_list(*jail, &elements, &count, &why) != CQ_JAIL_OK) {
-            quit("listing", why.text);
-        }
+        *jail = open_jail(spec, &count);
         if (count == MANY) {
-            return cpu_us() - used_us;
+            return cpu_us() - begun_us;
         }
     }
     quit("listing", "lacks addresses that were added");
@@ -220,12 +218,11 @@ static double list_all(const char *spec, struct cq_jail **jail)
 /* What a look costs that has nothing to do. @return CPU in us */
 static double list_again(struct cq_jail *jail)
 {
-    const struct cq_jail_element *elements;
+    struct cq_jail_contents contents;
     struct cq_jail_why why;
     double used_us = cpu_us();
-    size_t count;
 
-    cq_jail_list(jail, &elements, &count, &why);
+    cq_jail_list(jail, &contents, &why);
     return cpu_us() - used_us;
 }
 
@@ -240,6 +237,7 @@ static void many(const char *kind, const char *spec, const char *make,
     char name[] = "/tmp/clamquota-bench-XXXXXX";
     struct cq_jail *jail;
     char command[256];
+    size_t count;
     int fd = mkstemp(name);
 
     if (fd < 0) {
@@ -248,7 +246,7 @@ static void many(const char *kind, const char *spec, const char *make,
     close(fd);
     write_file(name, changes);
     shell(make);
-    jail = open_jail(spec);
+    jail = open_jail(spec, &count);
     snprintf(command, sizeof(command), "exec %s %s", load, name);
     for (int run = 0; run < RUNS; run++) {
         theirs[run] = shell(command);

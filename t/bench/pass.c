@@ -110,7 +110,7 @@ static void pass(struct cq_sync *sync, enum cq_depth depth)
         cq_sync_read_lists(sync, false);
     }
     if (cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
-        cq_sync_plan(sync, CQ_JAIL_WRITE, depth, changed);
+        cq_sync_plan(sync, depth, changed);
         cq_sync_apply(sync, depth);
     }
     if (cq_sync_end(sync) != CQ_EXIT_DONE) {

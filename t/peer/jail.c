@@ -16,6 +16,9 @@
 #include <string.h>
 #include <time.h>
 
+static const char *spec;
+static int64_t lease_s = 3600;
+static struct cq_jail *jail;
 static struct cq_jail_change *changes;
 static size_t change_n, change_room;
 
@@ -41,7 +44,7 @@ static enum cq_jail_status note(enum cq_jail_op op, const struct cq_key *key)
     return CQ_JAIL_OK;
 }
 
-static enum cq_jail_status apply(struct cq_jail *jail, struct cq_jail_why *why)
+static enum cq_jail_status apply(struct cq_jail_why *why)
 {
     enum cq_jail_status status = cq_jail_apply(jail, changes, change_n, why);
     char text[CQ_KEY_TEXT_SIZE];
@@ -56,74 +59,85 @@ static enum cq_jail_status apply(struct cq_jail *jail, struct cq_jail_why *why)
     return status;
 }
 
-static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
+/* A jail of its own: what the last one knew is gone. */
+static enum cq_jail_status open_jail(enum cq_jail_access access,
+                                     struct cq_jail_why *why)
 {
-    const struct cq_jail_element *elements;
-    char text[CQ_KEY_TEXT_SIZE];
-    enum cq_jail_status status;
-    struct timespec now;
-    size_t count;
+    struct cq_jail_contents contents;
+    struct cq_jail *made;
+    enum cq_jail_status status = cq_jail_parse(spec, access, lease_s, &made,
+                                               why);
 
-    status = cq_jail_list(jail, &elements, &count, why);
+    if (status != CQ_JAIL_OK) {
+        return status;
+    }
+    cq_jail_close(jail);
+    jail = made;
+    return cq_jail_list(jail, &contents, why);
+}
+
+static enum cq_jail_status list(struct cq_jail_why *why)
+{
+    struct cq_jail_contents contents;
+    enum cq_jail_status status = cq_jail_list(jail, &contents, why);
+    char text[CQ_KEY_TEXT_SIZE];
+    struct timespec now;
+
     clock_gettime(CLOCK_MONOTONIC, &now);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < contents.element_n; i++) {
+        const struct cq_jail_element *element = &contents.elements[i];
+
         printf("%s %" PRId64 "%s\n",
-               cq_key_format(&elements[i].key, text, sizeof(text)),
-               elements[i].expires_at_s == CQ_JAIL_PERMANENT ? -1
-               : elements[i].expires_at_s - now.tv_sec,
-               elements[i].is_operators ? " operator's" : "");
+               cq_key_format(&element->key, text, sizeof(text)),
+               element->expires_at_s == CQ_JAIL_PERMANENT ? -1
+               : element->expires_at_s - now.tv_sec,
+               element->is_operators ? " operator's" : "");
     }
     return status;
 }
 
 /* What --flush does: all but the operator's. */
-static enum cq_jail_status flush(struct cq_jail *jail, struct cq_jail_why *why)
+static enum cq_jail_status flush(struct cq_jail_why *why)
 {
-    const struct cq_jail_element *elements;
-    size_t count;
-    enum cq_jail_status status = cq_jail_list(jail, &elements, &count, why);
+    struct cq_jail_contents contents;
+    enum cq_jail_status status = cq_jail_list(jail, &contents, why);
 
-    for (size_t i = 0; i < count; i++) {
-        if (!elements[i].is_operators) {
-            note(CQ_JAIL_REMOVE, &elements[i].key);
+    for (size_t i = 0; i < contents.element_n; i++) {
+        if (!contents.elements[i].is_operators) {
+            note(CQ_JAIL_REMOVE, &contents.elements[i].key);
         }
     }
-    return status != CQ_JAIL_OK ? status : apply(jail, why);
+    return status != CQ_JAIL_OK ? status : apply(why);
 }
 
-static enum cq_jail_status networks(struct cq_jail *jail,
-                                    struct cq_jail_why *why)
+static enum cq_jail_status networks(struct cq_jail_why *why)
 {
-    const struct cq_key *keys;
+    struct cq_jail_contents contents;
+    enum cq_jail_status status = cq_jail_list(jail, &contents, why);
     char text[CQ_KEY_TEXT_SIZE];
-    size_t count;
-    enum cq_jail_status status = cq_jail_networks(jail, &keys, &count, why);
 
-    for (size_t i = 0; i < count; i++) {
-        puts(cq_key_format_cidr(&keys[i], text, sizeof(text)));
+    for (size_t i = 0; i < contents.network_n; i++) {
+        puts(cq_key_format_cidr(&contents.networks[i].key, text,
+                                sizeof(text)));
     }
     return status;
 }
 
-static enum cq_jail_status figures(struct cq_jail *jail,
-                                   struct cq_jail_why *why)
+static enum cq_jail_status figures(struct cq_jail_why *why)
 {
     struct cq_jail_figures f;
     enum cq_jail_status status = cq_jail_figures(jail, &f, why);
 
     if (status == CQ_JAIL_OK) {
         printf("v4 %" PRId64 " v6 %" PRId64 " shared %d packets %" PRId64
-               " %s\n%s\n", f.capacity_v4, f.capacity_v6, f.shares_capacity,
-               f.dropped_packets, f.use == CQ_JAIL_USED ? "used"
-               : f.use == CQ_JAIL_UNUSED ? "unused" : "unknown",
-               f.how_to_raise);
+               "\n%s\n", f.capacity_v4, f.capacity_v6, f.shares_capacity,
+               f.dropped_packets, f.how_to_raise);
     }
     return status;
 }
 
 /* A command with a word and then keys, each of them noted as a change. */
-static enum cq_jail_status run_with_keys(struct cq_jail *jail,
-                                         const char *command, char *words,
+static enum cq_jail_status run_with_keys(const char *command, char *words,
                                          struct cq_jail_why *why)
 {
     static struct cq_key keys[20000];
@@ -153,8 +167,7 @@ static enum cq_jail_status run_with_keys(struct cq_jail *jail,
     return CQ_JAIL_OK;
 }
 
-static enum cq_jail_status run(struct cq_jail *jail, char *line,
-                               struct cq_jail_why *why)
+static enum cq_jail_status run(char *line, struct cq_jail_why *why)
 {
     char *words = line + strcspn(line, " ");
 
@@ -162,29 +175,28 @@ static enum cq_jail_status run(struct cq_jail *jail, char *line,
         *words++ = '\0';
     }
     if (strcmp(line, "open") == 0) {
-        return cq_jail_open(jail, words[0] == 'w' ? CQ_JAIL_WRITE
-                                                  : CQ_JAIL_READ, why);
+        return open_jail(words[0] == 'w' ? CQ_JAIL_WRITE : CQ_JAIL_READ, why);
     }
     if (strcmp(line, "apply") == 0) {
-        return apply(jail, why);
+        return apply(why);
     }
     if (strcmp(line, "list") == 0) {
-        return list(jail, why);
+        return list(why);
     }
     if (strcmp(line, "flush") == 0) {
-        return flush(jail, why);
+        return flush(why);
     }
     if (strcmp(line, "networks") == 0) {
-        return networks(jail, why);
+        return networks(why);
     }
     if (strcmp(line, "figures") == 0) {
-        return figures(jail, why);
+        return figures(why);
     }
     if (strcmp(line, "changed") == 0) {
         puts(cq_jail_has_changed(jail) ? "yes" : "no");
         return CQ_JAIL_OK;
     }
-    return run_with_keys(jail, line, words, why);
+    return run_with_keys(line, words, why);
 }
 
 static void answer(enum cq_jail_status status, const struct cq_jail_why *why)
@@ -196,7 +208,6 @@ static void answer(enum cq_jail_status status, const struct cq_jail_why *why)
 
 int main(int argc, char **argv)
 {
-    struct cq_jail *jail = NULL;
     struct cq_jail_why why;
     enum cq_jail_status status;
     char *line = NULL;
@@ -206,15 +217,18 @@ int main(int argc, char **argv)
         fputs("usage: jail SPEC [LEASE]\n", stderr);
         return 2;
     }
-    status = cq_jail_parse(argv[1], argc == 3 ? strtoll(argv[2], NULL, 10)
-                                              : 3600, &jail, &why);
+    spec = argv[1];
+    if (argc == 3) {
+        lease_s = strtoll(argv[2], NULL, 10);
+    }
+    status = cq_jail_parse(spec, CQ_JAIL_WRITE, lease_s, &jail, &why);
     answer(status, &why);
     while (jail != NULL && getline(&line, &room, stdin) > 0) {
         bool is_change = strchr("+-*", line[0]) != NULL;
 
         line[strcspn(line, "\n")] = '\0';
         /* changes are many; only their mistakes are answered */
-        status = run(jail, line, &why);
+        status = run(line, &why);
         if (!is_change || status != CQ_JAIL_OK) {
             answer(status, &why);
         }

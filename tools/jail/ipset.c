@@ -29,7 +29,6 @@
 struct ipset_set {
     char name[IPSET_MAXNAMELEN];    /* "": not named */
     uint32_t capacity;              /* maxelem */
-    uint32_t references;            /* by rules */
 };
 
 struct ipset {
@@ -143,8 +142,6 @@ static void read_header(struct reading *reading, const struct nlattr *type,
         : reading->family == 0 ? 32 : 128;
     cq_netlink_u32(cq_netlink_find(data, IPSET_ATTR_MAXELEM),
                    &reading->set->capacity);
-    cq_netlink_u32(cq_netlink_find(data, IPSET_ATTR_REFERENCES),
-                   &reading->set->references);
 }
 
 /* The first message of a set has its header, all have elements. */
@@ -344,14 +341,12 @@ static enum cq_jail_status figures(struct cq_jail *jail,
                                    struct cq_jail_why *why)
 {
     struct ipset *ipset = (struct ipset *)jail;
-    bool is_used = ipset->sets[0].references + ipset->sets[1].references > 0;
 
     (void)why;
     *figures = (struct cq_jail_figures){
         .capacity_v4 = ipset->sets[0].capacity,
         .capacity_v6 = ipset->sets[1].capacity,
         .dropped_packets = -1,      /* only iptables itself can tell */
-        .use = is_used ? CQ_JAIL_USED : CQ_JAIL_UNUSED,
         .how_to_raise = "create the set anew with a larger maxelem"
     };
     return CQ_JAIL_OK;

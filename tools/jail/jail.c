@@ -166,8 +166,8 @@ static const struct cq_jail_kind *find_kind(const char *spec)
     return NULL;
 }
 
-enum cq_jail_status cq_jail_parse(const char *spec, int64_t lease_s,
-                                  struct cq_jail **jail,
+enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
+                                  int64_t lease_s, struct cq_jail **jail,
                                   struct cq_jail_why *why)
 {
     const struct cq_jail_kind *kind = find_kind(spec);
@@ -183,6 +183,7 @@ enum cq_jail_status cq_jail_parse(const char *spec, int64_t lease_s,
     made = kind->parse(spec + strlen(kind->name) + 1, &wrong);
     if (made != NULL) {
         made->kind = kind;
+        made->access = access;
         made->lease_s = lease_s < CQ_JAIL_LEASE_MOST_S ? lease_s
                                                        : CQ_JAIL_LEASE_MOST_S;
         made->spec = strdup(spec);
@@ -214,20 +215,7 @@ static enum cq_jail_status note(struct cq_jail *jail,
 static enum cq_jail_status not_open(const struct cq_jail *jail,
                                     struct cq_jail_why *why)
 {
-    return cq_jail_fail(why, CQ_JAIL_MISSING, "%s is not open", jail->spec);
-}
-
-enum cq_jail_status cq_jail_open(struct cq_jail *jail,
-                                 enum cq_jail_access access,
-                                 struct cq_jail_why *why)
-{
-    enum cq_jail_status status;
-
-    jail->access = access;
-    jail->elements.count = 0;
-    status = jail->kind->open(jail, why);
-    jail->is_open = status == CQ_JAIL_OK;
-    return status;
+    return cq_jail_fail(why, CQ_JAIL_MISSING, "%s was not listed", jail->spec);
 }
 
 const char *cq_jail_spec(const struct cq_jail *jail)
@@ -260,18 +248,28 @@ const char *cq_jail_cannot_deny(const struct cq_jail *jail,
 }
 
 enum cq_jail_status cq_jail_list(struct cq_jail *jail,
-                                 const struct cq_jail_element **elements,
-                                 size_t *count, struct cq_jail_why *why)
+                                 struct cq_jail_contents *contents,
+                                 struct cq_jail_why *why)
 {
-    enum cq_jail_status status = jail->is_open
-        ? note(jail, jail->kind->list(jail, why))
-        : not_open(jail, why);
+    enum cq_jail_status status = CQ_JAIL_OK;
 
-    if (status != CQ_JAIL_OK) {
-        jail->elements.count = 0;
+    if (!jail->is_open) {
+        status = jail->kind->open(jail, why);
+        jail->is_open = status == CQ_JAIL_OK;
     }
-    *elements = jail->elements.list;
-    *count = jail->elements.count;
+    if (status == CQ_JAIL_OK && jail->kind->networks != NULL) {
+        status = note(jail, jail->kind->networks(jail, why));
+    }
+    if (status == CQ_JAIL_OK) {
+        status = note(jail, jail->kind->list(jail, why));
+    }
+    if (status != CQ_JAIL_OK) {
+        jail->elements.count = jail->networks.count = 0;
+    }
+    *contents = (struct cq_jail_contents){
+        .elements = jail->elements.list, .element_n = jail->elements.count,
+        .networks = jail->networks.list, .network_n = jail->networks.count
+    };
     return status;
 }
 
@@ -361,19 +359,6 @@ enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
     return note(jail, worst);
 }
 
-enum cq_jail_status cq_jail_networks(struct cq_jail *jail,
-                                     const struct cq_key **networks,
-                                     size_t *count, struct cq_jail_why *why)
-{
-    *count = 0;
-    *networks = NULL;
-    if (!jail->is_open) {
-        return not_open(jail, why);
-    }
-    return jail->kind->networks == NULL ? CQ_JAIL_OK
-           : note(jail, jail->kind->networks(jail, networks, count, why));
-}
-
 enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                                  const struct cq_key *networks, size_t count,
                                  struct cq_jail_why *why)
@@ -409,6 +394,7 @@ void cq_jail_close(struct cq_jail *jail)
     if (jail != NULL) {
         jail->kind->close(jail);
         free(jail->elements.list);
+        free(jail->networks.list);
         free(jail->spec);
         free(jail);
     }

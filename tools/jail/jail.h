@@ -42,7 +42,7 @@ struct cq_jail_why {
 };
 
 enum cq_jail_access {
-    CQ_JAIL_READ,       /* list, networks, has_changed and figures only */
+    CQ_JAIL_READ,       /* all but cq_jail_apply() and cq_jail_deny() */
     CQ_JAIL_WRITE
 };
 
@@ -67,19 +67,21 @@ struct cq_jail_change {
     bool has_failed;            /* set by cq_jail_apply() */
 };
 
-enum cq_jail_use {
-    CQ_JAIL_USE_UNKNOWN,        /* the kernel cannot be asked */
-    CQ_JAIL_UNUSED,             /* no firewall rule refers to it, so no
-                                 * packet is dropped */
-    CQ_JAIL_USED
+/* What a jail holds. Valid until the next call with it. */
+struct cq_jail_contents {
+    const struct cq_jail_element *elements;     /* clients */
+    size_t element_n;
+    const struct cq_jail_element *networks;     /* of deny files: the key is
+                                                 * the network */
+    size_t network_n;
 };
 
 struct cq_jail_figures {
     int64_t capacity_v4;        /* elements; -1: no limit */
     int64_t capacity_v6;        /* 0: no list for IPv6 */
     bool shares_capacity;       /* capacity_v4 is for both families together */
-    int64_t dropped_packets;    /* by the rules that refer to it; -1: unknown */
-    enum cq_jail_use use;
+    int64_t dropped_packets;    /* by the rules that refer to it; -1: no rule
+                                 * is known */
     const char *how_to_raise;   /* a clause that says how to raise the
                                  * capacity; static */
 };
@@ -91,24 +93,13 @@ struct cq_jail;
  * @param lease_s  how long an element stays without being renewed, 1 to
  *                 4,294,967 s (what ipset holds) is sent as it is, more as
  *                 that maximum
- * @param jail  result, closed, to be freed by cq_jail_close(); untouched on
- *              failure
+ * @param jail  result, to be freed by cq_jail_close(); untouched on failure
  * @return CQ_JAIL_OK or CQ_JAIL_USAGE */
-enum cq_jail_status cq_jail_parse(const char *spec, int64_t lease_s,
-                                  struct cq_jail **jail,
+enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
+                                  int64_t lease_s, struct cq_jail **jail,
                                   struct cq_jail_why *why);
 
-/** Checks that the jail exists and can be used; needed before everything
- * below. Also to try again after a failure: whatever a function below returned
- * above CQ_JAIL_PARTLY, the jail has to be opened before the next use.
- * @return CQ_JAIL_OK, MISSING, NOT_PERMITTED, READ_ONLY; missing rights are
- *         reported before a missing list. CQ_JAIL_PARTLY: the kernel could not
- *         answer */
-enum cq_jail_status cq_jail_open(struct cq_jail *jail,
-                                 enum cq_jail_access access,
-                                 struct cq_jail_why *why);
-
-/** The spec as it was given. Also of a jail that is not open. */
+/** The spec as it was given. */
 const char *cq_jail_spec(const struct cq_jail *jail);
 
 /** The element that stands for a client: the first address of its network.
@@ -129,16 +120,21 @@ const char *cq_jail_cannot_hold(const struct cq_jail *jail,
 const char *cq_jail_cannot_deny(const struct cq_jail *jail,
                                 const struct cq_key *network);
 
-/** Lists the clients, ordered by cq_key_compare(), each once, none expired
- * (except in xt_recent, where an expired one takes a place until it is removed
- * or renewed).
+/** Checks that the jail exists and can be used, and lists what it holds, each
+ * list ordered by cq_key_compare(), each key once, none expired (except in
+ * xt_recent, where an expired one takes a place until it is removed or
+ * renewed). A range of addresses that is no network stands as the one of prefix
+ * 0. Needed before everything below, and again after any of it has returned
+ * more than CQ_JAIL_PARTLY.
  * Reads nothing if the generation that the kernel reports is that of the last
  * listing (nft).
- * @param elements  result: the jail's, valid until the next call with it
- * @return CQ_JAIL_OK, or any of cq_jail_open()'s; the result is then empty */
+ * @param contents  result; empty on failure
+ * @return CQ_JAIL_OK, MISSING, NOT_PERMITTED, READ_ONLY; missing rights are
+ *         reported before a missing list. CQ_JAIL_PARTLY: the kernel could not
+ *         answer */
 enum cq_jail_status cq_jail_list(struct cq_jail *jail,
-                                 const struct cq_jail_element **elements,
-                                 size_t *count, struct cq_jail_why *why);
+                                 struct cq_jail_contents *contents,
+                                 struct cq_jail_why *why);
 
 /** Carries out changes to the last listing, with the lease as their time-out;
  * one that fails does not keep the others from being done. Put removals first:
@@ -150,20 +146,12 @@ enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why);
 
-/** Lists the networks, ordered by cq_key_compare(). Empty for a jail without.
- * A range of addresses that is no network stands as the one of prefix 0.
- * @param networks  result: the jail's, valid until the next call with it
- * @return as cq_jail_list() */
-enum cq_jail_status cq_jail_networks(struct cq_jail *jail,
-                                     const struct cq_key **networks,
-                                     size_t *count, struct cq_jail_why *why);
-
 /** Replaces the networks, all of them, in one transaction as long as that fits
- * into what the socket takes. Not needed if cq_jail_networks() equals them.
+ * into what the socket takes. Not needed if it holds just them.
  * @param networks  ordered by cq_key_compare(), none inside another, all of
  *                  them accepted by cq_jail_cannot_deny(); count 0: none
  * @return CQ_JAIL_OK; CQ_JAIL_PARTLY: they are as they were; or any of
- *         cq_jail_open()'s. CQ_JAIL_OK for 0 networks and a jail without */
+ *         cq_jail_list()'s. CQ_JAIL_OK for 0 networks and a jail without */
 enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                                  const struct cq_key *networks, size_t count,
                                  struct cq_jail_why *why);
@@ -175,7 +163,7 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
 bool cq_jail_has_changed(struct cq_jail *jail);
 
 /** Reads what --status and the operator's page show.
- * @return CQ_JAIL_OK, or any of cq_jail_open()'s */
+ * @return as cq_jail_list() */
 enum cq_jail_status cq_jail_figures(struct cq_jail *jail,
                                     struct cq_jail_figures *figures,
                                     struct cq_jail_why *why);

@@ -36,10 +36,9 @@ struct cq_jail_kind {
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why);
 
-    /* See jail.h; NULL in a kind without networks. */
+    /* Brings jail->networks up to date; NULL in a kind without networks. */
     enum cq_jail_status (*networks)(struct cq_jail *jail,
-                                    const struct cq_key **networks,
-                                    size_t *count, struct cq_jail_why *why);
+                                    struct cq_jail_why *why);
     enum cq_jail_status (*deny)(struct cq_jail *jail,
                                 const struct cq_key *networks, size_t count,
                                 struct cq_jail_why *why);
@@ -62,7 +61,7 @@ struct cq_jail {
     size_t batch;               /* changes of one commit; set by open */
     uint8_t bits[2];            /* prefix of a client that a packet's address
                                  * is masked to; 0: no list. Set by open */
-    struct cq_jail_elements elements;
+    struct cq_jail_elements elements, networks;
     bool is_full[2];
     bool gives_up;
 };

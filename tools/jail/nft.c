@@ -330,19 +330,11 @@ static bool has_networks(const struct cq_jail *jail, uint8_t family)
 }
 
 static enum cq_jail_status networks(struct cq_jail *jail,
-                                    const struct cq_key **networks,
-                                    size_t *count, struct cq_jail_why *why)
+                                    struct cq_jail_why *why)
 {
     struct cq_nft *nft = to_nft(jail);
-    enum cq_jail_status status = read_stable(nft, cq_nft_read_networks,
-                                             &nft->has_networks, why);
 
-    if (status != CQ_JAIL_OK) {
-        return status;
-    }
-    *networks = nft->networks;
-    *count = nft->network_n;
-    return CQ_JAIL_OK;
+    return read_stable(nft, cq_nft_read_networks, &nft->has_networks, why);
 }
 
 static int send_networks(struct cq_nft *nft, const void *what, size_t count)
@@ -400,7 +392,6 @@ static enum cq_jail_status figures(struct cq_jail *jail,
     *figures = (struct cq_jail_figures){
         .capacity_v4 = nft->sets[CQ_NFT_JAIL4].size,
         .capacity_v6 = jail->bits[1] == 0 ? 0 : nft->sets[CQ_NFT_JAIL6].size,
-        .use = CQ_JAIL_UNUSED,
         .how_to_raise = "raise the set's size, or leave it out"
     };
     for (i = 0; i < CQ_NFT_SETS; i++) {
@@ -411,10 +402,11 @@ static enum cq_jail_status figures(struct cq_jail *jail,
     if (error != 0) {
         return cq_nft_fail(nft, error, why);
     }
+    figures->dropped_packets = -1;
     for (i = 0; i < CQ_NFT_SETS; i++) {
-        figures->dropped_packets += uses[i].dropped_packets;
         if (uses[i].rules > 0) {
-            figures->use = CQ_JAIL_USED;
+            figures->dropped_packets += uses[i].dropped_packets
+                                        + (figures->dropped_packets < 0);
         }
     }
     return CQ_JAIL_OK;
@@ -423,7 +415,6 @@ static enum cq_jail_status figures(struct cq_jail *jail,
 static void close_sets(struct cq_jail *jail)
 {
     cq_netlink_close(&to_nft(jail)->link);
-    free(to_nft(jail)->networks);
 }
 
 const struct cq_jail_kind cq_jail_nft = {

@@ -47,8 +47,6 @@ struct cq_nft {
     int64_t read_s;                 /* when the elements were read */
     int64_t first_expiry_s;         /* of the elements */
     size_t sorted_n;                /* elements in order; others follow */
-    struct cq_key *networks;
-    size_t network_n;
 };
 
 /** What an errno of the kernel says about the table. */

@@ -169,23 +169,22 @@ static struct cq_key read_network(uint8_t family, const struct edge *from,
 
 static bool add_networks(struct reading *reading, uint8_t family)
 {
-    struct cq_nft *nft = reading->nft;
-    size_t count = nft->network_n + reading->edge_n, i;
-    struct cq_key *networks = reallocarray(nft->networks, count + 1,
-                                           sizeof(*networks));
+    size_t i;
 
-    if (networks == NULL) {
-        return false;
-    }
-    nft->networks = networks;
     qsort(reading->edges, reading->edge_n, sizeof(*reading->edges),
           compare_edges);
     for (i = 0; i < reading->edge_n; i++) {
         const struct edge *edge = &reading->edges[i];
+        struct cq_key net;
 
-        if (!edge->is_end) {    /* nft puts an end at 0, which ends nothing */
-            networks[nft->network_n++] = read_network(
-                family, edge, i + 1 < reading->edge_n ? edge + 1 : NULL);
+        if (edge->is_end) {     /* nft puts an end at 0, which ends nothing */
+            continue;
+        }
+        net = read_network(family, edge,
+                           i + 1 < reading->edge_n ? edge + 1 : NULL);
+        if (!cq_jail_elements_add(&reading->nft->jail.networks, &net, false,
+                                  CQ_JAIL_PERMANENT)) {
+            return false;
         }
     }
     return true;
@@ -195,7 +194,7 @@ int cq_nft_read_networks(struct cq_nft *nft)
 {
     int error = 0, i;
 
-    nft->network_n = 0;
+    nft->jail.networks.count = 0;
     for (i = CQ_NFT_DENY4; i <= CQ_NFT_DENY6 && error == 0; i++) {
         struct reading reading = { .nft = nft, .set = i };
 

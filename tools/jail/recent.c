@@ -281,7 +281,6 @@ static enum cq_jail_status figures(struct cq_jail *jail,
         .capacity_v6 = recent->capacity,
         .shares_capacity = !has_second(recent),
         .dropped_packets = -1,      /* iptables-legacy */
-        .use = CQ_JAIL_USED,        /* a list exists while a rule names it */
         .how_to_raise = "raise ip_list_tot of xt_recent "
                         "(clamquota-modprobe.conf), or use an nft jail"
     };

@@ -41,7 +41,9 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
     for (i = 0; i < options->jails.count; i++) {
         struct cq_jail_why why;
 
-        if (cq_jail_parse(options->jails.texts[i], options->lease_s,
+        if (cq_jail_parse(options->jails.texts[i],
+                          options->dry_run || options->status
+                          ? CQ_JAIL_READ : CQ_JAIL_WRITE, options->lease_s,
                           &sync->jails[i].jail, &why) != CQ_JAIL_OK) {
             cq_say_trouble(&sync->say, "%s", why.text);
             return CQ_EXIT_USAGE;

@@ -11,6 +11,7 @@ static void jail_failed(struct cq_sync *sync, struct cq_sync_jail *sj)
     cq_sync_failed(sync, (enum cq_exit)sj->status);     /* the same numbers */
     /* it may be there again, and another one, at the next pass */
     sj->is_open = sj->is_open && sj->status == CQ_JAIL_PARTLY;
+    sj->has_figures = sj->has_figures && sj->is_open;
     sj->is_settled = false;
 }
 
@@ -76,7 +77,8 @@ static bool choose_networks(const struct cq_sync *sync,
 
 /* Against the networks that are in it: a merge of two ordered lists. */
 static bool compare_networks(struct cq_sync_jail *sj,
-                             const struct cq_key *present, size_t present_n)
+                             const struct cq_jail_element *present,
+                             size_t present_n)
 {
     size_t i = 0, p = 0;
 
@@ -87,7 +89,7 @@ static bool compare_networks(struct cq_sync_jail *sj,
     while (sj->network_changes != NULL
            && (i < sj->network_n || p < present_n)) {
         int order = i == sj->network_n ? 1 : p == present_n ? -1
-            : cq_key_compare(&sj->networks[i], &present[p]);
+            : cq_key_compare(&sj->networks[i], &present[p].key);
 
         if (order == 0) {
             i++;
@@ -95,7 +97,7 @@ static bool compare_networks(struct cq_sync_jail *sj,
             continue;
         }
         sj->network_changes[sj->network_change_n++] = (struct cq_jail_change){
-            .key = order < 0 ? sj->networks[i] : present[p],
+            .key = order < 0 ? sj->networks[i] : present[p].key,
             .op = order < 0 ? CQ_JAIL_ADD : CQ_JAIL_REMOVE
         };
         i += order < 0;
@@ -104,19 +106,12 @@ static bool compare_networks(struct cq_sync_jail *sj,
     return sj->network_changes != NULL;
 }
 
-/* @return false: the jail failed, or there is no memory */
+/* @return false: there is no memory */
 static bool plan_networks(struct cq_sync *sync, struct cq_sync_jail *sj)
 {
-    const struct cq_key *present;
-    size_t present_n;
-
-    sj->status = cq_jail_networks(sj->jail, &present, &present_n, &sj->why);
-    if (sj->status != CQ_JAIL_OK) {
-        jail_failed(sync, sj);
-        return false;
-    }
     if (!choose_networks(sync, sj)
-        || !compare_networks(sj, present, present_n)) {
+        || !compare_networks(sj, sj->contents.networks,
+                             sj->contents.network_n)) {
         cq_say_trouble(&sync->say, "%s: out of memory",
                        cq_jail_spec(sj->jail));
         return false;
@@ -139,8 +134,8 @@ static bool plan_clients(struct cq_sync *sync, struct cq_sync_jail *sj)
     const struct cq_plan_input in = {
         .wanted = sync->wanted.entries,
         .wanted_n = sync->wanted.count,
-        .present = sj->elements,
-        .present_n = sj->element_n,
+        .present = sj->contents.elements,
+        .present_n = sj->contents.element_n,
         .capacity_v4 = sj->figures.capacity_v4,
         .capacity_v6 = sj->figures.capacity_v6,
         .shares_capacity = sj->figures.shares_capacity,
@@ -162,32 +157,21 @@ static bool plan_clients(struct cq_sync *sync, struct cq_sync_jail *sj)
     return true;
 }
 
-/* Opens the jail and asks for all that a plan needs. The listing comes last:
- * it is valid until the jail is asked again. */
+/* Lists the jail, and asks for its figures where they are needed. */
 static bool use_jail(struct cq_sync *sync, struct cq_sync_jail *sj,
-                     enum cq_jail_access access, enum cq_depth depth)
+                     enum cq_depth depth)
 {
-    sj->status = CQ_JAIL_OK;
-    if (!sj->is_open) {
-        sj->status = cq_jail_open(sj->jail, access, &sj->why);
-        sj->is_open = sj->status == CQ_JAIL_OK;
-        sj->has_figures = false;
-    }
-    if (sj->status == CQ_JAIL_OK && (!sj->has_figures || depth == CQ_FULL)) {
+    sj->status = cq_jail_list(sj->jail, &sj->contents, &sj->why);
+    sj->is_open = sj->status == CQ_JAIL_OK;
+    if (sj->is_open && (!sj->has_figures || depth == CQ_FULL)) {
         sj->status = cq_jail_figures(sj->jail, &sj->figures, &sj->why);
         sj->has_figures = sj->status == CQ_JAIL_OK;
     }
-    if (sj->status == CQ_JAIL_OK && !plan_networks(sync, sj)) {
-        return false;
-    }
-    if (sj->status == CQ_JAIL_OK) {
-        sj->status = cq_jail_list(sj->jail, &sj->elements, &sj->element_n,
-                                  &sj->why);
-    }
     if (sj->status != CQ_JAIL_OK) {
         jail_failed(sync, sj);
+        return false;
     }
-    return sj->status == CQ_JAIL_OK;
+    return plan_networks(sync, sj);
 }
 
 /* ---- what is reported of a plan ---- */
@@ -247,19 +231,6 @@ static void report_not_held(struct cq_sync *sync,
     }
 }
 
-static void report_use(struct cq_sync *sync, const struct cq_sync_jail *sj)
-{
-    const char *spec = cq_jail_spec(sj->jail);
-    char topic[CQ_SAY_SIZE];
-
-    if (sj->figures.use == CQ_JAIL_UNUSED) {
-        snprintf(topic, sizeof(topic), "no rule for %s", spec);
-        cq_say_state(&sync->say, topic, "%s: no firewall rule refers to it, "
-                     "so no connection is dropped; load the rules, e.g. of "
-                     "/usr/share/doc/mod_clamquota/examples", spec);
-    }
-}
-
 /* ---- all jails ---- */
 
 /* May the plan of the last time have become another one? */
@@ -270,8 +241,7 @@ static bool needs_plan(struct cq_sync_jail *sj, enum cq_depth depth,
         || cq_sync_now_s() >= sj->plan.due_s || cq_jail_has_changed(sj->jail);
 }
 
-void cq_sync_plan(struct cq_sync *sync, enum cq_jail_access access,
-                  enum cq_depth depth, bool changed)
+void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed)
 {
     size_t i;
 
@@ -279,15 +249,12 @@ void cq_sync_plan(struct cq_sync *sync, enum cq_jail_access access,
         struct cq_sync_jail *sj = &sync->jails[i];
 
         sj->is_planned = needs_plan(sj, depth, changed)
-            && use_jail(sync, sj, access, depth) && plan_clients(sync, sj);
+            && use_jail(sync, sj, depth) && plan_clients(sync, sj);
         if (!sj->is_planned) {
             continue;
         }
         sj->is_settled = sj->plan.change_n == 0 && sj->network_change_n == 0;
         report_places(sync, sj);
         report_not_held(sync, sj);
-        if (depth == CQ_FULL) {
-            report_use(sync, sj);
-        }
     }
 }

@@ -45,8 +45,7 @@ enum cq_exit cq_sync_once(struct cq_sync *sync)
     if (cq_sync_attach(sync, access)) {
         cq_sync_read_lists(sync, true);
         if (cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
-            cq_sync_plan(sync, o->dry_run ? CQ_JAIL_READ : CQ_JAIL_WRITE,
-                         CQ_FULL, true);
+            cq_sync_plan(sync, CQ_FULL, true);
             if (o->dry_run) {
                 cq_sync_print(sync);
             }
@@ -65,14 +64,12 @@ static bool plan_removals(struct cq_sync_jail *sj)
 {
     struct cq_plan_input in = { .capacity_v4 = -1, .capacity_v6 = -1 };
 
-    sj->status = cq_jail_open(sj->jail, CQ_JAIL_WRITE, &sj->why);
-    if (sj->status == CQ_JAIL_OK) {
-        sj->status = cq_jail_list(sj->jail, &in.present, &in.present_n,
-                                  &sj->why);
-    }
+    sj->status = cq_jail_list(sj->jail, &sj->contents, &sj->why);
     if (sj->status != CQ_JAIL_OK) {
         return false;
     }
+    in.present = sj->contents.elements;
+    in.present_n = sj->contents.element_n;
     return cq_plan_make(&in, &sj->plan);
 }
 

@@ -107,7 +107,7 @@ static void print_jail(const struct cq_sync *sync,
         return;
     }
     cq_output_label(output, "in it");
-    fprintf(out, "%zu, %zu of them the operator's\n", sj->element_n,
+    fprintf(out, "%zu, %zu of them the operator's\n", sj->contents.element_n,
             sj->plan.operators_n);
     cq_output_label(output, "wanted");
     fprintf(out, "%zu: %zu jailed, %zu without a place, %zu that it cannot "
@@ -123,11 +123,7 @@ static void print_jail(const struct cq_sync *sync,
                 sj->network_not_held_n);
     }
     print_number(output, "dropped", f->dropped_packets,
-                 "the kernel does not tell");
-    if (f->use == CQ_JAIL_UNUSED) {
-        cq_output_label(output, "rules");
-        fputs("none refers to it: no connection is dropped\n", out);
-    }
+                 "no rule that counts is known");
     print_list(sync, sj, output, "to add", WHICH_MISSING);
     print_list(sync, sj, output, "to remove", WHICH_SURPLUS);
     print_list(sync, sj, output, "no place", WHICH_NO_PLACE);
@@ -193,8 +189,8 @@ static void write_elements(const struct cq_sync_jail *sj, struct cq_writer *w)
     cq_write_raw(w, "]");
     write_member(w, "entries");
     cq_write_raw(w, "[");
-    for (i = 0; i < sj->element_n; i++) {
-        const struct cq_jail_element *element = &sj->elements[i];
+    for (i = 0; i < sj->contents.element_n; i++) {
+        const struct cq_jail_element *element = &sj->contents.elements[i];
 
         cq_write_raw(w, i == 0 ? "\n      {\"address\": "
                                : ",\n      {\"address\": ");
@@ -212,7 +208,6 @@ static void write_elements(const struct cq_sync_jail *sj, struct cq_writer *w)
 static void write_jail(const struct cq_sync *sync,
                        const struct cq_sync_jail *sj, struct cq_writer *w)
 {
-    static const char *const uses[] = { "null", "false", "true" };
     const struct cq_jail_figures *f = &sj->figures;
 
     cq_write_raw(w, "{\"jail\": ");
@@ -225,7 +220,7 @@ static void write_jail(const struct cq_sync *sync,
         return;
     }
     cq_write_raw(w, "null");
-    write_number(w, "present", (int64_t)sj->element_n);
+    write_number(w, "present", (int64_t)sj->contents.element_n);
     write_number(w, "operators", (int64_t)sj->plan.operators_n);
     write_number(w, "wanted", (int64_t)sj->plan.wanted_n);
     write_number(w, "jailed", (int64_t)sj->plan.jailed_n);
@@ -235,8 +230,6 @@ static void write_jail(const struct cq_sync *sync,
     write_member(w, "shared_places");
     cq_write_raw(w, f->shares_capacity ? "true" : "false");
     write_number(w, "dropped_packets", f->dropped_packets);
-    write_member(w, "in_use");
-    cq_write_raw(w, uses[f->use]);
     write_list(sync, sj, w, "missing", WHICH_MISSING);
     write_list(sync, sj, w, "surplus", WHICH_SURPLUS);
     write_list(sync, sj, w, "left_out", WHICH_NO_PLACE);
@@ -282,7 +275,7 @@ enum cq_exit cq_sync_status(struct cq_sync *sync)
     if (!cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
         return cq_sync_end(sync);
     }
-    cq_sync_plan(sync, CQ_JAIL_READ, CQ_FULL, true);
+    cq_sync_plan(sync, CQ_FULL, true);
     cq_output_begin(&output, sync->out);
     if (sync->options->json) {
         write_json(sync, &output);

@@ -31,9 +31,7 @@ struct cq_sync_jail {
     struct cq_jail_why why;     /* unless that is CQ_JAIL_OK */
     bool has_figures;
     struct cq_jail_figures figures;
-    const struct cq_jail_element *elements;     /* the jail's: valid until it
-                                                 * is used again */
-    size_t element_n;
+    struct cq_jail_contents contents;
     bool is_planned;            /* what follows is of this pass */
     struct cq_plan plan;
     struct cq_key *networks;    /* of deny files, that it is to hold */
@@ -126,8 +124,7 @@ enum cq_depth {
 
 /** Opens and lists the jails, and makes the plans of those that can be used.
  * @param changed  other clients are wanted than at the last plan */
-void cq_sync_plan(struct cq_sync *sync, enum cq_jail_access access,
-                  enum cq_depth depth, bool changed);
+void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed);
 
 /* ---- apply.c ---- */
 

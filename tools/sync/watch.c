@@ -154,7 +154,7 @@ static void pass(struct watch *w)
             cq_sync_read_lists(sync, false);
         }
         if (cq_sync_gather(sync, w->now_s, &changed)) {
-            cq_sync_plan(sync, CQ_JAIL_WRITE, depth, changed);
+            cq_sync_plan(sync, depth, changed);
             cq_sync_apply(sync, depth);
         }
     }
@@ -171,7 +171,7 @@ static void pass_rows(struct watch *w)
                                       &added);
     w->row_n = 0;
     if (added && !w->has_missed) {
-        cq_sync_plan(sync, CQ_JAIL_WRITE, CQ_LOOK, true);
+        cq_sync_plan(sync, CQ_LOOK, true);
         cq_sync_apply(sync, CQ_LOOK);
         (void)cq_sync_end(sync);
     }
