@@ -278,6 +278,12 @@ bool cq_key_contains(const struct cq_key *net, const struct cq_key *key)
            && same_bits(net->bytes, key->bytes, net->prefix);
 }
 
+bool cq_key_touches(const struct cq_key *a, const struct cq_key *b)
+{
+    return a->prefix <= b->prefix ? cq_key_contains(a, b)
+                                  : cq_key_contains(b, a);
+}
+
 int cq_key_compare(const struct cq_key *a, const struct cq_key *b)
 {
     int order = (a->family > b->family) - (a->family < b->family);

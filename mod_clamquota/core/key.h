@@ -81,6 +81,9 @@ struct cq_key cq_key_network(const struct cq_key *key, uint8_t bits);
 /** Does the network contain the whole of the other key? Families differ: no. */
 bool cq_key_contains(const struct cq_key *net, const struct cq_key *key);
 
+/** Does one of the two contain the other? */
+bool cq_key_touches(const struct cq_key *a, const struct cq_key *b);
+
 /** Order for sorting: family, bytes, prefix. 0 only for equal keys. */
 int cq_key_compare(const struct cq_key *a, const struct cq_key *b);
 

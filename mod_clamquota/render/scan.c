@@ -24,11 +24,6 @@ static int64_t sum(int64_t here_bytes, int64_t others_bytes)
     return bytes < CQ_BYTES_MAX ? bytes : CQ_BYTES_MAX;
 }
 
-static bool touches(const struct cq_key *a, const struct cq_key *b)
-{
-    return cq_key_contains(a, b) || cq_key_contains(b, a);
-}
-
 static bool matches(const struct cq_scan *scan, const struct cq_row *row,
                     enum cq_state state)
 {
@@ -40,7 +35,7 @@ static bool matches(const struct cq_scan *scan, const struct cq_row *row,
     if (query->pool && strcmp(query->pool, scan->pools[row->pool].name) != 0) {
         return false;
     }
-    return !query->has_client || touches(&query->client, &row->key);
+    return !query->has_client || cq_key_touches(&query->client, &row->key);
 }
 
 /* The page knows ok, over and exempt: whom only open transfers hold up is

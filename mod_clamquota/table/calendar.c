@@ -161,5 +161,6 @@ enum cq_clock_step cq_table_tick(struct cq_table *t,
     cq_history_tick(t, &clock);
     cq_table_settle(t);
     cq_turnover(t, &clock);
+    cq_exempt_expire(t, &clock);
     return step;
 }

@@ -69,6 +69,19 @@ static void check_cluster(struct check *c)
     }
 }
 
+static void check_exemptions(struct check *c)
+{
+    uint32_t i;
+
+    for (i = 0; i < CQ_EXEMPT_SLOTS; i++) {
+        const char *fault = cq_exempt_fault(c->table, i);
+
+        if (fault != NULL) {
+            complain(c, "exemption %" PRIu32 " %s", i, fault);
+        }
+    }
+}
+
 static void check_calendar(struct check *c)
 {
     uint16_t id = (uint16_t)atomic_load(&c->table->header->period_id);
@@ -100,6 +113,7 @@ int cq_table_check(const struct cq_table *t, bool quiet_table, FILE *out)
     check_calendar(&c);
     check_ledger(&c);
     check_cluster(&c);
+    check_exemptions(&c);
     for (row = 0; row < t->all_rows_n; row++) {
         enum cq_row_fault fault = cq_row_fault(
             t, (uint32_t)row, quiet_table ? &holdings : NULL);

@@ -48,7 +48,7 @@ void cq_geometry_plan(struct cq_geometry *g, uint64_t clients_n,
     g->exempt_at = g->days_at
         + page_up(CQ_DAYS * sizeof(struct cq_day_slot));
     g->changes_at = g->exempt_at
-        + page_up(CQ_EXEMPTIONS * sizeof(struct cq_exempt_slot));
+        + page_up(CQ_EXEMPT_SLOTS * sizeof(struct cq_exempt_slot));
     g->ledger_at = g->changes_at
         + page_up(CQ_CHANGES * sizeof(struct cq_change_slot));
     g->names_at = g->ledger_at

@@ -12,7 +12,7 @@
  *             | 768 hours, by hour number modulo 768             |
  *   days_at   | 416 days, by day stamp modulo 416                |
  *   exempt_at +--------------------------------------------------+
- *             | 1,024 exemptions: network, until                 |
+ *             | 1,024 exemptions (layout_exempt.h)               |
  *   changes_at +--------------------------------------------------+
  *             | 16,384 changes of state, a ring                  |
  *   ledger_at +--------------------------------------------------+
@@ -99,6 +99,7 @@
 #ifndef CQ_LAYOUT_H
 #define CQ_LAYOUT_H
 
+#include "table/layout_exempt.h"
 #include "table/layout_shares.h"
 
 #include <stdatomic.h>
@@ -119,8 +120,6 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 #define CQ_HOURS 768u           /* 32 days */
 #define CQ_LEDGER_DEFAULT 65536u
 #define CQ_DAYS 416u            /* 13 months and a few days */
-#define CQ_EXEMPTIONS 1024u
-#define CQ_CHANGES 16384u
 
 /* row numbers are 32 bits: 1.5 x (this + this) is below */
 #define CQ_CLIENTS_MAX (UINT32_MAX / 4u)
@@ -134,8 +133,6 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
  * 2/3: t/unit/table_fill.c shows that N clients then evict nobody; 1.5 x 128
  * bytes x 10 million = 1.92 GB. */
 #define CQ_ROWS_FOR(clients) ((clients) + (clients) / 2u)
-
-typedef _Atomic uint64_t cq_word;       /* one of the words drawn above */
 
 struct cq_hot {                 /* of a client or of a pair, see above */
     cq_word identity;
@@ -230,20 +227,6 @@ struct cq_day_slot {
     uint64_t reserved[2];
 };
 _Static_assert(sizeof(struct cq_day_slot) == 64, "a cache line");
-
-struct cq_exempt_slot {
-    cq_word address[2];
-    cq_word who;                /* state:16 reserved:32 family:8 prefix:8 */
-    _Atomic int64_t until_s;
-};
-
-struct cq_change_slot {
-    cq_word address[2];
-    cq_word who;                /* as in struct cq_cold */
-    cq_word what;               /* at:35 from:8 to:8, place modulo 2^13 */
-};
-_Static_assert(sizeof(struct cq_exempt_slot) == 32
-               && sizeof(struct cq_change_slot) == 32, "half a cache line");
 
 /* What a version's hash stands for, for people only. Who finds the day to be a
  * past one may take the place, by changing the day. */
@@ -341,8 +324,8 @@ struct cq_header {
                                      * of these not yet said, high 16 */
     _Atomic uint32_t ledger_high;   /* entries ever used: bounds a scan */
     _Atomic uint32_t config;        /* number of the configuration in force */
-    _Atomic uint32_t exempt_n;      /* places of exemptions ever used: 0 and
-                                     * the gate need not look */
+    _Atomic uint32_t exempt;        /* layout_exempt.h; its places are 0: no
+                                     * client is exempt */
     _Atomic uint32_t ticket;        /* the last one given to a process */
     cq_word opened;                 /* random, of the server that opened it:
                                      * another one means that the file was

@@ -277,7 +277,7 @@ enum cq_status cq_newfile_copy(struct cq_table *to,
     if (from->days != NULL) {
         memcpy(to->days, from->days, CQ_DAYS * sizeof(struct cq_day_slot));
         memcpy(to->exemptions, from->exemptions,
-               CQ_EXEMPTIONS * sizeof(struct cq_exempt_slot));
+               CQ_EXEMPT_SLOTS * sizeof(struct cq_exempt_slot));
         memcpy(to->changes, from->changes,
                CQ_CHANGES * sizeof(struct cq_change_slot));
     }

@@ -373,6 +373,25 @@ bool cq_calendar_sound(const struct cq_table *table);
 /** Unix second at which a period began; 0 when it is not in the calendar. */
 int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
 
+/* exempt.c */
+
+/** Sets or ends an exemption (until_s 0) in this table alone, as another node's
+ * act says. */
+enum cq_status cq_exempt_apply(struct cq_table *table,
+                               const struct cq_key *net, int64_t until_s,
+                               int64_t now_s);
+
+/** Frees the places of exemptions that have ended by a clock that is within
+ * the period in force. For the housekeeping. */
+void cq_exempt_expire(struct cq_table *table, const struct cq_clock *clock);
+
+/** What is wrong with a place of the list; NULL: nothing. */
+const char *cq_exempt_fault(const struct cq_table *table, uint32_t place);
+
+/** Frees what was left in the middle of writing or is not sealed, in a table
+ * that no other process uses. */
+void cq_exempt_repair(struct cq_table *table);
+
 /* pools.c */
 
 /** Does the configuration in force have this policy? */

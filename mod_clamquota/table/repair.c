@@ -280,6 +280,9 @@ enum cq_status cq_table_repair(struct cq_table *t, int64_t *repaired)
     }
     atomic_store(&t->header->ledger_high, 0);
     cq_history_repair(t);
+    if (t->exemptions != NULL) {
+        cq_exempt_repair(t);
+    }
     if (!cq_holdings_read(t, &nobody)) {
         return CQ_ENOMEM;
     }

@@ -346,6 +346,9 @@ int cq_acts_apply(struct cq_table *t, const struct cq_clock *clock)
             if (act.kind == CQ_ACT_RESET) {
                 apply_reset(t, &act.net, clock);
             }
+            else if (act.kind == CQ_ACT_EXEMPT && !is_covered(t, i, &act)) {
+                (void)cq_exempt_apply(t, &act.net, act.until_s, clock->now_s);
+            }
             atomic_compare_exchange_strong(
                 &slot->state, &state,
                 (state & ~STATE_MASK) | CQ_ACT_DONE);

@@ -9,6 +9,7 @@
 #include "table/check.c"
 #include "table/claim.c"
 #include "table/copies.c"
+#include "table/exempt.c"
 #include "table/exchange.c"
 #include "table/geometry.c"
 #include "table/guard.c"
@@ -280,46 +281,7 @@ static void die_at(const char *point, bool full_table)
     fixture_end(&f, t);
 }
 
-/* The housekeeping dies while a clock that went wrong comes back, or while it
- * erases old rows: nobody has more than he drew, and the next one goes on. */
-static void dies_in_turnover(const char *point)
-{
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 1);
-    struct cq_clock clock = clock_at(t, NOON_S);
-    int64_t far_s = NOON_S + 1000 * DAY_S;
-    struct cq_row row;
-    pid_t pid;
-
-    charge_client(t, 0, &clock, 100);
-    charge_client(t, 1, &clock, 50);
-    clock = adopt(t, far_s);
-    charge_client(t, 0, &clock, 7);
-    pid = fork();
-    if (pid == 0) {
-        cq_table_enter(t);
-        target = point;
-        victims_table = t;
-        adopt(t, begins(point, "erase-") ? far_s + 2 * DAY_S : NOON_S);
-        _exit(0);
-    }
-    ck_assert_msg(WIFSIGNALED(wait_for(pid)), "%s was not reached", point);
-    settle_all(t);
-    assert_sound(t);
-    if (begins(point, "erase-")) {
-        clock = adopt(t, far_s + 2 * DAY_S);
-        assert_row(t, 0, &clock, 7, 0);
-        ck_assert_int_eq(cq_table_row(t, 0, &(struct cq_key){ 0 }, &clock,
-                                      &row), CQ_ENOENT);
-    }
-    else {
-        clock = adopt(t, NOON_S);
-        ck_assert_int_le(row_of(t, 0, &clock).used_bytes, 107);
-        assert_row(t, 1, &clock, 50, 0);
-    }
-    assert_sound(t);
-    fixture_end(&f, t);
-}
+#include "table_points_others.h"
 
 START_TEST(dies)
 {
@@ -329,9 +291,13 @@ START_TEST(dies)
 
     if (begins(point, "exchange-") || begins(point, "erase-")) {
         dies_in_turnover(point);
-        return;
     }
-    die_at(point, full);
+    else if (begins(point, "exempt-")) {
+        dies_exempting(point);
+    }
+    else {
+        die_at(point, full);
+    }
     if (begins(point, "claim-")) {
         die_at(point, true);        /* the row was somebody's before */
     }

@@ -1,0 +1,465 @@
+/* exempt - the list of exemptions; layout_exempt.h has its invariants.
+ *
+ * Writers are tools, httpd's children (the page) and the exchanger, at the same
+ * time; each may die at any instruction. Two that exempt one network may take
+ * a place each: then the first of the two places is the one, and whoever finds
+ * a second one frees it. */
+#include "table/exempt.h"
+#include "table/parts.h"
+#include "table/shares.h"
+
+#include <stdlib.h>
+
+#define UNTIL_MASK ((UINT64_C(1) << CQ_EXEMPT_UNTIL_BITS) - 1)
+#define STATE_BITS (UINT64_C(3) << CQ_EXEMPT_STATE_SHIFT)
+/* of a place that is taken: until and state may change, this does not */
+#define SAME_BITS (~(UNTIL_MASK | STATE_BITS))
+
+_Static_assert(CQ_EXEMPTIONS_MAX == CQ_EXEMPT_SLOTS, "one place for each");
+_Static_assert(CQ_EXEMPT_UNTIL_MAX_S == (int64_t)UNTIL_MASK, "as in what");
+
+/* ---- one place ---- */
+
+static unsigned exempt_state(uint64_t what)
+{
+    return (unsigned)(what >> CQ_EXEMPT_STATE_SHIFT) & 3u;
+}
+
+static int64_t exempt_until_s(uint64_t what)
+{
+    return (int64_t)(what & UNTIL_MASK);
+}
+
+static uint64_t exempt_in_state(uint64_t what, enum cq_exempt_state state,
+                                int64_t until_s)
+{
+    return (what & SAME_BITS) | (uint64_t)state << CQ_EXEMPT_STATE_SHIFT
+        | (uint64_t)until_s;
+}
+
+static uint64_t exempt_seal(const struct cq_table *t, uint64_t what,
+                            const uint64_t address[2])
+{
+    uint64_t words[3] = { address[0], address[1], what & SAME_BITS };
+
+    return cq_hash_words(&t->header->geometry.seed, words, 3);
+}
+
+/* The network of a place whose word was read as LIVE; not yet believed. */
+static struct cq_key exempt_key(const struct cq_exempt_slot *slot,
+                                uint64_t what, uint64_t address[2])
+{
+    struct cq_key net = {
+        .family = (uint8_t)((what >> CQ_EXEMPT_FAMILY_SHIFT) & 7),
+        .prefix = (uint8_t)(what >> CQ_EXEMPT_PREFIX_SHIFT)
+    };
+
+    address[0] = atomic_load_explicit(&slot->address[0], memory_order_relaxed);
+    address[1] = atomic_load_explicit(&slot->address[1], memory_order_relaxed);
+    memcpy(net.bytes, address, sizeof(net.bytes));
+    return net;
+}
+
+static bool exempt_is_sealed(const struct cq_table *t,
+                             const struct cq_exempt_slot *slot, uint64_t what,
+                             const uint64_t address[2])
+{
+    return atomic_load_explicit(&slot->seal, memory_order_relaxed)
+        == exempt_seal(t, what, address);
+}
+
+/* Copies a place, if it is an exemption.
+ * @param what  result: its word, whatever it is */
+static bool exempt_read(const struct cq_table *t, uint32_t place,
+                        uint64_t *what, struct cq_key *net)
+{
+    const struct cq_exempt_slot *slot = &t->exemptions[place];
+    uint64_t address[2];
+
+    *what = atomic_load_explicit(&slot->what, memory_order_acquire);
+    if (exempt_state(*what) != CQ_EXEMPT_LIVE) {
+        return false;
+    }
+    *net = exempt_key(slot, *what, address);
+    return exempt_is_sealed(t, slot, *what, address) && cq_key_valid(net);
+}
+
+/* ---- the header's word ---- */
+
+static uint32_t places_of(uint32_t word)
+{
+    uint32_t places = word >> CQ_EXEMPT_PLACES_SHIFT;
+
+    return places < CQ_EXEMPT_SLOTS ? places : CQ_EXEMPT_SLOTS;
+}
+
+static uint32_t exempt_next(uint32_t word, uint32_t places)
+{
+    return places << CQ_EXEMPT_PLACES_SHIFT
+        | ((word + 1) & CQ_EXEMPT_TURN_MASK);
+}
+
+/* Says that the list has changed, and that so many places are in use. */
+static void tell_readers(struct cq_table *t, uint32_t places)
+{
+    uint32_t word = atomic_load(&t->header->exempt);
+    uint32_t now;
+
+    do {
+        now = exempt_next(word, places_of(word) > places ? places_of(word)
+                                                         : places);
+    } while (!atomic_compare_exchange_weak(&t->header->exempt, &word, now));
+}
+
+/* ---- writers ---- */
+
+#define NO_PLACE UINT32_MAX
+
+/* by a writer that may still live */
+static bool is_being_written(uint64_t what, int64_t now_s)
+{
+    return exempt_state(what) == CQ_EXEMPT_WRITING
+        && exempt_until_s(what) + CQ_EXEMPT_WRITING_S >= now_s;
+}
+
+/* The first place of a network, and the best one to take. */
+static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
+                           int64_t now_s, uint64_t *what, uint32_t *spare,
+                           uint64_t *spare_what)
+{
+    bool expired = false;
+    uint32_t i;
+
+    *spare = NO_PLACE;
+    for (i = 0; i < CQ_EXEMPT_SLOTS; i++) {
+        struct cq_key its;
+        uint64_t w;
+        bool is_exemption = exempt_read(t, i, &w, &its);
+
+        if (is_exemption && cq_key_compare(&its, net) == 0) {
+            *what = w;
+            return i;
+        }
+        /* one that has expired, by what may be a wrong clock, comes last */
+        if (!is_exemption && !is_being_written(w, now_s)
+            ? *spare == NO_PLACE || expired
+            : *spare == NO_PLACE && is_exemption
+              && exempt_until_s(w) <= now_s) {
+            *spare = i;
+            *spare_what = w;
+            expired = is_exemption;
+        }
+    }
+    return NO_PLACE;
+}
+
+/* @return false: another one has taken the place */
+static bool take_place(struct cq_table *t, uint32_t place, uint64_t what,
+                       const struct cq_key *net, int64_t until_s,
+                       int64_t now_s)
+{
+    struct cq_exempt_slot *slot = &t->exemptions[place];
+    uint64_t address[2];
+    uint64_t mine = ((what >> CQ_EXEMPT_TURN_SHIFT) + 1)
+                        << CQ_EXEMPT_TURN_SHIFT
+        | (uint64_t)net->family << CQ_EXEMPT_FAMILY_SHIFT
+        | (uint64_t)net->prefix << CQ_EXEMPT_PREFIX_SHIFT;
+
+    mine = exempt_in_state(mine, CQ_EXEMPT_WRITING, now_s);
+    if (!atomic_compare_exchange_strong(&slot->what, &what, mine)) {
+        return false;
+    }
+    CQ_POINT("exempt-taken");
+    tell_readers(t, place + 1);
+    CQ_POINT("exempt-told");
+    memcpy(address, net->bytes, sizeof(address));
+    atomic_store(&slot->address[0], address[0]);
+    CQ_POINT("exempt-half");
+    atomic_store(&slot->address[1], address[1]);
+    atomic_store(&slot->seal, exempt_seal(t, mine, address));
+    CQ_POINT("exempt-sealed");
+    return atomic_compare_exchange_strong(
+        &slot->what, &mine, exempt_in_state(mine, CQ_EXEMPT_LIVE, until_s));
+}
+
+/* Frees the places of a network from one on.
+ * @return how many of them lasted */
+static int free_places(struct cq_table *t, const struct cq_key *net,
+                       uint32_t from, int64_t now_s)
+{
+    int lasted = 0;
+    uint32_t i;
+
+    for (i = from; i < CQ_EXEMPT_SLOTS; i++) {
+        struct cq_key its;
+        uint64_t what;
+
+        while (exempt_read(t, i, &what, &its)
+               && cq_key_compare(&its, net) == 0) {
+            if (atomic_compare_exchange_strong(
+                    &t->exemptions[i].what, &what,
+                    exempt_in_state(what, CQ_EXEMPT_FREE, 0))) {
+                lasted += exempt_until_s(what) > now_s;
+            }
+        }
+    }
+    return lasted;
+}
+
+/* Sets it in this table alone. */
+static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
+                               int64_t until_s, int64_t now_s)
+{
+    for (;;) {
+        uint64_t what = 0, spare_what = 0;
+        uint32_t spare;
+        uint32_t place = find_place(t, net, now_s, &what, &spare,
+                                    &spare_what);
+
+        if (place == NO_PLACE && spare == NO_PLACE) {
+            return CQ_EFULL;
+        }
+        if (place == NO_PLACE) {
+            (void)take_place(t, spare, spare_what, net, until_s, now_s);
+            continue;           /* it is found now, or another one's is */
+        }
+        if (atomic_compare_exchange_strong(
+                &t->exemptions[place].what, &what,
+                exempt_in_state(what, CQ_EXEMPT_LIVE, until_s))) {
+            CQ_POINT("exempt-set");
+            free_places(t, net, place + 1, now_s);
+            tell_readers(t, place + 1);
+            return CQ_OK;
+        }
+    }
+}
+
+enum cq_status cq_exempt_apply(struct cq_table *t, const struct cq_key *net,
+                               int64_t until_s, int64_t now_s)
+{
+    if (until_s > now_s && until_s <= CQ_EXEMPT_UNTIL_MAX_S) {
+        return set_here(t, net, until_s, now_s);
+    }
+    if (free_places(t, net, 0, now_s) == 0) {
+        return CQ_ENOENT;
+    }
+    tell_readers(t, 0);
+    return CQ_OK;
+}
+
+enum cq_status cq_exempt_set(struct cq_table *t, const struct cq_key *net,
+                             int64_t until_s, int64_t now_s)
+{
+    struct cq_act act = { *net, CQ_ACT_EXEMPT, 0, until_s };
+
+    if (!t->writable) {
+        return CQ_EACCES;
+    }
+    if (!cq_key_valid(net) || now_s < 0 || until_s <= now_s
+        || until_s > CQ_EXEMPT_UNTIL_MAX_S) {
+        return CQ_EINVAL;
+    }
+    cq_act_note(t, &act, now_s * 1000);
+    return set_here(t, net, until_s, now_s);
+}
+
+enum cq_status cq_exempt_end(struct cq_table *t, const struct cq_key *net,
+                             int64_t now_s)
+{
+    struct cq_act act = { *net, CQ_ACT_EXEMPT, 0, 0 };
+    enum cq_status status;
+
+    if (!t->writable) {
+        return CQ_EACCES;
+    }
+    status = cq_exempt_apply(t, net, 0, now_s);
+    if (status == CQ_OK) {
+        cq_act_note(t, &act, now_s * 1000);
+    }
+    return status;
+}
+
+/* ---- readers ---- */
+
+static int by_net(const void *a, const void *b)
+{
+    const struct cq_exemption *x = a, *y = b;
+
+    return cq_key_compare(&x->net, &y->net);
+}
+
+size_t cq_exempt_list(const struct cq_table *t, int64_t now_s,
+                      struct cq_exemption *list)
+{
+    uint32_t i, places = places_of(atomic_load(&t->header->exempt));
+    size_t n = 0, kept = 0, k;
+
+    for (i = 0; i < places; i++) {
+        uint64_t what;
+
+        if (exempt_read(t, i, &what, &list[n].net)
+            && exempt_until_s(what) > now_s) {
+            list[n++].until_s = exempt_until_s(what);
+        }
+    }
+    qsort(list, n, sizeof(*list), by_net);
+    for (k = 0; k < n; k++) {   /* of two places the later end counts */
+        if (kept > 0 && by_net(&list[kept - 1], &list[k]) == 0) {
+            if (list[kept - 1].until_s < list[k].until_s) {
+                list[kept - 1].until_s = list[k].until_s;
+            }
+        }
+        else {
+            list[kept++] = list[k];
+        }
+    }
+    return kept;
+}
+
+enum cq_status cq_exempt_nets(const struct cq_table *t, int64_t now_s,
+                              struct cq_net_list *nets)
+{
+    struct cq_exemption *list;
+    enum cq_status status = CQ_OK;
+    size_t i, n;
+
+    memset(nets, 0, sizeof(*nets));
+    if (places_of(atomic_load(&t->header->exempt)) == 0) {
+        return cq_net_seal(nets, NULL);
+    }
+    list = malloc(CQ_EXEMPTIONS_MAX * sizeof(*list));
+    if (list == NULL) {
+        return CQ_ENOMEM;
+    }
+    n = cq_exempt_list(t, now_s, list);
+    for (i = 0; i < n && status == CQ_OK; i++) {
+        status = cq_net_add(nets, &list[i].net, list[i].until_s);
+    }
+    free(list);
+    if (status != CQ_OK) {
+        cq_net_free(nets);
+        return status;
+    }
+    return cq_net_seal(nets, NULL);
+}
+
+int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
+{
+    uint32_t i, places = places_of(atomic_load(&t->header->exempt));
+    int64_t until_s = 0;
+
+    for (i = 0; i < places; i++) {
+        const struct cq_exempt_slot *slot = &t->exemptions[i];
+        uint64_t what = atomic_load_explicit(&slot->what,
+                                             memory_order_acquire);
+        uint64_t address[2];
+        struct cq_key net;
+
+        if (exempt_state(what) != CQ_EXEMPT_LIVE
+            || exempt_until_s(what) <= until_s) {
+            continue;
+        }
+        net = exempt_key(slot, what, address);
+        if (cq_key_touches(&net, client)
+            && exempt_is_sealed(t, slot, what, address)) {
+            until_s = exempt_until_s(what);
+        }
+    }
+    return until_s;
+}
+
+bool cq_exempt_covers(const struct cq_table *t, const struct cq_key *client,
+                      int64_t now_s, struct cq_exempt_answer *answer)
+{
+    uint32_t word = atomic_load_explicit(&t->header->exempt,
+                                         memory_order_acquire);
+
+    if (places_of(word) == 0) {
+        return false;
+    }
+    if (answer->seen != word) {
+        /* an exemption that has ended by the clock is an answer, too: the
+         * clock may come back */
+        answer->until_s = cq_exempt_until(t, client);
+        answer->seen = word;
+    }
+    return answer->until_s > now_s;
+}
+
+/* ---- housekeeping ---- */
+
+void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
+{
+    uint32_t word = atomic_load(&t->header->exempt);
+    uint32_t i, used = 0;
+    bool freed = false;
+
+    /* a clock outside the period in force ends nothing: it may be wrong */
+    if (places_of(word) == 0 || clock->now_s < clock->day_start_s
+        || clock->now_s >= clock->next_day_s) {
+        return;
+    }
+    for (i = 0; i < places_of(word); i++) {
+        uint64_t what = atomic_load(&t->exemptions[i].what);
+
+        if (!is_being_written(what, clock->now_s)
+            && exempt_until_s(what) <= clock->now_s
+            && exempt_state(what) != CQ_EXEMPT_FREE
+            && atomic_compare_exchange_strong(
+                &t->exemptions[i].what, &what,
+                exempt_in_state(what, CQ_EXEMPT_FREE, 0))) {
+            freed = true;
+        }
+        else if (exempt_state(what) != CQ_EXEMPT_FREE) {
+            used = i + 1;
+        }
+    }
+    /* only if no writer has told anything since */
+    if (freed || used < places_of(word)) {
+        atomic_compare_exchange_strong(&t->header->exempt, &word,
+                                       exempt_next(word, used));
+    }
+}
+
+const char *cq_exempt_fault(const struct cq_table *t, uint32_t place)
+{
+    const struct cq_exempt_slot *slot = &t->exemptions[place];
+    uint64_t what = atomic_load(&slot->what);
+    struct cq_key net;
+
+    if (exempt_state(what) == CQ_EXEMPT_FREE
+        || exempt_state(what) == CQ_EXEMPT_WRITING) {
+        return NULL;
+    }
+    if (exempt_state(what) != CQ_EXEMPT_LIVE) {
+        return "has an unknown state";
+    }
+    if (!exempt_read(t, place, &what, &net)
+        && atomic_load(&slot->what) == what) {
+        return "is not sealed: it exempts no client";
+    }
+    return place < places_of(atomic_load(&t->header->exempt)) ? NULL
+        : "lies past the mark: it exempts no client";
+}
+
+void cq_exempt_repair(struct cq_table *t)
+{
+    uint32_t word = atomic_load(&t->header->exempt);
+    uint32_t i, used = 0;
+
+    for (i = 0; i < CQ_EXEMPT_SLOTS; i++) {
+        uint64_t what;
+        struct cq_key net;
+
+        if (exempt_read(t, i, &what, &net)) {
+            used = i + 1;
+        }
+        else if (exempt_state(what) != CQ_EXEMPT_FREE) {
+            atomic_store(&t->exemptions[i].what,
+                         exempt_in_state(what, CQ_EXEMPT_FREE, 0));
+        }
+    }
+    if (used != places_of(word)) {
+        atomic_store(&t->header->exempt, exempt_next(word, used));
+    }
+}

@@ -1,0 +1,69 @@
+/* layout_exempt - exemptions and changes of state, byte for byte. Private to
+ * table/; layout.h shows where the two sections lie.
+ *
+ * An exemption e:
+ *
+ *   address   16 bytes as in struct cq_key
+ *   what      turn:16 state:2 family:3 prefix:8 until_s:35
+ *   seal      hash of address, turn, family and prefix
+ *
+ *       FREE ----take----> WRITING ----sealed----> LIVE
+ *        ^                    |                     |
+ *        +-- after 60 s, or by whoever takes it ----+ ended, or expired
+ *
+ *   a network is exempt until T <=> T = the largest until_s of the LIVE
+ *                                   places that are sealed for it, T > now
+ *   LIVE(e)                      => e < places(header.exempt)
+ *
+ * Each change of what is one compare-and-swap, and each taking gives the place
+ * another turn: so a writer that was stopped for minutes changes nothing of a
+ * place that another one has taken meanwhile, except its address, and then the
+ * seal is broken and the place exempts no client. WRITING has the second at
+ * which it began in until_s.
+ *
+ * header.exempt is places:11 turn:21. It changes before a place becomes LIVE,
+ * so that the second line holds, and after, so that whoever keeps an answer
+ * with it learns that the answer is old. */
+#ifndef CQ_LAYOUT_EXEMPT_H
+#define CQ_LAYOUT_EXEMPT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define CQ_EXEMPT_SLOTS 1024u
+#define CQ_CHANGES 16384u
+
+typedef _Atomic uint64_t cq_word;       /* one of the words drawn here and in
+                                         * layout.h */
+
+enum cq_exempt_state { CQ_EXEMPT_FREE = 0, CQ_EXEMPT_WRITING = 1,
+                       CQ_EXEMPT_LIVE = 2 };
+
+#define CQ_EXEMPT_WRITING_S 60
+
+#define CQ_EXEMPT_UNTIL_BITS 35         /* unix seconds, to the year 3058 */
+#define CQ_EXEMPT_PREFIX_SHIFT 35
+#define CQ_EXEMPT_FAMILY_SHIFT 43
+#define CQ_EXEMPT_STATE_SHIFT 46
+#define CQ_EXEMPT_TURN_SHIFT 48
+
+#define CQ_EXEMPT_PLACES_SHIFT 21
+#define CQ_EXEMPT_TURN_MASK ((1u << CQ_EXEMPT_PLACES_SHIFT) - 1)
+_Static_assert(CQ_EXEMPT_SLOTS >> (32 - CQ_EXEMPT_PLACES_SHIFT) == 0,
+               "all places can be in use");
+
+struct cq_exempt_slot {
+    cq_word address[2];
+    cq_word what;
+    cq_word seal;
+};
+
+struct cq_change_slot {
+    cq_word address[2];
+    cq_word who;                /* as in struct cq_cold */
+    cq_word what;               /* at:35 from:8 to:8, place modulo 2^13 */
+};
+_Static_assert(sizeof(struct cq_exempt_slot) == 32
+               && sizeof(struct cq_change_slot) == 32, "half a cache line");
+
+#endif
