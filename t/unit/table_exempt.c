@@ -3,6 +3,7 @@
 #include "table/exempt.h"
 #include "table_fixture.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -327,7 +328,7 @@ START_TEST(writers_and_kills)
     for (i = 0; i < WRITERS; i++) {
         pids[i] = start_writer(xorshift(&random), calls);
     }
-    while (rounds++ < 200 || atomic_load(calls) < 20000) {
+    while (rounds++ < 100 || atomic_load(calls) < 10000) {
         nanosleep(&pause, NULL);        /* the writers' time to write */
         i = (uint32_t)(xorshift(&random) % WRITERS);
         kill(pids[i], SIGKILL);
@@ -370,12 +371,13 @@ START_TEST(writers_of_one_network)
     pid_t pids[WRITERS];
     int i, round;
 
-    for (round = 1; round <= 100; round++) {
+    for (round = 1; round <= 30; round++) {
         for (i = 0; i < WRITERS; i++) {
             pids[i] = fork();
             ck_assert_int_ge(pids[i], 0);
             if (pids[i] == 0) {
                 while (atomic_load(gate) < round) {
+                    sched_yield();
                 }
                 _exit(cq_exempt_set(table, &key, NOON_S + 10 + i, NOON_S)
                       != CQ_OK);
