@@ -171,7 +171,7 @@ static bool begin_round(struct cq_exchange *x, int64_t now_ms)
         return false;
     }
     cq_rules_free(&x->rules);
-    if (cq_rules_read(x->table, &x->rules) != CQ_OK) {
+    if (cq_rules_read(x->table, x->now_ms / 1000, &x->rules) != CQ_OK) {
         return false;
     }
     begin_period(x);

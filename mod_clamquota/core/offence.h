@@ -26,11 +26,13 @@ struct cq_offence_facts {
     int64_t over_since_s;       /* 0: not over in this period */
     int64_t refusals;           /* since then, of one day; busy ones don't
                                  * count */
+    bool exempt;                /* no quota holds for it now (table/exempt.h) */
 };
 
 enum cq_offence {
     CQ_OFFENCE_NONE = 0,        /* not over (any more), or never refused */
-    CQ_OFFENCE_EXEMPT,          /* Unlimited, or its pool refuses nobody */
+    CQ_OFFENCE_EXEMPT,          /* exempt, Unlimited, or its pool refuses
+                                 * nobody */
     CQ_OFFENCE_FEW,             /* over, but not refused often enough */
     CQ_OFFENCE_RECENT,          /* refused often enough, not yet over for
                                  * grace_s */

@@ -37,7 +37,7 @@ enum cq_state {
     CQ_STATE_BUSY,      /* drawn + in flight has; drawn alone has not */
     CQ_STATE_COPIES,    /* this version of this file was drawn often enough */
     CQ_STATE_FREE,      /* counted apart, never refused */
-    CQ_STATE_EXEMPT,    /* Unlimited */
+    CQ_STATE_EXEMPT,    /* Unlimited, or exempt for a time */
     CQ_STATE_LOGONLY,   /* would have been refused */
     CQ_STATE_ERROR      /* our own trouble: served, not counted */
 };

@@ -68,6 +68,7 @@ CQ_SELDOM static void open_account(struct cq_client *client,
 
     cq_account_close(&client->account);
     client->pool_index = client->pool->index;
+    client->exempt.seen = 0;
     if (client->pool_index == CQ_ANY_POOL
         || !cq_client_find(peer, &client->key, &client->override)) {
         memset(&client->key, 0, sizeof(client->key));

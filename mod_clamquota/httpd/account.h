@@ -23,6 +23,7 @@ struct cq_client {
     uint8_t address[16];
     struct cq_key key;
     const struct cq_client_decl *override;      /* ClamQuotaClient, or NULL */
+    struct cq_exempt_answer exempt;
     struct cq_clock clock;      /* as last looked up */
     struct cq_account account;
 };
@@ -66,6 +67,13 @@ bool cq_client_open(struct cq_client *client, bool *by_proxy,
  * @param override  its ClamQuotaClient, or NULL */
 struct cq_policy cq_client_policy(const struct cq_client_decl *override,
                                   const struct cq_dir_conf *conf);
+
+/** Is the client of this request, that has an account, exempt now? */
+static inline bool cq_client_is_exempt(struct cq_client *client)
+{
+    return cq_exempt_covers(cq_site.table, &client->key, client->clock.now_s,
+                            &client->exempt);
+}
 
 /** Grants a free small range if the client has some of them left today.
  * @param bytes  of its body, counted now: others are under way, too */

@@ -48,7 +48,9 @@ static inline bool look_up(request_rec *r, struct cq_request *q,
     }
     d->conf = conf;
     d->policy = cq_client_policy(q->client.override, conf);
-    d->allowance_bytes = cq_policy_allowance(&d->policy, q->client.clock.day);
+    d->exempt = cq_client_is_exempt(&q->client);
+    d->allowance_bytes = d->exempt ? CQ_BYTES_MAX
+        : cq_policy_allowance(&d->policy, q->client.clock.day);
     return true;
 }
 
@@ -75,6 +77,9 @@ static enum cq_state judge(request_rec *r, struct cq_request *q,
     if (cq_account_admit(&client->account, &client->clock, d->allowance_bytes,
                          p->most_bytes, &d->usage) != CQ_OK) {
         state = cq_policy_state(&d->policy, &d->usage, client->clock.day);
+    }
+    if (d->exempt) {
+        return CQ_STATE_EXEMPT; /* counted like others, whatever it says */
     }
     if (!p->is_file || conf->copies_n <= 0) {
         return state;

@@ -23,6 +23,7 @@
 #include "core/seldom.h"
 #include "core/units.h"
 #include "core/version.h"
+#include "table/exempt.h"
 #include "table/table.h"
 
 extern module AP_MODULE_DECLARE_DATA clamquota_module;

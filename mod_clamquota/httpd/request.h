@@ -28,6 +28,7 @@ struct cq_decision {
     enum cq_verdict verdict;
     enum cq_state state;
     const struct cq_dir_conf *conf;     /* whose policy it is; NULL: none */
+    bool exempt;                /* the client is, for a time */
     struct cq_policy policy;
     int64_t allowance_bytes;
     struct cq_usage usage;

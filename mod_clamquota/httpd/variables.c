@@ -46,6 +46,11 @@ static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
         d->usage.in_flight_bytes = row.in_flight_bytes;
     }
     policy = cq_client_policy(override, conf);
+    if (cq_exempt_until(cq_site.table, &facts->client) > clock.now_s) {
+        d->allowance_bytes = CQ_BYTES_MAX;
+        d->state = conf->free == 1 ? CQ_STATE_FREE : CQ_STATE_EXEMPT;
+        return true;
+    }
     d->allowance_bytes = cq_policy_allowance(&policy, clock.day);
     d->state = conf->free == 1 ? CQ_STATE_FREE
         : policy.daily_bytes == CQ_UNLIMITED && override == NULL

@@ -217,6 +217,8 @@ static enum cq_status collect_clients(struct cq_view *view,
                             .baton = &cache };
     struct cq_table_figures figures;
     size_t limit = (size_t)view->query.limit;
+    struct cq_net_list exempt;
+    enum cq_status status;
     struct cq_row *rows;
 
     cq_table_figures(table, &figures);
@@ -228,11 +230,34 @@ static enum cq_status collect_clients(struct cq_view *view,
     if (!cache.cells || !rows) {
         return CQ_ENOMEM;
     }
-    cq_select_begin(&scan.select, rows, limit, view->query.sort);
-    if (scan_rows(&scan, table, clock) != CQ_OK) {
+    if (cq_exempt_nets(table, clock->now_s, &exempt) != CQ_OK) {
         return CQ_ENOMEM;
     }
-    return take_clients(view, table, clock, &scan, arena);
+    scan.exempt = &exempt;
+    cq_select_begin(&scan.select, rows, limit, view->query.sort);
+    status = scan_rows(&scan, table, clock);
+    if (status == CQ_OK) {
+        status = take_clients(view, table, clock, &scan, arena);
+    }
+    cq_net_free(&exempt);
+    return status;
+}
+
+static enum cq_status collect_exemptions(struct cq_view *view,
+                                         const struct cq_table *table,
+                                         const struct cq_arena *arena)
+{
+    struct cq_exemption list[CQ_EXEMPTIONS_MAX];
+    size_t n = cq_exempt_list(table, view->now_s, list);
+    struct cq_exemption *copy = alloc(arena, n, sizeof(*copy));
+
+    if (!copy) {
+        return CQ_ENOMEM;
+    }
+    memcpy(copy, list, n * sizeof(*copy));
+    view->exemptions = copy;
+    view->exemption_count = n;
+    return CQ_OK;
 }
 
 static enum cq_status collect_jail(struct cq_view *view,
@@ -333,7 +358,8 @@ enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
     struct cq_view_pool *pools;
 
     if (begin(view, table, clock, query, facts, arena, &pools) != CQ_OK ||
-        collect_history(view, table, arena) != CQ_OK) {
+        collect_history(view, table, arena) != CQ_OK ||
+        collect_exemptions(view, table, arena) != CQ_OK) {
         return CQ_ENOMEM;
     }
     return collect_clients(view, table, clock, pools, arena);

@@ -88,6 +88,11 @@ static void used_line(struct cq_writer *w, const struct cq_view_client *client)
 static void refusal(struct cq_writer *w, const struct cq_me *me,
                     const struct cq_me_pool *pool)
 {
+    if (pool->client.exempt_until_s > 0) {
+        cq_write_raw(w, "<p>No quota refuses you until ");
+        cq_words_moment(w, pool->client.exempt_until_s);
+        cq_write_raw(w, ".</p>\n");
+    }
     if (pool->client.state != CQ_STATE_OVER) {
         return;
     }

@@ -256,6 +256,7 @@ void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
     member_bool(w, "jailable", client->spared == CQ_SPARED_NOT);
     member_word(w, "spared", cq_spared_word(client->spared));
     member_bool(w, "jailed", client->jailed);
+    member(w, "exempt_until", client->exempt_until_s);
     if (client->shared) {
         cq_write_raw(w, ", \"here\": {\"used\": ");
         cq_write_int(w, client->here_used_bytes);
@@ -264,6 +265,23 @@ void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
         cq_write_raw(w, "}");
     }
     cq_write_raw(w, "}");
+}
+
+static void write_exemptions(struct cq_writer *w, const struct cq_view *view)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+    size_t i;
+
+    cq_write_raw(w, ",\n  \"exemptions\": [");
+    for (i = 0; i < view->exemption_count; i++) {
+        before_item(w, i);
+        cq_write_raw(w, "{\"net\": ");
+        cq_write_json(w, cq_key_format_cidr(&view->exemptions[i].net, text,
+                                            sizeof(text)));
+        member(w, "until", view->exemptions[i].until_s);
+        cq_write_raw(w, "}");
+    }
+    cq_write_raw(w, "]");
 }
 
 void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
@@ -282,6 +300,7 @@ void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
     cq_write_raw(w, "]");
     write_figures(w, view);
     write_jail(w, &view->jail);
+    write_exemptions(w, view);
     cq_write_raw(w, ",\n  \"history\": [");
     for (i = 0; i < view->history_count; i++) {
         before_item(w, i);

@@ -38,17 +38,42 @@ static bool matches(const struct cq_scan *scan, const struct cq_row *row,
     return !query->has_client || cq_key_touches(&query->client, &row->key);
 }
 
+static bool touches_list(const struct cq_net_list *list,
+                         const struct cq_key *key)
+{
+    return list != NULL && cq_net_touches(list, key);
+}
+
+/* Of several networks that hold the client the one that lasts longest. */
+static int64_t exempt_until_s(const struct cq_net_list *exempt,
+                              const struct cq_key *key)
+{
+    int64_t until_s = 0;
+    size_t i;
+
+    for (i = 0; exempt != NULL && i < exempt->count; i++) {
+        if (exempt->rules[i].value > until_s
+            && cq_key_touches(&exempt->rules[i].net, key)) {
+            until_s = exempt->rules[i].value;
+        }
+    }
+    return until_s;
+}
+
 /* The page knows ok, over and exempt: whom only open transfers hold up is
  * ok. A daily of 0 is of a policy that was never set: nobody is refused by
  * it. */
 static enum cq_state state_of(const struct cq_scan *scan,
-                              const struct cq_policy *policy,
+                              const struct cq_policy *policy, bool exempt,
                               const struct cq_row *row)
 {
     struct cq_usage usage = {
         .used_bytes = sum(row->used_bytes, row->others_used_bytes)
     };
 
+    if (exempt) {
+        return CQ_STATE_EXEMPT;
+    }
     if (policy->daily_bytes == 0) {
         return CQ_STATE_OK;
     }
@@ -80,7 +105,8 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
     if (!info) {
         return CQ_ENOMEM;
     }
-    state = state_of(scan, &info->policy, row);
+    state = state_of(scan, &info->policy,
+                     touches_list(scan->exempt, &row->key), row);
     scan->in_flight_bytes += row->in_flight_bytes;
     count_state(&scan->pools[row->pool], state);
     if (matches(scan, row, state)) {
@@ -88,12 +114,6 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
         cq_select_offer(&scan->select, row);
     }
     return CQ_OK;
-}
-
-static bool touches_list(const struct cq_net_list *list,
-                         const struct cq_key *key)
-{
-    return list != NULL && cq_net_touches(list, key);
 }
 
 /* A jail's never list is not known here. */
@@ -114,9 +134,10 @@ static enum cq_spared spared(const struct cq_scan *scan,
 
 void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
                    const char *pool, const struct cq_policy_info *info,
-                   struct cq_view_client *client)
+                   int64_t exempt_until_s, struct cq_view_client *client)
 {
-    enum cq_state state = state_of(scan, &info->policy, row);
+    enum cq_state state = state_of(scan, &info->policy, exempt_until_s > 0,
+                                   row);
 
     memset(client, 0, sizeof(*client));
     client->client = row->key;
@@ -142,6 +163,7 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
     client->state = state;
     client->spared = spared(scan, row, state);
     client->jailed = row->jailed;
+    client->exempt_until_s = exempt_until_s;
     if (state == CQ_STATE_OVER) {
         client->over_since_s = row->over_since_s;
         client->retry_after_s =
@@ -160,6 +182,7 @@ enum cq_status cq_scan_client(const struct cq_scan *scan,
     if (!info) {
         return CQ_ENOMEM;
     }
-    cq_scan_judge(scan, row, scan->pools[row->pool].name, info, client);
+    cq_scan_judge(scan, row, scan->pools[row->pool].name, info,
+                  exempt_until_s(scan->exempt, &row->key), client);
     return CQ_OK;
 }

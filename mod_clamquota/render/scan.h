@@ -17,6 +17,8 @@ struct cq_scan {
     struct cq_prefixes prefixes;    /* of the table */
     const struct cq_net_list *own;  /* as in struct cq_view_facts */
     const struct cq_net_list *proxies;
+    const struct cq_net_list *exempt;   /* sealed, values until_s; NULL: no
+                                         * client is */
     bool shared;                    /* the table is part of a cluster */
     struct cq_view_pool *pools;     /* states are counted here */
     size_t pool_count;
@@ -45,10 +47,11 @@ bool cq_scan_has_figures(const struct cq_row *row);
 
 /** Makes the client of a row: its state, allowance and waiting time. Of scan
  * only period, now_s, day, prefixes, own, proxies and shared are looked at.
+ * @param exempt_until_s  0: the client is not exempt
  * @param client  result; keeps pool and info->rule by reference */
 void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
                    const char *pool, const struct cq_policy_info *info,
-                   struct cq_view_client *client);
+                   int64_t exempt_until_s, struct cq_view_client *client);
 
 /** Makes the client of a row that was selected.
  * @return CQ_OK or CQ_ENOMEM (from policy_of) */

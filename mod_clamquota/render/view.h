@@ -10,6 +10,7 @@
 #include "core/net.h"
 #include "core/offence.h"
 #include "core/policy.h"
+#include "table/exempt.h"
 #include "table/shares.h"
 
 #include <stddef.h>
@@ -32,6 +33,7 @@ struct cq_view_client {
     int64_t retry_after_s;      /* 0: not over */
     enum cq_spared spared;      /* CQ_SPARED_NOT: jailable */
     bool jailed;
+    int64_t exempt_until_s;     /* 0: not exempt for a time */
     /* In a cluster used_bytes and in_flight_bytes are the sum of all nodes, and
      * state and waiting time follow from it; these are this node's part. */
     bool shared;
@@ -130,6 +132,9 @@ struct cq_view {
 
     struct cq_view_totals totals;
     struct cq_view_jail jail;
+
+    const struct cq_exemption *exemptions;
+    size_t exemption_count;
 
     const struct cq_cluster_status *cluster;    /* NULL: there is none; its
                                                  * lag_ms is as of now_s */

@@ -18,12 +18,16 @@ static bool net_of(const struct cq_policy_slot *slot, struct cq_key *net)
         && cq_key_parse(net, rule + sizeof(CLIENT_RULE) - 1, NULL) == CQ_OK;
 }
 
-enum cq_status cq_rules_read(const struct cq_table *t, struct cq_rules *rules)
+enum cq_status cq_rules_read(const struct cq_table *t, int64_t now_s,
+                             struct cq_rules *rules)
 {
     uint32_t n = atomic_load(&t->header->policy_n);
     uint32_t i;
 
     memset(rules, 0, sizeof(*rules));
+    if (cq_exempt_nets(t, now_s, &rules->exempt) != CQ_OK) {
+        return CQ_ENOMEM;
+    }
     for (i = 0; i < n && i < CQ_POLICIES_MAX; i++) {
         int64_t daily_bytes = atomic_load(&t->policies[i].daily_bytes);
         struct cq_key net;
@@ -94,5 +98,6 @@ uint16_t cq_rules_index(const struct cq_table *t, uint16_t pool,
 void cq_rules_free(struct cq_rules *rules)
 {
     cq_net_free(&rules->nets);
+    cq_net_free(&rules->exempt);
     rules->pool_n = 0;
 }

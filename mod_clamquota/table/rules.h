@@ -7,18 +7,18 @@
 #ifndef CQ_TABLE_RULES_H
 #define CQ_TABLE_RULES_H
 
-#include "core/net.h"
-#include "table/table.h"
+#include "table/exempt.h"
 
 struct cq_rules {
     struct cq_net_list nets;    /* ClamQuotaClient: daily_bytes by network */
     struct cq_pool_info pools[CQ_POOLS_MAX];
     size_t pool_n;
+    struct cq_net_list exempt;  /* until_s by network (exempt.h) */
 };
 
-/** Copies the rules in force. Allocates.
+/** Copies the rules in force, and the exemptions that last. Allocates.
  * @return CQ_OK or CQ_ENOMEM */
-enum cq_status cq_rules_read(const struct cq_table *table,
+enum cq_status cq_rules_read(const struct cq_table *table, int64_t now_s,
                              struct cq_rules *rules);
 
 /** What holds for a client in a pool.

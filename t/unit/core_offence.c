@@ -117,6 +117,8 @@ START_TEST(exempt)
                                    NULL), CQ_OFFENCE_EXEMPT);
     ck_assert_int_eq(cq_offence_of(&facts, &policy, false, 2, NOW_S, &limits,
                                    NULL), CQ_OFFENCE_EXEMPT);
+    facts.exempt = true;
+    ck_assert_int_eq(of(&facts), CQ_OFFENCE_EXEMPT);
 }
 END_TEST
 

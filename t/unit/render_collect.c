@@ -265,7 +265,7 @@ START_TEST(no_memory)
         ck_assert_uint_eq(used, n);
     }
     /* pools, two names, history, cells, rows, three policies, clients */
-    ck_assert_uint_eq(n, 11);
+    ck_assert_uint_eq(n, 12);
 }
 END_TEST
 

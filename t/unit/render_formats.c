@@ -29,6 +29,8 @@ START_TEST(json_exact)
         "  \"jail\": {\"spec\": \"ipset:a,b\", \"jailed\": 41, "
         "\"capacity\": null, \"dropped_packets\": 43, "
         "\"as_of\": 1795435140},\n"
+        "  \"exemptions\": [\n"
+        "    {\"net\": \"192.0.2.0/24\", \"until\": 1795435300}],\n"
         "  \"history\": [\n"
         "    {\"start\": 1795431600, \"sent\": 21, \"free\": 22, "
         "\"hits\": 23, \"refused\": 24}],\n"
@@ -40,14 +42,15 @@ START_TEST(json_exact)
         "\"hits\": 34, \"refused\": 35, \"last_hit\": 1795435140, "
         "\"state\": \"over\", \"over_since\": 1795435080, "
         "\"retry_after\": 43200, \"jailable\": true, \"spared\": null, "
-        "\"jailed\": true},\n"
+        "\"jailed\": true, \"exempt_until\": 0},\n"
         "    {\"client\": \"192.0.2.7\", \"prefix\": 32, "
         "\"pool\": \"default\", \"used\": 0, \"today\": 0, \"free\": 0, "
         "\"in_flight\": 0, \"daily\": null, \"allowance\": null, "
         "\"rule\": \"ClamQuotaClient 192.0.2.0/24\", \"hits\": 0, "
         "\"refused\": 0, \"last_hit\": 0, \"state\": \"exempt\", "
         "\"over_since\": 0, \"retry_after\": 0, \"jailable\": false, "
-        "\"spared\": \"exempt\", \"jailed\": false}], "
+        "\"spared\": \"exempt\", \"jailed\": false, "
+        "\"exempt_until\": 1795435300}], "
         "\"clients_matched\": 2, \"up\": true, \"notice\": null }\n");
 }
 END_TEST

@@ -46,6 +46,7 @@ static inline const char *rendered(render_fn render, const struct cq_view *view)
 static struct cq_view view;
 static struct cq_view_pool pools[1];
 static struct cq_view_hour hours[1];
+static struct cq_exemption exemption;
 static struct cq_view_client clients[2];
 
 static void make_client(struct cq_view_client *client, const char *cidr)
@@ -112,6 +113,11 @@ static void make_view(void)
     clients[1].rule = "ClamQuotaClient 192.0.2.0/24";
     clients[1].state = CQ_STATE_EXEMPT;
     clients[1].spared = CQ_SPARED_EXEMPT;
+    clients[1].exempt_until_s = now_s + 100;
+    exemption.net = cq_key_network(&clients[1].client, 24);
+    exemption.until_s = now_s + 100;
+    view.exemptions = &exemption;
+    view.exemption_count = 1;
     view.clients = clients;
     view.client_count = 2;
     view.clients_matched = 2;

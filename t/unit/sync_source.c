@@ -368,6 +368,27 @@ START_TEST(spared)
 }
 END_TEST
 
+/* An exemption lifts an offender's jail, and its end brings it back, though no
+ * word of the row has changed. */
+START_TEST(exempt)
+{
+    struct cq_key key = client(1);
+
+    draw(0, 1, 20000, 200, NOON_S);
+    ck_assert_str_eq(wanted_at(NOON_S + 60), "1");
+    ck_assert(cq_source_is_unchanged(&source, NOON_S + 61));
+    ck_assert_int_eq(cq_exempt_set(table, &key, NOON_S + 90, NOON_S + 61),
+                     CQ_OK);
+    ck_assert(!cq_source_is_unchanged(&source, NOON_S + 62));
+    ck_assert_str_eq(wanted_at(NOON_S + 62), "");
+    ck_assert_str_eq(cq_source_reason(&source, &key, NOON_S + 62),
+                     "it is exempt, or its pool refuses no client");
+    ck_assert(cq_source_is_unchanged(&source, NOON_S + 89));
+    ck_assert(!cq_source_is_unchanged(&source, NOON_S + 90));
+    ck_assert_str_eq(wanted_at(NOON_S + 90), "1");
+}
+END_TEST
+
 /* Rows of noise behind a sound head: nobody is taken for an offender, as no
  * address hashes to its identity; and nothing crashes. */
 START_TEST(noise)
@@ -424,6 +445,7 @@ int main(void)
     tcase_add_test(all, one_row);
     tcase_add_test(all, order);
     tcase_add_test(all, spared);
+    tcase_add_test(all, exempt);
     tcase_add_test(all, noise);
 
     srunner_set_tap(runner, "-");

@@ -45,7 +45,7 @@ static struct cq_policy policy_in(uint16_t pool, const char *client_text,
     struct cq_key key;
 
     ck_assert_int_eq(cq_key_parse(&key, client_text, NULL), CQ_OK);
-    ck_assert_int_eq(cq_rules_read(table, &rules), CQ_OK);
+    ck_assert_int_eq(cq_rules_read(table, NOON_S, &rules), CQ_OK);
     policy = cq_rules_policy(&rules, pool, &key, refuses);
     cq_rules_free(&rules);
     return policy;

@@ -40,7 +40,8 @@ static void judge_copy(struct cq_source *source, struct verdict *v)
     const struct cq_offence_facts facts = {
         .used_bytes = row->used_bytes,
         .over_since_s = row->over_since_s,
-        .refusals = row->over_refusals
+        .refusals = row->over_refusals,
+        .exempt = cq_net_touches(&source->rules.exempt, &row->key)
     };
     struct cq_policy policy;
     int64_t due_s = 0;
@@ -108,7 +109,7 @@ static enum cq_status begin(struct cq_source *source, int64_t now_s)
     size_t i;
 
     cq_rules_free(&source->rules);
-    status = cq_rules_read(source->table, &source->rules);
+    status = cq_rules_read(source->table, now_s, &source->rules);
     for (i = 0; status == CQ_OK && i < source->rules.pool_n; i++) {
         source->counts_pool[i] = source->terms.pools->count == 0
             || has_text(source->terms.pools, source->rules.pools[i].name);
@@ -180,9 +181,23 @@ enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
 
 /* ---- the same as the last time? ---- */
 
+static bool are_equal_lists(const struct cq_net_list *a,
+                            const struct cq_net_list *b)
+{
+    bool same = a->count == b->count;
+    size_t i;
+
+    for (i = 0; same && i < a->count; i++) {
+        same = a->rules[i].value == b->rules[i].value
+            && cq_key_compare(&a->rules[i].net, &b->rules[i].net) == 0;
+    }
+    return same;
+}
+
 static bool are_equal_rules(const struct cq_rules *a, const struct cq_rules *b)
 {
-    bool same = a->pool_n == b->pool_n && a->nets.count == b->nets.count;
+    bool same = a->pool_n == b->pool_n && are_equal_lists(&a->nets, &b->nets)
+        && are_equal_lists(&a->exempt, &b->exempt);
     size_t i;
 
     for (i = 0; same && i < a->pool_n; i++) {
@@ -192,11 +207,6 @@ static bool are_equal_rules(const struct cq_rules *a, const struct cq_rules *b)
             && one->policy.daily_bytes == other->policy.daily_bytes
             && one->policy.grace_bytes == other->policy.grace_bytes
             && one->refuses == other->refuses;
-    }
-    for (i = 0; same && i < a->nets.count; i++) {
-        same = a->nets.rules[i].value == b->nets.rules[i].value
-            && cq_key_compare(&a->nets.rules[i].net, &b->nets.rules[i].net)
-                == 0;
     }
     return same;
 }
@@ -212,7 +222,7 @@ static bool begins_alike(struct cq_source *source, int64_t now_s)
     if (now_s < source->clock.now_s
         || clock.period_id != source->clock.period_id
         || clock.day != source->clock.day
-        || cq_rules_read(source->table, &rules) != CQ_OK) {
+        || cq_rules_read(source->table, now_s, &rules) != CQ_OK) {
         return false;
     }
     same = are_equal_rules(&rules, &source->rules);
