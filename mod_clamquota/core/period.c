@@ -292,6 +292,14 @@ int cq_period_day(const struct cq_period *period, int64_t now_s)
     return day;
 }
 
+int64_t cq_period_offset_s(const struct cq_period *period, int64_t when_s)
+{
+    int day = cq_period_day(period, when_s);
+
+    return ((int64_t)period->first_day + day - 2) * DAY_S
+        - period->midnight_s[day - 1];
+}
+
 const char *cq_period_kind_word(enum cq_period_kind kind)
 {
     switch (kind) {

@@ -59,6 +59,13 @@ enum cq_status cq_period_next(const struct cq_period *period,
  * two. */
 int cq_period_day(const struct cq_period *period, int64_t now_s);
 
+/** How far east of UTC the quota's zone is at this moment, in seconds, as the
+ * period's midnights show it: pure, so that tools with another TZ show the
+ * times of the quota. Where clocks are put forward or back during a day, the
+ * answer is that of its midnight until the next one; outside of the period
+ * that of its first or last day. */
+int64_t cq_period_offset_s(const struct cq_period *period, int64_t when_s);
+
 /** "month", "week", "day"; "unknown" for anything else. */
 const char *cq_period_kind_word(enum cq_period_kind kind);
 

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -79,7 +80,12 @@ void cq_words_duration(struct cq_writer *writer, int64_t seconds)
     }
 }
 
-static void write_time(struct cq_writer *writer, int64_t when_s, bool iso)
+static void write_time(struct cq_writer *writer, int64_t when_s,
+                       const char *format)
+    __attribute__((format(strftime, 3, 0)));
+
+static void write_time(struct cq_writer *writer, int64_t when_s,
+                       const char *format)
 {
     time_t when = (time_t)when_s;
     struct tm parts;
@@ -87,10 +93,7 @@ static void write_time(struct cq_writer *writer, int64_t when_s, bool iso)
     size_t length = 0;
 
     if (gmtime_r(&when, &parts)) {
-        length = iso ? strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ",
-                                &parts)
-                     : strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC",
-                                &parts);
+        length = strftime(text, sizeof(text), format, &parts);
     }
     if (length == 0) {
         /* a year that no struct tm holds: the number tells more than none */
@@ -102,12 +105,34 @@ static void write_time(struct cq_writer *writer, int64_t when_s, bool iso)
 
 void cq_words_utc(struct cq_writer *writer, int64_t when_s)
 {
-    write_time(writer, when_s, false);
+    write_time(writer, when_s, "%Y-%m-%d %H:%M UTC");
 }
 
 void cq_words_iso(struct cq_writer *writer, int64_t when_s)
 {
-    write_time(writer, when_s, true);
+    write_time(writer, when_s, "%Y-%m-%dT%H:%M:%SZ");
+}
+
+void cq_words_local(struct cq_writer *writer, const struct cq_period *period,
+                    int64_t when_s)
+{
+    write_time(writer, when_s + cq_period_offset_s(period, when_s),
+               "%Y-%m-%d %H:%M");
+}
+
+void cq_words_zone(struct cq_writer *writer, const struct cq_period *period,
+                   int64_t when_s)
+{
+    int offset_min = (int)(cq_period_offset_s(period, when_s) / MINUTE_S);
+    char text[16];
+
+    if (period->zone == CQ_ZONE_UTC) {
+        cq_write_raw(writer, "UTC");
+        return;
+    }
+    snprintf(text, sizeof(text), "%c%02d:%02d", offset_min < 0 ? '-' : '+',
+             abs(offset_min) / 60 % 24, abs(offset_min) % 60);
+    cq_write_raw(writer, text);
 }
 
 void cq_words_moment(struct cq_writer *writer, int64_t when_s)

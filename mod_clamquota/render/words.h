@@ -22,6 +22,14 @@ void cq_words_duration(struct cq_writer *writer, int64_t seconds);
 void cq_words_utc(struct cq_writer *writer, int64_t when_s);
 void cq_words_iso(struct cq_writer *writer, int64_t when_s);
 
+/** "2026-11-23 18:21" in the quota's own zone, without its name. No markup. */
+void cq_words_local(struct cq_writer *writer, const struct cq_period *period,
+                    int64_t when_s);
+
+/** What is behind it: "UTC", or "+01:00" as it was at that moment. */
+void cq_words_zone(struct cq_writer *writer, const struct cq_period *period,
+                   int64_t when_s);
+
 /** <time> element that shows the moment. */
 void cq_words_moment(struct cq_writer *writer, int64_t when_s);
 

@@ -346,6 +346,28 @@ START_TEST(read_in_another_zone)
 }
 END_TEST
 
+/* Nor does the zone of the quota itself. */
+START_TEST(offset_in_another_zone)
+{
+    struct cq_period month;
+
+    ck_assert(enter("CET-1CEST,M3.5.0,M10.5.0/3"));
+    month = at(CQ_PERIOD_MONTH, 1792890000);
+    ck_assert(enter("AAA11"));
+    ck_assert_int_eq(month.midnight_s[24] % DAY, 22 * HOUR);
+    ck_assert_int_eq(cq_period_offset_s(&month, month.midnight_s[24]),
+                     2 * HOUR);
+    ck_assert_int_eq(cq_period_offset_s(&month, month.midnight_s[25]), HOUR);
+    ck_assert_int_eq(cq_period_offset_s(&month, 0), 2 * HOUR);
+    ck_assert_int_eq(cq_period_offset_s(&month, INT64_MAX), HOUR);
+    month = at(CQ_PERIOD_WEEK, 1792890000);
+    ck_assert_int_eq(cq_period_offset_s(&month, 1792890000), -11 * HOUR);
+    ck_assert_int_eq(cq_period_at(CQ_PERIOD_DAY, CQ_ZONE_UTC, 1792890000,
+                                  &month), CQ_OK);
+    ck_assert_int_eq(cq_period_offset_s(&month, 1792890000), 0);
+}
+END_TEST
+
 /* The first and the last ids, from both ends of the world. */
 START_TEST(limits)
 {
@@ -385,6 +407,7 @@ int main(void)
     tcase_add_test(zones, local_utc);
     tcase_add_test(zones, utc_everywhere);
     tcase_add_test(zones, read_in_another_zone);
+    tcase_add_test(zones, offset_in_another_zone);
     tcase_add_test(zones, limits);
 
     srunner_set_tap(runner, "-");
