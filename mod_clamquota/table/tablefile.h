@@ -81,6 +81,14 @@ void cq_tablefile_close(struct cq_table *table);
  * @return a number made of the view's size and the layout's version */
 size_t cq_tablefile_view_size(void);
 
+/** Does a server hold the table now? Asks the kernel for its lock, so that one
+ * in another container or process namespace is seen, too. */
+bool cq_tablefile_is_served(const struct cq_table *table);
+
+/** Does any other process count in the table or change it: a server, its
+ * children, or a tool? */
+bool cq_tablefile_is_in_use(const struct cq_table *table);
+
 /** Verifies every invariant of the file.
  * @param out    gets one line for each that does not hold; may be NULL
  * @param quiet_table  nobody else uses the table: also sums must agree

@@ -191,6 +191,29 @@ enum cq_status cq_file_lock(int fd, const char *path, int wait_ms,
         (long)lock.l_pid);
 }
 
+/* Is a lock of another process there? length 0: on any byte from start. */
+static bool is_locked(const struct cq_table *table, off_t start, off_t length)
+{
+    struct flock lock;
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = start;
+    lock.l_len = length;
+    return fcntl(table->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool cq_tablefile_is_served(const struct cq_table *table)
+{
+    return is_locked(table, CQ_SERVER_BYTE, 1);
+}
+
+bool cq_tablefile_is_in_use(const struct cq_table *table)
+{
+    return is_locked(table, 0, 0);
+}
+
 enum cq_status cq_file_open(const char *path, bool writable, int *fd,
                             const struct cq_why *why)
 {
