@@ -117,13 +117,30 @@ static bool read_amount(const struct reader *r, const struct cq_option *o,
     int64_t n = 0;
     bool good = o->kind == CQ_OPTION_NUMBER
         ? parse_number(text, o->most, &n)
-        : cq_duration_parse_s(text, &n) == CQ_OK;
+        : (o->kind == CQ_OPTION_SIZE ? cq_size_parse
+                                     : cq_duration_parse_s)(text, &n) == CQ_OK;
 
     if (!good || n < o->least || n > o->most) {
         return wrong(r, "--%s \"%s\": expected %s", o->name, text,
                      o->expected);
     }
     *amount = n;
+    return true;
+}
+
+static bool read_text(const struct reader *r, const struct cq_option *o,
+                      const char *text, const char **into)
+{
+    int64_t length = 0;
+
+    while (text[length] >= ' ' && text[length] <= '~') {
+        length++;
+    }
+    if (text[length] != '\0' || length < o->least || length > o->most) {
+        return wrong(r, "--%s \"%s\": expected %s", o->name, text,
+                     o->expected);
+    }
+    *into = text;
     return true;
 }
 
@@ -154,7 +171,10 @@ static bool read_value(const struct reader *r, const struct cq_option *o,
         return read_file_name(r, o, text, at);
     case CQ_OPTION_NUMBER:
     case CQ_OPTION_DURATION:
+    case CQ_OPTION_SIZE:
         return read_amount(r, o, text, at);
+    case CQ_OPTION_TEXT:
+        return read_text(r, o, text, at);
     case CQ_OPTION_TEXTS:
         return append(r, o, text, at);
     case CQ_OPTION_FILES:

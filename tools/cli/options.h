@@ -22,6 +22,9 @@ enum cq_option_kind {
     CQ_OPTION_FILE,             /* const char *: the name of a file */
     CQ_OPTION_NUMBER,           /* int64_t, from least to most */
     CQ_OPTION_DURATION,         /* int64_t, seconds from least to most */
+    CQ_OPTION_SIZE,             /* int64_t, bytes from least to most */
+    CQ_OPTION_TEXT,             /* const char *: least to most printable
+                                 * ASCII characters */
     CQ_OPTION_TEXTS,            /* struct cq_texts: each once */
     CQ_OPTION_FILES,            /* struct cq_texts: names of files, each once */
     CQ_OPTION_POOLS,            /* struct cq_texts: names of pools, each once */
@@ -36,7 +39,7 @@ struct cq_option {
     size_t offset;              /* in what cq_options_read() fills in */
     int64_t least;
     int64_t most;
-    /* for CQ_OPTION_NUMBER and DURATION, what the sentence says is expected:
+    /* for the kinds with least and most, what the sentence says is expected:
      * "a number of refusals from 1 to 100, e.g. --after 20" */
     const char *expected;
     const char *help;           /* lines of at most 59 characters */
