@@ -27,10 +27,21 @@ bool cq_output_end(struct cq_output *output)
     return fflush(output->file) == 0 && !ferror(output->file);
 }
 
+const char *cq_output_style(const struct cq_output *output,
+                            enum cq_style style)
+{
+    static const char *const styles[] = {
+        "\033[0m", "\033[1m", "\033[32m", "\033[33m", "\033[31m"
+    };
+
+    return output->has_style ? styles[style] : "";
+}
+
 void cq_output_heading(struct cq_output *output, const char *text)
 {
-    fprintf(output->file, output->has_style ? "\033[1m%s\033[0m\n" : "%s\n",
-            text);
+    fprintf(output->file, "%s%s%s\n",
+            cq_output_style(output, CQ_STYLE_BOLD), text,
+            cq_output_style(output, CQ_STYLE_PLAIN));
 }
 
 void cq_output_label(struct cq_output *output, const char *label)

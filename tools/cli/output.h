@@ -21,6 +21,14 @@ void cq_output_begin(struct cq_output *output, FILE *file);
  *         the disk is full */
 bool cq_output_end(struct cq_output *output);
 
+enum cq_style { CQ_STYLE_PLAIN = 0, CQ_STYLE_BOLD, CQ_STYLE_GOOD,
+                CQ_STYLE_NEAR, CQ_STYLE_BAD };
+
+/** The escape sequence that begins a style, or with CQ_STYLE_PLAIN ends it; ""
+ * where there is none. Static. */
+const char *cq_output_style(const struct cq_output *output,
+                            enum cq_style style);
+
 /** Prints a heading: bold on a terminal. */
 void cq_output_heading(struct cq_output *output, const char *text);
 
