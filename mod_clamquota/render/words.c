@@ -80,12 +80,10 @@ void cq_words_duration(struct cq_writer *writer, int64_t seconds)
     }
 }
 
-static void write_time(struct cq_writer *writer, int64_t when_s,
-                       const char *format)
-    __attribute__((format(strftime, 3, 0)));
+enum form { FORM_LOCAL, FORM_UTC, FORM_ISO };
 
 static void write_time(struct cq_writer *writer, int64_t when_s,
-                       const char *format)
+                       enum form form)
 {
     time_t when = (time_t)when_s;
     struct tm parts;
@@ -93,7 +91,11 @@ static void write_time(struct cq_writer *writer, int64_t when_s,
     size_t length = 0;
 
     if (gmtime_r(&when, &parts)) {
-        length = strftime(text, sizeof(text), format, &parts);
+        length = form == FORM_ISO
+            ? strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts)
+            : form == FORM_UTC
+            ? strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &parts)
+            : strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &parts);
     }
     if (length == 0) {
         /* a year that no struct tm holds: the number tells more than none */
@@ -105,19 +107,19 @@ static void write_time(struct cq_writer *writer, int64_t when_s,
 
 void cq_words_utc(struct cq_writer *writer, int64_t when_s)
 {
-    write_time(writer, when_s, "%Y-%m-%d %H:%M UTC");
+    write_time(writer, when_s, FORM_UTC);
 }
 
 void cq_words_iso(struct cq_writer *writer, int64_t when_s)
 {
-    write_time(writer, when_s, "%Y-%m-%dT%H:%M:%SZ");
+    write_time(writer, when_s, FORM_ISO);
 }
 
 void cq_words_local(struct cq_writer *writer, const struct cq_period *period,
                     int64_t when_s)
 {
     write_time(writer, when_s + cq_period_offset_s(period, when_s),
-               "%Y-%m-%d %H:%M");
+               FORM_LOCAL);
 }
 
 void cq_words_zone(struct cq_writer *writer, const struct cq_period *period,

@@ -25,13 +25,15 @@ my %may = (    # room => [own headers it may include, system headers]
     jail   => [ qr/^(?:core|jail)\//,         undef ],
     cli    => [ qr/^(?:core|table|render|cli)\//, undef ],
     sync   => [ qr/^(?:core|table|render|host|jail|cli|sync)\//, undef ],
+    clamquota => [ qr/^(?:core|table|render|host|jail|cli|log|sync\/deny\.h
+                        |clamquota)\b/x, undef ],
 );
 
 for my $room (sort keys %may) {
     my ($own, $system) = @{ $may{$room} };
     my @wrong;
     my $includes = 0;
-    my $top = $room =~ /^(?:jail|cli|sync)$/ ? 'tools' : 'mod_clamquota';
+    my $top = $room =~ /^(?:jail|cli|sync|clamquota)$/ ? 'tools' : 'mod_clamquota';
     for my $name (files("$top/$room/*.[ch]")) {
         my $text = code($name, keep_strings => 1);
         while ($text =~ /^\s*#\s*include\s*([<"])([^>"]+)[>"]/mg) {

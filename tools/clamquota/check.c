@@ -1,8 +1,7 @@
 /* check - clamquota check: verifies the table of counters. */
 #include "clamquota/command.h"
 
-#include "cli/attach.h"
-#include "cli/options.h"
+#include "clamquota/look.h"
 #include "core/paths.h"
 
 struct check {
@@ -25,28 +24,47 @@ static const struct cq_program program = {
     .option_n = sizeof(options) / sizeof(options[0])
 };
 
+/* What a server that was killed leaves is no damage: its next start puts it
+ * right, and what must hold in motion holds. */
+static enum cq_exit check(struct cq_look *look, FILE *out)
+{
+    bool in_use = cq_tablefile_is_in_use(look->table);
+    int wrong = cq_table_check(look->table, false, out);
+    enum cq_exit result = cq_look_confirm(look);
+
+    if (result != CQ_EXIT_DONE) {
+        return result;
+    }
+    if (wrong > 0) {
+        cq_say_trouble(&look->say, "%s: is damaged; the next start of httpd "
+                       "repairs it or sets it aside", look->path);
+        return CQ_EXIT_NO_TABLE;
+    }
+    if (!in_use && cq_table_check(look->table, true, out) > 0) {
+        fprintf(out, "%s: in order but for the above, which a server that was "
+                "killed left; the next start of httpd repairs it\n",
+                look->path);
+        return CQ_EXIT_DONE;
+    }
+    fprintf(out, "%s: in order%s\n", look->path,
+            in_use ? ", as far as can be seen while it is in use" : "");
+    return CQ_EXIT_DONE;
+}
+
 enum cq_exit cq_command_check(int argc, char **argv, FILE *out, FILE *err)
 {
     struct check c = { .table = CQ_TABLE_PATH };
-    struct cq_table *table;
-    char why[CQ_WHY_SIZE];
+    struct cq_look look;
     enum cq_exit result;
-    int first, wrong;
+    int first;
 
-    switch (cq_options_read(&program, &c, argc, argv, &first, out, err)) {
-    case CQ_OPTIONS_RUN:
-        break;
-    case CQ_OPTIONS_DONE:
-        return CQ_EXIT_DONE;
-    case CQ_OPTIONS_WRONG:
-        return CQ_EXIT_USAGE;
+    if (cq_look_begin(&look, &program, &c, argc, argv, &first, out, err,
+                      &result)) {
+        result = cq_look_open(&look, c.table, CQ_ATTACH_READ);
+        if (result == CQ_EXIT_DONE) {
+            result = check(&look, out);
+        }
     }
-    result = cq_attach_open(c.table, CQ_ATTACH_READ, &table, why, sizeof(why));
-    if (result != CQ_EXIT_DONE) {
-        fprintf(err, "clamquota check: %s\n", why);
-        return result;
-    }
-    wrong = cq_table_check(table, false, out);
-    cq_tablefile_close(table);
-    return wrong == 0 ? CQ_EXIT_DONE : CQ_EXIT_NO_TABLE;
+    cq_look_close(&look);
+    return result;
 }

@@ -16,5 +16,6 @@ typedef enum cq_exit cq_command_fn(int argc, char **argv, FILE *out,
                                    FILE *err);
 
 cq_command_fn cq_command_check;
+cq_command_fn cq_command_report;
 
 #endif

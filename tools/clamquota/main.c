@@ -11,6 +11,7 @@ static const struct command {
     cq_command_fn *run;
     const char *help;
 } commands[] = {
+    { "report", cq_command_report, "list the clients of this period" },
     { "check", cq_command_check, "verify the table of counters" }
 };
 

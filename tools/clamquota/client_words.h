@@ -1,0 +1,23 @@
+/* client_words - a client of a view in words, for people. */
+#ifndef CQ_CLAMQUOTA_CLIENT_WORDS_H
+#define CQ_CLAMQUOTA_CLIENT_WORDS_H
+
+#include "cli/output.h"
+
+/** "ok", "over", "over, jailed" ... */
+void cq_client_state(struct cq_writer *writer,
+                     const struct cq_view_client *client);
+
+/** How bad that is; also a client that is near its allowance (above 80 %). */
+enum cq_style cq_client_style(const struct cq_view_client *client);
+
+/** "2026-11-23 18:21 UTC", in the quota's own zone; "-" for 0. */
+void cq_client_moment(struct cq_writer *writer, const struct cq_period *period,
+                      int64_t when_s);
+
+/** "day 23 x 50M + 450M = 1.6 GiB", or "no limit". */
+void cq_client_sum(struct cq_writer *writer,
+                   const struct cq_view_client *client, int day,
+                   int64_t grace_bytes);
+
+#endif

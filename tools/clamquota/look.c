@@ -1,0 +1,164 @@
+/* look - a subcommand's look at a table. */
+#include "clamquota/look.h"
+
+#include "core/version.h"
+#include "host/own.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct cq_block {
+    struct cq_block *next;
+    max_align_t memory[];
+};
+
+static void free_blocks(struct cq_look *look)
+{
+    struct cq_block *block, *next;
+
+    for (block = look->blocks; block != NULL; block = next) {
+        next = block->next;
+        free(block);
+    }
+    look->blocks = NULL;
+}
+
+void *cq_look_alloc(struct cq_look *look, size_t size)
+{
+    struct cq_block *block = malloc(sizeof(*block) + size);
+
+    if (block == NULL) {
+        return NULL;
+    }
+    block->next = look->blocks;
+    look->blocks = block;
+    return block->memory;
+}
+
+static void *alloc(void *baton, size_t size)
+{
+    return cq_look_alloc(baton, size);
+}
+
+/* "root or www-data": the two that may write a table as httpd makes it. */
+static void refuse_to_write(struct cq_look *look)
+{
+    const struct passwd *owner = NULL;
+    struct stat st;
+
+    if (stat(look->path, &st) == 0 && st.st_uid != 0) {
+        owner = getpwuid(st.st_uid);
+    }
+    cq_say_trouble(&look->say, "%s: may not be written by this user, expected "
+                   "root%s%s, e.g. sudo %s ...", look->path,
+                   owner != NULL ? " or " : "",
+                   owner != NULL ? owner->pw_name : "", look->say.program);
+}
+
+bool cq_look_begin(struct cq_look *look, const struct cq_program *program,
+                   void *into, int argc, char **argv, int *first, FILE *out,
+                   FILE *err, enum cq_exit *exit)
+{
+    memset(look, 0, sizeof(*look));
+    cq_say_open(&look->say, program->name, err, false);
+    switch (cq_options_read(program, into, argc, argv, first, out, err)) {
+    case CQ_OPTIONS_RUN:
+        return true;
+    case CQ_OPTIONS_DONE:
+        *exit = CQ_EXIT_DONE;
+        return false;
+    case CQ_OPTIONS_WRONG:
+    default:
+        *exit = CQ_EXIT_USAGE;
+        return false;
+    }
+}
+
+enum cq_exit cq_look_open(struct cq_look *look, const char *path,
+                          enum cq_attach_access access)
+{
+    char why[CQ_WHY_SIZE];
+    enum cq_exit result;
+    struct cq_key twice;
+
+    look->path = path;
+    result = cq_attach_open(path, access, &look->table, why, sizeof(why));
+    if (result != CQ_EXIT_DONE) {
+        cq_say_trouble(&look->say, "%s", why);
+        return result;
+    }
+    if (access == CQ_ATTACH_WRITE && !cq_table_is_writable(look->table)) {
+        refuse_to_write(look);
+        return CQ_EXIT_NOT_PERMITTED;
+    }
+    if (cq_own_addresses(&look->own) != CQ_OK
+        || cq_net_seal(&look->own, &twice) != CQ_OK) {
+        cq_net_free(&look->own);
+    }
+    cq_look_again(look);
+    return CQ_EXIT_DONE;
+}
+
+void cq_look_again(struct cq_look *look)
+{
+    cq_table_clock(look->table, (int64_t)time(NULL), &look->clock);
+}
+
+/* The module's mode, as far as the table shows it. */
+static const char *engine_word(const struct cq_look *look)
+{
+    size_t i, n = cq_table_pool_count(look->table);
+
+    if (!cq_tablefile_is_served(look->table)) {
+        return "Off";
+    }
+    for (i = 0; i < n; i++) {
+        struct cq_pool_info info;
+
+        cq_table_pool_info(look->table, (uint16_t)i, &info);
+        if (info.refuses) {
+            return "On";
+        }
+    }
+    return "LogOnly";
+}
+
+enum cq_exit cq_look_collect(struct cq_look *look,
+                             const struct cq_query *query)
+{
+    const struct cq_arena arena = { alloc, look };
+    const struct cq_view_facts facts = { .version = CQ_VERSION,
+                                         .engine = engine_word(look),
+                                         .readable = true,
+                                         .own = &look->own };
+
+    free_blocks(look);
+    if (cq_collect(&look->view, look->table, &look->clock, query, &facts,
+                   &arena) != CQ_OK) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    return cq_look_confirm(look);
+}
+
+enum cq_exit cq_look_confirm(struct cq_look *look)
+{
+    if (cq_attach_is_current(look->table)) {
+        return CQ_EXIT_DONE;
+    }
+    cq_say_trouble(&look->say, "%s: was cut short or replaced while it was "
+                   "read, expected a whole table; try again", look->path);
+    return CQ_EXIT_NO_TABLE;
+}
+
+void cq_look_close(struct cq_look *look)
+{
+    free_blocks(look);
+    cq_net_free(&look->own);
+    cq_tablefile_close(look->table);
+    cq_say_close(&look->say);
+}

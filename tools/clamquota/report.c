@@ -1,0 +1,314 @@
+/* report - clamquota report: the clients of this period, as the page lists
+ * them. */
+#include "clamquota/command.h"
+
+#include "clamquota/client_words.h"
+#include "clamquota/columns.h"
+#include "clamquota/look.h"
+#include "cli/csv.h"
+#include "cli/options.h"
+#include "core/paths.h"
+#include "core/units.h"
+#include "render/link.h"
+#include "render/query.h"
+#include "render/words.h"
+
+#include <string.h>
+
+#define LIMIT_MAX 1000000
+#define SORT_EXPECTED "used, today, refused, hits or last, e.g. --sort last"
+
+struct report {
+    const char *table;
+    bool over;
+    struct cq_texts pools;
+    const char *sort;
+    int64_t limit;
+    bool json;
+    bool csv;
+};
+
+static const struct cq_option options[] = {
+    { .name = "over", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct report, over),
+      .help = "only clients over quota" },
+    { .name = "pool", .value = "NAME", .kind = CQ_OPTION_POOLS,
+      .offset = offsetof(struct report, pools),
+      .help = "only this pool [all]" },
+    { .name = "sort", .value = "KEY", .kind = CQ_OPTION_TEXT,
+      .offset = offsetof(struct report, sort), .least = 1, .most = 9,
+      .expected = SORT_EXPECTED,
+      .help = "used, today, refused, hits or last [used]" },
+    { .name = "limit", .value = "N", .kind = CQ_OPTION_NUMBER,
+      .offset = offsetof(struct report, limit), .least = 1, .most = LIMIT_MAX,
+      .expected = "a number of clients from 1 to 1000000, e.g. --limit 20",
+      .help = "at most N clients [100]" },
+    { .name = "json", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct report, json),
+      .help = "as the page's ?json" },
+    { .name = "csv", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct report, csv),
+      .help = "comma-separated values, with exact numbers" },
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct report, table),
+      .help = "the counters [" CQ_TABLE_PATH "]" }
+};
+
+static const struct cq_program program = {
+    .name = "clamquota report",
+    .usage = "Usage: clamquota report [OPTION]...\n"
+        "Lists the clients of this period.\n\n",
+    .more = "\nExit status: 0 done, 2 usage, 4 not permitted, 6 no table.\n",
+    .options = options,
+    .option_n = sizeof(options) / sizeof(options[0])
+};
+
+/* ---- what was asked for ---- */
+
+static bool read_sort(const char *text, enum cq_sort *sort)
+{
+    int i;
+
+    for (i = CQ_SORT_USED; i <= CQ_SORT_LAST; i++) {
+        if (strcmp(text, cq_query_sort_word((enum cq_sort)i)) == 0) {
+            *sort = (enum cq_sort)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What needs no table.
+ * @return false after a sentence */
+static bool make_query(const struct report *r, struct cq_look *look,
+                       struct cq_query *query)
+{
+    query->limit = (int)r->limit;
+    query->over_only = r->over;
+    query->pool = r->pools.count > 0 ? r->pools.texts[0] : NULL;
+    if (!read_sort(r->sort, &query->sort)) {
+        cq_say_trouble(&look->say, "--sort \"%s\": expected " SORT_EXPECTED,
+                       r->sort);
+        return false;
+    }
+    if (r->pools.count > 1) {
+        cq_say_trouble(&look->say, "--pool %s: expected one pool, or none for "
+                       "all of them", r->pools.texts[1]);
+        return false;
+    }
+    if (r->json && r->csv) {
+        cq_say_trouble(&look->say, "--json and --csv: expected one of them");
+        return false;
+    }
+    return true;
+}
+
+static bool has_pool(struct cq_look *look, const char *name)
+{
+    struct cq_pool_info info = { .name = "default" };
+    size_t i, n = cq_table_pool_count(look->table);
+
+    for (i = 0; i < n; i++) {
+        cq_table_pool_info(look->table, (uint16_t)i, &info);
+        if (strcmp(info.name, name) == 0) {
+            return true;
+        }
+    }
+    cq_say_trouble(&look->say, "--pool %s: no such pool in %s, expected one "
+                   "of its %zu, e.g. --pool %s", name, look->path, n,
+                   info.name);
+    return false;
+}
+
+/* ---- for people ---- */
+
+static const struct cq_column columns[] = {
+    { "CLIENT", false }, { "POOL", false }, { "LAST HIT", false },
+    { "USED", true }, { "SHARE", true }, { "TODAY", true }, { "HITS", true },
+    { "REFUSED", true }, { "STATE", false }
+};
+
+static void add_client(struct cq_columns *c, const struct cq_view *view,
+                       const struct cq_view_client *client)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+
+    cq_columns_text(c, CQ_STYLE_PLAIN,
+                    cq_link_client(&client->client, text, sizeof(text)));
+    cq_columns_text(c, CQ_STYLE_PLAIN, client->pool);
+    if (client->last_hit_s > 0) {
+        cq_words_local(cq_columns_cell(c, CQ_STYLE_PLAIN), &view->period,
+                       client->last_hit_s);
+    }
+    else {
+        cq_columns_text(c, CQ_STYLE_PLAIN, "-");
+    }
+    cq_columns_bytes(c, client->used_bytes);
+    if (client->daily_bytes == CQ_UNLIMITED) {
+        cq_columns_text(c, CQ_STYLE_PLAIN, "-");
+    }
+    else {
+        cq_words_percent(cq_columns_cell(c, CQ_STYLE_PLAIN),
+                         client->used_bytes, client->allowance_bytes);
+    }
+    cq_columns_bytes(c, client->today_bytes);
+    cq_columns_count(c, client->hits);
+    cq_columns_count(c, client->refused);
+    cq_client_state(cq_columns_cell(c, cq_client_style(client)), client);
+}
+
+static void write_bytes(struct cq_writer *w, int64_t bytes, const char *what)
+{
+    char text[CQ_SIZE_TEXT_SIZE];
+
+    cq_write_raw(w, cq_size_format_human(bytes, text, sizeof(text)));
+    cq_write_raw(w, what);
+}
+
+static void write_count(struct cq_writer *w, int64_t number, const char *what)
+{
+    cq_words_count(w, number);
+    cq_write_raw(w, what);
+}
+
+static void write_summary(struct cq_writer *w, const struct cq_view *view)
+{
+    int64_t over = 0, exempt = 0;
+    size_t i;
+
+    for (i = 0; i < view->pool_count; i++) {
+        over += view->pools[i].clients_over;
+        exempt += view->pools[i].clients_exempt;
+    }
+    write_count(w, (int64_t)view->client_count, " of ");
+    write_count(w, view->clients_matched, " clients; of all ");
+    write_count(w, view->table_used, ", ");
+    write_count(w, over, " are over quota, ");
+    write_count(w, exempt, " exempt\nDay ");
+    write_count(w, view->day, " of ");
+    write_count(w, view->period.days, ", times are ");
+    cq_words_zone(w, &view->period, view->now_s);
+    cq_write_raw(w, "; since the table was made ");
+    write_bytes(w, view->totals.sent_bytes, " sent, ");
+    write_bytes(w, view->totals.free_bytes, " free, ");
+    write_count(w, view->totals.hits, " hits, ");
+    write_count(w, view->totals.refused, " refused\n");
+}
+
+static bool print_text(const struct cq_view *view, FILE *out)
+{
+    struct cq_columns c;
+    struct cq_output output;
+    struct cq_writer writer;
+    size_t i;
+
+    cq_output_begin(&output, out);
+    if (view->client_count > 0) {
+        cq_columns_begin(&c, columns, sizeof(columns) / sizeof(columns[0]));
+        for (i = 0; i < view->client_count; i++) {
+            add_client(&c, view, &view->clients[i]);
+        }
+        if (!cq_columns_end(&c, &output)) {
+            return false;
+        }
+    }
+    cq_write_begin(&writer, &output.sink);
+    write_summary(&writer, view);
+    cq_write_end(&writer);
+    return true;
+}
+
+/* ---- for programs ---- */
+
+static const char *const csv_names[] = {
+    "client", "prefix", "pool", "last_hit", "used", "allowance", "daily",
+    "today", "free", "in_flight", "hits", "refused", "state", "over_since",
+    "retry_after", "jailed", "rule"
+};
+
+static void print_csv(const struct cq_view *view, FILE *out)
+{
+    struct cq_csv csv = { out, false };
+    char text[CQ_KEY_TEXT_SIZE];
+    size_t i;
+
+    cq_csv_header(&csv, csv_names, sizeof(csv_names) / sizeof(csv_names[0]));
+    for (i = 0; i < view->client_count; i++) {
+        const struct cq_view_client *client = &view->clients[i];
+        bool is_limited = client->daily_bytes != CQ_UNLIMITED;
+
+        cq_csv_text(&csv, cq_key_format(&client->client, text, sizeof(text)));
+        cq_csv_number(&csv, client->client.prefix);
+        cq_csv_text(&csv, client->pool);
+        cq_csv_number(&csv, client->last_hit_s);
+        cq_csv_number(&csv, client->used_bytes);
+        /* no number is "unlimited" */
+        if (is_limited) {
+            cq_csv_number(&csv, client->allowance_bytes);
+            cq_csv_number(&csv, client->daily_bytes);
+        }
+        else {
+            cq_csv_text(&csv, NULL);
+            cq_csv_text(&csv, NULL);
+        }
+        cq_csv_number(&csv, client->today_bytes);
+        cq_csv_number(&csv, client->free_bytes);
+        cq_csv_number(&csv, client->in_flight_bytes);
+        cq_csv_number(&csv, client->hits);
+        cq_csv_number(&csv, client->refused);
+        cq_csv_text(&csv, cq_state_word(client->state));
+        cq_csv_number(&csv, client->over_since_s);
+        cq_csv_number(&csv, client->retry_after_s);
+        cq_csv_number(&csv, client->jailed);
+        cq_csv_text(&csv, client->rule);
+        cq_csv_end(&csv);
+    }
+}
+
+static enum cq_exit print(const struct report *r, struct cq_look *look,
+                          FILE *out)
+{
+    struct cq_output output;
+
+    if (r->json) {
+        cq_output_begin(&output, out);
+        cq_render_json(&look->view, &output.sink);
+    }
+    else if (r->csv) {
+        print_csv(&look->view, out);
+    }
+    else if (!print_text(&look->view, out)) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    return CQ_EXIT_DONE;
+}
+
+enum cq_exit cq_command_report(int argc, char **argv, FILE *out, FILE *err)
+{
+    struct report r = { .table = CQ_TABLE_PATH, .sort = "used", .limit = 100 };
+    struct cq_query query = { .sort = CQ_SORT_USED };
+    struct cq_look look;
+    enum cq_exit result;
+    int first;
+
+    if (cq_look_begin(&look, &program, &r, argc, argv, &first, out, err,
+                      &result)) {
+        result = CQ_EXIT_USAGE;
+        if (make_query(&r, &look, &query)) {
+            result = cq_look_open(&look, r.table, CQ_ATTACH_READ);
+        }
+        if (result == CQ_EXIT_DONE && query.pool != NULL
+            && !has_pool(&look, query.pool)) {
+            result = CQ_EXIT_USAGE;
+        }
+        if (result == CQ_EXIT_DONE) {
+            result = cq_look_collect(&look, &query);
+        }
+        if (result == CQ_EXIT_DONE) {
+            result = print(&r, &look, out);
+        }
+    }
+    cq_look_close(&look);
+    return result;
+}
