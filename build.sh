@@ -29,7 +29,8 @@ deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
 # Programs of tests whose packages start services; see t/peer/fetch.
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
-libapache2-mod-rpaf memcached'
+libapache2-mod-rpaf mariadb-server memcached postgresql sqlite3
+syslog-ng-core'
 
 tool_libraries='libmnl'
 

@@ -17,5 +17,6 @@ typedef enum cq_exit cq_command_fn(int argc, char **argv, FILE *out,
 
 cq_command_fn cq_command_check;
 cq_command_fn cq_command_report;
+cq_command_fn cq_command_export;
 
 #endif

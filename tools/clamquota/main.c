@@ -12,7 +12,8 @@ static const struct command {
     const char *help;
 } commands[] = {
     { "report", cq_command_report, "list the clients of this period" },
-    { "check", cq_command_check, "verify the table of counters" }
+    { "check", cq_command_check, "verify the table of counters" },
+    { "export", cq_command_export, "print the counters as SQL" }
 };
 
 #define COMMAND_N (sizeof(commands) / sizeof(commands[0]))
