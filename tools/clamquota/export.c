@@ -221,7 +221,7 @@ static void write_rows(struct cq_writer *writer,
         }
         cq_table_pool_info(table, row.pool, &pool);
         cq_table_policy_info(table, row.pool, row.policy_index, &policy);
-        cq_scan_judge(&scan, &row, pool.name, &policy, &client);
+        cq_scan_judge(&scan, &row, pool.name, &policy, 0, &client);
         cq_write_raw(writer, rows % ROWS_PER_STATEMENT != 0 ? ",\n"
                      : "INSERT INTO clamquota (site, pool, client, prefix, "
                        "period_start, used, free, hits, refused, last_hit, "
