@@ -52,9 +52,12 @@ enum cq_state cq_copies_judge(request_rec *r, const struct cq_client *client,
     struct cq_copies copies;
 
     *pair = open_pair(r, client);
-    if (*pair == NULL
-        || cq_copies_admit(&(*pair)->account, (*pair)->clock, n,
-                           &(*pair)->version, body_bytes) == CQ_OK) {
+    if (*pair == NULL) {
+        return CQ_STATE_OK;
+    }
+    cq_copies_note(&(*pair)->account, n);
+    if (cq_copies_admit(&(*pair)->account, (*pair)->clock, n,
+                        &(*pair)->version, body_bytes) == CQ_OK) {
         return CQ_STATE_OK;
     }
     cq_copies_usage(&(*pair)->account, (*pair)->clock, &copies);

@@ -8,9 +8,6 @@
 #include "render/view.h"
 #include "table/table.h"
 
-/* hours of history in a view */
-#define CQ_COLLECT_HOURS 48
-
 /* Where a view's memory comes from: an arena, freed as a whole by whoever
  * owns it, aligned for any type. NULL: there is none. */
 struct cq_arena {
@@ -34,7 +31,7 @@ enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
                           const struct cq_arena *arena);
 
 /** The same without a look at the rows, whose number may be large: no clients,
- * no history, 0 clients of each state and 0 bytes in flight. */
+ * 0 clients of each state and 0 bytes in flight. */
 enum cq_status cq_collect_totals(struct cq_view *view,
                                  const struct cq_table *table,
                                  const struct cq_clock *clock,

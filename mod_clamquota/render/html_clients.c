@@ -64,7 +64,7 @@ static void filter_form(struct cq_writer *w, const struct cq_view *view)
     char text[CQ_KEY_TEXT_SIZE];
 
     all.query.has_client = false;
-    all.query.over_only = false;
+    all.query.filter = CQ_FILTER_ALL;
     all.query.pool = NULL;
     cq_write_raw(w, "<form class=\"filter\" method=\"get\">\n"
                     "<label>Address or network<input name=\"client\" "
@@ -74,8 +74,8 @@ static void filter_form(struct cq_writer *w, const struct cq_view *view)
         cq_write_html(w, cq_link_client(&query->client, text, sizeof(text)));
     }
     cq_write_raw(w, "\"></label>\n<label>State<select name=\"state\">");
-    option(w, "", "all", !query->over_only);
-    option(w, "over", "over", query->over_only);
+    option(w, "", "all", query->filter == CQ_FILTER_ALL);
+    option(w, "over", "over", query->filter == CQ_FILTER_OVER);
     cq_write_raw(w, "</select></label>\n");
     pool_select(w, view);
     sort_select(w, view);
@@ -89,7 +89,7 @@ static void filter_form(struct cq_writer *w, const struct cq_view *view)
         cq_write_raw(w, "\">\n");
     }
     cq_write_raw(w, "<button>Show</button>\n");
-    if (query->has_client || query->over_only || query->pool) {
+    if (query->has_client || query->filter || query->pool) {
         cq_write_raw(w, "<a href=\"");
         cq_link_write(w, &all);
         cq_write_raw(w, "\">Clear filter</a>\n");
@@ -325,7 +325,7 @@ static void empty_clients(struct cq_writer *w, const struct cq_view *view)
     const struct cq_query *query = &view->query;
 
     cq_write_raw(w, "<p class=\"empty\">");
-    cq_write_raw(w, query->has_client || query->over_only || query->pool
+    cq_write_raw(w, query->has_client || query->filter || query->pool
                         ? "No client of this period matches the filter."
                         : "No client has come in this period yet.");
     cq_write_raw(w, "</p>\n");

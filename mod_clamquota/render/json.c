@@ -231,6 +231,31 @@ static void write_hour(struct cq_writer *w, const struct cq_view_hour *hour)
     cq_write_raw(w, "}");
 }
 
+static void write_copies(struct cq_writer *w,
+                         const struct cq_view_client *client)
+{
+    size_t i;
+
+    cq_write_raw(w, ", \"copies\": ");
+    if (!client->copies) {
+        cq_write_raw(w, "null");
+        return;
+    }
+    cq_write_raw(w, "[");
+    for (i = 0; i < client->copies_n; i++) {
+        const struct cq_view_copy *copy = &client->copies[i];
+
+        cq_write_raw(w, i == 0 ? "{\"path\": " : ", {\"path\": ");
+        cq_write_json(w, copy->path);
+        member(w, "size", copy->size_bytes);
+        member(w, "mtime", copy->mtime_s);
+        member(w, "used", copy->used_bytes);
+        member(w, "allowance", copy->allowance_bytes);
+        cq_write_raw(w, "}");
+    }
+    cq_write_raw(w, "]");
+}
+
 void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
 {
     char text[CQ_KEY_TEXT_SIZE];
@@ -257,6 +282,9 @@ void cq_json_client(struct cq_writer *w, const struct cq_view_client *client)
     member_word(w, "spared", cq_spared_word(client->spared));
     member_bool(w, "jailed", client->jailed);
     member(w, "exempt_until", client->exempt_until_s);
+    member(w, "would_refuse", client->would_refuse);
+    member(w, "refused_today", client->refused_today);
+    write_copies(w, client);
     if (client->shared) {
         cq_write_raw(w, ", \"here\": {\"used\": ");
         cq_write_int(w, client->here_used_bytes);
@@ -284,6 +312,70 @@ static void write_exemptions(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "]");
 }
 
+static void write_forecast(struct cq_writer *w, const struct cq_view *view)
+{
+    cq_write_raw(w, ",\n  \"forecast\": {\"sent_by_period_end\": ");
+    cq_write_int(w, view->forecast_sent_bytes);
+    member(w, "free_by_period_end", view->forecast_free_bytes);
+    member(w, "since", view->forecast_since_s);
+    cq_write_raw(w, "}");
+}
+
+/* hours, or what ?days= asks for */
+static void write_history(struct cq_writer *w, const struct cq_view *view)
+{
+    bool days = view->query.days > 0;
+    size_t n = days ? view->day_count : view->history_count;
+    size_t i;
+
+    cq_write_raw(w, ",\n  \"history\": [");
+    for (i = 0; i < n; i++) {
+        before_item(w, i);
+        write_hour(w, days ? &view->days[i] : &view->history[i]);
+    }
+    cq_write_raw(w, "]");
+}
+
+static void write_networks(struct cq_writer *w, const struct cq_view *view)
+{
+    char text[CQ_KEY_TEXT_SIZE];
+    size_t i;
+
+    cq_write_raw(w, ",\n  \"networks\": [");
+    for (i = 0; i < view->network_count; i++) {
+        const struct cq_view_network *network = &view->networks[i];
+
+        before_item(w, i);
+        cq_write_raw(w, "{\"network\": ");
+        cq_write_json(w, cq_key_format_cidr(&network->net, text,
+                                            sizeof(text)));
+        member(w, "clients", network->clients);
+        member(w, "over", network->over);
+        member(w, "used", network->used_bytes);
+        member(w, "today", network->today_bytes);
+        member(w, "free", network->free_bytes);
+        member(w, "hits", network->hits);
+        member(w, "refused", network->refused);
+        member(w, "last_hit", network->last_hit_s);
+        cq_write_raw(w, "}");
+    }
+    cq_write_raw(w, "]");
+    member(w, "networks_matched", view->networks_matched);
+    member_bool(w, "networks_exact", view->networks_exact);
+}
+
+static void write_shares(struct cq_writer *w, const struct cq_view *view)
+{
+    size_t i;
+
+    cq_write_raw(w, ", \"shares\": [");
+    for (i = 0; i < CQ_VIEW_SHARES; i++) {
+        cq_write_raw(w, i == 0 ? "" : ", ");
+        cq_write_int(w, view->shares[i]);
+    }
+    cq_write_raw(w, "]");
+}
+
 void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
 {
     struct cq_writer writer;
@@ -301,18 +393,19 @@ void cq_render_json(const struct cq_view *view, const struct cq_sink *sink)
     write_figures(w, view);
     write_jail(w, &view->jail);
     write_exemptions(w, view);
-    cq_write_raw(w, ",\n  \"history\": [");
-    for (i = 0; i < view->history_count; i++) {
-        before_item(w, i);
-        write_hour(w, &view->history[i]);
-    }
-    cq_write_raw(w, "],\n  \"clients\": [");
+    write_forecast(w, view);
+    write_history(w, view);
+    cq_write_raw(w, ",\n  \"clients\": [");
     for (i = 0; i < view->client_count; i++) {
         before_item(w, i);
         cq_json_client(w, &view->clients[i]);
     }
     cq_write_raw(w, "]");
+    if (view->query.by_net) {
+        write_networks(w, view);
+    }
     member(w, "clients_matched", view->clients_matched);
+    write_shares(w, view);
     member_bool(w, "up", view->facts.counts);
     member_word(w, "notice", view->facts.notice);
     cq_write_raw(w, " }\n");

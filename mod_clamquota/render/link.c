@@ -53,8 +53,27 @@ void cq_link_write(struct cq_writer *writer, const struct cq_link *link)
         key(writer, &first, "limit=");
         cq_write_int(writer, query->limit);
     }
-    if (query->over_only) {
-        key(writer, &first, "state=over");
+    if (query->offset > 0) {
+        key(writer, &first, "offset=");
+        cq_write_int(writer, query->offset);
+    }
+    if (query->filter != CQ_FILTER_ALL) {
+        key(writer, &first, "state=");
+        cq_write_raw(writer, cq_query_filter_word(query->filter));
+    }
+    if (query->by_net) {
+        key(writer, &first, "net=");
+        cq_write_int(writer, query->net_bits.v4_bits);
+        cq_write_raw(writer, ",");
+        cq_write_int(writer, query->net_bits.v6_bits);
+    }
+    if (query->hours > 0) {
+        key(writer, &first, "hours=");
+        cq_write_int(writer, query->hours);
+    }
+    if (query->days > 0) {
+        key(writer, &first, "days=");
+        cq_write_int(writer, query->days);
     }
     if (query->pool) {
         key(writer, &first, "pool=");

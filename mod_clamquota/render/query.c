@@ -24,6 +24,16 @@ const char *cq_query_sort_word(enum cq_sort sort)
     return (size_t)sort < SORTS ? sort_words[sort] : sort_words[0];
 }
 
+static const char *const filter_words[] = { "", "ok", "over", "exempt", "near",
+                                            "refused", "jailed" };
+
+#define FILTERS (sizeof(filter_words) / sizeof(filter_words[0]))
+
+const char *cq_query_filter_word(enum cq_filter filter)
+{
+    return (size_t)filter < FILTERS ? filter_words[filter] : filter_words[0];
+}
+
 /* digits only, 0..max */
 static bool read_number(const char *value, int max, int *number)
 {
@@ -68,8 +78,52 @@ static bool read_refresh(struct cq_query_request *request, char *value)
 
 static bool read_state(struct cq_query_request *request, char *value)
 {
-    request->query.over_only = strcmp(value, "over") == 0;
-    return request->query.over_only;
+    size_t i;
+
+    for (i = 1; i < FILTERS; i++) {
+        if (strcmp(value, filter_words[i]) == 0) {
+            request->query.filter = (enum cq_filter)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_offset(struct cq_query_request *request, char *value)
+{
+    return read_number(value, CQ_QUERY_OFFSET_MAX, &request->query.offset);
+}
+
+static bool read_hours(struct cq_query_request *request, char *value)
+{
+    return read_number(value, CQ_VIEW_HOURS_MAX, &request->query.hours) &&
+           request->query.hours >= 1;
+}
+
+static bool read_days(struct cq_query_request *request, char *value)
+{
+    return read_number(value, CQ_VIEW_DAYS_MAX, &request->query.days) &&
+           request->query.days >= 1;
+}
+
+/* "24,48" */
+static bool read_net(struct cq_query_request *request, char *value)
+{
+    char *comma = strchr(value, ',');
+    int v4_bits, v6_bits;
+
+    if (!comma || comma == value || comma[1] == '\0') {
+        return false;
+    }
+    *comma = '\0';
+    if (!read_number(value, 32, &v4_bits) ||
+        !read_number(comma + 1, 128, &v6_bits)) {
+        return false;
+    }
+    request->query.by_net = true;
+    request->query.net_bits = (struct cq_prefixes){ (uint8_t)v4_bits,
+                                                    (uint8_t)v6_bits };
+    return true;
 }
 
 /* people paste addresses with blanks around them */
@@ -139,7 +193,17 @@ static const struct parameter parameters[] = {
     { "client", read_client,
       "client must be an address (no %zone) or a network without host bits, "
       "e.g. ?client=192.0.2.7 or ?client=2001:db8::/32" },
-    { "state", read_state, "state must be over or left out, e.g. ?state=over" },
+    { "state", read_state,
+      "state must be ok, over, exempt, near, refused, jailed or left out, "
+      "e.g. ?state=over" },
+    { "offset", read_offset,
+      "offset must be a whole number from 0 to 10000, e.g. ?offset=100" },
+    { "net", read_net,
+      "net must be two prefixes, of IPv4 and of IPv6, e.g. ?net=24,48" },
+    { "hours", read_hours,
+      "hours must be a whole number from 1 to 768, e.g. ?hours=168" },
+    { "days", read_days,
+      "days must be a whole number from 1 to 416, e.g. ?days=31" },
     { "pool", read_pool,
       "pool must be a name of at most 31 letters, digits, dots, dashes and "
       "underscores, e.g. ?pool=default" },

@@ -9,6 +9,7 @@
 
 #define CQ_QUERY_LIMIT_DEFAULT 100
 #define CQ_QUERY_LIMIT_MAX 10000
+#define CQ_QUERY_OFFSET_MAX 10000
 #define CQ_QUERY_REFRESH_MAX_S 86400
 
 /* as long as a name of a pool can be, with NUL (CQ_POOL_NAME_SIZE) */
@@ -43,5 +44,8 @@ enum cq_status cq_query_parse(struct cq_query_request *request,
 
 /** "used", "today", "refused", "hits", "last". */
 const char *cq_query_sort_word(enum cq_sort sort);
+
+/** "", "ok", "over", "exempt", "near", "refused", "jailed". */
+const char *cq_query_filter_word(enum cq_filter filter);
 
 #endif

@@ -7,6 +7,7 @@ void cq_scan_begin(struct cq_scan *scan)
 {
     scan->matched = 0;
     scan->in_flight_bytes = 0;
+    memset(scan->shares, 0, sizeof(scan->shares));
 }
 
 bool cq_scan_has_figures(const struct cq_row *row)
@@ -24,14 +25,11 @@ static int64_t sum(int64_t here_bytes, int64_t others_bytes)
     return bytes < CQ_BYTES_MAX ? bytes : CQ_BYTES_MAX;
 }
 
-static bool matches(const struct cq_scan *scan, const struct cq_row *row,
-                    enum cq_state state)
+/* but for the state */
+static bool matches(const struct cq_scan *scan, const struct cq_row *row)
 {
     const struct cq_query *query = scan->query;
 
-    if (query->over_only && state != CQ_STATE_OVER) {
-        return false;
-    }
     if (query->pool && strcmp(query->pool, scan->pools[row->pool].name) != 0) {
         return false;
     }
@@ -58,6 +56,50 @@ static int64_t exempt_until_s(const struct cq_net_list *exempt,
         }
     }
     return until_s;
+}
+
+/* Above 80 % of an allowance; both sides are below 2^51. */
+static bool is_near(const struct cq_scan *scan, const struct cq_row *row,
+                    const struct cq_policy *policy)
+{
+    return policy->daily_bytes > 0
+        && 5 * sum(row->used_bytes, row->others_used_bytes)
+            > 4 * cq_policy_allowance(policy, scan->day);
+}
+
+static bool has_state(const struct cq_scan *scan, const struct cq_row *row,
+                      const struct cq_policy *policy, enum cq_state state)
+{
+    switch (scan->query->filter) {
+    case CQ_FILTER_OK:
+        return state == CQ_STATE_OK;
+    case CQ_FILTER_OVER:
+        return state == CQ_STATE_OVER;
+    case CQ_FILTER_EXEMPT:
+        return state == CQ_STATE_EXEMPT;
+    case CQ_FILTER_NEAR:
+        return state == CQ_STATE_OK && is_near(scan, row, policy);
+    case CQ_FILTER_REFUSED:
+        return row->refused_today > 0;
+    case CQ_FILTER_JAILED:
+        return row->jailed;
+    case CQ_FILTER_ALL:
+    default:
+        return true;
+    }
+}
+
+static void count_share(struct cq_scan *scan, const struct cq_row *row,
+                        const struct cq_policy *policy)
+{
+    int64_t tenth;
+
+    if (policy->daily_bytes > 0) {
+        /* 10 x 2^48 is no overflow, and no allowance is 0 */
+        tenth = 10 * sum(row->used_bytes, row->others_used_bytes)
+            / cq_policy_allowance(policy, scan->day);
+        scan->shares[tenth < CQ_VIEW_SHARES ? tenth : CQ_VIEW_SHARES - 1]++;
+    }
 }
 
 /* The page knows ok, over and exempt: whom only open transfers hold up is
@@ -93,6 +135,19 @@ static void count_state(struct cq_view_pool *pool, enum cq_state state)
     }
 }
 
+static void keep(struct cq_scan *scan, const struct cq_row *row,
+                 enum cq_state state)
+{
+    if (scan->networks != NULL) {
+        cq_networks_add(scan->networks, row, state);
+    }
+    else if (cq_select_wants(&scan->select, row)
+             && (scan->is_proven == NULL
+                 || scan->is_proven(scan->baton, row))) {
+        cq_select_offer(&scan->select, row);
+    }
+}
+
 enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
 {
     const struct cq_policy_info *info;
@@ -109,9 +164,12 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
                      touches_list(scan->exempt, &row->key), row);
     scan->in_flight_bytes += row->in_flight_bytes;
     count_state(&scan->pools[row->pool], state);
-    if (matches(scan, row, state)) {
-        scan->matched++;
-        cq_select_offer(&scan->select, row);
+    if (matches(scan, row)) {
+        count_share(scan, row, &info->policy);
+        if (has_state(scan, row, &info->policy, state)) {
+            scan->matched++;
+            keep(scan, row, state);
+        }
     }
     return CQ_OK;
 }
@@ -159,6 +217,8 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
     client->rule = info->rule;
     client->hits = row->hits;
     client->refused = row->refused;
+    client->refused_today = row->refused_today;
+    client->would_refuse = row->would_refuse;
     client->last_hit_s = row->last_hit_s;
     client->state = state;
     client->spared = spared(scan, row, state);

@@ -6,6 +6,7 @@
 #ifndef CQ_SCAN_H
 #define CQ_SCAN_H
 
+#include "render/networks.h"
 #include "render/select.h"
 
 struct cq_scan {
@@ -26,12 +27,18 @@ struct cq_scan {
      * done. NULL: no memory */
     const struct cq_policy_info *(*policy_of)(void *baton, uint16_t pool,
                                               uint16_t policy_index);
+    /* Does the row belong to the client that it names? Asked for the rows that
+     * are kept only. NULL: it is known of all */
+    bool (*is_proven)(void *baton, const struct cq_row *row);
     void *baton;
     struct cq_select select;        /* begun by the caller */
+    struct cq_networks *networks;   /* NULL: select the rows; else add them
+                                     * up here, begun by the caller */
 
     /* results */
     int64_t matched;
     int64_t in_flight_bytes;        /* of every row */
+    int64_t shares[CQ_VIEW_SHARES]; /* as in struct cq_view */
 };
 
 /** Zeroes the results and gets ready for rows. */

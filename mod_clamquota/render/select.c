@@ -91,14 +91,20 @@ static void sift_up(struct cq_select *select, size_t i)
     }
 }
 
+bool cq_select_wants(const struct cq_select *select, const struct cq_row *row)
+{
+    return select->count < select->limit
+        || (select->limit > 0
+            && cq_select_compare(select->sort, row, &select->rows[0]) < 0);
+}
+
 void cq_select_offer(struct cq_select *select, const struct cq_row *row)
 {
     if (select->count < select->limit) {
         select->rows[select->count] = *row;
         sift_up(select, select->count++);
     }
-    else if (select->limit > 0 &&
-             cq_select_compare(select->sort, row, &select->rows[0]) < 0) {
+    else if (cq_select_wants(select, row)) {
         select->rows[0] = *row;
         sift_down(select, 0);
     }

@@ -21,6 +21,9 @@ struct cq_select {
 void cq_select_begin(struct cq_select *select, struct cq_row *rows,
                      size_t limit, enum cq_sort sort);
 
+/** Would the row be among the best so far? */
+bool cq_select_wants(const struct cq_select *select, const struct cq_row *row);
+
 /** Keeps the row if it is among the best so far. */
 void cq_select_offer(struct cq_select *select, const struct cq_row *row);
 

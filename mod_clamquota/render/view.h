@@ -34,11 +34,40 @@ struct cq_view_client {
     enum cq_spared spared;      /* CQ_SPARED_NOT: jailable */
     bool jailed;
     int64_t exempt_until_s;     /* 0: not exempt for a time */
+    int64_t would_refuse;       /* by LogOnly */
+    int64_t refused_today;      /* while over quota; not for a file's copies */
+    /* versions of files of which it has used up ClamQuotaCopies today; NULL:
+     * not looked for (render/copies.h) */
+    const struct cq_view_copy *copies;
+    size_t copies_n;
     /* In a cluster used_bytes and in_flight_bytes are the sum of all nodes, and
      * state and waiting time follow from it; these are this node's part. */
     bool shared;
     int64_t here_used_bytes;
     int64_t here_in_flight_bytes;
+};
+
+/* one version of a file, as a client downloaded it today */
+struct cq_view_copy {
+    char path[216];             /* below facts.document_root, or whole; the end
+                                 * of a longer one, after "..." */
+    int64_t size_bytes;
+    int64_t mtime_s;
+    int64_t used_bytes;
+    int64_t allowance_bytes;    /* ClamQuotaCopies x size */
+};
+
+/* of all clients in a network that match the query */
+struct cq_view_network {
+    struct cq_key net;
+    int64_t clients;
+    int64_t over;               /* of these over quota */
+    int64_t used_bytes;
+    int64_t today_bytes;
+    int64_t free_bytes;
+    int64_t hits;
+    int64_t refused;
+    int64_t last_hit_s;
 };
 
 /* counted since the table was made; each node counts its own */
@@ -75,6 +104,7 @@ struct cq_view_jail {
     int64_t as_of_s;
 };
 
+/* an hour, or a day from midnight to midnight */
 struct cq_view_hour {
     int64_t start_s;
     int64_t sent_bytes;
@@ -83,14 +113,36 @@ struct cq_view_hour {
     int64_t refused;
 };
 
+/* history that is shown where nothing else is asked for, and the most: 32
+ * days, 13 months */
+#define CQ_VIEW_HOURS 48
+#define CQ_VIEW_HOURS_MAX 768
+#define CQ_VIEW_DAYS 396
+#define CQ_VIEW_DAYS_MAX 416
+
+/* clients by the share of their allowance that they have used: ten tenths, and
+ * who has reached it */
+#define CQ_VIEW_SHARES 11
+
 enum cq_sort { CQ_SORT_USED = 0, CQ_SORT_TODAY, CQ_SORT_REFUSED,
                CQ_SORT_HITS, CQ_SORT_LAST };
 
-/* which rows, in which order; all zero and limit 100 is the default page */
+/* ?state=; NEAR: ok and above 80 % of the allowance; REFUSED: today, because
+ * it was over quota */
+enum cq_filter { CQ_FILTER_ALL = 0, CQ_FILTER_OK, CQ_FILTER_OVER,
+                 CQ_FILTER_EXEMPT, CQ_FILTER_NEAR, CQ_FILTER_REFUSED,
+                 CQ_FILTER_JAILED };
+
+/* Which rows, in which order; all zero and limit 100 is the default page. */
 struct cq_query {
     enum cq_sort sort;
     int limit;                  /* 1..10000 rows, default 100 */
-    bool over_only;             /* ?state=over */
+    int offset;                 /* 0..10000: rows left out before these */
+    enum cq_filter filter;
+    bool by_net;                /* networks instead of clients */
+    struct cq_prefixes net_bits;
+    int hours;                  /* of history; 0: CQ_VIEW_HOURS */
+    int days;                   /* 0: CQ_VIEW_DAYS */
     bool has_client;            /* ?client=ADDR|CIDR: rows inside of it, and
                                  * the row that an ADDR belongs to */
     struct cq_key client;
@@ -113,6 +165,8 @@ struct cq_view_facts {
     const char *self;           /* the page's own path, decoded, for links and
                                  * forms; NULL: unknown */
     int refresh_s;              /* 0: none */
+    const char *document_root;  /* is not shown in paths of files; NULL: they
+                                 * are shown whole */
 };
 
 struct cq_view {
@@ -139,12 +193,28 @@ struct cq_view {
     const struct cq_cluster_status *cluster;    /* NULL: there is none; its
                                                  * lag_ms is as of now_s */
 
-    const struct cq_view_hour *history; /* oldest first */
+    const struct cq_view_hour *history; /* hours, oldest first */
     size_t history_count;
+    const struct cq_view_hour *days;    /* the same of days */
+    size_t day_count;
 
-    const struct cq_view_client *clients;   /* sorted, at most limit */
+    /* What this node will have sent by the period's end at the pace since
+     * forecast_since_s: cq_forecast_bytes(). */
+    int64_t forecast_since_s;
+    int64_t forecast_sent_bytes;
+    int64_t forecast_free_bytes;
+
+    const struct cq_view_client *clients;   /* sorted, at most limit; none
+                                             * with by_net */
     size_t client_count;
     int64_t clients_matched;    /* by the query, shown or not */
+    int64_t shares[CQ_VIEW_SHARES];     /* of these, but for the filter's
+                                         * state; without unlimited ones */
+
+    const struct cq_view_network *networks; /* sorted, at most limit */
+    size_t network_count;
+    int64_t networks_matched;
+    bool networks_exact;        /* false: figures are lower bounds */
     struct cq_query query;
 };
 

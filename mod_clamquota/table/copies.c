@@ -2,6 +2,8 @@
 #include "table/copies.h"
 #include "table/account.h"
 
+_Static_assert(CQ_COPIES_NAMES_MAX == CQ_NAMES, "all of them");
+
 /* A row's period is the day here: what an account asks of the clock is only
  * the stamp of its period and the time. */
 static struct cq_clock by_days(const struct cq_clock *clock)
@@ -100,6 +102,11 @@ enum cq_status cq_copies_admit(struct cq_account *a,
     return status;
 }
 
+void cq_copies_note(struct cq_account *a, int64_t n)
+{
+    cq_account_mark(a, n < UINT16_MAX ? (uint16_t)n : UINT16_MAX, false);
+}
+
 void cq_copies_charge(struct cq_account *a, const struct cq_clock *clock,
                       int64_t bytes)
 {
@@ -128,39 +135,83 @@ void cq_copies_forget(struct cq_table *t, uint64_t client)
     }
 }
 
+/* @return false: it is no pair, downloaded nothing today, or became another's
+ * meanwhile */
+static bool copy_pair(const struct cq_table *t, const struct cq_hot *hot,
+                      const struct cq_clock *clock, struct cq_copies_row *copy)
+{
+    uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
+    uint64_t committed, version;
+
+    if ((id & CQ_STATE_MASK) != CQ_LIVE) {
+        return false;
+    }
+    memset(copy, 0, sizeof(*copy));
+    copy->client = atomic_load(&hot->free_range);
+    copy->copies_n = atomic_load(&hot->mark) & CQ_MARK_POLICY;
+    committed = atomic_load(&hot->committed);
+    copy->today_bytes = cq_row_used(hot, clock->day_stamp);
+    if (cq_stamp(committed) == clock->day_stamp
+        && cq_bytes(committed) > copy->today_bytes) {
+        copy->in_flight_bytes = cq_bytes(committed) - copy->today_bytes;
+    }
+    version = cq_name_copy(t, atomic_load(&hot->others), copy);
+    atomic_thread_fence(memory_order_acquire);
+    if (copy->today_bytes + copy->in_flight_bytes == 0
+        || atomic_load_explicit(&hot->identity, memory_order_relaxed) != id) {
+        return false;
+    }
+    if (identity_of(t, copy->client, version) != (id & ~CQ_STATE_MASK)) {
+        copy->path[0] = '\0';       /* another version's by now */
+        copy->size_bytes = 0;
+        copy->mtime_us = 0;
+    }
+    return true;
+}
+
 bool cq_copies_next(const struct cq_table *t, const struct cq_clock *clock,
                     uint64_t *position, struct cq_copies_row *copy)
 {
     while (*position < t->all_rows_n - t->pairs.first) {
-        const struct cq_hot *hot = &t->hot[t->pairs.first + (*position)++];
-        uint64_t id = atomic_load_explicit(&hot->identity,
-                                           memory_order_acquire);
-        uint64_t committed, version;
-
-        if ((id & CQ_STATE_MASK) != CQ_LIVE) {
-            continue;
+        if (copy_pair(t, &t->hot[t->pairs.first + (*position)++], clock,
+                      copy)) {
+            return true;
         }
-        memset(copy, 0, sizeof(*copy));
-        copy->client = atomic_load(&hot->free_range);
-        committed = atomic_load(&hot->committed);
-        copy->today_bytes = cq_row_used(hot, clock->day_stamp);
-        if (cq_stamp(committed) == clock->day_stamp
-            && cq_bytes(committed) > copy->today_bytes) {
-            copy->in_flight_bytes = cq_bytes(committed) - copy->today_bytes;
-        }
-        version = cq_name_copy(t, atomic_load(&hot->others), copy);
-        atomic_thread_fence(memory_order_acquire);
-        if (copy->today_bytes + copy->in_flight_bytes == 0
-            || atomic_load_explicit(&hot->identity, memory_order_relaxed)
-                != id) {
-            continue;
-        }
-        if (identity_of(t, copy->client, version) != (id & ~CQ_STATE_MASK)) {
-            copy->path[0] = '\0';       /* another version's by now */
-            copy->size_bytes = 0;
-            copy->mtime_us = 0;
-        }
-        return true;
     }
     return false;
+}
+
+size_t cq_copies_names(const struct cq_table *t, const struct cq_clock *clock,
+                       struct cq_copies_name *names)
+{
+    size_t n = 0;
+    uint32_t i;
+
+    for (i = 0; i < t->names_n && n < CQ_COPIES_NAMES_MAX; i++) {
+        const struct cq_name_slot *slot = &t->names[i];
+
+        if (atomic_load_explicit(&slot->day, memory_order_relaxed)
+            == clock->day_stamp) {
+            names[n++] = (struct cq_copies_name){ i, slot->size_bytes };
+        }
+    }
+    return n;
+}
+
+bool cq_copies_find(const struct cq_table *t, const struct cq_clock *clock,
+                    uint64_t client, const struct cq_copies_name *name,
+                    struct cq_copies_row *copy)
+{
+    uint64_t id = identity_of(t, client,
+                              atomic_load(&t->names[name->number].version));
+    struct cq_homes homes;
+    uint32_t row;
+
+    if (!cq_table_has_copies(t)) {
+        return false;
+    }
+    homes = cq_window_homes(&t->pairs, id);
+    row = cq_window_find(t, &homes, id);
+    return row != CQ_NO_ROW && copy_pair(t, &t->hot[row], clock, copy)
+        && copy->client == client;
 }

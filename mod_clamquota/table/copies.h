@@ -61,6 +61,9 @@ enum cq_status cq_copies_admit(struct cq_account *account,
                                const struct cq_version *version,
                                int64_t bytes);
 
+/** Notes for readers by which ClamQuotaCopies a pair is judged. */
+void cq_copies_note(struct cq_account *account, int64_t n);
+
 /** Books body bytes that left. */
 void cq_copies_charge(struct cq_account *account,
                       const struct cq_clock *clock, int64_t bytes);
@@ -80,6 +83,8 @@ struct cq_copies_row {
     int64_t mtime_us;
     int64_t today_bytes;
     int64_t in_flight_bytes;
+    int64_t copies_n;           /* ClamQuotaCopies that it was last judged by,
+                                 * at most 65,535; 0: none */
 };
 
 /** Copies the next pair that drew something today.
@@ -87,6 +92,31 @@ struct cq_copies_row {
  * @return false at the end */
 bool cq_copies_next(const struct cq_table *table,
                     const struct cq_clock *clock, uint64_t *position,
+                    struct cq_copies_row *row);
+
+/* a version whose name was used today: a place among the names */
+struct cq_copies_name {
+    uint32_t number;
+    int64_t size_bytes;
+};
+
+/* the most that cq_copies_names() finds */
+#define CQ_COPIES_NAMES_MAX 16384
+
+/** Lists the versions that anybody downloaded today, in no order: for readers
+ * that ask for a few clients and need not look at all pairs.
+ * @param names  CQ_COPIES_NAMES_MAX of them
+ * @return how many */
+size_t cq_copies_names(const struct cq_table *table,
+                       const struct cq_clock *clock,
+                       struct cq_copies_name *names);
+
+/** Copies the pair of a client and a version, in two buckets' time.
+ * @param client  as cq_table_identity()
+ * @return false: it downloaded nothing of this version today */
+bool cq_copies_find(const struct cq_table *table,
+                    const struct cq_clock *clock, uint64_t client,
+                    const struct cq_copies_name *name,
                     struct cq_copies_row *row);
 
 #endif

@@ -60,6 +60,7 @@
  *         identity   62 bits of keyed hash of (client's identity, version)
  *         committed, drawn, before       body bytes, stamped by day
  *         free_range                     the client's identity
+ *         mark                           ClamQuotaCopies:16
  *         others                         number of the version's name
  *
  * So a pair is found, made, held, reserved, charged and settled by what does

@@ -57,28 +57,38 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
                         ? (int64_t)(seen >> CQ_SEEN_SHIFT) : 0;
     row->jailed = (mark & CQ_MARK_JAILED) != 0;
     row->over_since_s = cq_over_since_s(over);
+    row->refused_today = cq_over_day(over) == clock->day
+        ? cq_over_refusals(over) : 0;
     /* a share that only memcached vouches for makes no offender: else a program
      * that can write there could have any client jailed */
     row->over_refusals = (mark & CQ_MARK_RAISED) == 0
         ? cq_over_refusals(over) : 0;
 }
 
-bool cq_row_copy(const struct cq_table *t, uint32_t i,
-                 const struct cq_clock *clock, struct cq_row *row)
+/* @return the identity of the row, which the copy is of; 0: it is nobody's */
+static uint64_t copy_unproven(const struct cq_table *t, uint32_t i,
+                              const struct cq_clock *clock, struct cq_row *row)
 {
     uint64_t id = atomic_load_explicit(&t->hot[i].identity,
                                        memory_order_acquire);
 
     if ((id & CQ_STATE_MASK) != CQ_LIVE) {
-        return false;
+        return 0;
     }
     memset(row, 0, sizeof(*row));
     copy_key(&t->cold[i], &row->key, &row->pool);
     copy_figures(t, i, clock, row);
     atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&t->hot[i].identity, memory_order_relaxed)
-            == id
-        && cq_key_valid(&row->key)
+            == id && cq_key_valid(&row->key) ? id : 0;
+}
+
+bool cq_row_copy(const struct cq_table *t, uint32_t i,
+                 const struct cq_clock *clock, struct cq_row *row)
+{
+    uint64_t id = copy_unproven(t, i, clock, row);
+
+    return id != 0
         && cq_identity(t, row->pool, &row->key) == (id & ~CQ_STATE_MASK);
 }
 
@@ -87,6 +97,18 @@ bool cq_table_next_row(const struct cq_table *t, const struct cq_clock *clock,
 {
     while (*position < t->rows_n) {
         if (cq_row_copy(t, (uint32_t)(*position)++, clock, row)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cq_table_next_row_unproven(const struct cq_table *t,
+                                const struct cq_clock *clock,
+                                uint64_t *position, struct cq_row *row)
+{
+    while (*position < t->rows_n) {
+        if (copy_unproven(t, (uint32_t)(*position)++, clock, row) != 0) {
             return true;
         }
     }

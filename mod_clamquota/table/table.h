@@ -290,6 +290,7 @@ struct cq_row {
                                  * had one; BUSY, COPIES and LogOnly are none
                                  * of these, nor is any while used_bytes is
                                  * what memcached said */
+    uint32_t refused_today;     /* all of this day while over quota */
     bool proxied;
     bool jailed;                /* as clamquota-sync said last */
     /* What the other nodes of a cluster know of the client; 0 without one. All
@@ -308,6 +309,14 @@ struct cq_row {
 bool cq_table_next_row(const struct cq_table *table,
                        const struct cq_clock *clock, uint64_t *position,
                        struct cq_row *row);
+
+/** As cq_table_next_row(), but without the proof that the address hashes to
+ * the row's identity, which costs as much as all the rest: for readers that
+ * count or rank many rows, and look up by cq_table_row() each that they
+ * show. */
+bool cq_table_next_row_unproven(const struct cq_table *table,
+                                const struct cq_clock *clock,
+                                uint64_t *position, struct cq_row *row);
 
 /** Copies one row by its number.
  * @return false: it is nobody's, or no row of this table */

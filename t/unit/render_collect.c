@@ -227,7 +227,7 @@ END_TEST
 START_TEST(limits)
 {
     struct memory memory = { .allowed = BLOCKS_MAX };
-    struct cq_query query = { .limit = 0, .over_only = false };
+    struct cq_query query = { .limit = 0, .filter = CQ_FILTER_ALL };
     struct cq_view view;
 
     ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
@@ -236,10 +236,56 @@ START_TEST(limits)
     ck_assert_int_eq(view.clients_matched, 4);
     give_back(&memory);
     query.limit = 10000;
-    query.over_only = true;
+    query.filter = CQ_FILTER_OVER;
     ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
     ck_assert_uint_eq(view.client_count, 1);
     ck_assert_int_eq(view.clients_matched, 1);
+    give_back(&memory);
+}
+END_TEST
+
+START_TEST(pages)
+{
+    struct memory memory = { .allowed = BLOCKS_MAX };
+    struct cq_query query = { .limit = 2, .offset = 1 };
+    struct cq_view view;
+
+    ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
+    ck_assert_uint_eq(view.client_count, 2);
+    ck_assert_int_eq(view.clients[0].used_bytes, 301);
+    ck_assert_int_eq(view.clients[1].used_bytes, 299);
+    ck_assert_int_eq(view.clients_matched, 4);
+    give_back(&memory);
+    query.offset = 4;
+    ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
+    ck_assert_uint_eq(view.client_count, 0);
+    ck_assert_int_eq(view.clients_matched, 4);
+    give_back(&memory);
+}
+END_TEST
+
+START_TEST(by_network)
+{
+    struct memory memory = { .allowed = BLOCKS_MAX };
+    struct cq_query query = { .limit = 2, .by_net = true,
+                              .net_bits = { 24, 48 } };
+    struct cq_view view;
+    char text[CQ_KEY_TEXT_SIZE];
+
+    ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
+    ck_assert_uint_eq(view.client_count, 0);
+    ck_assert_int_eq(view.clients_matched, 4);
+    ck_assert_int_eq(view.networks_matched, 3);
+    ck_assert(view.networks_exact);
+    ck_assert_uint_eq(view.network_count, 2);
+    ck_assert_str_eq(cq_key_format_cidr(&view.networks[0].net, text,
+                                        sizeof(text)), "192.0.2.0/24");
+    ck_assert_int_eq(view.networks[0].clients, 2);
+    ck_assert_int_eq(view.networks[0].over, 1);
+    ck_assert_int_eq(view.networks[0].used_bytes, 600);
+    ck_assert_int_eq(view.networks[0].hits, 2);
+    ck_assert_str_eq(cq_key_format_cidr(&view.networks[1].net, text,
+                                        sizeof(text)), "10.9.0.0/24");
     give_back(&memory);
 }
 END_TEST
@@ -264,8 +310,9 @@ START_TEST(no_memory)
         ck_assert_int_eq(status, CQ_ENOMEM);
         ck_assert_uint_eq(used, n);
     }
-    /* pools, two names, history, cells, rows, three policies, clients */
-    ck_assert_uint_eq(n, 12);
+    /* hours and days, copied twice; pools, two names, cells, rows, three
+     * policies, clients, exemptions */
+    ck_assert_uint_eq(n, 15);
 }
 END_TEST
 
@@ -281,6 +328,8 @@ int main(void)
     tcase_add_test(cases, fills_a_view);
     tcase_add_test(cases, totals_only);
     tcase_add_test(cases, limits);
+    tcase_add_test(cases, pages);
+    tcase_add_test(cases, by_network);
     tcase_add_test(cases, no_memory);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

@@ -31,6 +31,8 @@ START_TEST(json_exact)
         "\"as_of\": 1795435140},\n"
         "  \"exemptions\": [\n"
         "    {\"net\": \"192.0.2.0/24\", \"until\": 1795435300}],\n"
+        "  \"forecast\": {\"sent_by_period_end\": 51, "
+        "\"free_by_period_end\": 52, \"since\": 1793491200},\n"
         "  \"history\": [\n"
         "    {\"start\": 1795431600, \"sent\": 21, \"free\": 22, "
         "\"hits\": 23, \"refused\": 24}],\n"
@@ -42,7 +44,10 @@ START_TEST(json_exact)
         "\"hits\": 34, \"refused\": 35, \"last_hit\": 1795435140, "
         "\"state\": \"over\", \"over_since\": 1795435080, "
         "\"retry_after\": 43200, \"jailable\": true, \"spared\": null, "
-        "\"jailed\": true, \"exempt_until\": 0},\n"
+        "\"jailed\": true, \"exempt_until\": 0, \"would_refuse\": 36, "
+        "\"refused_today\": 37, "
+        "\"copies\": [{\"path\": \"/main.cvd\", \"size\": 61, "
+        "\"mtime\": 62, \"used\": 63, \"allowance\": 64}]},\n"
         "    {\"client\": \"192.0.2.7\", \"prefix\": 32, "
         "\"pool\": \"default\", \"used\": 0, \"today\": 0, \"free\": 0, "
         "\"in_flight\": 0, \"daily\": null, \"allowance\": null, "
@@ -50,8 +55,11 @@ START_TEST(json_exact)
         "\"refused\": 0, \"last_hit\": 0, \"state\": \"exempt\", "
         "\"over_since\": 0, \"retry_after\": 0, \"jailable\": false, "
         "\"spared\": \"exempt\", \"jailed\": false, "
-        "\"exempt_until\": 1795435300}], "
-        "\"clients_matched\": 2, \"up\": true, \"notice\": null }\n");
+        "\"exempt_until\": 1795435300, "
+        "\"would_refuse\": 0, \"refused_today\": 0, \"copies\": null}], "
+        "\"clients_matched\": 2, "
+        "\"shares\": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "
+        "\"up\": true, \"notice\": null }\n");
 }
 END_TEST
 

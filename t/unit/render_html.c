@@ -37,7 +37,7 @@ START_TEST(html_keeps_the_query)
     view.facts.refresh_s = 15;
     view.query.sort = CQ_SORT_HITS;
     view.query.limit = 50;
-    view.query.over_only = true;
+    view.query.filter = CQ_FILTER_OVER;
     text = rendered(cq_render_html, &view);
     expect_markup(text);
     ck_assert_ptr_nonnull(

@@ -61,7 +61,10 @@ START_TEST(json)
         "\"rule\": \"ClamQuotaDaily\", \"hits\": 34, \"refused\": 35, "
         "\"last_hit\": 1795435140, \"state\": \"over\", \"over_since\": "
         "1795435080, \"retry_after\": 21600, \"jailable\": true, "
-        "\"spared\": null, \"jailed\": true, \"exempt_until\": 0}] }\n");
+        "\"spared\": null, \"jailed\": true, \"exempt_until\": 0, "
+        "\"would_refuse\": 36, \"refused_today\": 37, "
+        "\"copies\": [{\"path\": \"/main.cvd\", \"size\": 61, \"mtime\": 62, "
+        "\"used\": 63, \"allowance\": 64}]}] }\n");
     me.client.family = 0;
     me.pool_count = 0;
     ck_assert_str_eq(

@@ -21,7 +21,7 @@ static void expect_defaults(void)
 {
     ck_assert_int_eq(request.query.sort, CQ_SORT_USED);
     ck_assert_int_eq(request.query.limit, 100);
-    ck_assert(!request.query.over_only);
+    ck_assert(request.query.filter == CQ_FILTER_ALL);
     ck_assert(!request.query.has_client);
     ck_assert_ptr_null(request.query.pool);
     ck_assert_int_eq(request.format, CQ_FORMAT_HTML);
@@ -58,7 +58,7 @@ START_TEST(values)
     ck_assert_int_eq(request.format, CQ_FORMAT_JSON);
     ck_assert_int_eq(request.query.sort, CQ_SORT_HITS);
     ck_assert_int_eq(request.query.limit, 10000);
-    ck_assert(request.query.over_only);
+    ck_assert(request.query.filter == CQ_FILTER_OVER);
     ck_assert_str_eq(request.query.pool, "a.B_c-1");
     ck_assert_int_eq(request.refresh_s, 5);
     expect_ok("auto=1");
@@ -110,7 +110,16 @@ START_TEST(malformed)
         { "client=192.0.2.7%2", "client must" },
         { "client=192.0.2.7%", "client must" },
         { "client=%g0", "client must" },
-        { "state=ok", "state must" },
+        { "state=busy", "state must" },
+        { "offset=10001", "offset must" },
+        { "net=24", "net must" },
+        { "net=,48", "net must" },
+        { "net=24,", "net must" },
+        { "net=33,48", "net must" },
+        { "net=24,129", "net must" },
+        { "hours=0", "hours must" },
+        { "hours=769", "hours must" },
+        { "days=417", "days must" },
         { "pool=a+b", "pool must" },
         { "pool=%3Cscript%3E", "pool must" },
         { "pool=12345678901234567890123456789012", "pool must" },
@@ -177,18 +186,30 @@ START_TEST(links)
     link.format = "json";
     link.query.sort = CQ_SORT_LAST;
     link.query.limit = 7;
-    link.query.over_only = true;
+    link.query.filter = CQ_FILTER_OVER;
     link.query.pool = "a.b";
     link.query.has_client = true;
     ck_assert_int_eq(
         cq_key_parse(&link.query.client, "2001:db8::/64", NULL), CQ_OK);
+    link.query.offset = 200;
+    link.query.by_net = true;
+    link.query.net_bits = (struct cq_prefixes){ 24, 48 };
+    link.query.hours = 5;
+    link.query.days = 6;
     link.refresh_s = 9;
     ck_assert_str_eq(link_text(&link),
                      "/clam%20quota?json&amp;sort=last&amp;limit=7&amp;"
-                     "state=over&amp;pool=a.b&amp;client=2001:db8::/64&amp;"
+                     "offset=200&amp;state=over&amp;net=24,48&amp;hours=5&amp;"
+                     "days=6&amp;pool=a.b&amp;client=2001:db8::/64&amp;"
                      "refresh=9");
-    expect_ok("json&sort=last&limit=7&state=over&pool=a.b&"
-              "client=2001:db8::/64&refresh=9");
+    expect_ok("json&sort=last&limit=7&offset=200&state=over&net=24,48&"
+              "hours=5&days=6&pool=a.b&client=2001:db8::/64&refresh=9");
+    ck_assert_int_eq(request.query.offset, 200);
+    ck_assert(request.query.by_net);
+    ck_assert_int_eq(request.query.net_bits.v4_bits, 24);
+    ck_assert_int_eq(request.query.net_bits.v6_bits, 48);
+    ck_assert_int_eq(request.query.hours, 5);
+    ck_assert_int_eq(request.query.days, 6);
     ck_assert_int_eq(request.query.sort, link.query.sort);
     ck_assert_int_eq(
         cq_key_compare(&request.query.client, &link.query.client), 0);
@@ -196,7 +217,8 @@ START_TEST(links)
     link.query.has_client = false;
     ck_assert_str_eq(link_text(&link),
                      "/clam%20quota?json&amp;sort=last&amp;limit=7&amp;"
-                     "state=over&amp;pool=%3C%22%27%26&amp;refresh=9");
+                     "offset=200&amp;state=over&amp;net=24,48&amp;hours=5&amp;"
+                     "days=6&amp;pool=%3C%22%27%26&amp;refresh=9");
 }
 END_TEST
 

@@ -48,6 +48,7 @@ static struct cq_view_pool pools[1];
 static struct cq_view_hour hours[1];
 static struct cq_exemption exemption;
 static struct cq_view_client clients[2];
+static struct cq_view_copy copies[1];
 
 static void make_client(struct cq_view_client *client, const char *cidr)
 {
@@ -93,6 +94,13 @@ static void make_view(void)
     view.jail = (struct cq_view_jail){ "ipset:a,b", 41, 0, 43, now_s - 60 };
     view.history = hours;
     view.history_count = 1;
+    view.days = hours;
+    view.day_count = 1;
+    view.forecast_since_s = view.period.midnight_s[0];
+    view.forecast_sent_bytes = 51;
+    view.forecast_free_bytes = 52;
+    view.shares[CQ_VIEW_SHARES - 1] = 1;
+    copies[0] = (struct cq_view_copy){ "/main.cvd", 61, 62, 63, 64 };
     make_client(&clients[0], "2001:db8::/64");
     clients[0].used_bytes = INT64_C(9007199254740993);
     clients[0].today_bytes = 31;
@@ -107,6 +115,10 @@ static void make_view(void)
     clients[0].over_since_s = now_s - 120;
     clients[0].retry_after_s = 43200;
     clients[0].jailed = true;
+    clients[0].would_refuse = 36;
+    clients[0].refused_today = 37;
+    clients[0].copies = copies;
+    clients[0].copies_n = 1;
     make_client(&clients[1], "192.0.2.7");
     clients[1].daily_bytes = CQ_UNLIMITED;
     clients[1].allowance_bytes = CQ_BYTES_MAX;
@@ -134,7 +146,8 @@ static inline void make_hostile(void)
     view.query.pool = HOSTILE;
     clients[0].pool = HOSTILE;
     clients[0].rule = HOSTILE;
-    view.query.over_only = true;
+    memcpy(copies[0].path, HOSTILE, sizeof(HOSTILE));
+    view.query.filter = CQ_FILTER_OVER;
 }
 
 /* copies what stands before one of the characters of end */

@@ -171,7 +171,9 @@ static void feed(void)
     rows[0] = row_of("10.0.0.1", 299, 0);
     rows[0].in_flight_bytes = 50;
     rows[1] = row_of("10.0.1.1", 300, 0);
+    rows[1].refused_today = 1;
     rows[2] = row_of("10.9.0.1", 900, 1);
+    rows[2].jailed = true;
     rows[3] = row_of("2001:db8::/64", 800, 2);
     rows[4] = row_of("10.0.0.2", 0, 3);
     rows[4].pool = 1;
@@ -216,6 +218,10 @@ START_TEST(filters)
     static const char *const all[] = { "10.9.0.1/32", "2001:db8::/64",
                                        "10.0.1.1/32", "10.0.0.1/32",
                                        "10.0.0.2/32", NULL };
+    static const char *const ok[] = { "2001:db8::/64", "10.0.0.1/32",
+                                      "10.0.0.2/32", NULL };
+    static const char *const near[] = { "10.0.0.1/32", NULL };
+    static const char *const exempt[] = { "10.9.0.1/32", NULL };
     static const char *const over[] = { "10.0.1.1/32", NULL };
     static const char *const other[] = { "10.0.0.2/32", NULL };
     static const char *const inside[] = { "10.0.0.1/32", "10.0.0.2/32",
@@ -225,9 +231,19 @@ START_TEST(filters)
 
     reset_query();
     expect_matched(all);
-    query.over_only = true;
+    query.filter = CQ_FILTER_OVER;
     expect_matched(over);
-    query.over_only = false;
+    query.filter = CQ_FILTER_OK;
+    expect_matched(ok);
+    query.filter = CQ_FILTER_EXEMPT;
+    expect_matched(exempt);
+    query.filter = CQ_FILTER_NEAR;      /* 299 of 300; not 7 in flight */
+    expect_matched(near);
+    query.filter = CQ_FILTER_REFUSED;
+    expect_matched(over);
+    query.filter = CQ_FILTER_JAILED;
+    expect_matched(exempt);
+    query.filter = CQ_FILTER_ALL;
     query.pool = "other";
     expect_matched(other);
     query.pool = "nosuch";
@@ -256,6 +272,44 @@ START_TEST(more_match_than_are_kept)
 }
 END_TEST
 
+/* a client of 299 of 300 and one of nothing; who has reached it; none of
+ * unlimited ones, nor without a policy; whatever state is asked for */
+START_TEST(shares)
+{
+    static const int64_t expected[CQ_VIEW_SHARES] = { [0] = 1, [9] = 1,
+                                                      [10] = 1 };
+
+    reset_query();
+    query.filter = CQ_FILTER_OVER;
+    begin();
+    feed();
+    ck_assert_mem_eq(scan.shares, expected, sizeof(expected));
+    query.pool = "default";
+    begin();
+    feed();
+    ck_assert_int_eq(scan.shares[0], 0);
+    ck_assert_int_eq(scan.shares[9], 1);
+}
+END_TEST
+
+static bool is_even(void *baton, const struct cq_row *row)
+{
+    ck_assert_ptr_eq(baton, policies);
+    return row->used_bytes % 2 == 0;
+}
+
+/* what is not proven counts, but is not shown */
+START_TEST(proof)
+{
+    reset_query();
+    begin();
+    scan.is_proven = is_even;
+    feed();
+    ck_assert_int_eq(scan.matched, 5);
+    ck_assert_uint_eq(scan.select.count, 4);
+}
+END_TEST
+
 START_TEST(clients)
 {
     struct cq_row row = row_of("192.0.2.7", 450, 0);
@@ -270,6 +324,8 @@ START_TEST(clients)
     row.refused = 6;
     row.last_hit_s = 7;
     row.over_since_s = 8;
+    row.would_refuse = 9;
+    row.refused_today = 10;
     row.pool = 1;
     ck_assert_int_eq(cq_scan_client(&scan, &row, &client), CQ_OK);
     ck_assert_int_eq(cq_key_compare(&client.client, &row.key), 0);
@@ -284,6 +340,8 @@ START_TEST(clients)
     ck_assert_int_eq(client.hits, 5);
     ck_assert_int_eq(client.refused, 6);
     ck_assert_int_eq(client.last_hit_s, 7);
+    ck_assert_int_eq(client.would_refuse, 9);
+    ck_assert_int_eq(client.refused_today, 10);
     ck_assert_int_eq(client.state, CQ_STATE_OVER);
     ck_assert_int_eq(client.over_since_s, 8);
     /* day 5 gives 500: the second midnight from 01:00 of day 3 */
@@ -398,6 +456,8 @@ int main(void)
     tcase_add_test(cases, order);
     tcase_add_test(cases, filters);
     tcase_add_test(cases, more_match_than_are_kept);
+    tcase_add_test(cases, shares);
+    tcase_add_test(cases, proof);
     tcase_add_test(cases, clients);
     tcase_add_test(cases, jailable);
     srunner_set_tap(runner, "-");

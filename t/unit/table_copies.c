@@ -194,6 +194,7 @@ END_TEST
 
 START_TEST(names_are_bounded_and_never_wrong)
 {
+    static struct cq_copies_name names[CQ_COPIES_NAMES_MAX];
     struct cq_copies_row row;
     uint64_t position = 0;
     char longest[400];
@@ -214,6 +215,12 @@ START_TEST(names_are_bounded_and_never_wrong)
         n++;
     }
     ck_assert_int_eq(n, 1);
+    ck_assert_uint_eq(cq_copies_names(table, &now, names), 1);
+    ck_assert_int_eq(names[0].size_bytes, SIZE);
+    ck_assert(cq_copies_find(table, &now, client_of(1), &names[0], &row));
+    ck_assert_int_eq(row.today_bytes, 10);
+    ck_assert_str_eq(row.path + sizeof(row.path) - 9, "main.cvd");
+    ck_assert(!cq_copies_find(table, &now, client_of(2), &names[0], &row));
     /* another one took its place */
     for (position = 0; position < table->names_n; position++) {
         if (table->names[position].version != 0) {
