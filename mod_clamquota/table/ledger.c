@@ -128,6 +128,28 @@ uint32_t cq_ledger_high(const struct cq_table *t)
     return high < t->ledger_n ? high : t->ledger_n;
 }
 
+int64_t cq_table_transfers(const struct cq_table *t)
+{
+    uint32_t high = cq_ledger_high(t);
+    int64_t transfers = 0;
+    uint32_t i;
+
+    for (i = 0; i < high; i++) {
+        const struct cq_entry *e = &t->ledger[i];
+
+        /* with Copies a transfer has a second entry, of a pair */
+        if (atomic_load_explicit(&e->owner, memory_order_relaxed) != 0
+            && atomic_load_explicit(&e->purpose, memory_order_relaxed)
+                == CQ_ENTRY_HELD
+            && atomic_load_explicit(&e->row, memory_order_relaxed) < t->rows_n
+            && atomic_load_explicit(&e->left_bytes, memory_order_relaxed)
+                > 0) {
+            transfers++;
+        }
+    }
+    return transfers;
+}
+
 bool cq_owner_lives(const struct cq_table *t, uint64_t owner)
 {
     struct flock lock;

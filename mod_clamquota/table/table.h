@@ -393,6 +393,9 @@ struct cq_table_figures {
 void cq_table_figures(const struct cq_table *table,
                       struct cq_table_figures *figures);
 
+/** How many transfers are open: requests that still reserve bytes. */
+int64_t cq_table_transfers(const struct cq_table *table);
+
 /** Was it attached writable? A reader's table must not be changed. */
 bool cq_table_is_writable(const struct cq_table *table);
 

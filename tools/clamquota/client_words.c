@@ -24,6 +24,17 @@ enum cq_style cq_client_style(const struct cq_view_client *client)
         ? CQ_STYLE_NEAR : CQ_STYLE_PLAIN;
 }
 
+void cq_client_share(struct cq_writer *writer,
+                     const struct cq_view_client *client)
+{
+    if (client->daily_bytes == CQ_UNLIMITED) {
+        cq_write_raw(writer, "-");
+    }
+    else {
+        cq_words_percent(writer, client->used_bytes, client->allowance_bytes);
+    }
+}
+
 void cq_client_moment(struct cq_writer *writer, const struct cq_period *period,
                       int64_t when_s)
 {

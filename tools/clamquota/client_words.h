@@ -11,6 +11,10 @@ void cq_client_state(struct cq_writer *writer,
 /** How bad that is; also a client that is near its allowance (above 80 %). */
 enum cq_style cq_client_style(const struct cq_view_client *client);
 
+/** "84 %": used of its allowance; "-" without a limit. */
+void cq_client_share(struct cq_writer *writer,
+                     const struct cq_view_client *client);
+
 /** "2026-11-23 18:21 UTC", in the quota's own zone; "-" for 0. */
 void cq_client_moment(struct cq_writer *writer, const struct cq_period *period,
                       int64_t when_s);

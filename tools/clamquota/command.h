@@ -15,8 +15,10 @@
 typedef enum cq_exit cq_command_fn(int argc, char **argv, FILE *out,
                                    FILE *err);
 
-cq_command_fn cq_command_check;
 cq_command_fn cq_command_report;
+cq_command_fn cq_command_top;
+cq_command_fn cq_command_cluster;
+cq_command_fn cq_command_check;
 cq_command_fn cq_command_export;
 
 #endif

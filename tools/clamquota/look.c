@@ -127,8 +127,15 @@ static const char *engine_word(const struct cq_look *look)
     return "LogOnly";
 }
 
-enum cq_exit cq_look_collect(struct cq_look *look,
-                             const struct cq_query *query)
+typedef enum cq_status collect_fn(struct cq_view *view,
+                                  const struct cq_table *table,
+                                  const struct cq_clock *clock,
+                                  const struct cq_query *query,
+                                  const struct cq_view_facts *facts,
+                                  const struct cq_arena *arena);
+
+static enum cq_exit collect(struct cq_look *look, collect_fn *collector,
+                            const struct cq_query *query)
 {
     const struct cq_arena arena = { alloc, look };
     const struct cq_view_facts facts = { .version = CQ_VERSION,
@@ -137,12 +144,25 @@ enum cq_exit cq_look_collect(struct cq_look *look,
                                          .own = &look->own };
 
     free_blocks(look);
-    if (cq_collect(&look->view, look->table, &look->clock, query, &facts,
-                   &arena) != CQ_OK) {
+    if (collector(&look->view, look->table, &look->clock, query, &facts,
+                  &arena) != CQ_OK) {
         cq_say_trouble(&look->say, "out of memory");
         return CQ_EXIT_PARTLY;
     }
     return cq_look_confirm(look);
+}
+
+enum cq_exit cq_look_collect(struct cq_look *look,
+                             const struct cq_query *query)
+{
+    return collect(look, cq_collect, query);
+}
+
+enum cq_exit cq_look_totals(struct cq_look *look)
+{
+    const struct cq_query all = { .limit = 1 };
+
+    return collect(look, cq_collect_totals, &all);
 }
 
 enum cq_exit cq_look_confirm(struct cq_look *look)

@@ -45,6 +45,9 @@ void cq_look_again(struct cq_look *look);
 enum cq_exit cq_look_collect(struct cq_look *look,
                              const struct cq_query *query);
 
+/** The same without clients: cq_collect_totals(). */
+enum cq_exit cq_look_totals(struct cq_look *look);
+
 /** Is what was read still the file's? Else a sentence says that it is not: to
  * be asked before figures are shown.
  * @return CQ_EXIT_DONE or CQ_EXIT_NO_TABLE */

@@ -12,6 +12,8 @@ static const struct command {
     const char *help;
 } commands[] = {
     { "report", cq_command_report, "list the clients of this period" },
+    { "top", cq_command_top, "show which clients download now" },
+    { "cluster", cq_command_cluster, "show the nodes that share counters" },
     { "check", cq_command_check, "verify the table of counters" },
     { "export", cq_command_export, "print the counters as SQL" }
 };

@@ -144,13 +144,7 @@ static void add_client(struct cq_columns *c, const struct cq_view *view,
         cq_columns_text(c, CQ_STYLE_PLAIN, "-");
     }
     cq_columns_bytes(c, client->used_bytes);
-    if (client->daily_bytes == CQ_UNLIMITED) {
-        cq_columns_text(c, CQ_STYLE_PLAIN, "-");
-    }
-    else {
-        cq_words_percent(cq_columns_cell(c, CQ_STYLE_PLAIN),
-                         client->used_bytes, client->allowance_bytes);
-    }
+    cq_client_share(cq_columns_cell(c, CQ_STYLE_PLAIN), client);
     cq_columns_bytes(c, client->today_bytes);
     cq_columns_count(c, client->hits);
     cq_columns_count(c, client->refused);

@@ -1,0 +1,172 @@
+/* cluster - clamquota cluster: the nodes and servers that share counters. */
+#include "clamquota/command.h"
+
+#include "clamquota/columns.h"
+#include "clamquota/look.h"
+#include "core/paths.h"
+#include "render/words.h"
+
+#include <inttypes.h>
+
+struct cluster {
+    const char *table;
+};
+
+static const struct cq_option options[] = {
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct cluster, table),
+      .help = "the counters [" CQ_TABLE_PATH "]" }
+};
+
+static const struct cq_program program = {
+    .name = "clamquota cluster",
+    .usage = "Usage: clamquota cluster [OPTION]...\n"
+        "Shows the nodes that share counters, and their servers.\n\n",
+    .more = "\nExit status: 0 done, 2 usage, 4 not permitted, 6 no table.\n",
+    .options = options,
+    .option_n = sizeof(options) / sizeof(options[0])
+};
+
+static const struct cq_column node_columns[] = {
+    { "NODE", false }, { "ID", false }, { "SEEN", false }, { "CLOCK", true },
+    { "SETTINGS", false }
+};
+
+static const struct cq_column server_columns[] = {
+    { "SERVER", false }, { "STATE", false }, { "ERRORS", true }
+};
+
+static void add_seen(struct cq_columns *c, const struct cq_cluster_node *node,
+                     int64_t now_s)
+{
+    struct cq_writer *w;
+
+    if (node->self) {
+        cq_columns_text(c, CQ_STYLE_PLAIN, "this node");
+        return;
+    }
+    if (node->last_seen_s == 0) {
+        cq_columns_text(c, CQ_STYLE_BAD, "never");
+        return;
+    }
+    w = cq_columns_cell(c, node->alive ? CQ_STYLE_GOOD : CQ_STYLE_BAD);
+    cq_words_duration(w, now_s - node->last_seen_s);
+    cq_write_raw(w, node->alive ? " ago" : " ago, silent");
+}
+
+static void add_settings(struct cq_columns *c,
+                         const struct cq_cluster_node *node)
+{
+    if (node->other_period) {
+        cq_columns_text(c, CQ_STYLE_BAD,
+                        "other period, zone or prefix: shares nothing");
+    }
+    else if (node->other_servers) {
+        cq_columns_text(c, CQ_STYLE_BAD, "other servers");
+    }
+    else {
+        cq_columns_text(c, CQ_STYLE_PLAIN,
+                        node->other_daily ? "other quota" : "as here");
+    }
+}
+
+static void add_node(struct cq_columns *c, const struct cq_cluster_node *node,
+                     int64_t now_s)
+{
+    char id[20];
+    struct cq_writer *w;
+
+    cq_columns_text(c, CQ_STYLE_PLAIN, node->label);
+    snprintf(id, sizeof(id), "%016" PRIx64, node->id);
+    cq_columns_text(c, CQ_STYLE_PLAIN, id);
+    add_seen(c, node, now_s);
+    w = cq_columns_cell(c, CQ_STYLE_PLAIN);
+    cq_words_count(w, node->offset_ms);
+    cq_write_raw(w, " ms");
+    add_settings(c, node);
+}
+
+static void print_number(struct cq_output *output, const char *label,
+                         int64_t number, const char *unit)
+{
+    struct cq_writer writer;
+
+    cq_output_label(output, label);
+    cq_write_begin(&writer, &output->sink);
+    cq_words_count(&writer, number);
+    cq_write_raw(&writer, unit);
+    cq_write_end(&writer);
+}
+
+static bool print(const struct cq_cluster_status *status, int64_t now_s,
+                  struct cq_output *output)
+{
+    struct cq_columns c;
+    bool good;
+    size_t i;
+
+    cq_columns_begin(&c, node_columns, 5);
+    for (i = 0; i < status->nodes_n; i++) {
+        add_node(&c, &status->nodes[i], now_s);
+    }
+    good = cq_columns_end(&c, output);
+    fputc('\n', output->file);
+    cq_columns_begin(&c, server_columns, 3);
+    for (i = 0; i < status->servers_n; i++) {
+        cq_columns_text(&c, CQ_STYLE_PLAIN, status->servers[i].name);
+        cq_columns_text(&c, status->servers[i].up ? CQ_STYLE_GOOD
+                                                  : CQ_STYLE_BAD,
+                        status->servers[i].up ? "up" : "down");
+        cq_columns_count(&c, status->servers[i].errors);
+    }
+    good = cq_columns_end(&c, output) && good;
+    fputc('\n', output->file);
+    print_number(output, "lag", status->lag_ms, " ms\n");
+    print_number(output, "rounds", status->rounds, "");
+    fprintf(output->file, ", %" PRId64 " of them failed\n",
+            status->failed_rounds);
+    print_number(output, "waiting", status->waiting, " groups of 16 rows\n");
+    print_number(output, "lost shares", status->missing,
+                 " own ones that a server had lost, written again\n");
+    print_number(output, "raised", status->raised,
+                 " rows raised to what the cluster knew\n");
+    return good;
+}
+
+static enum cq_exit run(struct cq_look *look, FILE *out)
+{
+    struct cq_output output;
+    enum cq_exit result = cq_look_totals(look);
+
+    if (result != CQ_EXIT_DONE) {
+        return result;
+    }
+    cq_output_begin(&output, out);
+    if (look->view.cluster == NULL) {
+        fputs("No cluster: httpd counts alone, without ClamQuotaMemcached.\n",
+              out);
+    }
+    else if (!print(look->view.cluster, look->clock.now_s, &output)) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    return CQ_EXIT_DONE;
+}
+
+enum cq_exit cq_command_cluster(int argc, char **argv, FILE *out, FILE *err)
+{
+    struct cluster cluster = { .table = CQ_TABLE_PATH };
+    struct cq_look look;
+    enum cq_exit result;
+    int first;
+
+    if (cq_look_begin(&look, &program, &cluster, argc, argv, &first, out, err,
+                      &result)) {
+        result = cq_look_open(&look, cluster.table, CQ_ATTACH_READ);
+        if (result == CQ_EXIT_DONE) {
+            result = run(&look, out);
+        }
+    }
+    cq_look_close(&look);
+    return result;
+}

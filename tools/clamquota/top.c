@@ -1,0 +1,300 @@
+/* top - clamquota top: which clients download now, drawn anew each second. */
+#include "clamquota/command.h"
+
+#include "clamquota/activity.h"
+#include "clamquota/client_words.h"
+#include "clamquota/columns.h"
+#include "clamquota/look.h"
+#include "core/paths.h"
+#include "core/units.h"
+#include "render/link.h"
+#include "render/scan.h"
+#include "render/words.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+/* clients that a pipe gets, and the most that a terminal does */
+#define PIPE_CLIENTS 20
+#define CLIENTS_MAX 200
+
+/* of a block, beside the clients */
+#define OTHER_LINES 4
+
+#define CLEAR "\033[H\033[J"
+
+struct top {
+    const char *table;
+    int64_t every_s;
+};
+
+static const struct cq_option options[] = {
+    { .name = "every", .value = "S", .kind = CQ_OPTION_DURATION,
+      .offset = offsetof(struct top, every_s), .least = 1, .most = 3600,
+      .expected = "a duration from 1s to 1h, e.g. --every 5s",
+      .help = "time from one view to the next [1s]" },
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct top, table),
+      .help = "the counters [" CQ_TABLE_PATH "]" }
+};
+
+static const struct cq_program program = {
+    .name = "clamquota top",
+    .usage = "Usage: clamquota top [OPTION]...\n"
+        "Shows which clients download now. q or Ctrl-C ends it. In a pipe it\n"
+        "prints one view after the other.\n\n",
+    .more = "\nExit status: 0 done, 2 usage, 4 not permitted, 6 no table.\n",
+    .options = options,
+    .option_n = sizeof(options) / sizeof(options[0])
+};
+
+static volatile sig_atomic_t is_stopped;
+
+static void stop(int signal_number)
+{
+    (void)signal_number;
+    is_stopped = 1;
+}
+
+/* ---- the terminal ---- */
+
+struct keyboard {
+    bool is_there;
+    struct termios before;
+};
+
+/* Single keys, without echo. */
+static void open_keyboard(struct keyboard *keyboard, const FILE *out)
+{
+    struct termios raw;
+
+    keyboard->is_there = out == stdout && isatty(STDIN_FILENO) != 0
+        && isatty(STDOUT_FILENO) != 0
+        && tcgetattr(STDIN_FILENO, &keyboard->before) == 0;
+    if (keyboard->is_there) {
+        raw = keyboard->before;
+        raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    }
+}
+
+static void close_keyboard(const struct keyboard *keyboard)
+{
+    if (keyboard->is_there) {
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &keyboard->before);
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until then.
+ * @return false: the end is asked for */
+static bool wait_until(const struct keyboard *keyboard, int64_t until_ms)
+{
+    struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
+    int64_t left_ms;
+    char key;
+
+    while (!is_stopped && (left_ms = until_ms - now_ms()) > 0) {
+        int n = poll(&input, keyboard->is_there ? 1 : 0, (int)left_ms);
+
+        if (n > 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q')) {
+            return false;
+        }
+    }
+    return !is_stopped;
+}
+
+static size_t clients_that_fit(const struct cq_output *output)
+{
+    struct winsize size;
+
+    if (isatty(fileno(output->file)) == 0
+        || ioctl(fileno(output->file), TIOCGWINSZ, &size) != 0
+        || size.ws_row <= OTHER_LINES) {
+        return PIPE_CLIENTS;
+    }
+    return size.ws_row - OTHER_LINES < CLIENTS_MAX
+        ? (size_t)(size.ws_row - OTHER_LINES) : CLIENTS_MAX;
+}
+
+/* ---- a view ---- */
+
+static const struct cq_column columns[] = {
+    { "CLIENT", false }, { "POOL", false }, { "RATE", true },
+    { "IN FLIGHT", true }, { "USED", true }, { "SHARE", true },
+    { "REFUSED", true }, { "STATE", false }
+};
+
+static void write_rate(struct cq_writer *w, int64_t bytes, int64_t took_ms)
+{
+    char text[CQ_SIZE_TEXT_SIZE];
+
+    cq_write_raw(w, cq_size_format_human(
+        (int64_t)((double)bytes * 1000 / (double)took_ms), text,
+        sizeof(text)));
+    cq_write_raw(w, "/s");
+}
+
+static void add_client(struct cq_columns *c, const struct cq_look *look,
+                       const struct cq_active *active, int64_t took_ms)
+{
+    const struct cq_scan scan = {
+        .period = &look->view.period, .now_s = look->clock.now_s,
+        .day = look->clock.day, .prefixes = cq_table_prefixes(look->table),
+        .own = &look->own
+    };
+    char text[CQ_KEY_TEXT_SIZE];
+    struct cq_policy_info policy;
+    struct cq_pool_info pool;
+    struct cq_view_client client;
+
+    cq_table_pool_info(look->table, active->row.pool, &pool);
+    cq_table_policy_info(look->table, active->row.pool,
+                         active->row.policy_index, &policy);
+    cq_scan_judge(&scan, &active->row, pool.name, &policy, &client);
+    cq_columns_text(c, CQ_STYLE_PLAIN,
+                    cq_link_client(&client.client, text, sizeof(text)));
+    cq_columns_text(c, CQ_STYLE_PLAIN, pool.name);
+    write_rate(cq_columns_cell(c, CQ_STYLE_PLAIN), active->bytes, took_ms);
+    cq_columns_bytes(c, client.in_flight_bytes);
+    cq_columns_bytes(c, client.used_bytes);
+    cq_client_share(cq_columns_cell(c, CQ_STYLE_PLAIN), &client);
+    cq_columns_count(c, active->refused);
+    cq_client_state(cq_columns_cell(c, cq_client_style(&client)), &client);
+}
+
+static void write_per_second(struct cq_writer *w, int64_t n, int64_t took_ms,
+                             const char *what)
+{
+    int64_t tenths = (n * 10000 + took_ms / 2) / took_ms;
+
+    cq_words_count(w, tenths / 10);
+    cq_write_raw(w, ".");
+    cq_write_int(w, tenths % 10);
+    cq_write_raw(w, what);
+}
+
+static void write_head(struct cq_writer *w, const struct cq_look *look,
+                       const struct cq_activity *activity,
+                       const struct cq_view_totals *before, int64_t took_ms)
+{
+    const struct cq_view_totals *now = &look->view.totals;
+
+    cq_client_moment(w, &look->view.period, look->clock.now_s);
+    cq_write_raw(w, ": ");
+    write_rate(w, now->sent_bytes + now->free_bytes - before->sent_bytes
+               - before->free_bytes, took_ms);
+    cq_write_raw(w, ", ");
+    write_per_second(w, now->hits - before->hits, took_ms, " hits/s, ");
+    write_per_second(w, now->refused - before->refused, took_ms,
+                     " refused/s\n");
+    cq_words_count(w, activity->clients);
+    cq_write_raw(w, " clients are active, ");
+    cq_words_count(w, cq_table_transfers(look->table));
+    cq_write_raw(w, " transfers open\n\n");
+}
+
+static enum cq_exit print_view(struct cq_look *look,
+                               const struct cq_activity *activity,
+                               const struct cq_view_totals *before,
+                               int64_t took_ms, struct cq_output *output)
+{
+    bool is_terminal = isatty(fileno(output->file)) != 0;
+    struct cq_writer writer;
+    struct cq_columns c;
+    size_t i;
+
+    cq_columns_begin(&c, columns, sizeof(columns) / sizeof(columns[0]));
+    for (i = 0; i < activity->active_n; i++) {
+        add_client(&c, look, &activity->active[i], took_ms);
+    }
+    fputs(is_terminal ? CLEAR : "", output->file);
+    cq_write_begin(&writer, &output->sink);
+    write_head(&writer, look, activity, before, took_ms);
+    cq_write_end(&writer);
+    if (!cq_columns_end(&c, output)) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    fputs(is_terminal ? "" : "\n", output->file);
+    return CQ_EXIT_DONE;
+}
+
+/* ---- one after the other ---- */
+
+static enum cq_exit look_at(struct cq_look *look, struct cq_activity *activity,
+                            size_t limit)
+{
+    cq_look_again(look);
+    if (cq_activity_look(activity, look->table, &look->clock, limit)
+        != CQ_OK) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    return cq_look_totals(look);
+}
+
+static enum cq_exit run(const struct top *top, struct cq_look *look,
+                        const struct keyboard *keyboard, FILE *out)
+{
+    struct cq_activity activity = { .rows = NULL };
+    struct cq_view_totals before;
+    struct cq_output output;
+    int64_t at_ms = now_ms(), took_ms;
+    enum cq_exit result;
+
+    cq_output_begin(&output, out);
+    result = look_at(look, &activity, clients_that_fit(&output));
+    while (result == CQ_EXIT_DONE
+           && wait_until(keyboard, at_ms + top->every_s * 1000)) {
+        before = look->view.totals;
+        took_ms = now_ms() - at_ms;
+        at_ms += took_ms;
+        result = look_at(look, &activity, activity.limit);
+        if (result == CQ_EXIT_DONE) {
+            result = print_view(look, &activity, &before, took_ms, &output);
+        }
+        if (!cq_output_end(&output)) {
+            break;              /* main() reports it */
+        }
+    }
+    cq_activity_free(&activity);
+    return result;
+}
+
+enum cq_exit cq_command_top(int argc, char **argv, FILE *out, FILE *err)
+{
+    const struct sigaction ends = { .sa_handler = stop };
+    struct top top = { .table = CQ_TABLE_PATH, .every_s = 1 };
+    struct keyboard keyboard;
+    struct cq_look look;
+    enum cq_exit result;
+    int first;
+
+    if (cq_look_begin(&look, &program, &top, argc, argv, &first, out, err,
+                      &result)) {
+        result = cq_look_open(&look, top.table, CQ_ATTACH_READ);
+        if (result == CQ_EXIT_DONE) {
+            (void)sigaction(SIGINT, &ends, NULL);
+            (void)sigaction(SIGTERM, &ends, NULL);
+            open_keyboard(&keyboard, out);
+            result = run(&top, &look, &keyboard, out);
+            close_keyboard(&keyboard);
+        }
+    }
+    cq_look_close(&look);
+    return result;
+}
