@@ -19,7 +19,7 @@ cd -- "$(dirname -- "$0")"
 
 # apache2-bin and not apache2: the latter starts a server on port 80.
 build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev
-libmemcached-dev'
+libmemcached-dev zlib1g-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
 faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
@@ -32,7 +32,7 @@ peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
 libapache2-mod-rpaf mariadb-server memcached postgresql sqlite3
 syslog-ng-core'
 
-tool_libraries='libmnl'
+tool_libraries='libmnl zlib'
 
 warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 -Wundef -Wswitch-enum -Wmissing-prototypes -Wstrict-prototypes'
@@ -215,7 +215,8 @@ link_programs() {
         $CC $CFLAGS $link $LDFLAGS \
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" $with "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
-            "$BUILD/libclamquota.a" "$BUILD/libjail.a" "$BUILD/libcli.a" \
+            "$BUILD/libclamquota.a" "$BUILD/liblog.a" "$BUILD/libjail.a" \
+            "$BUILD/libcli.a" \
             "$BUILD/libcluster.a" "$BUILD/libcq.a" \
             $(pkg-config --libs check $tool_libraries) $cluster_libraries \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
@@ -228,19 +229,24 @@ build_tools() {
     # shellcheck disable=SC2046 # a list of words
     compile "$BUILD/obj/jail" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
         $(pkg-config --cflags libmnl) -- tools/jail/*.c
+    # access logs: core and zlib, nothing else
+    # shellcheck disable=SC2046
+    compile "$BUILD/obj/log" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
+        $(pkg-config --cflags zlib) -- tools/log/*.c
     for room in cli sync clamquota; do
         compile "$BUILD/obj/$room" -std=c11 -pedantic -D_GNU_SOURCE \
             -I tools -- "tools/$room"/*.c
     done
     mv "$BUILD/obj/sync/main.o" "$BUILD/obj/clamquota-sync.o"
     mv "$BUILD/obj/clamquota/main.o" "$BUILD/obj/clamquota.o"
-    for room in cli jail sync clamquota; do
+    for room in cli jail log sync clamquota; do
         ar rcs "$BUILD/lib$room.a" "$BUILD/obj/$room"/*.o
     done
     for tool in clamquota-sync:sync clamquota:clamquota; do
         # shellcheck disable=SC2046,SC2086
-        $CC $CFLAGS $LDFLAGS -o "$BUILD/${tool%:*}" "$BUILD/obj/${tool%:*}.o" \
-            "$BUILD/lib${tool#*:}.a" "$BUILD/libjail.a" "$BUILD/libcli.a" \
+        $CC $CFLAGS -Wl,--as-needed $LDFLAGS -o "$BUILD/${tool%:*}" \
+            "$BUILD/obj/${tool%:*}.o" "$BUILD/lib${tool#*:}.a" \
+            "$BUILD/libjail.a" "$BUILD/liblog.a" "$BUILD/libcli.a" \
             "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
     done
 }

@@ -163,7 +163,7 @@ my %expected = (
     'sudo apt install ./build/deb/*.deb' => 'needs packages; t/deb.t',
     'sudo apt update' => qr/^$/,
     'sudo apt install apache2 apache2-dev gcc libc6-dev pkg-config'
-        . ' libmnl-dev libmemcached-dev' => qr/^$/,
+        . ' libmnl-dev libmemcached-dev zlib1g-dev' => qr/^$/,
     'sudo ./build.sh install' => qr/a2enmod clamquota/,
     'sudo a2enmod clamquota' => qr/^Enabling module clamquota/,
     'sudo cp /usr/share/doc/mod_clamquota/clamav-mirror.conf /etc/apache2/'

@@ -32,8 +32,8 @@ static int64_t floor_div(int64_t a, int64_t b)
 }
 
 /* Howard Hinnant's days_from_civil: years begin in March, so that the leap
- * day is the last. month is 0..11. */
-static int64_t civil_from_date(int64_t year, int month)
+ * day is the last. */
+int64_t cq_civil_from_date(int64_t year, int month)
 {
     int64_t y = month < 2 ? year - 1 : year;
     int64_t era = floor_div(y, 400);
@@ -78,7 +78,7 @@ static bool local_seconds(int64_t t_s, int64_t *local_s)
     if (localtime_r(&t, &tm) == NULL) {
         return false;
     }
-    *local_s = (civil_from_date(tm.tm_year + INT64_C(1900), tm.tm_mon)
+    *local_s = (cq_civil_from_date(tm.tm_year + INT64_C(1900), tm.tm_mon)
                 + tm.tm_mday - 1) * DAY_S
                + tm.tm_hour * INT64_C(3600) + tm.tm_min * 60 + tm.tm_sec;
     return true;
@@ -168,7 +168,7 @@ static int64_t first_of_period(enum cq_period_kind kind, int64_t civil)
         return civil - weekday(civil);
     }
     date_from_civil(civil, &year, &month);
-    return civil_from_date(year, month);
+    return cq_civil_from_date(year, month);
 }
 
 /* Fills in everything but the midnights.
@@ -195,7 +195,7 @@ static void name_period(enum cq_period_kind kind, enum cq_zone zone,
     else {
         date_from_civil(civil, &year, &month);
         period->id = (uint16_t)((year - 1970) * 12 + month + 1);
-        period->days = (uint8_t)(civil_from_date(year + (month == 11),
+        period->days = (uint8_t)(cq_civil_from_date(year + (month == 11),
                                                  (month + 1) % 12) - civil);
     }
 }

@@ -66,6 +66,11 @@ int cq_period_day(const struct cq_period *period, int64_t now_s);
  * that of its first or last day. */
 int64_t cq_period_offset_s(const struct cq_period *period, int64_t when_s);
 
+/** Days from 1970-01-01 to the first of a month.
+ * @param month  0..11
+ * Pure, proleptic Gregorian calendar. */
+int64_t cq_civil_from_date(int64_t year, int month);
+
 /** "month", "week", "day"; "unknown" for anything else. */
 const char *cq_period_kind_word(enum cq_period_kind kind);
 
