@@ -96,7 +96,7 @@ struct cq_log;
  * @param prefixes  how much of an address is a client
  * @param report    kept by the caller
  * @param log       result
- * @return CQ_OK, CQ_EIO (errno tells why) or CQ_ENOMEM */
+ * @return CQ_OK, CQ_EIO (see errno) or CQ_ENOMEM */
 enum cq_status cq_log_open(const char *name, const struct cq_log_format *format,
                            struct cq_prefixes prefixes,
                            struct cq_log_report *report, struct cq_log **log);
