@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "core/paths.h"
 #include "render/scan.h"
+#include "table/exempt.h"
 
 #include <string.h>
 #include <time.h>
@@ -214,6 +215,7 @@ static void write_rows(struct cq_writer *writer,
         struct cq_pool_info pool;
         struct cq_policy_info policy;
         struct cq_view_client client;
+        int64_t until_s;
 
         if (!cq_scan_has_figures(&row)
             || row.pool >= cq_table_pool_count(table)) {
@@ -221,7 +223,9 @@ static void write_rows(struct cq_writer *writer,
         }
         cq_table_pool_info(table, row.pool, &pool);
         cq_table_policy_info(table, row.pool, row.policy_index, &policy);
-        cq_scan_judge(&scan, &row, pool.name, &policy, 0, &client);
+        until_s = cq_exempt_until(table, &row.key);
+        cq_scan_judge(&scan, &row, pool.name, &policy,
+                      until_s > clock.now_s ? until_s : 0, &client);
         cq_write_raw(writer, rows % ROWS_PER_STATEMENT != 0 ? ",\n"
                      : "INSERT INTO clamquota (site, pool, client, prefix, "
                        "period_start, used, free, hits, refused, last_hit, "
