@@ -17,13 +17,12 @@ static void add_pool(struct cq_me *me, const struct cq_table *table,
     struct cq_me_pool *pool = &me->pools[me->pool_count++];
     struct cq_view_client *client = &pool->client;
     struct cq_pool_info info;
-    int64_t exempt_until_s = cq_exempt_until(table, &row->key);
 
     cq_table_pool_info(table, row->pool, &info);
     memcpy(pool->name, info.name, sizeof(pool->name));
     cq_table_policy_info(table, row->pool, policy_index, &pool->policy);
     cq_scan_judge(&scan, row, pool->name, &pool->policy,
-                  exempt_until_s > me->now_s ? exempt_until_s : 0, client);
+                  cq_exempt_until(table, &row->key), client);
     pool->wait_s = client->retry_after_s;
     client->retry_after_s =
         cq_policy_retry_after_s(&pool->policy.policy, client->used_bytes,

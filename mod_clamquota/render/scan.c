@@ -194,8 +194,8 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
                    const char *pool, const struct cq_policy_info *info,
                    int64_t exempt_until_s, struct cq_view_client *client)
 {
-    enum cq_state state = state_of(scan, &info->policy, exempt_until_s > 0,
-                                   row);
+    enum cq_state state = state_of(scan, &info->policy,
+                                   exempt_until_s > scan->now_s, row);
 
     memset(client, 0, sizeof(*client));
     client->client = row->key;
@@ -223,7 +223,8 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
     client->state = state;
     client->spared = spared(scan, row, state);
     client->jailed = row->jailed;
-    client->exempt_until_s = exempt_until_s;
+    client->exempt_until_s = exempt_until_s > scan->now_s
+        ? exempt_until_s : 0;
     if (state == CQ_STATE_OVER) {
         client->over_since_s = row->over_since_s;
         client->retry_after_s =

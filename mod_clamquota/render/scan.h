@@ -54,7 +54,7 @@ bool cq_scan_has_figures(const struct cq_row *row);
 
 /** Makes the client of a row: its state, allowance and waiting time. Of scan
  * only period, now_s, day, prefixes, own, proxies and shared are looked at.
- * @param exempt_until_s  0: the client is not exempt
+ * @param exempt_until_s  as of cq_exempt_until(): past, it is not exempt
  * @param client  result; keeps pool and info->rule by reference */
 void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
                    const char *pool, const struct cq_policy_info *info,

@@ -215,7 +215,6 @@ static void write_rows(struct cq_writer *writer,
         struct cq_pool_info pool;
         struct cq_policy_info policy;
         struct cq_view_client client;
-        int64_t until_s;
 
         if (!cq_scan_has_figures(&row)
             || row.pool >= cq_table_pool_count(table)) {
@@ -223,9 +222,8 @@ static void write_rows(struct cq_writer *writer,
         }
         cq_table_pool_info(table, row.pool, &pool);
         cq_table_policy_info(table, row.pool, row.policy_index, &policy);
-        until_s = cq_exempt_until(table, &row.key);
         cq_scan_judge(&scan, &row, pool.name, &policy,
-                      until_s > clock.now_s ? until_s : 0, &client);
+                      cq_exempt_until(table, &row.key), &client);
         cq_write_raw(writer, rows % ROWS_PER_STATEMENT != 0 ? ",\n"
                      : "INSERT INTO clamquota (site, pool, client, prefix, "
                        "period_start, used, free, hits, refused, last_hit, "

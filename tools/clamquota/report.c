@@ -84,7 +84,7 @@ static bool make_query(const struct report *r, struct cq_look *look,
                        struct cq_query *query)
 {
     query->limit = (int)r->limit;
-    query->over_only = r->over;
+    query->filter = r->over ? CQ_FILTER_OVER : CQ_FILTER_ALL;
     query->pool = r->pools.count > 0 ? r->pools.texts[0] : NULL;
     if (!read_sort(r->sort, &query->sort)) {
         cq_say_trouble(&look->say, "--sort \"%s\": expected " SORT_EXPECTED,

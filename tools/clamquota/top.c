@@ -164,7 +164,8 @@ static void add_client(struct cq_columns *c, const struct cq_look *look,
     cq_table_pool_info(look->table, active->row.pool, &pool);
     cq_table_policy_info(look->table, active->row.pool,
                          active->row.policy_index, &policy);
-    cq_scan_judge(&scan, &active->row, pool.name, &policy, &client);
+    cq_scan_judge(&scan, &active->row, pool.name, &policy,
+                  cq_exempt_until(look->table, &active->row.key), &client);
     cq_columns_text(c, CQ_STYLE_PLAIN,
                     cq_link_client(&client.client, text, sizeof(text)));
     cq_columns_text(c, CQ_STYLE_PLAIN, pool.name);
