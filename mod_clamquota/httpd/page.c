@@ -52,14 +52,9 @@ static void empty_view(struct cq_view *view,
     }
 }
 
-/* @param rows  false: totals are enough, the table is not to be searched */
-static int fill_view(request_rec *r, const struct cq_query *query,
-                     struct cq_view_facts *facts, bool rows,
-                     struct cq_view *view)
+static void fill_facts(request_rec *r, struct cq_view_facts *facts)
 {
-    const struct cq_arena arena = { alloc_from_pool, r->pool };
     struct cq_counting counting;
-    struct cq_clock clock;
 
     cq_counting_now(&counting);
     facts->version = CQ_VERSION;
@@ -69,31 +64,72 @@ static int fill_view(request_rec *r, const struct cq_query *query,
     facts->readable = counting.readable;
     facts->own = &cq_site.conf->own_addresses;
     facts->proxies = &cq_site.conf->proxies;
-    if (!counting.readable) {
+    facts->document_root = ap_document_root(r);
+}
+
+/* Totals only, without a look at the rows. */
+static enum cq_status fill_totals(request_rec *r,
+                                  const struct cq_query *query,
+                                  const struct cq_view_facts *facts,
+                                  struct cq_view *view)
+{
+    const struct cq_arena arena = { alloc_from_pool, r->pool };
+    struct cq_clock clock;
+
+    cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
+    return cq_collect_totals(view, cq_site.table, &clock, query, facts,
+                             &arena);
+}
+
+/* @param rows  false: totals are enough, the table is not to be searched */
+static int fill_view(request_rec *r, const struct cq_query *query,
+                     struct cq_view_facts *facts, bool rows,
+                     struct cq_view *view)
+{
+    const struct cq_view *kept = NULL;
+
+    fill_facts(r, facts);
+    if (!facts->readable) {
         empty_view(view, facts, query);
         return OK;
     }
-    cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
-    if ((rows ? cq_collect : cq_collect_totals)(view, cq_site.table, &clock,
-                                                query, facts, &arena)
-        != CQ_OK) {
+    if (rows) {
+        kept = cq_page_view(r, query, facts);
+    }
+    if (rows ? kept == NULL
+             : fill_totals(r, query, facts, view) != CQ_OK) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CQNO("0303")
                       "no memory to show the table");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    if (rows) {
+        *view = *kept;
+        view->facts = *facts;   /* its own path, of this request */
+    }
     return OK;
 }
 
-static void guard(request_rec *r)
+/* Only the style element with this nonce is applied: an address or a path that
+ * slips through as markup brings no style with it, and no script at all. */
+static const char *guard(request_rec *r)
 {
+    unsigned char random[16];
+    char *nonce = apr_palloc(r->pool, 2 * sizeof(random) + 1);
+
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     /* as much as the browser's Origin and Referer in our own POST need */
     apr_table_setn(r->headers_out, "Referrer-Policy", "same-origin");
+    if (apr_generate_random_bytes(random, sizeof(random)) != APR_SUCCESS) {
+        memset(random, 0, sizeof(random));      /* unstyled would be worse */
+    }
+    ap_bin2hex(random, sizeof(random), nonce);
     apr_table_setn(r->headers_out, "Content-Security-Policy",
-                   "default-src 'none'; style-src 'unsafe-inline'; "
-                   "img-src data:; form-action 'self'; base-uri 'none'; "
-                   "frame-ancestors 'none'");
+                   apr_pstrcat(r->pool, "default-src 'none'; style-src 'nonce-",
+                               nonce, "'; img-src data:; form-action 'self'; "
+                               "base-uri 'none'; frame-ancestors 'none'",
+                               NULL));
+    return nonce;
 }
 
 int cq_page_say(request_rec *r, int status, const char *sentence)
@@ -109,7 +145,7 @@ int cq_page_say(request_rec *r, int status, const char *sentence)
     return OK;
 }
 
-static int show(request_rec *r)
+static int show(request_rec *r, const char *nonce)
 {
     static const struct {
         const char *type;
@@ -123,7 +159,7 @@ static int show(request_rec *r)
     };
     const struct cq_sink sink = { write_response, r };
     struct cq_query_request request;
-    struct cq_view_facts facts = { .self = cq_page_path(r),
+    struct cq_view_facts facts = { .self = cq_page_path(r), .nonce = nonce,
                                    .changes = cq_dir_conf(r)->changes == 1 };
     struct cq_view view;
     const char *why;
@@ -149,12 +185,14 @@ static int show(request_rec *r)
 
 int cq_page_handler(request_rec *r)
 {
+    const char *nonce;
+
     if (strcmp(r->handler, CQ_HANDLER_ME) == 0) {
         return cq_me_handler(r);
     }
-    guard(r);
+    nonce = guard(r);
     if (r->method_number == M_GET) {
-        return show(r);
+        return show(r, nonce);
     }
     if (r->method_number == M_POST) {
         return cq_change(r);

@@ -167,8 +167,7 @@ static void keep(struct kept *kept, apr_time_t now)
 
 const struct cq_view *cq_page_view(request_rec *r,
                                    const struct cq_query *query,
-                                   const struct cq_view_facts *facts,
-                                   bool fresh)
+                                   const struct cq_view_facts *facts)
 {
     apr_time_t now = apr_time_now();
     struct kept *kept;
@@ -176,7 +175,7 @@ const struct cq_view *cq_page_view(request_rec *r,
     /* others that ask meanwhile wait for this pass instead of each making
      * its own; none of them is a download */
     pthread_mutex_lock(&lock);
-    kept = fresh ? NULL : find(query, facts, now);
+    kept = find(query, facts, now);
     if (kept != NULL) {
         kept->users++;
     }

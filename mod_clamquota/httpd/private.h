@@ -347,6 +347,18 @@ const char *cq_page_path(const request_rec *r);
  * @return as a handler */
 int cq_change(request_rec *r);
 
+struct cq_query;
+struct cq_view;
+struct cq_view_facts;
+
+/** What the table has for the operator's page; may be up to two seconds old
+ * where the table is large. One request of a child at a time looks into the
+ * table. Lives as long as r; facts in it are those of whoever asked first.
+ * @return NULL: there is no memory */
+const struct cq_view *cq_page_view(request_rec *r,
+                                   const struct cq_query *query,
+                                   const struct cq_view_facts *facts);
+
 /** Answers a request for one of our own pages. */
 CQ_SELDOM int cq_page_handler(request_rec *r);
 int cq_page_status_hook(request_rec *r, int flags);

@@ -50,7 +50,13 @@ static void document_head(struct cq_writer *w, const struct cq_view *view)
         cq_write_html(w, view->facts.engine);
     }
     cq_write_raw(w, "</title>\n<link rel=\"icon\" href=\"data:,\">\n"
-                    "<style>\n");
+                    "<style");
+    if (view->facts.nonce) {
+        cq_write_raw(w, " nonce=\"");
+        cq_write_raw(w, view->facts.nonce);
+        cq_write_raw(w, "\"");
+    }
+    cq_write_raw(w, ">\n");
     cq_html_style(w);
     cq_write_raw(w, "</style></head>\n");
 }

@@ -164,6 +164,7 @@ struct cq_view_facts {
     const struct cq_net_list *proxies;  /* that mod_remoteip lists */
     const char *self;           /* the page's own path, decoded, for links and
                                  * forms; NULL: unknown */
+    const char *nonce;          /* of the style element; NULL: none */
     int refresh_s;              /* 0: none */
     const char *document_root;  /* is not shown in paths of files; NULL: they
                                  * are shown whole */
