@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* what a row was at the last look */
+/* what a row was at the last reading */
 struct cq_activity_row {
-    struct cq_key key;          /* family 0: nobody's */
+    struct cq_key key;          /* family 0: of no client */
     uint16_t pool;
     int64_t bytes;
     int64_t refused;
@@ -75,7 +75,7 @@ static void compare(struct cq_activity *a, size_t i, const struct cq_row *row)
     bool is_same = cq_key_compare(&before->key, &now.key) == 0
         && before->pool == now.pool;
 
-    if (a->has_looked) {
+    if (a->has_read) {
         active.bytes = growth(now.bytes, before->bytes, is_same);
         active.refused = growth(now.refused, before->refused, is_same);
     }
@@ -87,7 +87,7 @@ static void compare(struct cq_activity *a, size_t i, const struct cq_row *row)
     }
 }
 
-enum cq_status cq_activity_look(struct cq_activity *a,
+enum cq_status cq_activity_read(struct cq_activity *a,
                                 const struct cq_table *table,
                                 const struct cq_clock *clock, size_t limit)
 {
@@ -105,7 +105,7 @@ enum cq_status cq_activity_look(struct cq_activity *a,
             compare(a, i, &row);
         }
     }
-    a->has_looked = true;
+    a->has_read = true;
     return CQ_OK;
 }
 

@@ -1,5 +1,5 @@
 /* activity - which clients download now: the rows of a table compared with
- * what they were at the last look. One thread. */
+ * what they were at the last reading. One thread. */
 #ifndef CQ_CLAMQUOTA_ACTIVITY_H
 #define CQ_CLAMQUOTA_ACTIVITY_H
 
@@ -8,15 +8,15 @@
 /* a client that downloaded, was refused, or has something in flight */
 struct cq_active {
     struct cq_row row;
-    int64_t bytes;              /* used and free since the last look */
+    int64_t bytes;              /* used and free since the last reading */
     int64_t refused;            /* since then */
 };
 
-/* All zero bytes: nothing was looked at yet. */
+/* All zero bytes: nothing was read yet. */
 struct cq_activity {
     struct cq_activity_row *rows;   /* malloc'd, by number of row */
     size_t row_n;
-    bool has_looked;
+    bool has_read;
     struct cq_active *active;   /* malloc'd: the most active first */
     size_t active_n;
     size_t limit;
@@ -24,11 +24,11 @@ struct cq_activity {
     int64_t in_flight_bytes;    /* of all */
 };
 
-/** Looks at every row. After the first look nothing is active but what is in
+/** Reads every row. After the first time nothing is active but what is in
  * flight.
  * @param limit  how many of the active clients to keep, the same each time
  * @return CQ_OK or CQ_ENOMEM */
-enum cq_status cq_activity_look(struct cq_activity *activity,
+enum cq_status cq_activity_read(struct cq_activity *activity,
                                 const struct cq_table *table,
                                 const struct cq_clock *clock, size_t limit);
 

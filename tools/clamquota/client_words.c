@@ -24,6 +24,22 @@ enum cq_style cq_client_style(const struct cq_view_client *client)
         ? CQ_STYLE_NEAR : CQ_STYLE_PLAIN;
 }
 
+void cq_client_bytes(struct cq_writer *writer, int64_t bytes,
+                     const char *what)
+{
+    char text[CQ_SIZE_TEXT_SIZE];
+
+    cq_write_raw(writer, cq_size_format_human(bytes, text, sizeof(text)));
+    cq_write_raw(writer, what);
+}
+
+void cq_client_count(struct cq_writer *writer, int64_t number,
+                     const char *what)
+{
+    cq_words_count(writer, number);
+    cq_write_raw(writer, what);
+}
+
 void cq_client_share(struct cq_writer *writer,
                      const struct cq_view_client *client)
 {

@@ -11,6 +11,12 @@ void cq_client_state(struct cq_writer *writer,
 /** How bad that is; also a client that is near its allowance (above 80 %). */
 enum cq_style cq_client_style(const struct cq_view_client *client);
 
+/** "1.5 GiB" or "1,234", and what they are of, e.g. " used, ". */
+void cq_client_bytes(struct cq_writer *writer, int64_t bytes,
+                     const char *what);
+void cq_client_count(struct cq_writer *writer, int64_t number,
+                     const char *what);
+
 /** "84 %": used of its allowance; "-" without a limit. */
 void cq_client_share(struct cq_writer *writer,
                      const struct cq_view_client *client);

@@ -16,6 +16,9 @@ typedef enum cq_exit cq_command_fn(int argc, char **argv, FILE *out,
                                    FILE *err);
 
 cq_command_fn cq_command_report;
+cq_command_fn cq_command_show;
+cq_command_fn cq_command_reset;
+cq_command_fn cq_command_exempt;
 cq_command_fn cq_command_top;
 cq_command_fn cq_command_cluster;
 cq_command_fn cq_command_check;

@@ -3,6 +3,8 @@
 
 #include "core/version.h"
 #include "host/own.h"
+#include "render/scan.h"
+#include "table/rules.h"
 
 #include <pwd.h>
 #include <stdlib.h>
@@ -127,6 +129,11 @@ static const char *engine_word(const struct cq_look *look)
     return "LogOnly";
 }
 
+struct cq_arena cq_look_arena(struct cq_look *look)
+{
+    return (struct cq_arena){ alloc, look };
+}
+
 typedef enum cq_status collect_fn(struct cq_view *view,
                                   const struct cq_table *table,
                                   const struct cq_clock *clock,
@@ -137,7 +144,7 @@ typedef enum cq_status collect_fn(struct cq_view *view,
 static enum cq_exit collect(struct cq_look *look, collect_fn *collector,
                             const struct cq_query *query)
 {
-    const struct cq_arena arena = { alloc, look };
+    const struct cq_arena arena = cq_look_arena(look);
     const struct cq_view_facts facts = { .version = CQ_VERSION,
                                          .engine = engine_word(look),
                                          .readable = true,
@@ -163,6 +170,26 @@ enum cq_exit cq_look_totals(struct cq_look *look)
     const struct cq_query all = { .limit = 1 };
 
     return collect(look, cq_collect_totals, &all);
+}
+
+void cq_look_judge(const struct cq_look *look, const struct cq_row *row,
+                   struct cq_look_client *judged)
+{
+    const struct cq_table *table = look->table;
+    const struct cq_scan scan = {
+        .period = &look->view.period, .now_s = look->clock.now_s,
+        .day = look->clock.day, .prefixes = cq_table_prefixes(table),
+        .own = &look->own, .shared = cq_table_has_cluster(table)
+    };
+    struct cq_row copy = *row;
+
+    copy.proxied = cq_table_seen_proxied(table, &row->key, &look->clock);
+    cq_table_pool_info(table, row->pool, &judged->pool);
+    cq_table_policy_info(table, row->pool,
+                         cq_rules_index(table, row->pool, &row->key),
+                         &judged->policy);
+    cq_scan_judge(&scan, &copy, judged->pool.name, &judged->policy,
+                  cq_exempt_until(table, &row->key), &judged->client);
 }
 
 enum cq_exit cq_look_confirm(struct cq_look *look)

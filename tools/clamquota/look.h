@@ -48,6 +48,19 @@ enum cq_exit cq_look_collect(struct cq_look *look,
 /** The same without clients: cq_collect_totals(). */
 enum cq_exit cq_look_totals(struct cq_look *look);
 
+/* a row, judged by the rule in force */
+struct cq_look_client {
+    struct cq_pool_info pool;
+    struct cq_policy_info policy;       /* daily 0: no quota holds */
+    struct cq_view_client client;       /* refers to both */
+};
+
+/** Judges a row as the page does, but by the rule that its next request would
+ * be judged by. Not before one of the two above.
+ * @param judged  result; must not be moved */
+void cq_look_judge(const struct cq_look *look, const struct cq_row *row,
+                   struct cq_look_client *judged);
+
 /** Is what was read still the file's? Else a sentence says that it is not: to
  * be asked before figures are shown.
  * @return CQ_EXIT_DONE or CQ_EXIT_NO_TABLE */
@@ -56,6 +69,9 @@ enum cq_exit cq_look_confirm(struct cq_look *look);
 /** Memory that lasts until the next cq_look_collect().
  * @return NULL: there is none */
 void *cq_look_alloc(struct cq_look *look, size_t size);
+
+/** The same for those that take an arena. */
+struct cq_arena cq_look_arena(struct cq_look *look);
 
 void cq_look_close(struct cq_look *look);
 

@@ -12,6 +12,9 @@ static const struct command {
     const char *help;
 } commands[] = {
     { "report", cq_command_report, "list the clients of this period" },
+    { "show", cq_command_show, "explain one client, and how to free it" },
+    { "reset", cq_command_reset, "forget what clients have used" },
+    { "exempt", cq_command_exempt, "let clients download without a quota" },
     { "top", cq_command_top, "show which clients download now" },
     { "cluster", cq_command_cluster, "show the nodes that share counters" },
     { "check", cq_command_check, "verify the table of counters" },
@@ -61,10 +64,12 @@ int main(int argc, char **argv)
     }
     if (command == NULL) {
         if (argc > 1) {
-            fputs("clamquota: no such command; expected one of these, e.g. "
-                  "clamquota check\n", stderr);
+            fputs("clamquota: no such command; see clamquota --help, e.g. "
+                  "clamquota report\n", stderr);
         }
-        print_usage(stderr);
+        else {
+            print_usage(stderr);
+        }
         return CQ_EXIT_USAGE;
     }
     result = command->run(argc - 1, argv + 1, stdout, stderr);

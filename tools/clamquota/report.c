@@ -2,20 +2,17 @@
  * them. */
 #include "clamquota/command.h"
 
-#include "clamquota/client_words.h"
-#include "clamquota/columns.h"
+#include "clamquota/client_table.h"
 #include "clamquota/look.h"
 #include "cli/csv.h"
 #include "cli/options.h"
 #include "core/paths.h"
-#include "core/units.h"
-#include "render/link.h"
 #include "render/query.h"
-#include "render/words.h"
 
 #include <string.h>
 
 #define LIMIT_MAX 1000000
+#define NET_EXPECTED "two prefixes, 0 to 32 and 0 to 128, e.g. --by-net 24,48"
 #define SORT_EXPECTED "used, today, refused, hits or last, e.g. --sort last"
 
 struct report {
@@ -23,6 +20,7 @@ struct report {
     bool over;
     struct cq_texts pools;
     const char *sort;
+    const char *by_net;
     int64_t limit;
     bool json;
     bool csv;
@@ -39,6 +37,10 @@ static const struct cq_option options[] = {
       .offset = offsetof(struct report, sort), .least = 1, .most = 9,
       .expected = SORT_EXPECTED,
       .help = "used, today, refused, hits or last [used]" },
+    { .name = "by-net", .value = "V4,V6", .kind = CQ_OPTION_TEXT,
+      .offset = offsetof(struct report, by_net), .least = 3, .most = 6,
+      .expected = NET_EXPECTED,
+      .help = "networks of these prefixes instead of clients" },
     { .name = "limit", .value = "N", .kind = CQ_OPTION_NUMBER,
       .offset = offsetof(struct report, limit), .least = 1, .most = LIMIT_MAX,
       .expected = "a number of clients from 1 to 1000000, e.g. --limit 20",
@@ -78,6 +80,22 @@ static bool read_sort(const char *text, enum cq_sort *sort)
     return false;
 }
 
+/* "24,48" */
+static bool read_prefixes(const char *text, struct cq_prefixes *prefixes)
+{
+    unsigned v4, v6;
+    int end = 0;
+
+    if (text[strspn(text, "0123456789,")] != '\0'
+        || sscanf(text, "%3u,%3u%n", &v4, &v6, &end) != 2
+        || text[end] != '\0' || v4 > 32 || v6 > 128) {
+        return false;
+    }
+    prefixes->v4_bits = (uint8_t)v4;
+    prefixes->v6_bits = (uint8_t)v6;
+    return true;
+}
+
 /* What needs no table.
  * @return false after a sentence */
 static bool make_query(const struct report *r, struct cq_look *look,
@@ -89,6 +107,12 @@ static bool make_query(const struct report *r, struct cq_look *look,
     if (!read_sort(r->sort, &query->sort)) {
         cq_say_trouble(&look->say, "--sort \"%s\": expected " SORT_EXPECTED,
                        r->sort);
+        return false;
+    }
+    query->by_net = r->by_net != NULL;
+    if (query->by_net && !read_prefixes(r->by_net, &query->net_bits)) {
+        cq_say_trouble(&look->say, "--by-net \"%s\": expected " NET_EXPECTED,
+                       r->by_net);
         return false;
     }
     if (r->pools.count > 1) {
@@ -118,98 +142,6 @@ static bool has_pool(struct cq_look *look, const char *name)
                    "of its %zu, e.g. --pool %s", name, look->path, n,
                    info.name);
     return false;
-}
-
-/* ---- for people ---- */
-
-static const struct cq_column columns[] = {
-    { "CLIENT", false }, { "POOL", false }, { "LAST HIT", false },
-    { "USED", true }, { "SHARE", true }, { "TODAY", true }, { "HITS", true },
-    { "REFUSED", true }, { "STATE", false }
-};
-
-static void add_client(struct cq_columns *c, const struct cq_view *view,
-                       const struct cq_view_client *client)
-{
-    char text[CQ_KEY_TEXT_SIZE];
-
-    cq_columns_text(c, CQ_STYLE_PLAIN,
-                    cq_link_client(&client->client, text, sizeof(text)));
-    cq_columns_text(c, CQ_STYLE_PLAIN, client->pool);
-    if (client->last_hit_s > 0) {
-        cq_words_local(cq_columns_cell(c, CQ_STYLE_PLAIN), &view->period,
-                       client->last_hit_s);
-    }
-    else {
-        cq_columns_text(c, CQ_STYLE_PLAIN, "-");
-    }
-    cq_columns_bytes(c, client->used_bytes);
-    cq_client_share(cq_columns_cell(c, CQ_STYLE_PLAIN), client);
-    cq_columns_bytes(c, client->today_bytes);
-    cq_columns_count(c, client->hits);
-    cq_columns_count(c, client->refused);
-    cq_client_state(cq_columns_cell(c, cq_client_style(client)), client);
-}
-
-static void write_bytes(struct cq_writer *w, int64_t bytes, const char *what)
-{
-    char text[CQ_SIZE_TEXT_SIZE];
-
-    cq_write_raw(w, cq_size_format_human(bytes, text, sizeof(text)));
-    cq_write_raw(w, what);
-}
-
-static void write_count(struct cq_writer *w, int64_t number, const char *what)
-{
-    cq_words_count(w, number);
-    cq_write_raw(w, what);
-}
-
-static void write_summary(struct cq_writer *w, const struct cq_view *view)
-{
-    int64_t over = 0, exempt = 0;
-    size_t i;
-
-    for (i = 0; i < view->pool_count; i++) {
-        over += view->pools[i].clients_over;
-        exempt += view->pools[i].clients_exempt;
-    }
-    write_count(w, (int64_t)view->client_count, " of ");
-    write_count(w, view->clients_matched, " clients; of all ");
-    write_count(w, view->table_used, ", ");
-    write_count(w, over, " are over quota, ");
-    write_count(w, exempt, " exempt\nDay ");
-    write_count(w, view->day, " of ");
-    write_count(w, view->period.days, ", times are ");
-    cq_words_zone(w, &view->period, view->now_s);
-    cq_write_raw(w, "; since the table was made ");
-    write_bytes(w, view->totals.sent_bytes, " sent, ");
-    write_bytes(w, view->totals.free_bytes, " free, ");
-    write_count(w, view->totals.hits, " hits, ");
-    write_count(w, view->totals.refused, " refused\n");
-}
-
-static bool print_text(const struct cq_view *view, FILE *out)
-{
-    struct cq_columns c;
-    struct cq_output output;
-    struct cq_writer writer;
-    size_t i;
-
-    cq_output_begin(&output, out);
-    if (view->client_count > 0) {
-        cq_columns_begin(&c, columns, sizeof(columns) / sizeof(columns[0]));
-        for (i = 0; i < view->client_count; i++) {
-            add_client(&c, view, &view->clients[i]);
-        }
-        if (!cq_columns_end(&c, &output)) {
-            return false;
-        }
-    }
-    cq_write_begin(&writer, &output.sink);
-    write_summary(&writer, view);
-    cq_write_end(&writer);
-    return true;
 }
 
 /* ---- for programs ---- */
@@ -259,19 +191,50 @@ static void print_csv(const struct cq_view *view, FILE *out)
     }
 }
 
+static const char *const csv_network_names[] = {
+    "network", "prefix", "clients", "over", "last_hit", "used", "today",
+    "free", "hits", "refused"
+};
+
+static void print_csv_networks(const struct cq_view *view, FILE *out)
+{
+    struct cq_csv csv = { out, false };
+    char text[CQ_KEY_TEXT_SIZE];
+    size_t i, j;
+
+    cq_csv_header(&csv, csv_network_names,
+                  sizeof(csv_network_names) / sizeof(csv_network_names[0]));
+    for (i = 0; i < view->network_count; i++) {
+        const struct cq_view_network *n = &view->networks[i];
+        const int64_t numbers[] = {
+            n->net.prefix, n->clients, n->over, n->last_hit_s, n->used_bytes,
+            n->today_bytes, n->free_bytes, n->hits, n->refused
+        };
+
+        cq_csv_text(&csv, cq_key_format(&n->net, text, sizeof(text)));
+        for (j = 0; j < sizeof(numbers) / sizeof(numbers[0]); j++) {
+            cq_csv_number(&csv, numbers[j]);
+        }
+        cq_csv_end(&csv);
+    }
+}
+
 static enum cq_exit print(const struct report *r, struct cq_look *look,
                           FILE *out)
 {
     struct cq_output output;
 
+    cq_output_begin(&output, out);
     if (r->json) {
-        cq_output_begin(&output, out);
         cq_render_json(&look->view, &output.sink);
+    }
+    else if (r->csv && r->by_net != NULL) {
+        print_csv_networks(&look->view, out);
     }
     else if (r->csv) {
         print_csv(&look->view, out);
     }
-    else if (!print_text(&look->view, out)) {
+    else if (!cq_client_table(&look->view, &output)) {
         cq_say_trouble(&look->say, "out of memory");
         return CQ_EXIT_PARTLY;
     }

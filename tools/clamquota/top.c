@@ -8,7 +8,6 @@
 #include "core/paths.h"
 #include "core/units.h"
 #include "render/link.h"
-#include "render/scan.h"
 #include "render/words.h"
 
 #include <errno.h>
@@ -151,30 +150,20 @@ static void write_rate(struct cq_writer *w, int64_t bytes, int64_t took_ms)
 static void add_client(struct cq_columns *c, const struct cq_look *look,
                        const struct cq_active *active, int64_t took_ms)
 {
-    const struct cq_scan scan = {
-        .period = &look->view.period, .now_s = look->clock.now_s,
-        .day = look->clock.day, .prefixes = cq_table_prefixes(look->table),
-        .own = &look->own
-    };
     char text[CQ_KEY_TEXT_SIZE];
-    struct cq_policy_info policy;
-    struct cq_pool_info pool;
-    struct cq_view_client client;
+    struct cq_look_client judged;
+    const struct cq_view_client *client = &judged.client;
 
-    cq_table_pool_info(look->table, active->row.pool, &pool);
-    cq_table_policy_info(look->table, active->row.pool,
-                         active->row.policy_index, &policy);
-    cq_scan_judge(&scan, &active->row, pool.name, &policy,
-                  cq_exempt_until(look->table, &active->row.key), &client);
+    cq_look_judge(look, &active->row, &judged);
     cq_columns_text(c, CQ_STYLE_PLAIN,
-                    cq_link_client(&client.client, text, sizeof(text)));
-    cq_columns_text(c, CQ_STYLE_PLAIN, pool.name);
+                    cq_link_client(&client->client, text, sizeof(text)));
+    cq_columns_text(c, CQ_STYLE_PLAIN, client->pool);
     write_rate(cq_columns_cell(c, CQ_STYLE_PLAIN), active->bytes, took_ms);
-    cq_columns_bytes(c, client.in_flight_bytes);
-    cq_columns_bytes(c, client.used_bytes);
-    cq_client_share(cq_columns_cell(c, CQ_STYLE_PLAIN), &client);
+    cq_columns_bytes(c, client->in_flight_bytes);
+    cq_columns_bytes(c, client->used_bytes);
+    cq_client_share(cq_columns_cell(c, CQ_STYLE_PLAIN), client);
     cq_columns_count(c, active->refused);
-    cq_client_state(cq_columns_cell(c, cq_client_style(&client)), &client);
+    cq_client_state(cq_columns_cell(c, cq_client_style(client)), client);
 }
 
 static void write_per_second(struct cq_writer *w, int64_t n, int64_t took_ms,
@@ -240,7 +229,7 @@ static enum cq_exit look_at(struct cq_look *look, struct cq_activity *activity,
                             size_t limit)
 {
     cq_look_again(look);
-    if (cq_activity_look(activity, look->table, &look->clock, limit)
+    if (cq_activity_read(activity, look->table, &look->clock, limit)
         != CQ_OK) {
         cq_say_trouble(&look->say, "out of memory");
         return CQ_EXIT_PARTLY;

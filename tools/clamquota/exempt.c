@@ -1,0 +1,189 @@
+/* exempt - clamquota exempt: clients that no quota refuses for a time. */
+#include "clamquota/command.h"
+
+#include "clamquota/client_words.h"
+#include "clamquota/columns.h"
+#include "clamquota/target.h"
+#include "core/paths.h"
+#include "core/units.h"
+#include "render/link.h"
+#include "render/words.h"
+#include "table/exempt.h"
+
+struct exempt {
+    const char *table;
+    int64_t for_s;
+    bool end;
+    bool list;
+    bool yes;
+};
+
+static const struct cq_option options[] = {
+    { .name = "for", .value = "DURATION", .kind = CQ_OPTION_DURATION,
+      .offset = offsetof(struct exempt, for_s), .least = 1,
+      .most = CQ_DURATION_MAX_MS / 1000,
+      .expected = "a duration from 1s to 366d, e.g. --for 1d",
+      .help = "from now on; also changes until when" },
+    { .name = "end", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct exempt, end),
+      .help = "ends the exemption of this address or network" },
+    { .name = "list", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct exempt, list),
+      .help = "prints the exemptions" },
+    { .name = "yes", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct exempt, yes),
+      .help = "do not ask before more than one client is exempt" },
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct exempt, table),
+      .help = "the counters [" CQ_TABLE_PATH "]" }
+};
+
+static const struct cq_program program = {
+    .name = "clamquota exempt",
+    .usage = "Usage: clamquota exempt ADDR|CIDR --for DURATION [--yes]\n"
+        "       clamquota exempt ADDR|CIDR --end\n"
+        "       clamquota exempt --list\n"
+        "No quota refuses an exempt client, and clamquota-sync does not jail\n"
+        "it, in any pool, also after a restart. It is still counted.\n"
+        "0.0.0.0/0 and ::/0 pause the quota.\n\n",
+    .more = "\nExit status: 0 done, 1 the answer was no, the list is full, or\n"
+        "there is no such exemption, 2 usage, 4 not permitted, 6 no table.\n",
+    .options = options,
+    .option_n = sizeof(options) / sizeof(options[0]),
+    .operand_n = 1
+};
+
+static const struct cq_column columns[] = {
+    { "EXEMPT", false }, { "UNTIL", false }, { "LEFT", false }
+};
+
+static enum cq_exit list(struct cq_look *look, FILE *out)
+{
+    struct cq_exemption *all = cq_look_alloc(look, CQ_EXEMPTIONS_MAX
+                                                   * sizeof(*all));
+    char text[CQ_KEY_TEXT_SIZE];
+    struct cq_period period;
+    struct cq_output output;
+    struct cq_columns c;
+    size_t i, n;
+
+    if (all == NULL) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    cq_table_period(look->table, &period);
+    n = cq_exempt_list(look->table, look->clock.now_s, all);
+    cq_output_begin(&output, out);
+    cq_columns_begin(&c, columns, sizeof(columns) / sizeof(columns[0]));
+    for (i = 0; i < n; i++) {
+        cq_columns_text(&c, CQ_STYLE_PLAIN,
+                        cq_link_client(&all[i].net, text, sizeof(text)));
+        cq_client_moment(cq_columns_cell(&c, CQ_STYLE_PLAIN), &period,
+                         all[i].until_s);
+        cq_words_duration(cq_columns_cell(&c, CQ_STYLE_PLAIN),
+                          all[i].until_s - look->clock.now_s);
+    }
+    if (!cq_columns_end(&c, &output)) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    return cq_look_confirm(look);
+}
+
+static enum cq_exit report_failure(struct cq_look *look, const char *name,
+                                   enum cq_status status)
+{
+    if (status == CQ_ENOENT) {
+        cq_say_trouble(&look->say, "%s: is not exempt, expected an address or "
+                       "a network as in clamquota exempt --list", name);
+    }
+    else if (status == CQ_EFULL) {
+        cq_say_trouble(&look->say, "%s: %d networks are exempt already, the "
+                       "most there can be; end one with clamquota exempt CIDR "
+                       "--end, or exempt a larger network", name,
+                       CQ_EXEMPTIONS_MAX);
+    }
+    else {
+        cq_say_trouble(&look->say, "%s: %s", name, cq_status_word(status));
+    }
+    return CQ_EXIT_PARTLY;
+}
+
+static enum cq_exit change(const struct exempt *e, struct cq_look *look,
+                           struct cq_key *net, FILE *out)
+{
+    bool is_client = cq_target_is_client(look, net);
+    char name[CQ_KEY_TEXT_SIZE];
+    enum cq_exit result = CQ_EXIT_DONE;
+    enum cq_status status;
+    struct cq_period period;
+    struct cq_output output;
+    struct cq_writer writer;
+    int64_t now_s = look->clock.now_s;
+
+    cq_link_client(net, name, sizeof(name));
+    if (!e->end && !is_client) {
+        result = cq_target_ask(look, e->yes, out, "exempt %s, each client in "
+                               "it", name);
+    }
+    if (result != CQ_EXIT_DONE) {
+        return result;
+    }
+    status = e->end ? cq_exempt_end(look->table, net, now_s)
+                    : cq_exempt_set(look->table, net, now_s + e->for_s, now_s);
+    if (status != CQ_OK) {
+        return report_failure(look, name, status);
+    }
+    cq_output_begin(&output, out);
+    cq_write_begin(&writer, &output.sink);
+    cq_write_raw(&writer, name);
+    cq_write_raw(&writer, e->end ? ": is no longer exempt"
+                                 : ": is exempt until ");
+    if (!e->end) {
+        cq_table_period(look->table, &period);
+        cq_client_moment(&writer, &period, now_s + e->for_s);
+    }
+    cq_write_raw(&writer, "\n");
+    cq_write_end(&writer);
+    return cq_look_confirm(look);
+}
+
+/* @return false after a sentence */
+static bool is_complete(const struct exempt *e, struct cq_look *look,
+                        const char *operand, struct cq_key *net)
+{
+    if (e->list && operand == NULL && !e->end && e->for_s == 0) {
+        return true;
+    }
+    if (e->list || e->end == (e->for_s > 0)) {
+        cq_say_trouble(&look->say, "expected ADDR --for DURATION, ADDR --end "
+                       "or --list, e.g. clamquota exempt 198.51.100.7 --for "
+                       "1d");
+        return false;
+    }
+    return cq_target_read(look, operand, net);
+}
+
+enum cq_exit cq_command_exempt(int argc, char **argv, FILE *out, FILE *err)
+{
+    struct exempt e = { .table = CQ_TABLE_PATH };
+    struct cq_look look;
+    struct cq_key net;
+    enum cq_exit result;
+    int first;
+
+    if (cq_look_begin(&look, &program, &e, argc, argv, &first, out, err,
+                      &result)) {
+        result = CQ_EXIT_USAGE;
+        if (is_complete(&e, &look, first < argc ? argv[first] : NULL, &net)) {
+            result = cq_look_open(&look, e.table, e.list ? CQ_ATTACH_READ
+                                                  : CQ_ATTACH_WRITE);
+        }
+        if (result == CQ_EXIT_DONE) {
+            result = e.list ? list(&look, out)
+                            : change(&e, &look, &net, out);
+        }
+    }
+    cq_look_close(&look);
+    return result;
+}

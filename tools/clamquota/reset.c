@@ -1,0 +1,105 @@
+/* reset - clamquota reset: what clients have used is forgotten. */
+#include "clamquota/command.h"
+
+#include "clamquota/target.h"
+#include "core/paths.h"
+#include "render/link.h"
+
+#include <inttypes.h>
+
+struct reset {
+    const char *table;
+    bool all;
+    bool yes;
+};
+
+static const struct cq_option options[] = {
+    { .name = "all", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct reset, all),
+      .help = "every client" },
+    { .name = "yes", .kind = CQ_OPTION_FLAG,
+      .offset = offsetof(struct reset, yes),
+      .help = "do not ask before more than one client is reset" },
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct reset, table),
+      .help = "the counters [" CQ_TABLE_PATH "]" }
+};
+
+static const struct cq_program program = {
+    .name = "clamquota reset",
+    .usage = "Usage: clamquota reset ADDR|CIDR|--all [OPTION]...\n"
+        "Forgets what a client has used, in every pool and on every node of\n"
+        "a cluster: it may download again at once.\n\n",
+    .more = "\nExit status: 0 done, 1 the answer was no, 2 usage, 4 not\n"
+        "permitted, 6 no table.\n",
+    .options = options,
+    .option_n = sizeof(options) / sizeof(options[0]),
+    .operand_n = 1
+};
+
+static enum cq_exit reset(const struct reset *r, struct cq_look *look,
+                          struct cq_key *nets, size_t net_n, FILE *out)
+{
+    bool is_client = net_n == 1 && cq_target_is_client(look, &nets[0]);
+    enum cq_exit result = CQ_EXIT_DONE;
+    int64_t clients = 0, rows = 0;
+    char name[CQ_KEY_TEXT_SIZE] = "all clients";
+    size_t i;
+
+    if (net_n == 1) {
+        cq_link_client(&nets[0], name, sizeof(name));
+    }
+    for (i = 0; !is_client && i < net_n && result == CQ_EXIT_DONE; i++) {
+        int64_t n;
+
+        result = cq_target_count(look, &nets[i], &n);
+        clients += n;
+    }
+    if (result == CQ_EXIT_DONE && clients > 1) {
+        result = cq_target_ask(look, r->yes, out, "reset %s, %" PRId64
+                               " clients", name, clients);
+    }
+    if (result != CQ_EXIT_DONE) {
+        return result;
+    }
+    for (i = 0; i < net_n; i++) {
+        rows += cq_table_reset(look->table, &nets[i], &look->clock);
+    }
+    if (rows > 0) {
+        fprintf(out, "%s: reset, %" PRId64 " row%s\n", name, rows,
+                rows > 1 ? "s" : "");
+    }
+    else {
+        fprintf(out, "%s: nothing was counted here%s\n", name,
+                cq_table_has_cluster(look->table)
+                ? "; the other nodes reset it, too" : "");
+    }
+    return cq_look_confirm(look);
+}
+
+enum cq_exit cq_command_reset(int argc, char **argv, FILE *out, FILE *err)
+{
+    struct reset r = { .table = CQ_TABLE_PATH };
+    struct cq_key nets[2] = { { .family = 4 }, { .family = 6 } };
+    struct cq_look look;
+    enum cq_exit result;
+    int first;
+
+    if (cq_look_begin(&look, &program, &r, argc, argv, &first, out, err,
+                      &result)) {
+        result = CQ_EXIT_USAGE;
+        if (r.all && first < argc) {
+            cq_say_trouble(&look.say, "\"%s\" and --all: expected one of the "
+                           "two", argv[first]);
+        }
+        else if (r.all || cq_target_read(&look, first < argc ? argv[first]
+                                                : NULL, &nets[0])) {
+            result = cq_look_open(&look, r.table, CQ_ATTACH_WRITE);
+        }
+        if (result == CQ_EXIT_DONE) {
+            result = reset(&r, &look, nets, r.all ? 2 : 1, out);
+        }
+    }
+    cq_look_close(&look);
+    return result;
+}

@@ -1,0 +1,356 @@
+/* show - clamquota show: one client, why it is refused, and the commands that
+ * free it. */
+#include "clamquota/show.h"
+
+#include "clamquota/client_table.h"
+#include "clamquota/client_words.h"
+#include "clamquota/command.h"
+#include "clamquota/target.h"
+#include "core/paths.h"
+#include "core/units.h"
+#include "render/copies.h"
+#include "render/link.h"
+#include "render/scan.h"
+#include "render/words.h"
+
+#include <string.h>
+
+/* clients that are shown of a network */
+#define CLIENTS_SHOWN 20
+
+struct show {
+    const char *table;
+    struct cq_show lines;
+    struct cq_key target;
+    bool is_over;               /* something that a reset ends */
+    bool is_jailed;
+};
+
+static const struct cq_option options[] = {
+    { .name = "jail", .value = "JAIL", .kind = CQ_OPTION_TEXTS,
+      .offset = offsetof(struct show, lines.jails),
+      .help = "where to look for it, as clamquota-sync takes it; may\n"
+              "be repeated [the jail that clamquota-sync reported]" },
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct show, table),
+      .help = "the counters [" CQ_TABLE_PATH "]" }
+};
+
+static const struct cq_program program = {
+    .name = "clamquota show",
+    .usage = "Usage: clamquota show ADDR|CIDR [OPTION]...\n"
+        "Shows why a client is refused, since when, until when, and the\n"
+        "commands that free it; of a network its clients. Whether a kernel\n"
+        "jail holds it is asked of the kernel if root runs this.\n\n",
+    .more = "\nExit status: 0 done, 2 usage, 4 not permitted, 6 no table.\n",
+    .options = options,
+    .option_n = sizeof(options) / sizeof(options[0]),
+    .operand_n = 1
+};
+
+/* ---- lines ---- */
+
+struct cq_writer *cq_show_line(struct cq_show *s, const char *label)
+{
+    cq_output_label(s->output, label);
+    cq_write_begin(&s->writer, &s->output->sink);
+    return &s->writer;
+}
+
+void cq_show_end(struct cq_show *s)
+{
+    cq_write_raw(&s->writer, "\n");
+    cq_write_end(&s->writer);
+}
+
+void cq_show_moment(struct cq_show *s, int64_t when_s)
+{
+    int64_t now_s = s->look->clock.now_s;
+
+    cq_client_moment(&s->writer, &s->look->view.period, when_s);
+    cq_write_raw(&s->writer, when_s > now_s ? ", in " : ", ");
+    cq_words_duration(&s->writer, when_s > now_s ? when_s - now_s
+                                                 : now_s - when_s);
+    cq_write_raw(&s->writer, when_s > now_s ? "" : " ago");
+}
+
+/* ---- a client in a pool ---- */
+
+static void show_state(struct show *s, const struct cq_look_client *judged)
+{
+    const struct cq_view_client *c = &judged->client;
+    const struct cq_usage usage = { c->used_bytes, c->in_flight_bytes };
+    struct cq_writer *w = cq_show_line(&s->lines, "state");
+
+    if (c->exempt_until_s > 0) {
+        cq_write_raw(w, "exempt until ");
+        cq_show_moment(&s->lines, c->exempt_until_s);
+    }
+    else if (judged->policy.policy.daily_bytes == 0) {
+        cq_write_raw(w, "ok: no ClamQuotaDaily holds in this pool now");
+    }
+    else if (c->state == CQ_STATE_EXEMPT) {
+        cq_write_raw(w, "ok: no quota holds for it");
+    }
+    else if (c->state == CQ_STATE_OVER) {
+        cq_write_raw(w, judged->pool.refuses ? "over quota, refused"
+                     : "over quota, not refused: this pool only logs");
+        if (c->over_since_s > 0) {
+            cq_write_raw(w, ", since ");
+            cq_show_moment(&s->lines, c->over_since_s);
+        }
+        s->is_over = true;
+    }
+    else if (cq_policy_state(&judged->policy.policy, &usage,
+                             s->lines.look->clock.day) == CQ_STATE_BUSY) {
+        cq_write_raw(w, "busy: its open transfers reserve the rest of its "
+                        "allowance; refused until one of them ends");
+    }
+    else {
+        cq_write_raw(w, "ok");
+    }
+    cq_show_end(&s->lines);
+}
+
+static void show_sum(struct show *s, const struct cq_look_client *judged)
+{
+    const struct cq_view_client *c = &judged->client;
+    struct cq_writer *w;
+    char text[CQ_SIZE_TEXT_SIZE];
+
+    if (judged->policy.policy.daily_bytes == 0) {
+        return;
+    }
+    w = cq_show_line(&s->lines, "rule");
+    cq_write_line(w, c->rule);
+    cq_write_raw(w, " ");
+    cq_write_raw(w, c->daily_bytes == CQ_UNLIMITED ? "Unlimited"
+                 : cq_size_format_exact(c->daily_bytes, text, sizeof(text)));
+    cq_show_end(&s->lines);
+    w = cq_show_line(&s->lines, "allowance");
+    cq_client_sum(w, c, s->lines.look->clock.day,
+                  judged->policy.policy.grace_bytes);
+    cq_write_raw(w, ", used ");
+    cq_client_bytes(w, c->used_bytes, "");
+    cq_show_end(&s->lines);
+}
+
+static void show_traffic(struct show *s, const struct cq_view_client *c)
+{
+    struct cq_writer *w = cq_show_line(&s->lines, "today");
+
+    cq_client_bytes(w, c->today_bytes, " used, ");
+    cq_client_count(w, c->refused_today, " times refused");
+    cq_show_end(&s->lines);
+    w = cq_show_line(&s->lines, "period");
+    cq_client_count(w, c->hits, " hits, ");
+    cq_client_count(w, c->refused, " refused");
+    if (c->would_refuse > 0) {
+        cq_write_raw(w, ", ");
+        cq_client_count(w, c->would_refuse, " would have been refused");
+    }
+    cq_write_raw(w, ", ");
+    cq_client_bytes(w, c->free_bytes, " free, ");
+    cq_client_bytes(w, c->in_flight_bytes, " in flight");
+    cq_show_end(&s->lines);
+    if (c->last_hit_s > 0) {
+        (void)cq_show_line(&s->lines, "last hit");
+        cq_show_moment(&s->lines, c->last_hit_s);
+        cq_show_end(&s->lines);
+    }
+    if (c->shared) {
+        w = cq_show_line(&s->lines, "nodes");
+        cq_client_bytes(w, c->here_used_bytes, " used here, ");
+        cq_client_bytes(w, c->used_bytes - c->here_used_bytes,
+                    " on the other nodes");
+        cq_show_end(&s->lines);
+    }
+}
+
+static void show_again(struct show *s, const struct cq_view_client *c)
+{
+    if (c->state == CQ_STATE_OVER) {
+        (void)cq_show_line(&s->lines, "may come again");
+        cq_show_moment(&s->lines, s->lines.look->clock.now_s
+                                  + c->retry_after_s);
+        cq_show_end(&s->lines);
+    }
+}
+
+static void show_copies(struct show *s, struct cq_copies_source *source,
+                        const struct cq_row *row)
+{
+    struct cq_view_copy found[CQ_COPIES_SHOWN_MAX];
+    size_t i, n;
+
+    if (!cq_copies_used_up(source, row, found, &n)) {
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        struct cq_writer *w = cq_show_line(&s->lines, "refused file");
+
+        cq_write_line(w, found[i].path[0] != '\0' ? found[i].path
+                                                  : "(no name kept)");
+        cq_write_raw(w, ": ");
+        cq_client_bytes(w, found[i].used_bytes, " of ");
+        cq_client_bytes(w, found[i].allowance_bytes, " today, until ");
+        cq_show_moment(&s->lines, s->lines.look->clock.next_day_s);
+        cq_show_end(&s->lines);
+        s->is_over = true;
+    }
+}
+
+static void show_pool(struct show *s, struct cq_copies_source *source,
+                      const struct cq_row *row)
+{
+    struct cq_look_client judged;
+    struct cq_writer *w;
+
+    cq_look_judge(s->lines.look, row, &judged);
+    if (cq_table_pool_count(s->lines.look->table) > 1) {
+        w = cq_show_line(&s->lines, "pool");
+        cq_write_line(w, judged.pool.name);
+        cq_show_end(&s->lines);
+    }
+    show_state(s, &judged);
+    show_sum(s, &judged);
+    show_again(s, &judged.client);
+    if (cq_scan_has_figures(row)) {
+        show_traffic(s, &judged.client);
+        show_copies(s, source, row);
+    }
+    else {
+        cq_write_raw(cq_show_line(&s->lines, "period"),
+                     "nothing was counted in this period");
+        cq_show_end(&s->lines);
+    }
+    s->is_jailed |= row->jailed;
+    if (judged.client.spared != CQ_SPARED_NOT) {
+        w = cq_show_line(&s->lines, "jail");
+        cq_write_raw(w, "never jailed: ");
+        cq_write_raw(w, cq_spared_word(judged.client.spared));
+        cq_show_end(&s->lines);
+    }
+}
+
+/* Each pool in which it has a row; without any those where a quota holds. */
+static void show_pools(struct show *s, struct cq_copies_source *source)
+{
+    const struct cq_look *look = s->lines.look;
+    size_t pool, n = cq_table_pool_count(look->table), shown = 0;
+    struct cq_row row;
+
+    for (pool = 0; pool < n; pool++) {
+        if (cq_table_row(look->table, (uint16_t)pool, &s->target,
+                         &look->clock, &row) == CQ_OK
+            && cq_scan_has_figures(&row)) {
+            show_pool(s, source, &row);
+            shown++;
+        }
+    }
+    for (pool = 0; pool < n && shown == 0; pool++) {
+        memset(&row, 0, sizeof(row));
+        row.key = s->target;
+        row.pool = (uint16_t)pool;
+        show_pool(s, source, &row);
+    }
+}
+
+/* ---- what frees it ---- */
+
+static void show_command(struct show *s, const char *before,
+                         const char *after)
+{
+    char name[CQ_KEY_TEXT_SIZE];
+
+    fprintf(s->lines.output->file, "  clamquota %s %s%s", before,
+            cq_link_client(&s->target, name, sizeof(name)), after);
+    if (strcmp(s->table, CQ_TABLE_PATH) != 0) {
+        cq_write_begin(&s->lines.writer, &s->lines.output->sink);
+        cq_write_raw(&s->lines.writer, " --table ");
+        cq_write_line(&s->lines.writer, s->table);
+        cq_write_end(&s->lines.writer);
+    }
+    fputc('\n', s->lines.output->file);
+}
+
+static void show_commands(struct show *s)
+{
+    if (!s->is_over && !s->is_jailed) {
+        return;
+    }
+    cq_output_heading(s->lines.output, "To let it in:");
+    show_command(s, "reset", "");
+    show_command(s, "exempt", " --for 1d");
+    if (s->is_jailed) {
+        fputs("clamquota-sync then releases it at its next look, within a "
+              "minute.\n", s->lines.output->file);
+    }
+}
+
+static enum cq_exit show_client(struct show *s)
+{
+    struct cq_look *look = s->lines.look;
+    const struct cq_arena arena = cq_look_arena(look);
+    struct cq_copies_source source;
+    char name[CQ_KEY_TEXT_SIZE];
+    enum cq_exit result = cq_look_totals(look);
+
+    if (result != CQ_EXIT_DONE) {
+        return result;
+    }
+    if (cq_copies_source_begin(&source, look->table, &look->clock, NULL,
+                               &arena) != CQ_OK) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    cq_output_heading(s->lines.output,
+                      cq_link_client(&s->target, name, sizeof(name)));
+    show_pools(s, &source);
+    s->is_jailed = cq_show_jails(&s->lines, &s->target, s->is_jailed);
+    show_commands(s);
+    return cq_look_confirm(look);
+}
+
+static enum cq_exit show_network(struct show *s)
+{
+    const struct cq_query query = { .limit = CLIENTS_SHOWN,
+                                    .has_client = true,
+                                    .client = s->target };
+    struct cq_look *look = s->lines.look;
+    enum cq_exit result = cq_look_collect(look, &query);
+
+    if (result == CQ_EXIT_DONE
+        && !cq_client_table(&look->view, s->lines.output)) {
+        cq_say_trouble(&look->say, "out of memory");
+        result = CQ_EXIT_PARTLY;
+    }
+    return result;
+}
+
+enum cq_exit cq_command_show(int argc, char **argv, FILE *out, FILE *err)
+{
+    struct show s = { .table = CQ_TABLE_PATH };
+    struct cq_output output;
+    struct cq_look look;
+    enum cq_exit result;
+    int first;
+
+    if (cq_look_begin(&look, &program, &s, argc, argv, &first, out, err,
+                      &result)) {
+        cq_output_begin(&output, out);
+        s.lines.look = &look;
+        s.lines.output = &output;
+        result = CQ_EXIT_USAGE;
+        if (cq_target_read(&look, first < argc ? argv[first] : NULL,
+                           &s.target)) {
+            result = cq_look_open(&look, s.table, CQ_ATTACH_READ);
+        }
+        if (result == CQ_EXIT_DONE) {
+            result = cq_target_is_client(&look, &s.target)
+                ? show_client(&s) : show_network(&s);
+        }
+    }
+    cq_look_close(&look);
+    return result;
+}

@@ -1,0 +1,31 @@
+/* show - what the parts of clamquota show share: lines with a label. */
+#ifndef CQ_CLAMQUOTA_SHOW_H
+#define CQ_CLAMQUOTA_SHOW_H
+
+#include "clamquota/look.h"
+#include "cli/options.h"
+#include "cli/output.h"
+
+struct cq_show {
+    struct cq_texts jails;      /* --jail */
+    struct cq_look *look;
+    struct cq_output *output;
+    struct cq_writer writer;    /* of the present line */
+};
+
+/** Begins a line with a label, "" to go on below the one before.
+ * @return writes its text, until cq_show_end() */
+struct cq_writer *cq_show_line(struct cq_show *show, const char *label);
+void cq_show_end(struct cq_show *show);
+
+/** "2026-11-24 00:00 +01:00, in 5 h 39 min" */
+void cq_show_moment(struct cq_show *show, int64_t when_s);
+
+/** Prints which jails hold a client, until when, and how to release it at
+ * once: as the kernel says where it may be asked, else as clamquota-sync said.
+ * @param is_marked  clamquota-sync said that it is jailed
+ * @return it is jailed */
+bool cq_show_jails(struct cq_show *show, const struct cq_key *client,
+                   bool is_marked);
+
+#endif
