@@ -23,5 +23,6 @@ cq_command_fn cq_command_top;
 cq_command_fn cq_command_cluster;
 cq_command_fn cq_command_check;
 cq_command_fn cq_command_export;
+cq_command_fn cq_command_replay;
 
 #endif

@@ -18,6 +18,7 @@ static const struct command {
     { "top", cq_command_top, "show which clients download now" },
     { "cluster", cq_command_cluster, "show the nodes that share counters" },
     { "check", cq_command_check, "verify the table of counters" },
+    { "replay", cq_command_replay, "show what quotas would have done to logs" },
     { "export", cq_command_export, "print the counters as SQL" }
 };
 

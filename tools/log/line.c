@@ -17,6 +17,7 @@ struct scan {
     const char *end;
     struct tm tm;               /* of CQ_LOG_DATE */
     bool has_tm;
+    const char *time_at;        /* of the time that is in the record */
     struct cq_prefixes prefixes;
     struct cq_log_record *record;
 };
@@ -46,8 +47,17 @@ static const char *const expected[] = {
 static bool follows(const struct cq_log_field *field, const char *at,
                     const char *end)
 {
-    return (size_t)(end - at) >= field->after_length
-        && memcmp(at, field->after, field->after_length) == 0;
+    size_t i;
+
+    if ((size_t)(end - at) < field->after_length) {
+        return false;
+    }
+    for (i = 0; i < field->after_length; i++) {     /* mostly one or two */
+        if (at[i] != field->after[i]) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Behind the last field only a blank may stand: some append more fields. */
@@ -172,18 +182,18 @@ static bool read_value(struct scan *s, const struct cq_log_field *field,
 
 /* The end of the user's name: where a date begins that is followed by what the
  * format has behind it. A name can't hold a quote that is not escaped. */
-static const char *find_user_end(const struct scan *s,
+static const char *find_user_end(struct scan *s,
                                  const struct cq_log_field *field)
 {
     const char *at = s->at;
-    int64_t time_s;
 
     while ((at = memmem(at, (size_t)(s->end - at), field->after,
                         field->after_length)) != NULL) {
         const char *date = at + field->after_length;
 
-        if (cq_log_read_time(date, s->end, &time_s)
+        if (cq_log_read_time(date, s->end, &s->record->time_s)
             && follows(&field[1], date + CQ_LOG_TIME_LENGTH, s->end)) {
+            s->time_at = date;
             return at;
         }
         at++;
@@ -218,7 +228,8 @@ static const char *find_field_end(struct scan *s,
     const char *stop;
 
     if (field->kind == CQ_LOG_TIME) {
-        return cq_log_read_time(s->at, s->end, &s->record->time_s)
+        return s->at == s->time_at
+            || cq_log_read_time(s->at, s->end, &s->record->time_s)
             ? s->at + CQ_LOG_TIME_LENGTH : NULL;
     }
     if (field->kind == CQ_LOG_DATE) {

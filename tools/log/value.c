@@ -21,10 +21,14 @@ bool cq_log_is_digit(char c)
 int cq_log_find_month(const char *at)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int month = 0;
+    int month;
 
-    while (month < 12 && memcmp(months + 3 * month, at, 3) != 0) {
-        month++;
+    for (month = 0; month < 12; month++) {
+        const char *name = months + 3 * month;
+
+        if (name[0] == at[0] && name[1] == at[1] && name[2] == at[2]) {
+            break;
+        }
     }
     return month;
 }

@@ -1,0 +1,50 @@
+/* family - user agents by the program that made them. */
+#include "clamquota/replay.h"
+
+#include <string.h>
+
+/* How agents begin: freshclam says "ClamAV/1.4.6 (OS: ...)". */
+static const struct {
+    const char *begins;
+    enum cq_family family;
+} agents[] = {
+    { "ClamAV/", CQ_FAMILY_FRESHCLAM }, { "freshclam", CQ_FAMILY_FRESHCLAM },
+    { "CVDUPDATE/", CQ_FAMILY_CVDUPDATE }, { "Debian APT", CQ_FAMILY_APT },
+    { "apt/", CQ_FAMILY_APT }, { "curl/", CQ_FAMILY_CURL },
+    { "Wget", CQ_FAMILY_WGET }, { "wget", CQ_FAMILY_WGET },
+    { "Mozilla/", CQ_FAMILY_BROWSER }, { "Opera/", CQ_FAMILY_BROWSER }
+};
+
+const char *cq_family_word(enum cq_family family)
+{
+    static const char *const words[] = { "freshclam", "cvdupdate", "apt",
+        "curl", "wget", "browsers", "others" };
+
+    return words[family];
+}
+
+/* Robots are "Mozilla/5.0 (compatible; ...)"; so was MSIE. */
+static bool is_robot(const char *agent, size_t length)
+{
+    static const char words[] = "compatible; ";
+    const char *at = memmem(agent, length, words, sizeof(words) - 1);
+
+    return at != NULL
+        && memmem(at, length - (size_t)(at - agent), "MSIE", 4) == NULL;
+}
+
+enum cq_family cq_family_find(const char *agent, size_t length)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(agents) / sizeof(agents[0]); i++) {
+        size_t n = strlen(agents[i].begins);
+
+        if (length >= n && memcmp(agent, agents[i].begins, n) == 0) {
+            return agents[i].family == CQ_FAMILY_BROWSER
+                && is_robot(agent, length) ? CQ_FAMILY_OTHER
+                                           : agents[i].family;
+        }
+    }
+    return CQ_FAMILY_OTHER;
+}
