@@ -22,7 +22,8 @@ cq_command_fn cq_command_exempt;
 cq_command_fn cq_command_top;
 cq_command_fn cq_command_cluster;
 cq_command_fn cq_command_check;
-cq_command_fn cq_command_export;
 cq_command_fn cq_command_replay;
+cq_command_fn cq_command_feed;
+cq_command_fn cq_command_export;
 
 #endif

@@ -19,6 +19,7 @@ static const struct command {
     { "cluster", cq_command_cluster, "show the nodes that share counters" },
     { "check", cq_command_check, "verify the table of counters" },
     { "replay", cq_command_replay, "show what quotas would have done to logs" },
+    { "feed", cq_command_feed, "count an access log from standard input" },
     { "export", cq_command_export, "print the counters as SQL" }
 };
 

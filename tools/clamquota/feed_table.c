@@ -1,0 +1,227 @@
+/* feed_table - opening and keeping a table without httpd. */
+#include "clamquota/feed_table.h"
+
+#include "table/shares.h"
+
+#include <string.h>
+#include <time.h>
+
+/* ClamQuotaClients, its default */
+#define CLIENTS_DEFAULT 262144
+
+/* A feed that ends holds its lock until it has counted what it read. */
+#define LOCK_WAIT_MS 2000
+
+/* of 1024 bytes a line */
+#define SENTENCE_SIZE 600
+
+static void say(const struct cq_feed_table *t, const char *sentence)
+{
+    fprintf(t->err, "clamquota feed: %s: %s\n", t->path, sentence);
+}
+
+static void say_events(const struct cq_feed_table *t, unsigned events,
+                       const char *aside)
+{
+    static const struct {
+        unsigned event;
+        const char *sentence;
+    } sentences[] = {
+        { CQ_TABLE_CREATED, "made a new table" },
+        { CQ_TABLE_IMPORTED, "had the older layout 2: its counters were taken "
+                             "over" },
+        { CQ_TABLE_REPAIRED, "was not closed in order: what processes that "
+                             "are gone had reserved was released" },
+        { CQ_TABLE_RESIZED, "was copied into a table of the size wanted now" },
+        { CQ_TABLE_NOT_SHRUNK, "holds more clients than --clients: left as "
+                               "large as it is" },
+        { CQ_TABLE_RESTARTED, "another period: the counters start anew" },
+        { CQ_TABLE_PERIOD_JUMP, "the clock shows another period than the one "
+                                "it was last used in, or the one after: "
+                                "believed" }
+    };
+    char sentence[SENTENCE_SIZE];
+    size_t i;
+
+    if ((events & (CQ_TABLE_SET_ASIDE | CQ_TABLE_DAMAGED)) != 0) {
+        snprintf(sentence, sizeof(sentence), "%s and is set aside as %s: "
+                 "counters start anew", (events & CQ_TABLE_DAMAGED) != 0
+                 ? "was damaged" : "had an older layout", aside);
+        say(t, sentence);
+    }
+    for (i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+        if ((events & sentences[i].event) != 0) {
+            say(t, sentences[i].sentence);
+        }
+    }
+}
+
+static void say_notices(const struct cq_feed_table *t)
+{
+    uint32_t notices = cq_table_notices(t->table);
+
+    if ((notices & CQ_NOTICE_FILL) != 0) {
+        say(t, "80 % of its clients are in use: raise --clients");
+    }
+    if ((notices & CQ_NOTICE_EVICT) != 0) {
+        say(t, "a client of this period was forgotten to make room: raise "
+            "--clients");
+    }
+    if ((notices & CQ_NOTICE_UNTRACKED) != 0) {
+        say(t, "a client found no room and is not counted: raise --clients");
+    }
+}
+
+/* A table that is there keeps what the command line does not change. */
+static void adopt(const struct cq_feed_table *t,
+                  struct cq_tablefile_want *want)
+{
+    struct cq_table_figures figures;
+    struct cq_period period;
+    struct cq_table *table;
+    char why[CQ_WHY_SIZE];
+
+    if (cq_tablefile_attach(t->path, false, &table, why, sizeof(why))
+        != CQ_OK) {
+        return;                 /* opening it finds out why */
+    }
+    cq_table_figures(table, &figures);
+    cq_table_period(table, &period);
+    want->prefixes = cq_table_prefixes(table);
+    want->files = (uint64_t)figures.files;
+    want->cluster = cq_table_has_cluster(table);
+    if (t->clients_n == 0) {
+        want->clients = (uint64_t)figures.capacity;
+    }
+    if (t->kind == 0 && cq_period_valid(&period)) {
+        want->kind = (enum cq_period_kind)period.kind;
+    }
+    if (cq_period_valid(&period)) {
+        want->zone = (enum cq_zone)period.zone;
+    }
+    cq_tablefile_close(table);
+}
+
+/* Reports it, if it is one. */
+static enum cq_exit report_failure(const struct cq_feed_table *t,
+                                   enum cq_status status, const char *why)
+{
+    if (status == CQ_OK) {
+        return CQ_EXIT_DONE;
+    }
+    fprintf(t->err, "clamquota feed: %s\n", why);
+    return status == CQ_EACCES ? CQ_EXIT_NOT_PERMITTED : CQ_EXIT_NO_TABLE;
+}
+
+static enum cq_status set_policy(struct cq_feed_table *t, char *why,
+                                 size_t why_size)
+{
+    enum cq_status status;
+
+    cq_table_policies_begin(t->table);
+    status = cq_table_pool(t->table, t->pool_name, &t->pool);
+    if (status == CQ_OK) {
+        status = cq_table_policy(t->table, t->pool, "ClamQuotaDaily",
+                                 &t->policy, &t->policy_index);
+    }
+    if (status == CQ_OK) {
+        cq_table_pool_refuses(t->table, t->pool, true);
+    }
+    else {
+        snprintf(why, why_size, "%s: holds as many pools and rules as it can: "
+                 "move it away and start again", t->path);
+    }
+    cq_table_policies_end(t->table);
+    return status;
+}
+
+enum cq_exit cq_feed_table_open(struct cq_feed_table *t)
+{
+    struct cq_tablefile_want want = {
+        .path = t->path,
+        .clients = t->clients_n > 0 ? (uint64_t)t->clients_n
+                                    : CLIENTS_DEFAULT,
+        .kind = t->kind != 0 ? t->kind : CQ_PERIOD_MONTH,
+        .zone = CQ_ZONE_LOCAL,
+        .prefixes = { 32, 64 },
+        .now_s = (int64_t)time(NULL),
+        .lock_wait_ms = LOCK_WAIT_MS
+    };
+    char why[CQ_WHY_SIZE] = "";
+    enum cq_status status;
+    unsigned events = 0;
+
+    adopt(t, &want);
+    status = cq_tablefile_open(&want, &t->table, &events, why, sizeof(why));
+    if (status == CQ_OK) {
+        say_events(t, events, why);
+        t->is_guest = false;
+        memset(&t->watch, 0, sizeof(t->watch));
+        status = set_policy(t, why, sizeof(why));
+    }
+    return report_failure(t, status, why);
+}
+
+/* Pools and policies keep their numbers for the life of the file. */
+static enum cq_exit attach(struct cq_feed_table *t)
+{
+    char why[CQ_WHY_SIZE];
+    enum cq_status status = cq_tablefile_attach(t->path, true, &t->table, why,
+                                                sizeof(why));
+
+    t->is_guest = true;
+    return report_failure(t, status, why);
+}
+
+enum cq_exit cq_feed_table_hand_over(struct cq_feed_table *t)
+{
+    cq_tablefile_close(t->table);
+    t->table = NULL;
+    return attach(t);
+}
+
+static int64_t boot_clock_s(void)
+{
+    struct timespec now;
+
+    return clock_gettime(CLOCK_BOOTTIME, &now) == 0 ? now.tv_sec : 0;
+}
+
+static enum cq_exit open_anew(struct cq_feed_table *t)
+{
+    bool is_lost = cq_table_health(t->table) == CQ_HEALTH_LOST;
+
+    if (!t->is_guest) {
+        say(t, is_lost ? "was cut short or overwritten, or its disk is full: "
+                         "opened anew"
+                       : "was removed or replaced: opened anew");
+    }
+    cq_tablefile_close(t->table);
+    t->table = NULL;
+    return t->is_guest ? attach(t) : cq_feed_table_open(t);
+}
+
+enum cq_exit cq_feed_table_tick(struct cq_feed_table *t)
+{
+    (void)cq_table_inspect(t->table);
+    if (cq_table_health(t->table) != CQ_HEALTH_OK) {
+        return open_anew(t);
+    }
+    if (t->is_guest) {
+        return CQ_EXIT_DONE;
+    }
+    switch (cq_table_tick(t->table, &t->watch, (int64_t)time(NULL),
+                          boot_clock_s())) {
+    case CQ_CLOCK_DOUBT:
+        say(t, "the clock jumped into another period: the old one stays in "
+            "force for some minutes");
+        break;
+    case CQ_CLOCK_ADOPT:
+        say(t, "another period is in force: its counters start anew");
+        break;
+    case CQ_CLOCK_STAY:
+        break;
+    }
+    say_notices(t);
+    return CQ_EXIT_DONE;
+}
