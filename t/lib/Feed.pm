@@ -14,6 +14,7 @@ use File::Temp ();
 use Httpd qw(poll read_file);
 use JSON::PP ();
 use POSIX ();
+use Time::HiRes 'sleep';
 
 our $BUILD = dirname($ENV{CQ_TEST_MODULE} // "$Httpd::ROOT/build/x");
 my @feeds;
@@ -94,8 +95,8 @@ sub all {
 # The rows of a table, by client, or "pool client"
 sub rows {
     my ($table) = @_;
-    my $text = `$BUILD/clamquota report --json --limit 10000 --table $table \
-        2>/dev/null`;       # not made yet
+    # before it is made, too
+    my $text = `$BUILD/clamquota report --json --limit 10000 --table $table 2>&-`;
     my $json = JSON::PP::decode_json($text || '{"clients":[]}');
     return { map { (($_->{pool} eq 'default' ? '' : "$_->{pool} ")
         . $_->{client} => $_) } @{$json->{clients}} };
@@ -105,11 +106,12 @@ sub rows {
 sub figures {
     my ($table, $client, $expected) = @_;
     my $got;
-    poll(defined $expected ? 5 : 0, sub {
+    for (1 .. (defined $expected ? 100 : 1)) {
         my $row = rows($table)->{$client};
         $got = $row ? join ' ', @$row{qw(used free hits refused)} : 'no row';
-        return $got eq ($expected // '');
-    });
+        last if $got eq ($expected // $got);
+        sleep 0.05;
+    }
     return $got;
 }
 
