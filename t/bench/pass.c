@@ -98,21 +98,13 @@ static void make_table(const char *path, size_t over_n)
  * anew as every minute. */
 static void pass(struct cq_sync *sync, enum cq_depth depth)
 {
-    bool changed;
-
     if (depth == CQ_FULL) {
-        cq_sync_begin(sync);
+        cq_say_begin(&sync->say);
     }
-    if (sync->table == NULL && !cq_sync_attach(sync, CQ_ATTACH_WRITE)) {
+    if (!cq_sync_look(sync, depth, (int64_t)time(NULL))) {
         quit("failed", "the table has gone");
     }
-    if (depth == CQ_FULL) {
-        cq_sync_read_lists(sync, false);
-    }
-    if (cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
-        cq_sync_plan(sync, depth, changed);
-        cq_sync_apply(sync, depth);
-    }
+    cq_sync_act(sync, depth);
     if (cq_sync_end(sync) != CQ_EXIT_DONE) {
         quit("failed", "a pass");
     }
@@ -230,7 +222,7 @@ static void figures(const char *dir, size_t over_n)
     begun_ms = cpu_ms();
     pass(sync, CQ_FULL);
     printf("%d clients, %zu over quota: the first pass jails %zu, %.0f ms of "
-           "CPU\n", CLIENTS, over_n, sync->jails[0].plan.jailed_n,
+           "CPU\n", CLIENTS, over_n, cq_plan_jailed_n(&sync->jails[0].plan),
            cpu_ms() - begun_ms);
     measure(sync, "a look with nothing to do (every 2 s)", CQ_LOOK);
     measure(sync, "a full pass with nothing to do (every 60 s)", CQ_FULL);

@@ -19,7 +19,7 @@ struct result {
     char *said;
     size_t said_n;
     struct cq_say say;
-    struct cq_deny_list list;
+    struct cq_wanted_list list;
     char keys[4096];
 };
 
@@ -40,23 +40,23 @@ static void free_result(struct result *r)
     fclose(r->say.err);
     free(r->said);
     cq_say_close(&r->say);
-    cq_deny_free(&r->list);
+    cq_wanted_free(&r->list);
     free(r);
 }
 
 static int compare(const void *a, const void *b)
 {
-    const struct cq_deny_entry *one = a;
-    const struct cq_deny_entry *other = b;
+    const struct cq_wanted *one = a;
+    const struct cq_wanted *other = b;
 
-    return cq_key_compare(&one->key, &other->key);
+    return cq_key_compare(&one->client, &other->client);
 }
 
 /* in order, each once */
-static const char *keys_of(const struct cq_deny_list *list,
+static const char *keys_of(const struct cq_wanted_list *list,
                            struct result *r)
 {
-    struct cq_deny_entry sorted[64];
+    struct cq_wanted sorted[64];
     size_t i, n = 0;
 
     ck_assert_uint_le(list->count, COUNT(sorted));
@@ -71,7 +71,7 @@ static const char *keys_of(const struct cq_deny_list *list,
         if (i == 0 || compare(&sorted[i - 1], &sorted[i]) != 0) {
             n += (size_t)snprintf(r->keys + n, sizeof(r->keys) - n, "%s%s",
                                   i > 0 ? " " : "",
-                                  cq_key_format_cidr(&sorted[i].key, text,
+                                  cq_key_format_cidr(&sorted[i].client, text,
                                                      sizeof(text)));
         }
     }
@@ -384,35 +384,35 @@ START_TEST(unreadable)
     struct cq_lists lists = lists_of(CQ_DENY_ANY_FORM);
     struct result *r = new_result(false);
 
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
-    ck_assert(!cq_lists_know_denied(&lists) && cq_lists_know_never(&lists));
+    cq_lists_read(&lists, &r->say);
+    ck_assert(!cq_lists_know(&lists, CQ_DENY_ANY_FORM)
+              && cq_lists_know(&lists, CQ_DENY_PLAIN_ONLY));
     ck_assert_ptr_nonnull(strstr(r->said, "No such file or directory; until"));
     write_list("Deny from 1.2.3.4\n2001:db8::1", 5000);
-    ck_assert(cq_lists_read(&lists, false, &r->say));
-    ck_assert(cq_lists_know_denied(&lists));
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
+    cq_lists_read(&lists, &r->say);
+    ck_assert(cq_lists_know(&lists, CQ_DENY_ANY_FORM));
     ck_assert_str_eq(keys_of(&lists.files[0].entries, r),
                      "1.2.3.4/32 2001:db8::1/128");
-    ck_assert_uint_eq(lists.files[0].entries.entries[1].line, 2);
+    ck_assert_uint_eq(lists.files[0].entries.entries[0].from.line, 2);
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
+    cq_lists_read(&lists, &r->say);
     ck_assert_ptr_nonnull(strstr(r->said, "no regular file; what it said be"));
     unlink(path);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
+    cq_lists_read(&lists, &r->say);
     ck_assert_ptr_nonnull(strstr(r->said, "Is a directory"));
     ck_assert_int_eq(rmdir(path), 0);
     write_list("", 0);
     ck_assert_int_eq(truncate(path, CQ_LIST_SIZE_MAX + 1), 0);
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
+    cq_lists_read(&lists, &r->say);
     ck_assert_ptr_nonnull(strstr(r->said, "it is larger than 64 MiB"));
     ck_assert_str_eq(keys_of(&lists.files[0].entries, r),
                      "1.2.3.4/32 2001:db8::1/128");
-    ck_assert(cq_lists_know_denied(&lists));
+    ck_assert(cq_lists_know(&lists, CQ_DENY_ANY_FORM));
     /* a deny file may be empty */
     write_list("", 5000);
-    ck_assert(cq_lists_read(&lists, false, &r->say));
+    cq_lists_read(&lists, &r->say);
     ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "");
     cq_lists_close(&lists);
     free_result(r);
@@ -426,22 +426,18 @@ START_TEST(restless)
     struct result *r = new_result(false);
 
     write_list("192.0.2.7\n", 5000);
-    ck_assert(cq_lists_read(&lists, false, &r->say));
-    ck_assert(!lists.is_restless);
-    write_list("", 0);
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
-    ck_assert(lists.is_restless && cq_lists_know_never(&lists));
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "192.0.2.7/32");
-    ck_assert_uint_eq(r->say.troubles, 0);
-    /* left so, it is no list */
-    write_list("", 5000);
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
-    ck_assert(!lists.is_restless);
-    ck_assert_ptr_nonnull(strstr(r->said, "it is empty, as after a write"));
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "192.0.2.7/32");
-    /* a pass by itself waits until it is at rest */
+    cq_lists_read(&lists, &r->say);
+    /* what changes just now is read when it is at rest */
     write_list("192.0.2.8\n", 0);
-    ck_assert(cq_lists_read(&lists, true, &r->say));
+    cq_lists_read(&lists, &r->say);
+    ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "192.0.2.8/32");
+    ck_assert_uint_eq(r->say.troubles, 0);
+    /* left empty, it is no list */
+    write_list("", 0);
+    cq_lists_read(&lists, &r->say);
+    ck_assert(cq_lists_know(&lists, CQ_DENY_PLAIN_ONLY));
+    ck_assert_uint_eq(r->say.troubles, 1);
+    ck_assert_ptr_nonnull(strstr(r->said, "it is empty, as after a write"));
     ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "192.0.2.8/32");
     cq_lists_close(&lists);
     free_result(r);
@@ -461,7 +457,7 @@ START_TEST(no_device)
     ck_assert_int_eq(mkfifo(pipe, 0600), 0);
     ck_assert_int_eq(symlink(pipe, path), 0);
     ck_assert_int_ge(inotify_add_watch(watch, pipe, IN_OPEN), 0);
-    ck_assert(!cq_lists_read(&lists, false, &r->say));
+    cq_lists_read(&lists, &r->say);
     ck_assert_ptr_nonnull(strstr(r->said, "it is no regular file"));
     ck_assert_int_eq(read(watch, &event, sizeof(event)), -1);
     ck_assert_int_eq(errno, EAGAIN);

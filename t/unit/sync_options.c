@@ -60,8 +60,7 @@ START_TEST(defaults)
     ck_assert_int_eq(options.grace_s, 60);
     ck_assert_int_eq(options.lease_s, 3600);
     ck_assert(!options.dry_run && !options.verbose && !options.watch
-              && !options.status && !options.json && !options.flush
-              && !options.has_own_state);
+              && !options.status && !options.json && !options.flush);
     ck_assert_str_eq(out_text, "");
     ck_assert_str_eq(err_text, "");
 }
@@ -75,7 +74,7 @@ START_TEST(everything)
         "--deny-file d1 --deny-file d2 --lease 15m --state s")
         == CQ_OPTIONS_RUN);
     ck_assert_str_eq(err_text, "");
-    ck_assert(options.dry_run && options.verbose && options.has_own_state);
+    ck_assert(options.dry_run && options.verbose);
     ck_assert_str_eq(options.table, "t");
     ck_assert_str_eq(options.state, "s");
     ck_assert_uint_eq(options.jails.count, 2);

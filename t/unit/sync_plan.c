@@ -44,7 +44,7 @@ static struct world *world_of(const char *wanted, const char *present)
     cq_wanted_finish(&w->wanted);
     for (; sscanf(present, " %51s%n", word, &length) == 1;
          present += length) {
-        struct cq_jail_element *there = &w->present[w->in.present_n++];
+        struct cq_jail_element *there = &w->present[w->in.present.element_n++];
         char *mark = strpbrk(word, "!~");
 
         there->is_operators = mark != NULL && *mark == '!';
@@ -57,7 +57,7 @@ static struct world *world_of(const char *wanted, const char *present)
     }
     w->in.wanted = w->wanted.entries;
     w->in.wanted_n = w->wanted.count;
-    w->in.present = w->present;
+    w->in.present.elements = w->present;
     w->in.capacity_v4 = w->in.capacity_v6 = -1;
     w->in.now_s = NOW;
     w->in.lease_s = LEASE;
@@ -71,26 +71,33 @@ static void free_world(struct world *w)
     free(w);
 }
 
-/* The changes in words: "-10.0.0.1 +10.0.0.2 *10.0.0.3". */
-static const char *changes_of(struct world *w)
+/* Changes in words: "-10.0.0.1 +10.0.0.2 *10.0.0.3". */
+static const char *text_of(struct world *w, size_t from, size_t count)
 {
     static const char signs[] = { [CQ_JAIL_ADD] = '+', [CQ_JAIL_RENEW] = '*',
                                   [CQ_JAIL_REMOVE] = '-' };
     size_t i, n = 0;
 
-    cq_plan_free(&w->plan);
-    ck_assert(cq_plan_make(&w->in, &w->plan));
     w->text[0] = '\0';
-    for (i = 0; i < w->plan.change_n; i++) {
+    for (i = from; i < from + count; i++) {
         char text[CQ_KEY_TEXT_SIZE];
 
         ck_assert(!w->plan.changes[i].has_failed);
         n += (size_t)snprintf(w->text + n, sizeof(w->text) - n, "%s%c%s",
-                              i > 0 ? " " : "", signs[w->plan.changes[i].op],
+                              i > from ? " " : "",
+                              signs[w->plan.changes[i].op],
                               cq_key_format(&w->plan.changes[i].key, text,
                                             sizeof(text)));
     }
     return w->text;
+}
+
+/* Those of clients, of a plan that is made now. */
+static const char *changes_of(struct world *w)
+{
+    cq_plan_free(&w->plan);
+    ck_assert(cq_plan_make(&w->in, &w->plan));
+    return text_of(w, 0, w->plan.change_n);
 }
 
 static const struct {
@@ -120,7 +127,7 @@ START_TEST(each_rule)
     struct world *w = world_of(rules[_i].wanted, rules[_i].present);
 
     ck_assert_str_eq(changes_of(w), rules[_i].changes);
-    ck_assert_uint_eq(w->plan.jailed_n, w->in.wanted_n);
+    ck_assert_uint_eq(cq_plan_jailed_n(&w->plan), w->in.wanted_n);
     free_world(w);
 }
 END_TEST
@@ -133,8 +140,8 @@ START_TEST(holding)
 
     w->in.holds_additions = true;
     ck_assert_str_eq(changes_of(w), "-10.0.0.3 *10.0.0.2");
-    ck_assert_uint_eq(w->plan.jailed_n, 1);
-    ck_assert_uint_eq(cq_plan_first(&w->plan, CQ_FATE_HELD_BACK), 0);
+    ck_assert_uint_eq(cq_plan_jailed_n(&w->plan), 1);
+    ck_assert_uint_eq(w->plan.fates[0], CQ_FATE_HELD_BACK);
     w->in.holds_removals = true;
     ck_assert_str_eq(changes_of(w), "*10.0.0.2");
     w->in.holds_additions = false;
@@ -156,9 +163,9 @@ START_TEST(places)
     /* one place is the operator's */
     ck_assert_str_eq(changes_of(w),
                      "-10.0.0.2 -10.0.1.1 +10.0.0.3 +10.0.0.4");
-    ck_assert_uint_eq(w->plan.no_place_n, 2);
+    ck_assert_uint_eq(w->plan.n[CQ_FATE_NO_PLACE], 2);
     ck_assert_uint_eq(w->plan.operators_n, 1);
-    ck_assert_uint_eq(cq_plan_first(&w->plan, CQ_FATE_NO_PLACE), 0);
+    ck_assert_uint_eq(w->plan.fates[0], CQ_FATE_NO_PLACE);
     wanted[1].last_hit_s = 1;
     w->in.capacity_v4 = 5;
     ck_assert_str_eq(changes_of(w),
@@ -183,40 +190,61 @@ START_TEST(places)
 }
 END_TEST
 
-static const char *no_v6(const void *baton, const struct cq_key *client)
+/* Networks of deny files, of IPv4 only; no IPv6 from there, no /25. */
+static enum cq_plan_fate fit(const void *baton, const struct cq_wanted *wanted)
 {
-    return client->family == 6 ? baton : NULL;
+    ck_assert_ptr_null(baton);
+    return wanted->client.family == 6 || wanted->client.prefix == 25
+        ? CQ_FATE_NOT_HELD
+        : wanted->client.prefix < 32 ? CQ_FATE_NETWORK : CQ_FATE_CLIENT;
 }
 
 START_TEST(not_held)
 {
     struct world *w = world_of("10.0.0.1 2001:db8::/64 2001:db8:1::/64", "");
 
-    w->in.cannot_hold = no_v6;
-    w->in.baton = "holds no IPv6";
+    w->in.fit = fit;
     w->in.capacity_v4 = 1;
     w->in.shares_capacity = true;
     ck_assert_str_eq(changes_of(w), "+10.0.0.1");
-    ck_assert_uint_eq(w->plan.not_held_n, 2);
-    ck_assert_str_eq(w->plan.not_held_why, "holds no IPv6");
+    ck_assert_uint_eq(w->plan.n[CQ_FATE_NOT_HELD], 2);
     free_world(w);
 }
 END_TEST
 
-START_TEST(when_due)
+/* Networks have no places, and none lies in another; a client may. */
+START_TEST(networks)
 {
-    struct world *w = world_of("10.0.0.1 10.0.0.2 10.0.0.3",
-                               "10.0.0.1 10.0.0.2!");
+    struct world *w = world_of("10.0.0.0/8 10.0.0.0 10.1.0.0/16 11.0.0.0/25 "
+                               "12.0.0.0/24 13.0.0.0/24", "10.0.0.9");
+    const struct cq_jail_element present[] = {
+        { .key = key_of("9.0.0.0/24"), .expires_at_s = CQ_JAIL_PERMANENT },
+        { .key = key_of("12.0.0.0/24"), .expires_at_s = CQ_JAIL_PERMANENT },
+        { .key = key_of("13.0.0.0/16"), .expires_at_s = CQ_JAIL_PERMANENT }
+    };
 
-    ck_assert_str_eq(changes_of(w), "+10.0.0.3");
-    ck_assert_int_eq(w->plan.due_s, NOW + 1);
-    w->in.now_s = NOW + 1;
-    ck_assert_str_eq(changes_of(w), "+10.0.0.3 *10.0.0.1");
-    ck_assert_int_eq(w->plan.due_s, NOW + 1 + LEASE / 2);
-    free_world(w);
-    w = world_of("10.0.0.2", "10.0.0.2!");
+    w->in.fit = fit;
+    w->in.capacity_v4 = 1;
+    w->in.present.networks = present;
+    w->in.present.network_n = 3;
+    ck_assert_str_eq(changes_of(w), "-10.0.0.9 +10.0.0.0");
+    ck_assert_uint_eq(w->plan.network_change_n, 4);
+    ck_assert_str_eq(text_of(w, w->plan.change_n, 4),
+                     "-9.0.0.0 -13.0.0.0 +10.0.0.0 +13.0.0.0");
+    ck_assert_uint_eq(w->plan.of[w->plan.change_n + 3], 5);
+    ck_assert_uint_eq(w->plan.n[CQ_FATE_NETWORK], 3);
+    ck_assert_uint_eq(w->plan.n[CQ_FATE_INSIDE], 1);
+    ck_assert_uint_eq(w->plan.n[CQ_FATE_NOT_HELD], 1);
+    ck_assert_uint_eq(cq_plan_jailed_n(&w->plan), 5);
+    ck_assert_uint_eq(w->plan.networks[2].bytes[0], 13);
+    /* they are replaced as a whole: not while something is unknown */
+    w->in.holds_additions = true;
+    ck_assert_str_eq(changes_of(w), "-10.0.0.9");
+    ck_assert_uint_eq(w->plan.network_change_n, 0);
+    w->in.holds_additions = false;
+    w->in.holds_removals = true;
     ck_assert_str_eq(changes_of(w), "");
-    ck_assert_int_eq(w->plan.due_s, INT64_MAX);
+    ck_assert_uint_eq(w->plan.network_change_n, 0);
     free_world(w);
 }
 END_TEST
@@ -247,7 +275,7 @@ static struct world *random_world(uint64_t *state)
             ck_assert(cq_wanted_add(&w->wanted, &one));
         }
         if ((r >> 8) % 2 == 0) {
-            w->present[w->in.present_n++] = (struct cq_jail_element){
+            w->present[w->in.present.element_n++] = (struct cq_jail_element){
                 .key = key,
                 .is_operators = (r >> 9) % 8 == 0,
                 .expires_at_s = NOW + (r >> 12) % LEASE
@@ -308,7 +336,7 @@ static void check_world(struct world *w, size_t *changes_n)
 
     (void)changes_of(w);
     *changes_n += w->plan.change_n;
-    for (i = 0; i < w->in.present_n; i++) {
+    for (i = 0; i < w->in.present.element_n; i++) {
         const struct cq_jail_element *there = &w->present[i];
         const struct cq_jail_change *change = change_of(w, &there->key);
         const struct cq_wanted *wanted = wanted_of(w, &there->key);
@@ -373,7 +401,7 @@ int main(void)
     tcase_add_test(all, holding);
     tcase_add_test(all, places);
     tcase_add_test(all, not_held);
-    tcase_add_test(all, when_due);
+    tcase_add_test(all, networks);
     tcase_add_test(all, random_worlds);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

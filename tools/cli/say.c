@@ -11,49 +11,44 @@
 #define WARNING 4
 #define INFO 6
 
-/* ---- lines that are remembered ---- */
+/* ---- lines that are kept ---- */
 
-static bool has_line(const struct cq_say_lines *lines, const char *line)
+#define PREFIX "said "
+
+static bool has_line(const char *lines, const char *line)
 {
-    size_t i;
+    size_t length = strlen(line);
 
-    for (i = 0; i < lines->count; i++) {
-        if (strcmp(lines->lines[i], line) == 0) {
+    while (lines != NULL && *lines != '\0') {
+        const char *text = lines + strlen(PREFIX);
+
+        if (strncmp(text, line, length) == 0 && text[length] == '\n') {
             return true;
         }
+        lines = strchr(text, '\n') + 1;
     }
     return false;
 }
 
-/* Out of memory: it is printed once more than need be, that is all. */
-static void add_line(struct cq_say_lines *lines, const char *line)
+void cq_say_keep(struct cq_say *say, const char *topic)
 {
-    char **grown, *copy;
+    size_t length = say->now != NULL ? strlen(say->now) : 0;
+    size_t size = length + strlen(topic) + sizeof(PREFIX "\n");
+    char *grown = NULL;
 
-    if (lines->count >= CQ_SAY_LINES_MAX || has_line(lines, line)) {
-        return;
+    if (size <= CQ_SAY_KEPT_MAX && !has_line(say->now, topic)) {
+        grown = realloc(say->now, size);
     }
-    copy = strdup(line);
-    grown = reallocarray(lines->lines, lines->count + 1, sizeof(grown[0]));
+    /* out of memory: it is printed once more than need be, that is all */
     if (grown != NULL) {
-        lines->lines = grown;
+        snprintf(grown + length, size - length, PREFIX "%s\n", topic);
+        say->now = grown;
     }
-    if (grown == NULL || copy == NULL) {
-        free(copy);
-        return;
-    }
-    lines->lines[lines->count++] = copy;
 }
 
-static void free_lines(struct cq_say_lines *lines)
+bool cq_say_has(const struct cq_say *say, const char *topic)
 {
-    size_t i;
-
-    for (i = 0; i < lines->count; i++) {
-        free(lines->lines[i]);
-    }
-    free(lines->lines);
-    memset(lines, 0, sizeof(*lines));
+    return has_line(say->before, topic) || has_line(say->now, topic);
 }
 
 /* ---- one line for a terminal, a mail or the journal ---- */
@@ -132,6 +127,13 @@ void cq_say_open(struct cq_say *say, const char *program, FILE *err,
     say->is_journal = is_journal(err);
 }
 
+/* Is it to be printed? Not twice in a pass, nor if the pass before did. */
+static bool is_news(const struct cq_say *say, const char *topic)
+{
+    return !has_line(say->now, topic)
+        && (say->repeats || !has_line(say->before, topic));
+}
+
 void cq_say_trouble(struct cq_say *say, const char *format, ...)
 {
     char text[CQ_SAY_SIZE];
@@ -141,20 +143,10 @@ void cq_say_trouble(struct cq_say *say, const char *format, ...)
     make_line(text, sizeof(text), format, args);
     va_end(args);
     say->troubles++;
-    /* nor twice in one pass */
-    if (!has_line(&say->now, text)
-        && (say->repeats || !has_line(&say->before, text))) {
+    if (is_news(say, text)) {
         print_line(say, WARNING, text);
     }
-    add_line(&say->now, text);
-}
-
-bool cq_say_knows(struct cq_say *say, const char *topic)
-{
-    bool known = has_line(&say->before, topic) || has_line(&say->now, topic);
-
-    add_line(&say->now, topic);
-    return known;
+    cq_say_keep(say, text);
 }
 
 void cq_say_state(struct cq_say *say, const char *topic,
@@ -163,16 +155,13 @@ void cq_say_state(struct cq_say *say, const char *topic,
     char text[CQ_SAY_SIZE];
     va_list args;
 
-    bool is_new = !has_line(&say->now, topic)
-        && (say->repeats || !has_line(&say->before, topic));
-
-    add_line(&say->now, topic);
-    if (is_new && !say->is_silent_on_states) {
+    if (is_news(say, topic) && !say->is_silent_on_states) {
         va_start(args, format);
         make_line(text, sizeof(text), format, args);
         va_end(args);
         print_line(say, WARNING, text);
     }
+    cq_say_keep(say, topic);
 }
 
 void cq_say_info(struct cq_say *say, const char *format, ...)
@@ -188,41 +177,16 @@ void cq_say_info(struct cq_say *say, const char *format, ...)
     }
 }
 
-void cq_say_note(struct cq_say *say, const char *format, ...)
-{
-    char text[CQ_SAY_SIZE];
-    va_list args;
-
-    if (say->verbose) {
-        va_start(args, format);
-        make_line(text, sizeof(text), format, args);
-        va_end(args);
-        print_line(say, INFO, text);
-    }
-}
-
-void cq_say_resume(struct cq_say *say)
-{
-    free_lines(&say->now);
-    say->now = say->before;
-    memset(&say->before, 0, sizeof(say->before));
-}
-
 void cq_say_begin(struct cq_say *say)
 {
-    free_lines(&say->before);
+    free(say->before);
     say->before = say->now;
-    memset(&say->now, 0, sizeof(say->now));
+    say->now = NULL;
     say->troubles = 0;
-}
-
-void cq_say_remember(struct cq_say *say, const char *line)
-{
-    add_line(&say->before, line);
 }
 
 void cq_say_close(struct cq_say *say)
 {
-    free_lines(&say->now);
-    free_lines(&say->before);
+    free(say->now);
+    free(say->before);
 }

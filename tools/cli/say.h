@@ -15,13 +15,9 @@
 /* a sentence with a path in it fits; longer ones are cut */
 #define CQ_SAY_SIZE 1024
 
-/* sentences that are remembered; further ones are printed each time */
-#define CQ_SAY_LINES_MAX 1000
-
-struct cq_say_lines {
-    char **lines;               /* malloc'd, as are they; one line each */
-    size_t count;
-};
+/* What is remembered of a pass, about a thousand sentences; further ones are
+ * printed each time. */
+#define CQ_SAY_KEPT_MAX 131072
 
 /* Begun by cq_say_open(). */
 struct cq_say {
@@ -31,8 +27,9 @@ struct cq_say {
     bool is_journal;
     bool is_silent_on_states;   /* --status shows them itself */
     bool repeats;               /* report what the pass before did, too */
-    struct cq_say_lines now;    /* of this pass, in their order */
-    struct cq_say_lines before; /* of the pass before: not printed again */
+    /* "said SENTENCE" in lines, malloc'd; NULL: none */
+    char *now;                  /* of this pass */
+    char *before;               /* of the pass before: not printed again */
     size_t troubles;            /* since cq_say_begin(), printed or not */
 };
 
@@ -55,22 +52,14 @@ void cq_say_state(struct cq_say *say, const char *topic,
 void cq_say_info(struct cq_say *say, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** With -v only: reports what is left out, each time. */
-void cq_say_note(struct cq_say *say, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/** Was this topic kept, in this pass or the one before? */
+bool cq_say_has(const struct cq_say *say, const char *topic);
 
-/** Was this topic reported, in this pass or the one before? Remembers it. */
-bool cq_say_knows(struct cq_say *say, const char *topic);
-
-/** Makes the remembered lines those of the pass now: for the first of many
- * passes in one process, before its cq_say_begin(). */
-void cq_say_resume(struct cq_say *say);
+/** Keeps a topic for the next pass, without a word. */
+void cq_say_keep(struct cq_say *say, const char *topic);
 
 /** A new pass begins: what was said becomes what was said before. */
 void cq_say_begin(struct cq_say *say);
-
-/** Remembers a line as said before, e.g. out of a state file. */
-void cq_say_remember(struct cq_say *say, const char *line);
 
 void cq_say_close(struct cq_say *say);
 

@@ -3,7 +3,8 @@
  * A line is what httpd takes for one: a backslash at its end continues it on
  * the next. The text is cut into words in place. */
 #include "sync/deny.h"
-#include "sync/lift.h"
+
+#include "core/net.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,28 +18,28 @@
 #define LEAST_V4_BITS 8
 #define LEAST_V6_BITS 16
 
-/* sections one in another that are named in messages */
-#define DEPTH_MAX 16
-#define SECTION_SIZE 24
+#define BLANKS " \t\r\v\f"
+
+/* Stands for the line feed of a line that goes on. */
+#define JOINT '\v'
 
 struct parser {
     const char *path;
     enum cq_deny_form form;
-    struct cq_deny_list found;
     struct cq_say *say;
     size_t line;
     size_t complaints;
     bool no_memory;
-    /* the sections that the line stands in, those that hold for all requests
-     * left out: what is in one of these may not */
-    char sections[DEPTH_MAX][SECTION_SIZE];
+    struct cq_wanted_list found;
+    /* sections that do not hold for all requests */
     size_t depth;
-    struct cq_lift lift;
+    char section[24];           /* the outermost one */
+    /* "Deny from", which the directives of httpd beside it may lift */
+    struct cq_wanted_list denied;
+    struct cq_net_list allowed; /* value: the line of the Allow */
+    size_t satisfies_any;       /* line; 0: none */
+    bool deny_is_last;          /* Order allow,deny: no Allow lifts a Deny */
 };
-
-/* Marks the line of an entry that was in "Deny from", which others may
- * lift. */
-#define BY_DENY 0x80000000u
 
 /* ---- what is reported ---- */
 
@@ -52,8 +53,10 @@ static void complain(struct parser *p, const char *word, const char *why)
 
 static void note(const struct parser *p, const char *word, const char *why)
 {
-    cq_say_note(p->say, "%s:%zu: \"%.80s\" is left out: %s", p->path, p->line,
-                word, why);
+    if (p->say->verbose) {
+        cq_say_info(p->say, "%s:%zu: \"%.80s\" is left out: %s", p->path,
+                    p->line, word, why);
+    }
 }
 
 /* A line that may not hold for every request: no failure, reported once. */
@@ -72,30 +75,36 @@ static void leave_out(struct parser *p, size_t line, const char *why)
 
 /* ---- addresses ---- */
 
-static void add_entry(struct parser *p, const struct cq_key *key,
-                      uint32_t mark)
+/* Cuts the next word out of a line: in quotes, or between blanks. NULL at the
+ * end of the line and at a comment. */
+static char *next_word(char **line)
 {
-    struct cq_deny_list *list = &p->found;
+    char *word = *line + strspn(*line, BLANKS);
+    char *end;
 
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
-        struct cq_deny_entry *entries =
-            reallocarray(list->entries, capacity, sizeof(entries[0]));
-
-        if (entries == NULL) {
-            p->no_memory = true;
-            return;
-        }
-        list->entries = entries;
-        list->capacity = capacity;
+    if (*word == '\0' || *word == '#') {
+        return NULL;
     }
-    list->entries[list->count].key = *key;
-    list->entries[list->count++].line = (uint32_t)p->line | mark;
+    if (*word == '"' || *word == '\'') {
+        end = strchr(word + 1, *word);
+        if (end != NULL) {
+            *end = '\0';
+            *line = end + 1;
+            return word + 1;
+        }
+    }
+    end = word + strcspn(word, BLANKS);
+    *line = *end != '\0' ? end + 1 : end;
+    *end = '\0';
+    return word;
 }
 
-static void add_address(struct parser *p, const struct cq_key *key,
-                        const char *word, uint32_t mark)
+static void add_address(struct parser *p, struct cq_wanted_list *list,
+                        const struct cq_key *key, const char *word)
 {
+    const struct cq_wanted wanted = {
+        .client = *key, .from = { .line = (uint32_t)p->line }
+    };
     bool is_vast = key->prefix < (key->family == 4 ? LEAST_V4_BITS
                                                    : LEAST_V6_BITS);
 
@@ -107,7 +116,7 @@ static void add_address(struct parser *p, const struct cq_key *key,
                  "prefix of 8 or more bits (IPv6: 16)");
     }
     else {
-        add_entry(p, key, mark);
+        p->no_memory |= !cq_wanted_add(list, &wanted);
     }
 }
 
@@ -129,32 +138,32 @@ static const char *no_address(const char *word)
     return NULL;
 }
 
-/* The rest of "Deny from" (mark BY_DENY) or "Require not ip". */
-static void read_addresses(struct parser *p, char *line, uint32_t mark)
+/* The rest of "Deny from" (into p->denied) or "Require not ip". */
+static void read_addresses(struct parser *p, char *line,
+                           struct cq_wanted_list *list)
 {
-    char why_text[128];
-    char *word = cq_deny_word(&line);
+    char *word = next_word(&line);
 
     if (word == NULL) {
         complain(p, "", "no address follows; " EXAMPLE);
     }
     else if (p->depth > 0) {
-        snprintf(why_text, sizeof(why_text), "it stands inside of <%s>, so "
-                 "not every request is denied",
-                 p->sections[p->depth <= DEPTH_MAX ? p->depth - 1
-                                                   : DEPTH_MAX - 1]);
-        leave_out(p, p->line, why_text);
+        char why[96];
+
+        snprintf(why, sizeof(why), "it stands inside of <%s>, so not every "
+                 "request is denied", p->section);
+        leave_out(p, p->line, why);
         return;
     }
-    for (; word != NULL; word = cq_deny_word(&line)) {
-        const char *why = mark != 0 ? no_address(word) : NULL;
+    for (; word != NULL; word = next_word(&line)) {
+        const char *why = list == &p->denied ? no_address(word) : NULL;
         struct cq_key key;
 
         if (why != NULL) {
             note(p, word, why);
         }
         else if (cq_deny_address(word, &key, &why) == CQ_OK) {
-            add_address(p, &key, word, mark);
+            add_address(p, list, &key, word);
         }
         else {
             complain(p, word, why);
@@ -165,17 +174,14 @@ static void read_addresses(struct parser *p, char *line, uint32_t mark)
 /* Require not ip ... is ours; what else is required is httpd's business. */
 static void read_require(struct parser *p, char *line)
 {
-    char *word = cq_deny_word(&line);
+    char *word = next_word(&line);
 
-    if (word == NULL || strcasecmp(word, "not") != 0) {
-        return;
-    }
-    word = cq_deny_word(&line);
-    if (word == NULL) {
+    if (word == NULL || strcasecmp(word, "not") != 0
+        || (word = next_word(&line)) == NULL) {
         return;
     }
     if (strcasecmp(word, "ip") == 0) {
-        read_addresses(p, line, 0);
+        read_addresses(p, line, &p->found);
     }
     else {
         note(p, word, "only \"Require not ip\" names addresses");
@@ -190,7 +196,7 @@ static void read_plain(struct parser *p, const char *word, char *line)
     if (cq_key_parse(&key, word, &why) != CQ_OK) {
         complain(p, word, why);
     }
-    else if (cq_deny_word(&line) != NULL) {
+    else if (next_word(&line) != NULL) {
         complain(p, word, "more follows; expected one address or network a "
                  "line");
     }
@@ -198,31 +204,96 @@ static void read_plain(struct parser *p, const char *word, char *line)
         leave_out(p, p->line, "it stands inside of a section of httpd's");
     }
     else {
-        add_address(p, &key, word, 0);
+        add_address(p, &p->found, &key, word);
     }
 }
 
-/* Removes the entries that an Allow or Satisfy of the same file may lift. */
-static void remove_lifted(struct parser *p)
+/* ---- directives beside which a "Deny from" may not hold ---- */
+
+/* Names and env= may be anybody. */
+static void read_allow(struct parser *p, char *line)
 {
-    struct cq_deny_list *list = &p->found;
-    size_t i, n = 0;
-    char why[64];
+    static const struct cq_key everybody[] = { { .family = 4 },
+                                               { .family = 6 } };
+    char *word = next_word(&line);
+    const char *why;
 
-    cq_lift_finish(&p->lift);
-    for (i = 0; i < list->count; i++) {
-        struct cq_deny_entry entry = list->entries[i];
-        bool is_deny = (entry.line & BY_DENY) != 0;
+    if (word == NULL || strcasecmp(word, "from") != 0) {
+        return;
+    }
+    while ((word = next_word(&line)) != NULL) {
+        struct cq_key key;
+        bool is_address = cq_deny_address(word, &key, &why) == CQ_OK;
+        const struct cq_key *keys = is_address ? &key : everybody;
+        size_t i;
 
-        entry.line &= ~BY_DENY;
-        if (is_deny && cq_lift_may(&p->lift, &entry.key, why, sizeof(why))) {
-            leave_out(p, entry.line, why);
-        }
-        else {
-            list->entries[n++] = entry;
+        for (i = 0; i < (is_address ? 1 : 2); i++) {
+            p->no_memory |= !cq_net_has(&p->allowed, &keys[i])
+                && cq_net_add(&p->allowed, &keys[i], (int64_t)p->line)
+                    == CQ_ENOMEM;
         }
     }
-    list->count = n;
+}
+
+/* Reads Order, Allow and Satisfy; false: it is another directive. */
+static bool read_lift(struct parser *p, const char *directive, char *line)
+{
+    char *word;
+
+    if (strcasecmp(directive, "allow") == 0) {
+        read_allow(p, line);
+        return true;
+    }
+    if (strcasecmp(directive, "order") == 0) {
+        word = next_word(&line);
+        /* httpd's default is deny,allow; mutual-failure is as allow,deny */
+        p->deny_is_last = word != NULL && strcasecmp(word, "deny,allow") != 0;
+        return true;
+    }
+    if (strcasecmp(directive, "satisfy") == 0) {
+        word = next_word(&line);
+        p->satisfies_any = word != NULL && strcasecmp(word, "any") == 0
+            ? p->line : 0;
+        return true;
+    }
+    return false;
+}
+
+/* The line of an Allow that touches an address; 0: there is none. */
+static size_t find_allow(const struct parser *p, const struct cq_key *key)
+{
+    const struct cq_net_rule *rule = p->allowed.rules;
+
+    if (p->deny_is_last || !cq_net_touches(&p->allowed, key)) {
+        return 0;
+    }
+    while (!cq_key_contains(&rule->net, key)
+           && !cq_key_contains(key, &rule->net)) {
+        rule++;
+    }
+    return (size_t)rule->value;
+}
+
+/* Of "Deny from" what none of them may lift. */
+static void add_denied(struct parser *p)
+{
+    size_t i;
+
+    (void)cq_net_seal(&p->allowed, NULL);       /* none is in it twice */
+    for (i = 0; i < p->denied.count; i++) {
+        const struct cq_wanted *denied = &p->denied.entries[i];
+        size_t line = p->satisfies_any != 0 ? p->satisfies_any
+            : find_allow(p, &denied->client);
+        char why[64];
+
+        if (line == 0) {
+            p->no_memory |= !cq_wanted_add(&p->found, denied);
+            continue;
+        }
+        snprintf(why, sizeof(why), "\"%s\" in line %zu may lift it",
+                 p->satisfies_any != 0 ? "Satisfy Any" : "Allow", line);
+        leave_out(p, denied->from.line, why);
+    }
 }
 
 /* ---- lines ---- */
@@ -244,19 +315,16 @@ static void read_section(struct parser *p, const char *word)
     }
     if (is_end) {
         p->depth -= p->depth > 0;
-        return;
     }
-    if (p->depth < DEPTH_MAX) {
-        snprintf(p->sections[p->depth], SECTION_SIZE, "%.*s",
-                 length < SECTION_SIZE ? (int)length : SECTION_SIZE - 1,
-                 name);
+    else if (p->depth++ == 0) {
+        snprintf(p->section, sizeof(p->section), "%.*s",
+                 (int)(length < 64 ? length : 64), name);
     }
-    p->depth++;
 }
 
 static void read_line(struct parser *p, char *line)
 {
-    char *word = cq_deny_word(&line);
+    char *word = next_word(&line);
 
     if (word == NULL) {
         return;
@@ -268,107 +336,102 @@ static void read_line(struct parser *p, char *line)
         read_section(p, word);
     }
     else if (strcasecmp(word, "deny") == 0) {
-        word = cq_deny_word(&line);
+        word = next_word(&line);
         if (word == NULL || strcasecmp(word, "from") != 0) {
             complain(p, word != NULL ? word : "Deny",
                      "expected Deny from, e.g. Deny from 192.0.2.7");
         }
         else {
-            read_addresses(p, line, BY_DENY);
+            read_addresses(p, line, &p->denied);
         }
     }
     else if (strcasecmp(word, "require") == 0) {
         read_require(p, line);
     }
-    else if (cq_lift_read(&p->lift, word, &line, p->line)) {
+    else if (read_lift(p, word, line)) {
         return;
     }
     /* A directive is a word with something behind it. */
     else if ((*word >= '0' && *word <= '9') || strchr(word, ':') != NULL
-             || cq_deny_word(&line) == NULL) {
+             || next_word(&line) == NULL) {
         read_plain(p, word, line);
     }
 }
 
-/* Cuts the next line out of the text and joins what a backslash joins. */
-static char *next_line(struct parser *p, char **text, size_t *lines_after)
+/* A copy in which a line that goes on has a JOINT in the place of its line
+ * feed; NULL: no memory. */
+static char *join_lines(const char *text, size_t size)
 {
-    char *line = *text, *at = line;
+    char *copy = malloc(size + 1);
+    size_t i;
 
-    p->line += *lines_after;
-    *lines_after = 1;
-    while (*at != '\0') {
-        if (*at == '\n') {
-            char *before = at;
+    for (i = 0; copy != NULL && i < size; i++) {
+        size_t before = i - (i > 0 && text[i - 1] == '\r');
 
-            if (before > line && before[-1] == '\r') {
-                before--;
-            }
-            if (before == line || before[-1] != '\\') {
-                *at++ = '\0';
-                break;
-            }
-            memset(before - 1, ' ', (size_t)(at - before) + 2);
-            (*lines_after)++;
+        /* a NUL would end the text; no word is right with a ? in it */
+        copy[i] = text[i] == '\0' ? '?' : text[i] == JOINT ? ' ' : text[i];
+        if (text[i] == '\n' && before > 0 && text[before - 1] == '\\') {
+            copy[before - 1] = ' ';
+            copy[i] = JOINT;
         }
-        at++;
     }
-    if (*at == '\0' && at > line && at[-1] == '\\') {
-        at[-1] = ' ';       /* of the last line there is nothing to join */
+    if (copy != NULL) {
+        if (size > 0 && copy[size - 1] == '\\') {
+            copy[size - 1] = ' ';   /* there is nothing to join */
+        }
+        copy[size] = '\0';
     }
-    *text = at;
-    return line;
+    return copy;
 }
 
-static void read_text(struct parser *p, char *rest)
+static void read_text(struct parser *p, char *line)
 {
-    size_t lines_after = 1;
+    size_t line_n = 1;
+    char *end;
 
     /* an editor's byte order mark */
-    if (strncmp(rest, "\xef\xbb\xbf", 3) == 0) {
-        rest += 3;
+    if (strncmp(line, "\xef\xbb\xbf", 3) == 0) {
+        line += 3;
     }
-    while (*rest != '\0' && !p->no_memory) {
-        read_line(p, next_line(p, &rest, &lines_after));
+    for (; line != NULL && !p->no_memory; line = end) {
+        char *at;
+
+        end = strchr(line, '\n');
+        if (end != NULL) {
+            *end++ = '\0';
+        }
+        p->line = line_n++;
+        for (at = line; (at = strchr(at, JOINT)) != NULL; at++) {
+            line_n++;
+        }
+        read_line(p, line);
     }
 }
 
 enum cq_status cq_deny_parse(const char *path, const char *text, size_t size,
                              enum cq_deny_form form,
-                             struct cq_deny_list *list, struct cq_say *say)
+                             struct cq_wanted_list *list, struct cq_say *say)
 {
     struct parser p = { .path = path, .form = form, .say = say };
-    char *copy = malloc(size + 1);
-    size_t i;
+    char *copy = join_lines(text, size);
 
     if (copy == NULL) {
         return CQ_ENOMEM;
     }
-    for (i = 0; i < size; i++) {
-        /* a NUL would end the text; no word is right with a ? in it */
-        copy[i] = text[i] != '\0' ? text[i] : '?';
-    }
-    copy[size] = '\0';
     read_text(&p, copy);
+    add_denied(&p);
     free(copy);
-    remove_lifted(&p);
-    p.no_memory |= p.lift.no_memory;
-    cq_lift_free(&p.lift);
+    cq_wanted_free(&p.denied);
+    cq_net_free(&p.allowed);
     if (p.no_memory) {
-        cq_deny_free(&p.found);
+        cq_wanted_free(&p.found);
         return CQ_ENOMEM;
     }
     if (p.complaints > CQ_DENY_COMPLAINTS_MAX) {
         cq_say_trouble(say, "%s: %zu more lines or words like these", path,
                        p.complaints - CQ_DENY_COMPLAINTS_MAX);
     }
-    cq_deny_free(list);
+    cq_wanted_free(list);
     *list = p.found;
     return CQ_OK;
-}
-
-void cq_deny_free(struct cq_deny_list *list)
-{
-    free(list->entries);
-    memset(list, 0, sizeof(*list));
 }

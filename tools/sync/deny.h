@@ -12,24 +12,11 @@
 #define CQ_SYNC_DENY_H
 
 #include "cli/say.h"
-#include "core/key.h"
-#include "core/status.h"
+#include "sync/wanted.h"
 
 enum cq_deny_form {
     CQ_DENY_ANY_FORM,   /* --deny-file */
     CQ_DENY_PLAIN_ONLY  /* --never-file */
-};
-
-struct cq_deny_entry {
-    struct cq_key key;          /* an address or a network */
-    uint32_t line;
-};
-
-/* All zero bytes: empty. */
-struct cq_deny_list {
-    struct cq_deny_entry *entries;  /* malloc'd; in the order of the file */
-    size_t count;
-    size_t capacity;
 };
 
 /* Lines of one file that are complained of by themselves; the rest is
@@ -40,17 +27,16 @@ struct cq_deny_list {
  * file, line and reason, and the others are used; an address that httpd
  * understands and a jail cannot hold (all, names, env=) is noted with -v.
  * @param path  stands in the sentences
- * @param list  result, replaced; untouched on failure
+ * @param list  result, replaced, in any order, with the lines that they are
+ *              from; untouched on failure
  * @return CQ_OK or CQ_ENOMEM */
 enum cq_status cq_deny_parse(const char *path, const char *text, size_t size,
                              enum cq_deny_form form,
-                             struct cq_deny_list *list, struct cq_say *say);
-
-void cq_deny_free(struct cq_deny_list *list);
+                             struct cq_wanted_list *list, struct cq_say *say);
 
 /** Reads one address as httpd's "Deny from" and "Require ip" do: whole,
  * partial ("10.1"), with a prefix or a netmask; bits behind the prefix are cut
- * off.
+ * off. These are the forms of APR's apr_ipsubnet_create().
  * @param why  on failure a static clause; untouched otherwise
  * @return CQ_OK or CQ_EINVAL */
 enum cq_status cq_deny_address(const char *word, struct cq_key *key,

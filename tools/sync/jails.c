@@ -1,244 +1,75 @@
-/* jails - what is in the jails, and what has to change. A jail that fails
- * fails alone. */
+/* jails - what is in the jails, what has to change, and its change. A jail
+ * that fails fails alone. */
 #include "sync/sync.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
-static void jail_failed(struct cq_sync *sync, struct cq_sync_jail *sj)
+/* Half of such a lease is over before the next full pass renews it. */
+#define SHORT_LEASE_S 240
+
+/* Reports a failure, if it is one. After more than CQ_JAIL_PARTLY nothing is
+ * known of the jail. */
+static bool has_failed(struct cq_sync *sync, struct cq_sync_jail *sj)
 {
+    if (sj->status == CQ_JAIL_OK) {
+        return false;
+    }
     cq_say_trouble(&sync->say, "%s", sj->why.text);
     cq_sync_failed(sync, (enum cq_exit)sj->status);     /* the same numbers */
-    /* it may be there again, and another one, at the next pass */
-    sj->is_open = sj->is_open && sj->status == CQ_JAIL_PARTLY;
-    sj->has_figures = sj->has_figures && sj->is_open;
     sj->is_settled = false;
-}
-
-/* ---- networks of deny files ---- */
-
-static int compare_keys(const void *a, const void *b)
-{
-    return cq_key_compare(a, b);
-}
-
-static void choose_network(struct cq_sync_jail *sj, const struct cq_key *key)
-{
-    const char *why = cq_jail_cannot_deny(sj->jail, key);
-
-    if (why == NULL) {
-        sj->networks[sj->network_n++] = *key;
-    }
-    else if (sj->network_not_held_n++ == 0) {
-        sj->network_not_held = *key;
-        sj->network_why = why;
-    }
-}
-
-/* Those that the jail holds, with the addresses that it does not hold as
- * clients; none inside another. */
-static bool choose_networks(const struct cq_sync *sync,
-                            struct cq_sync_jail *sj)
-{
-    size_t i, n = 0;
-
-    free(sj->networks);
-    sj->network_n = sj->network_not_held_n = 0;
-    sj->networks = calloc(sync->networks.count + sync->wanted.count + 1,
-                          sizeof(sj->networks[0]));
-    if (sj->networks == NULL) {
-        return false;
-    }
-    for (i = 0; i < sync->networks.count; i++) {
-        choose_network(sj, &sync->networks.entries[i].client);
-    }
-    for (i = 0; i < sync->wanted.count; i++) {
-        const struct cq_wanted *wanted = &sync->wanted.entries[i];
-
-        if (wanted->from.file != 0
-            && cq_jail_cannot_hold(sj->jail, &wanted->client) != NULL) {
-            choose_network(sj, &wanted->client);
-        }
-    }
-    if (sj->network_n > 0) {
-        qsort(sj->networks, sj->network_n, sizeof(sj->networks[0]),
-              compare_keys);
-    }
-    /* a network sorts before what is inside of it */
-    for (i = 0; i < sj->network_n; i++) {
-        if (n == 0 || !cq_key_contains(&sj->networks[n - 1],
-                                       &sj->networks[i])) {
-            sj->networks[n++] = sj->networks[i];
-        }
-    }
-    sj->network_n = n;
+    sj->has_figures &= sj->status == CQ_JAIL_PARTLY;
     return true;
 }
 
-/* Against the networks that are in it: a merge of two ordered lists. */
-static bool compare_networks(struct cq_sync_jail *sj,
-                             const struct cq_jail_element *present,
-                             size_t present_n)
+/* ---- plans ---- */
+
+static enum cq_plan_fate fit(const void *jail, const struct cq_wanted *wanted)
 {
-    size_t i = 0, p = 0;
-
-    free(sj->network_changes);
-    sj->network_change_n = 0;
-    sj->network_changes = calloc(sj->network_n + present_n + 1,
-                                 sizeof(sj->network_changes[0]));
-    while (sj->network_changes != NULL
-           && (i < sj->network_n || p < present_n)) {
-        int order = i == sj->network_n ? 1 : p == present_n ? -1
-            : cq_key_compare(&sj->networks[i], &present[p].key);
-
-        if (order == 0) {
-            i++;
-            p++;
-            continue;
-        }
-        sj->network_changes[sj->network_change_n++] = (struct cq_jail_change){
-            .key = order < 0 ? sj->networks[i] : present[p].key,
-            .op = order < 0 ? CQ_JAIL_ADD : CQ_JAIL_REMOVE
-        };
-        i += order < 0;
-        p += order > 0;
+    if (cq_jail_cannot_hold(jail, &wanted->client) == NULL) {
+        return CQ_FATE_CLIENT;
     }
-    return sj->network_changes != NULL;
+    return wanted->from.file != 0
+        && cq_jail_cannot_deny(jail, &wanted->client) == NULL
+        ? CQ_FATE_NETWORK : CQ_FATE_NOT_HELD;
 }
 
-/* @return false: there is no memory */
-static bool plan_networks(struct cq_sync *sync, struct cq_sync_jail *sj)
+/* Asks for all that a plan needs. */
+static bool use_jail(struct cq_sync *sync, struct cq_sync_jail *sj,
+                     enum cq_depth depth)
 {
-    if (!choose_networks(sync, sj)
-        || !compare_networks(sj, sj->contents.networks,
-                             sj->contents.network_n)) {
-        cq_say_trouble(&sync->say, "%s: out of memory",
-                       cq_jail_spec(sj->jail));
-        return false;
+    sj->status = cq_jail_list(sj->jail, &sj->contents, &sj->why);
+    if (sj->status == CQ_JAIL_OK && (!sj->has_figures || depth == CQ_FULL)) {
+        sj->status = cq_jail_figures(sj->jail, &sj->figures, &sj->why);
+        sj->has_figures = sj->status == CQ_JAIL_OK;
     }
-    if (!cq_lists_know_denied(&sync->lists)) {
-        sj->network_change_n = 0;
-    }
-    return true;
+    return !has_failed(sync, sj);
 }
 
-/* ---- clients ---- */
-
-static const char *cannot_hold(const void *baton, const struct cq_key *client)
+static bool make_plan(struct cq_sync *sync, struct cq_sync_jail *sj)
 {
-    return cq_jail_cannot_hold(baton, client);
-}
-
-static bool plan_clients(struct cq_sync *sync, struct cq_sync_jail *sj)
-{
-    const struct cq_plan_input in = {
+    struct timespec now;
+    struct cq_plan_input in = {
         .wanted = sync->wanted.entries,
         .wanted_n = sync->wanted.count,
-        .present = sj->contents.elements,
-        .present_n = sj->contents.element_n,
+        .present = sj->contents,
         .capacity_v4 = sj->figures.capacity_v4,
         .capacity_v6 = sj->figures.capacity_v6,
         .shares_capacity = sj->figures.shares_capacity,
-        .now_s = cq_sync_now_s(),
         .lease_s = sync->options->lease_s,
-        .holds_additions = !sync->knows_own
-            || !cq_lists_know_never(&sync->lists),
-        .holds_removals = !cq_lists_know_denied(&sync->lists),
-        .cannot_hold = cannot_hold,
+        .holds_additions = !sync->knows_never,
+        .holds_removals = !sync->knows_denied,
+        .fit = fit,
         .baton = sj->jail
     };
 
-    cq_plan_free(&sj->plan);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    in.now_s = now.tv_sec;
     if (!cq_plan_make(&in, &sj->plan)) {
         cq_say_trouble(&sync->say, "%s: out of memory",
                        cq_jail_spec(sj->jail));
         return false;
     }
     return true;
-}
-
-/* Lists the jail, and asks for its figures where they are needed. */
-static bool use_jail(struct cq_sync *sync, struct cq_sync_jail *sj,
-                     enum cq_depth depth)
-{
-    sj->status = cq_jail_list(sj->jail, &sj->contents, &sj->why);
-    sj->is_open = sj->status == CQ_JAIL_OK;
-    if (sj->is_open && (!sj->has_figures || depth == CQ_FULL)) {
-        sj->status = cq_jail_figures(sj->jail, &sj->figures, &sj->why);
-        sj->has_figures = sj->status == CQ_JAIL_OK;
-    }
-    if (sj->status != CQ_JAIL_OK) {
-        jail_failed(sync, sj);
-        return false;
-    }
-    return plan_networks(sync, sj);
-}
-
-/* ---- what is reported of a plan ---- */
-
-static void report_places(struct cq_sync *sync, const struct cq_sync_jail *sj)
-{
-    const char *spec = cq_jail_spec(sj->jail);
-    const struct cq_plan *plan = &sj->plan;
-    char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
-    size_t first = cq_plan_first(plan, CQ_FATE_NO_PLACE);
-
-    if (plan->no_place_n > 0) {
-        snprintf(topic, sizeof(topic), "no places in %s", spec);
-        cq_say_state(&sync->say, topic, "%s is full: %zu of %zu are jailed, "
-                     "the worst; %zu have no place, e.g. %s: %s", spec,
-                     plan->jailed_n, plan->jailed_n + plan->no_place_n,
-                     plan->no_place_n,
-                     cq_key_format(&sync->wanted.entries[first].client, text,
-                                   sizeof(text)),
-                     sj->figures.how_to_raise != NULL
-                     ? sj->figures.how_to_raise : "make it larger");
-    }
-}
-
-/* Of the table's clients that the jail cannot hold; those of deny files are
- * reported as networks. */
-static size_t count_not_held(const struct cq_sync *sync,
-                             const struct cq_sync_jail *sj)
-{
-    size_t i, n = 0;
-
-    for (i = 0; sj->plan.not_held_n > 0 && i < sj->plan.wanted_n; i++) {
-        n += sj->plan.fates[i] == CQ_FATE_NOT_HELD
-            && sync->wanted.entries[i].from.file == 0;
-    }
-    return n;
-}
-
-static void report_not_held(struct cq_sync *sync,
-                            const struct cq_sync_jail *sj)
-{
-    const char *spec = cq_jail_spec(sj->jail);
-    size_t clients_n = count_not_held(sync, sj);
-    char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
-
-    if (sj->network_not_held_n > 0) {
-        cq_sync_text(&sj->network_not_held, text, sizeof(text));
-        snprintf(topic, sizeof(topic), "%s cannot hold %s and %zu more", spec,
-                 text, sj->network_not_held_n - 1);
-        cq_say_state(&sync->say, topic, "%s %s: %zu of the deny files' "
-                     "addresses and networks are not jailed there, e.g. %s",
-                     spec, sj->network_why, sj->network_not_held_n, text);
-    }
-    if (clients_n > 0) {
-        cq_say_note(&sync->say, "%s %s: %zu clients are not jailed there",
-                    spec, sj->plan.not_held_why, clients_n);
-    }
-}
-
-/* ---- all jails ---- */
-
-/* May the plan of the last time have become another one? */
-static bool needs_plan(struct cq_sync_jail *sj, enum cq_depth depth,
-                       bool changed)
-{
-    return depth == CQ_FULL || changed || !sj->is_open || !sj->is_settled
-        || cq_sync_now_s() >= sj->plan.due_s || cq_jail_has_changed(sj->jail);
 }
 
 void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed)
@@ -248,13 +79,61 @@ void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed)
     for (i = 0; i < sync->jail_n; i++) {
         struct cq_sync_jail *sj = &sync->jails[i];
 
-        sj->is_planned = needs_plan(sj, depth, changed)
-            && use_jail(sync, sj, depth) && plan_clients(sync, sj);
+        /* may the plan of the last time have become another one? */
+        sj->is_planned = depth == CQ_FULL || changed || !sj->is_settled
+            || sync->options->lease_s < SHORT_LEASE_S
+            || cq_jail_has_changed(sj->jail);
         if (!sj->is_planned) {
             continue;
         }
-        sj->is_settled = sj->plan.change_n == 0 && sj->network_change_n == 0;
-        report_places(sync, sj);
-        report_not_held(sync, sj);
+        cq_plan_free(&sj->plan);
+        sj->is_planned = use_jail(sync, sj, depth) && make_plan(sync, sj);
+        if (sj->is_planned) {
+            sj->is_settled = sj->plan.change_n == 0
+                && sj->plan.network_change_n == 0;
+            cq_sync_report_plan(sync, sj);
+        }
     }
+}
+
+/* ---- changes ---- */
+
+static bool apply_one(struct cq_sync *sync, struct cq_sync_jail *sj,
+                      enum cq_depth depth)
+{
+    struct cq_plan *plan = &sj->plan;
+
+    if (depth == CQ_FULL) {
+        cq_sync_report_takeover(sync, sj);
+    }
+    cq_sync_leave_feuds(sync, sj, depth);
+    if (plan->change_n > 0) {
+        sj->status = cq_jail_apply(sj->jail, plan->changes, plan->change_n,
+                                   &sj->why);
+        (void)has_failed(sync, sj);
+        cq_sync_report_changes(sync, sj, 0, plan->change_n);
+        cq_sync_note_feuds(sync, sj);
+    }
+    if (plan->network_change_n > 0 && sj->status <= CQ_JAIL_PARTLY) {
+        sj->status = cq_jail_deny(sj->jail, plan->networks,
+                                  plan->n[CQ_FATE_NETWORK], &sj->why);
+        if (!has_failed(sync, sj)) {
+            cq_sync_report_changes(sync, sj, plan->change_n, plan->change_n
+                                   + plan->network_change_n);
+        }
+    }
+    return plan->change_n > 0 || plan->network_change_n > 0;
+}
+
+bool cq_sync_apply(struct cq_sync *sync, enum cq_depth depth)
+{
+    bool changed = false;
+    size_t i;
+
+    for (i = 0; i < sync->jail_n; i++) {
+        if (sync->jails[i].is_planned) {
+            changed |= apply_one(sync, &sync->jails[i], depth);
+        }
+    }
+    return changed;
 }

@@ -6,8 +6,6 @@
 #include "cli/options.h"
 #include "sync/deny.h"
 
-#include <sys/stat.h>
-
 /* A file above this is no list that a person keeps: 64 MiB hold four million
  * addresses. */
 #define CQ_LIST_SIZE_MAX (INT64_C(64) << 20)
@@ -19,9 +17,8 @@
 struct cq_list {
     const char *path;           /* the caller's */
     enum cq_deny_form form;
-    struct cq_deny_list entries;
+    struct cq_wanted_list entries;
     bool is_known;              /* it was read, now or before */
-    struct stat st;             /* of the file that entries are from */
 };
 
 /* All zero bytes: none. */
@@ -30,8 +27,6 @@ struct cq_lists {
                                  * files */
     size_t deny_n;
     size_t count;
-    bool is_restless;           /* one of them is being written: read again
-                                 * soon */
 };
 
 /** Makes lists of the files' names, nothing read yet.
@@ -39,17 +34,14 @@ struct cq_lists {
 bool cq_lists_open(struct cq_lists *lists, const struct cq_texts *deny,
                    const struct cq_texts *never);
 
-/** Reads what has changed. A file that cannot be read is trouble; what it said
- * before stays.
- * @param waits  for a file that is just being written: until it is at rest, at
- *               most two seconds; else it is read at the next call
- * @return true: something may be different */
-bool cq_lists_read(struct cq_lists *lists, bool waits, struct cq_say *say);
+/** Reads the files. One that cannot be read is trouble; what it said before
+ * stays. Waits for one that is just being written until it is at rest, at most
+ * two seconds or until a signal comes; then what it said before stays, too. */
+void cq_lists_read(struct cq_lists *lists, struct cq_say *say);
 
-/** Is each deny file (or each never file) known, so that what none of them
- * names can be acted on? */
-bool cq_lists_know_denied(const struct cq_lists *lists);
-bool cq_lists_know_never(const struct cq_lists *lists);
+/** Is each file of this form known, so that what none of them names can be
+ * acted on? */
+bool cq_lists_know(const struct cq_lists *lists, enum cq_deny_form form);
 
 void cq_lists_close(struct cq_lists *lists);
 

@@ -18,7 +18,6 @@ int main(int argc, char **argv)
         result = cq_sync_open(&sync, &options, stdout, stderr);
         if (result == CQ_EXIT_DONE) {
             result = options.status ? cq_sync_status(&sync)
-                : options.flush ? cq_sync_flush(&sync)
                 : options.watch ? cq_sync_watch(&sync) : cq_sync_once(&sync);
         }
         cq_sync_close(&sync);

@@ -9,55 +9,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_LINE "clamquota-sync state 2"
+#define FIRST_LINE "clamquota-sync state 2\n"
 
-/* A file above this is none of ours: CQ_SAY_LINES_MAX lines of CQ_SAY_SIZE */
-#define SIZE_MAX_BYTES (INT64_C(2) << 20)
-
-/* PATH with something behind it; malloc'd. */
-static char *beside(const char *path, const char *end)
-{
-    size_t size = strlen(path) + strlen(end) + 1;
-    char *text = malloc(size);
-
-    if (text != NULL) {
-        snprintf(text, size, "%s%s", path, end);
-    }
-    return text;
-}
+/* A file above this is none of ours. */
+#define SIZE_MAX_BYTES (2 * CQ_SAY_KEPT_MAX)
 
 /* ---- the lock ---- */
 
-/* @return false with errno */
-static bool make_directory(const char *path)
+/* The directory of a file; what fails shows when the file is made. */
+static void make_directory(char *path)
 {
-    char *directory = strdup(path);
-    char *slash = directory != NULL ? strrchr(directory, '/') : NULL;
-    bool made = false;
-    int error;
+    char *slash = strrchr(path, '/');
 
-    if (slash != NULL && slash != directory) {
+    if (slash != NULL) {
         *slash = '\0';
-        made = mkdir(directory, 0755) == 0 || errno == EEXIST;
+        (void)mkdir(path, 0755);
+        *slash = '/';
     }
-    error = errno;
-    free(directory);
-    errno = error;
-    return made;
 }
 
-static int open_lock(const char *path, bool makes_directory)
+static int open_lock(const char *path)
 {
     const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-    char *name = beside(path, ".lock");
+    char *name;
     int fd, error;
 
-    if (name == NULL) {
+    if (asprintf(&name, "%s.lock", path) < 0) {
         errno = ENOMEM;
         return -1;
     }
     fd = open(name, flags, 0600);
-    if (fd < 0 && errno == ENOENT && makes_directory && make_directory(path)) {
+    if (fd < 0 && errno == ENOENT) {
+        make_directory(name);
         fd = open(name, flags, 0600);
     }
     error = errno;
@@ -67,49 +50,97 @@ static int open_lock(const char *path, bool makes_directory)
 }
 
 enum cq_lock cq_memory_lock(struct cq_memory *memory, const char *path,
-                            bool makes_directory, bool waits,
-                            struct cq_say *say)
+                           bool waits, struct cq_say *say)
 {
-    int fd = open_lock(path, makes_directory);
+    int fd = open_lock(path);
 
-    memory->path = path;
-    if (fd < 0 && (errno == EACCES || errno == EPERM)) {
-        cq_say_trouble(say, "%s.lock: cannot be made: %s; run clamquota-sync "
-                       "as root, or name a file with --state", path,
-                       strerror(errno));
-        return CQ_LOCK_REFUSED;
-    }
     if (fd < 0) {
-        cq_say_trouble(say, "%s.lock: cannot be made: %s; trouble is reported "
-                       "each time, as nothing can be remembered", path,
-                       strerror(errno));
-        return CQ_LOCK_NONE;
+        bool refused = errno == EACCES || errno == EPERM;
+
+        cq_say_trouble(say, "%s.lock: cannot be made: %s; %s", path,
+                       strerror(errno), refused
+                       ? "run clamquota-sync as root, or name a file with "
+                         "--state"
+                       : "trouble is reported each time, as nothing can be "
+                         "remembered");
+        return refused ? CQ_LOCK_REFUSED : CQ_LOCK_NONE;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (!waits || errno != EWOULDBLOCK) {
+        if (waits) {
+            cq_say_info(say, "waits for another clamquota-sync that works "
+                        "with %s", path);
+        }
+        if (!waits || flock(fd, LOCK_EX) != 0) {
             close(fd);
             return CQ_LOCK_BUSY;
         }
-        cq_say_info(say, "waits for another clamquota-sync that works with "
-                    "%s", path);
-        if (flock(fd, LOCK_EX) != 0) {
-            close(fd);
-            return CQ_LOCK_INTERRUPTED;
-        }
     }
+    memory->path = path;
     memory->lock_fd = fd;
     memory->has_lock = true;
     return CQ_LOCK_HELD;
 }
 
-/* ---- loading ---- */
+/* ---- the file ---- */
 
-static void set_aside(const struct cq_memory *memory, const char *path,
-                      const char *why, struct cq_say *say)
+/* Leaves the lines alone of a whole file; false: it is damaged. */
+static bool cut_lines(char *text, size_t size)
 {
-    char *aside = memory->has_lock ? beside(path, ".damaged") : NULL;
+    char *line = text + strlen(FIRST_LINE), *end;
+    char last[32];
+    size_t n = 2;
 
-    if (aside != NULL && rename(path, aside) == 0) {
+    if (strlen(text) != size
+        || strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) != 0) {
+        return false;
+    }
+    for (; strncmp(line, "said ", 5) == 0
+         && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        n++;
+    }
+    snprintf(last, sizeof(last), "end %zu\n", n);
+    if (strcmp(line, last) != 0) {
+        return false;
+    }
+    *line = '\0';
+    line = text + strlen(FIRST_LINE);
+    memmove(text, line, strlen(line) + 1);
+    return true;
+}
+
+/* @param why  result: what is wrong with it; NULL: nothing */
+static char *read_lines(int fd, const char **why)
+{
+    char *text = NULL;
+    struct stat st;
+    ssize_t n;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)
+        || st.st_size > SIZE_MAX_BYTES
+        || (st.st_uid != 0 && st.st_uid != geteuid())
+        || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        *why = "is not a file that only this user writes";
+        return NULL;
+    }
+    text = calloc(1, (size_t)st.st_size + 1);
+    n = text == NULL ? -1 : read(fd, text, (size_t)st.st_size);
+    *why = n < 0 ? "cannot be read"
+        : !cut_lines(text, (size_t)n) ? "is damaged" : NULL;
+    if (*why != NULL) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
+static void set_aside(const char *path, const char *why, struct cq_say *say)
+{
+    char *aside;
+
+    if (asprintf(&aside, "%s.damaged", path) < 0) {
+        return;
+    }
+    if (rename(path, aside) == 0) {
         cq_say_trouble(say, "%s: %s; it was set aside as %s", path, why,
                        aside);
     }
@@ -119,156 +150,77 @@ static void set_aside(const struct cq_memory *memory, const char *path,
     free(aside);
 }
 
-/* The lines of a whole file; false: it is damaged. */
-static bool parse(char *text, size_t size, struct cq_say *say)
+char *cq_memory_load(struct cq_memory *memory, struct cq_say *say)
 {
-    char *line, *end;
-    size_t n = 0;
+    int fd = open(memory->path,
+                  O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    const char *why = fd < 0 && errno == ELOOP ? "is a symbolic link" : NULL;
+    char *lines = NULL;
 
-    if (size == 0 || text[size - 1] != '\n' || strlen(text) != size) {
-        return false;
+    if (fd >= 0) {
+        lines = read_lines(fd, &why);
+        close(fd);
     }
-    for (line = text; *line != '\0'; line = end + 1) {
-        end = strchr(line, '\n');
-        *end = '\0';
-        n++;
-        if (n == 1 ? strcmp(line, FIRST_LINE) != 0
-                   : strncmp(line, "said ", 5) != 0) {
-            char last[32];
-
-            snprintf(last, sizeof(last), "end %zu", n);
-            return n > 1 && strcmp(line, last) == 0 && end[1] == '\0';
-        }
-        if (n > 1) {
-            cq_say_remember(say, line + 5);
-        }
-    }
-    return false;
-}
-
-static uint64_t add_up(const struct cq_say_lines *lines)
-{
-    uint64_t sum = lines->count;
-    size_t i;
-
-    /* FNV-1a (Fowler, Noll, Vo), 64 bits, of each line, in any order; nothing
-     * is gained by lines that collide */
-    for (i = 0; i < lines->count; i++) {
-        uint64_t hash = UINT64_C(14695981039346656037);
-        const char *at;
-
-        for (at = lines->lines[i]; *at != '\0'; at++) {
-            hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
-        }
-        sum += hash;
-    }
-    return sum;
-}
-
-/* NULL: whole; else what is wrong with it. */
-static const char *load_open(int fd, struct cq_say *say)
-{
-    struct stat st;
-    const char *why = NULL;
-    char *text;
-    ssize_t n;
-
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)
-        || st.st_size > SIZE_MAX_BYTES
-        || (st.st_uid != 0 && st.st_uid != geteuid())
-        || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return "is not a file that only this user writes";
-    }
-    text = calloc(1, (size_t)st.st_size + 1);
-    n = text == NULL ? -1 : read(fd, text, (size_t)st.st_size);
-    if (n < 0) {
-        why = "cannot be read";
-    }
-    else if (!parse(text, (size_t)n, say)) {
-        why = "is damaged";
-    }
-    free(text);
-    return why;
-}
-
-void cq_memory_load(struct cq_memory *memory, const char *path,
-                    struct cq_say *say)
-{
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    const char *why;
-
-    memory->sum = add_up(&(struct cq_say_lines){ .count = 0 });
-    if (fd < 0) {
-        if (errno == ELOOP) {
-            set_aside(memory, path, "is a symbolic link", say);
-        }
-        return;
-    }
-    why = load_open(fd, say);
-    close(fd);
     if (why != NULL) {
-        set_aside(memory, path, why, say);
-        return;
+        set_aside(memory->path, why, say);
     }
-    memory->sum = add_up(&say->before);
+    memory->saved = lines != NULL ? strdup(lines) : NULL;
+    return lines;
 }
 
-/* ---- saving ---- */
-
-static bool write_whole(int fd, const struct cq_say_lines *said)
+static bool write_lines(const char *path, const char *lines)
 {
-    FILE *out = fdopen(fd, "w");
-    size_t i;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                  0600);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    const char *at;
+    size_t n = 2;
     bool good;
 
     if (out == NULL) {
-        close(fd);
+        if (fd >= 0) {
+            close(fd);
+        }
         return false;
     }
-    fputs(FIRST_LINE "\n", out);
-    for (i = 0; i < said->count; i++) {
-        fprintf(out, "said %s\n", said->lines[i]);
+    for (at = lines; *at != '\0'; at++) {
+        n += *at == '\n';
     }
-    fprintf(out, "end %zu\n", said->count + 2);
+    fprintf(out, FIRST_LINE "%send %zu\n", lines, n);
     good = fflush(out) == 0 && !ferror(out);
     /* what a power failure takes is reported again */
-    return (fclose(out) == 0) && good;
+    return fclose(out) == 0 && good;
 }
 
 void cq_memory_save(struct cq_memory *memory, struct cq_say *say)
 {
-    uint64_t sum = add_up(&say->now);
-    char *temporary;
-    int fd = -1;
+    const char *lines = say->now != NULL ? say->now : "";
+    char *name;
 
-    if (!memory->has_lock || sum == memory->sum) {
+    if (!memory->has_lock
+        || strcmp(lines, memory->saved != NULL ? memory->saved : "") == 0
+        || asprintf(&name, "%s.new", memory->path) < 0) {
         return;
     }
-    temporary = beside(memory->path, ".new");
-    if (temporary != NULL) {
-        /* one that was left there by a killed instance; we hold the lock */
-        (void)unlink(temporary);
-        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
-                                 | O_CLOEXEC, 0600);
-    }
-    if (fd >= 0 && write_whole(fd, &say->now)
-        && rename(temporary, memory->path) == 0) {
-        memory->sum = sum;
+    /* one that was left there by a killed instance; we hold the lock */
+    (void)unlink(name);
+    if (write_lines(name, lines) && rename(name, memory->path) == 0) {
+        free(memory->saved);
+        memory->saved = strdup(lines);
     }
     else {
         cq_say_trouble(say, "%s: cannot be written: %s", memory->path,
                        strerror(errno));
-        if (temporary != NULL) {
-            (void)unlink(temporary);
-        }
+        (void)unlink(name);
     }
-    free(temporary);
+    free(name);
 }
 
 void cq_memory_close(struct cq_memory *memory)
 {
+    free(memory->saved);
     if (memory->has_lock) {
         close(memory->lock_fd);
-        memory->has_lock = false;
     }
+    *memory = (struct cq_memory){ .path = NULL };
 }

@@ -108,16 +108,13 @@ enum cq_options_result cq_sync_options_read(struct cq_sync_options *o,
 
     memset(o, 0, sizeof(*o));
     o->table = CQ_TABLE_PATH;
+    o->state = CQ_SYNC_STATE;
     o->after = CQ_OFFENCE_AFTER;
     o->grace_s = CQ_OFFENCE_GRACE_S;
     o->lease_s = CQ_SYNC_LEASE_S;
     result = cq_options_read(&program, o, argc, argv, &first, out, err);
     if (result == CQ_OPTIONS_RUN && !is_consistent(o, err)) {
         result = CQ_OPTIONS_WRONG;
-    }
-    o->has_own_state = o->state != NULL;
-    if (!o->has_own_state) {
-        o->state = CQ_SYNC_STATE;
     }
     if (o->jails.count == 0) {
         o->jails.texts[o->jails.count++] = CQ_SYNC_JAIL;

@@ -18,7 +18,6 @@ struct cq_sync_options {
     bool flush;
     const char *table;
     const char *state;
-    bool has_own_state;         /* --state was given */
     struct cq_texts jails;      /* never empty */
     struct cq_texts pools;      /* empty: all */
     struct cq_texts deny_files;

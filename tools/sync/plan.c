@@ -1,17 +1,64 @@
-/* plan - the difference between the clients that should be in a jail and its
- * elements: one merge of two ordered lists, after places were given. */
+/* plan - the difference between what should be in a jail and its elements: one
+ * merge of two ordered lists, after places were given. */
 #include "sync/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define NONE SIZE_MAX
+
 /* everything that exists only while a plan is made */
 struct work {
     const struct cq_plan_input *in;
     struct cq_plan *out;
-    size_t *ranked;             /* indexes of wanted */
-    size_t ranked_n;
+    enum cq_jail_op op;         /* the changes that are noted now */
+    int64_t left[2];            /* places, of IPv6 in [1]; -1: no limit */
 };
+
+/* ---- the merge ---- */
+
+typedef void visitor(struct work *w, size_t i,
+                     const struct cq_jail_element *there);
+
+static bool belongs(enum cq_plan_fate fate, bool to_networks)
+{
+    return to_networks ? fate == CQ_FATE_NETWORK
+        : fate != CQ_FATE_NETWORK && fate != CQ_FATE_INSIDE
+          && fate != CQ_FATE_NOT_HELD;
+}
+
+/* Visits each wanted one (NONE) with its element (NULL), in order; of clients
+ * or of networks. */
+static void walk(struct work *w, bool are_networks, visitor *visit)
+{
+    const struct cq_plan_input *in = w->in;
+    const struct cq_jail_element *present = are_networks
+        ? in->present.networks : in->present.elements;
+    size_t present_n = are_networks ? in->present.network_n
+                                    : in->present.element_n;
+    size_t i = 0, p = 0;
+
+    while (i < in->wanted_n || p < present_n) {
+        int order = 1;
+
+        if (i < in->wanted_n && !belongs(w->out->fates[i], are_networks)) {
+            i++;
+            continue;
+        }
+        if (i < in->wanted_n) {
+            struct cq_key key = in->wanted[i].client;
+
+            if (!are_networks) {
+                key = cq_jail_element_key(&key);
+            }
+            order = p == present_n ? -1 : cq_key_compare(&key,
+                                                         &present[p].key);
+        }
+        visit(w, order <= 0 ? i : NONE, order >= 0 ? &present[p] : NULL);
+        i += order <= 0;
+        p += order >= 0;
+    }
+}
 
 /* ---- places ---- */
 
@@ -30,246 +77,218 @@ static int compare_rank(const void *a, const void *b, void *data)
     if (one->last_hit_s != other->last_hit_s) {
         return one->last_hit_s > other->last_hit_s ? -1 : 1;
     }
-    return cq_wanted_compare(&one->client, &other->client);
+    return cq_key_compare(&one->client, &other->client);
 }
 
-struct places {
-    int64_t v4;                 /* -1: no limit */
-    int64_t v6;
-    bool shared;
-};
+static int place_of(const struct work *w, const struct cq_key *key)
+{
+    return key->family == 6 && !w->in->shares_capacity;
+}
 
 /* Occupies the place of one key; false: there is none left. */
-static bool occupy(struct places *left, const struct cq_key *key)
+static bool occupy(struct work *w, const struct cq_key *key)
 {
-    int64_t *places = key->family == 4 || left->shared ? &left->v4
-                                                       : &left->v6;
+    int64_t *left = &w->left[place_of(w, key)];
 
-    if (*places > 0) {
-        (*places)--;
+    if (*left > 0) {
+        (*left)--;
         return true;
     }
-    return *places < 0;
-}
-
-static bool is_enough(int64_t places, size_t n)
-{
-    return places < 0 || (uint64_t)places >= n;
+    return *left < 0;
 }
 
 /* The operator's elements take places, and what is not removed does. A wanted
  * one of them has its place already. */
-static void occupy_kept(struct work *w, struct places *left)
+static void occupy_kept(struct work *w, size_t i,
+                        const struct cq_jail_element *there)
 {
-    const struct cq_plan_input *in = w->in;
-    size_t i, at = 0;
-
-    for (i = 0; i < in->present_n; i++) {
-        const struct cq_jail_element *there = &in->present[i];
-        int order = -1;
-
-        while (at < in->wanted_n
-               && (order = cq_wanted_compare(&in->wanted[at].client,
-                                             &there->key)) < 0) {
-            at++;
-        }
-        if (there->is_operators) {
-            w->out->operators_n++;
-        }
-        if (there->is_operators || (in->holds_removals && order != 0)) {
-            (void)occupy(left, &there->key);
-            if (at < in->wanted_n && order == 0) {
-                w->out->fates[at] = CQ_FATE_JAILED;
-            }
+    if (there == NULL) {
+        return;
+    }
+    w->out->operators_n += there->is_operators;
+    if (there->is_operators || (w->in->holds_removals && i == NONE)) {
+        (void)occupy(w, &there->key);
+        if (i != NONE) {
+            w->out->fates[i] = CQ_FATE_JAILED;
         }
     }
 }
 
-static void give_places(struct work *w)
+/* @param ranked  room for the indexes of wanted */
+static void give_places(struct work *w, size_t *ranked)
 {
     const struct cq_plan_input *in = w->in;
-    struct places left = { in->capacity_v4, in->capacity_v6,
-                           in->shares_capacity };
-    size_t i, v6_n = 0;
+    int64_t needed[2] = { 0, 0 };
+    size_t i, n = 0;
 
-    occupy_kept(w, &left);
     for (i = 0; i < in->wanted_n; i++) {
-        const char *why = in->cannot_hold == NULL ? NULL
-            : in->cannot_hold(in->baton, &in->wanted[i].client);
-
-        if (why != NULL) {
-            w->out->fates[i] = CQ_FATE_NOT_HELD;
-            if (w->out->not_held_why == NULL) {
-                w->out->not_held_why = why;
-            }
-        }
-        else if (w->out->fates[i] == CQ_FATE_OPEN) {
-            w->ranked[w->ranked_n++] = i;
-            v6_n += in->wanted[i].client.family == 6;
+        if (w->out->fates[i] == CQ_FATE_CLIENT) {
+            ranked[n++] = i;
+            needed[place_of(w, &in->wanted[i].client)]++;
         }
     }
     /* ranks matter only when a client has to stay outside */
-    if (left.shared ? !is_enough(left.v4, w->ranked_n)
-                    : !is_enough(left.v4, w->ranked_n - v6_n)
-                      || !is_enough(left.v6, v6_n)) {
-        qsort_r(w->ranked, w->ranked_n, sizeof(w->ranked[0]), compare_rank,
-                w);
+    if ((w->left[0] >= 0 && w->left[0] < needed[0])
+        || (w->left[1] >= 0 && w->left[1] < needed[1])) {
+        qsort_r(ranked, n, sizeof(ranked[0]), compare_rank, w);
     }
-    for (i = 0; i < w->ranked_n; i++) {
-        w->out->fates[w->ranked[i]] =
-            occupy(&left, &in->wanted[w->ranked[i]].client)
-            ? CQ_FATE_JAILED : CQ_FATE_NO_PLACE;
+    for (i = 0; i < n; i++) {
+        w->out->fates[ranked[i]] =
+            occupy(w, &in->wanted[ranked[i]].client) ? CQ_FATE_JAILED
+                                                     : CQ_FATE_NO_PLACE;
+    }
+}
+
+/* How the jail can hold each, and the networks. A network sorts before what is
+ * inside of it. */
+static void choose_fates(struct work *w)
+{
+    const struct cq_plan_input *in = w->in;
+    struct cq_plan *out = w->out;
+    size_t i, n = 0;
+
+    for (i = 0; i < in->wanted_n; i++) {
+        const struct cq_key *key = &in->wanted[i].client;
+        enum cq_plan_fate fate = in->fit == NULL ? CQ_FATE_CLIENT
+            : in->fit(in->baton, &in->wanted[i]);
+
+        if (fate == CQ_FATE_NETWORK && n > 0
+            && cq_key_contains(&out->networks[n - 1], key)) {
+            fate = CQ_FATE_INSIDE;
+        }
+        else if (fate == CQ_FATE_NETWORK) {
+            out->networks[n++] = *key;
+        }
+        out->fates[i] = (uint8_t)fate;
     }
 }
 
 /* ---- the difference ---- */
 
-static void put_change(struct cq_plan *out, enum cq_jail_op op,
-                       const struct cq_key *client)
+static void note_change(struct work *w, enum cq_jail_op op,
+                        const struct cq_key *key, size_t i)
 {
-    struct cq_jail_change *change = &out->changes[out->change_n++];
+    if (op == w->op) {
+        size_t at = w->out->change_n++;
 
-    change->key = cq_jail_element_key(client);
-    change->op = op;
-    change->has_failed = false;
+        w->out->changes[at] = (struct cq_jail_change){ .key = *key, .op = op };
+        w->out->of[at] = i;
+    }
 }
 
-static void keep(const struct cq_plan_input *in,
-                 const struct cq_jail_element *there, struct cq_plan *out)
+static void note_addition(struct work *w, size_t i)
 {
-    int64_t due_s;
+    struct cq_key key = w->in->wanted[i].client;
 
-    if (there->is_operators || there->expires_at_s == CQ_JAIL_PERMANENT) {
+    if (w->in->holds_additions) {
+        w->out->fates[i] = CQ_FATE_HELD_BACK;
         return;
     }
-    due_s = there->expires_at_s - in->lease_s / 2;
-    if (due_s <= in->now_s) {
-        put_change(out, CQ_JAIL_RENEW, &there->key);
-        due_s = in->now_s + in->lease_s - in->lease_s / 2;
+    if (w->out->fates[i] == CQ_FATE_JAILED) {
+        key = cq_jail_element_key(&key);
     }
-    out->due_s = due_s < out->due_s ? due_s : out->due_s;
+    note_change(w, CQ_JAIL_ADD, &key, i);
 }
 
-static void add(const struct cq_plan_input *in, size_t i, struct cq_plan *out)
+static void note_difference(struct work *w, size_t i,
+                            const struct cq_jail_element *there)
 {
-    int64_t due_s = in->now_s + in->lease_s - in->lease_s / 2;
+    bool stays = i != NONE && cq_plan_jails(w->out, i);
 
-    if (in->holds_additions) {
-        out->fates[i] = CQ_FATE_HELD_BACK;
-        return;
+    if (there == NULL) {
+        if (stays) {
+            note_addition(w, i);
+        }
     }
-    put_change(out, CQ_JAIL_ADD, &in->wanted[i].client);
-    out->due_s = due_s < out->due_s ? due_s : out->due_s;
-}
-
-static void make_difference(const struct work *w)
-{
-    const struct cq_plan_input *in = w->in;
-    struct cq_plan *out = w->out;
-    size_t i = 0, p = 0;
-
-    while (i < in->wanted_n || p < in->present_n) {
-        int order = i == in->wanted_n ? 1 : p == in->present_n ? -1
-            : cq_wanted_compare(&in->wanted[i].client, &in->present[p].key);
-
-        if (order < 0) {
-            if (out->fates[i] == CQ_FATE_JAILED) {
-                add(in, i, out);
-            }
-            i++;
+    else if (stays) {
+        if (!there->is_operators && there->expires_at_s != CQ_JAIL_PERMANENT
+            && there->expires_at_s - w->in->lease_s / 2 <= w->in->now_s) {
+            note_change(w, CQ_JAIL_RENEW, &there->key, NONE);
         }
-        else if (order == 0 && out->fates[i] == CQ_FATE_JAILED) {
-            keep(in, &in->present[p++], out);
-            i++;
-        }
-        else {
-            if (!in->present[p].is_operators
-                && (order == 0 || !in->holds_removals)) {
-                put_change(out, CQ_JAIL_REMOVE, &in->present[p].key);
-            }
-            p++;
-            i += order == 0;
-        }
+    }
+    else if (!there->is_operators
+             && (i != NONE || !w->in->holds_removals)) {
+        note_change(w, CQ_JAIL_REMOVE, &there->key, NONE);
     }
 }
 
 /* Removals first: they make room. */
-static bool order_changes(struct cq_plan *out)
+static void make_changes(struct work *w)
 {
     static const enum cq_jail_op turns[] = { CQ_JAIL_REMOVE, CQ_JAIL_ADD,
                                              CQ_JAIL_RENEW };
-    struct cq_jail_change *ordered;
-    size_t turn, i, n = 0;
+    struct cq_plan *out = w->out;
+    size_t i, clients_n;
 
-    if (out->change_n == 0) {
-        return true;
+    for (i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+        w->op = turns[i];
+        walk(w, false, note_difference);
     }
-    ordered = reallocarray(NULL, out->change_n, sizeof(ordered[0]));
-    if (ordered == NULL) {
-        return false;
-    }
-    for (turn = 0; turn < sizeof(turns) / sizeof(turns[0]); turn++) {
-        for (i = 0; i < out->change_n; i++) {
-            if (out->changes[i].op == turns[turn]) {
-                ordered[n++] = out->changes[i];
-            }
+    clients_n = out->change_n;
+    if (!w->in->holds_additions && !w->in->holds_removals) {
+        for (i = 0; i < 2; i++) {
+            w->op = turns[i];
+            walk(w, true, note_difference);
         }
     }
-    free(out->changes);
-    out->changes = ordered;
-    return true;
-}
-
-static void count_fates(struct cq_plan *out)
-{
-    size_t i;
-
+    out->network_change_n = out->change_n - clients_n;
+    out->change_n = clients_n;
     for (i = 0; i < out->wanted_n; i++) {
-        out->jailed_n += out->fates[i] == CQ_FATE_JAILED;
-        out->no_place_n += out->fates[i] == CQ_FATE_NO_PLACE;
-        out->not_held_n += out->fates[i] == CQ_FATE_NOT_HELD;
+        out->n[out->fates[i]]++;
     }
 }
 
-bool cq_plan_make(const struct cq_plan_input *input, struct cq_plan *plan)
+bool cq_plan_make(const struct cq_plan_input *in, struct cq_plan *plan)
 {
-    struct work w = { .in = input, .out = plan };
-    bool done = false;
-
-    memset(plan, 0, sizeof(*plan));
-    plan->due_s = INT64_MAX;
-    plan->wanted_n = input->wanted_n;
+    struct work w = { .in = in, .out = plan,
+                      .left = { in->capacity_v4, in->capacity_v6 } };
     /* one more, as malloc() of nothing may be NULL */
-    plan->changes = calloc(input->wanted_n + input->present_n + 1,
-                           sizeof(plan->changes[0]));
-    plan->fates = calloc(input->wanted_n + 1, sizeof(plan->fates[0]));
-    w.ranked = calloc(input->wanted_n + 1, sizeof(w.ranked[0]));
-    if (plan->changes != NULL && plan->fates != NULL && w.ranked != NULL) {
-        give_places(&w);
-        make_difference(&w);
-        count_fates(plan);
-        done = order_changes(plan);
+    size_t wanted_n = in->wanted_n + 1;
+    size_t most_n = wanted_n + in->present.element_n + in->present.network_n;
+    size_t *ranked = calloc(wanted_n, sizeof(ranked[0]));
+    bool done;
+
+    *plan = (struct cq_plan){
+        .changes = calloc(most_n, sizeof(plan->changes[0])),
+        .of = calloc(most_n, sizeof(plan->of[0])),
+        .networks = calloc(wanted_n, sizeof(plan->networks[0])),
+        .fates = calloc(wanted_n, sizeof(plan->fates[0])),
+        .wanted_n = in->wanted_n
+    };
+    done = ranked != NULL && plan->changes != NULL && plan->of != NULL
+        && plan->networks != NULL && plan->fates != NULL;
+    if (done) {
+        choose_fates(&w);
+        walk(&w, false, occupy_kept);
+        give_places(&w, ranked);
+        make_changes(&w);
     }
-    free(w.ranked);
-    if (!done) {
+    else {
         cq_plan_free(plan);
     }
+    free(ranked);
     return done;
 }
 
-size_t cq_plan_first(const struct cq_plan *plan, enum cq_plan_fate fate)
+bool cq_plan_jails(const struct cq_plan *plan, size_t wanted)
 {
-    size_t i = 0;
+    return wanted < plan->wanted_n
+        && (plan->fates[wanted] == CQ_FATE_JAILED
+            || plan->fates[wanted] == CQ_FATE_NETWORK
+            || plan->fates[wanted] == CQ_FATE_INSIDE);
+}
 
-    while (i < plan->wanted_n && plan->fates[i] != fate) {
-        i++;
-    }
-    return i;
+size_t cq_plan_jailed_n(const struct cq_plan *plan)
+{
+    return plan->n[CQ_FATE_JAILED] + plan->n[CQ_FATE_NETWORK]
+        + plan->n[CQ_FATE_INSIDE];
 }
 
 void cq_plan_free(struct cq_plan *plan)
 {
     free(plan->changes);
+    free(plan->of);
+    free(plan->networks);
     free(plan->fates);
     memset(plan, 0, sizeof(*plan));
 }

@@ -1,7 +1,6 @@
 /* source - the table's offenders. */
 #include "sync/source.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- one row ---- */
@@ -33,8 +32,9 @@ static enum cq_spared spared(const struct cq_source *source,
     return cq_offence_spared(&facts);
 }
 
-/* The policy of the configuration in force, not the row's. */
-static void judge_copy(struct cq_source *source, struct verdict *v)
+/* Judges v->row by the policy of the configuration in force, not the row's.
+ * @return true: jailed */
+static bool judge(struct cq_source *source, struct verdict *v)
 {
     const struct cq_row *row = &v->row;
     const struct cq_offence_facts facts = {
@@ -58,259 +58,160 @@ static void judge_copy(struct cq_source *source, struct verdict *v)
         && (source->due_s == 0 || due_s < source->due_s)) {
         source->due_s = due_s;
     }
-}
-
-static void judge(struct cq_source *source, uint32_t row, struct verdict *v)
-{
-    v->offence = CQ_OFFENCE_NONE;
-    v->spared = CQ_SPARED_NOT;
-    if (cq_table_row_at(source->table, row, &source->clock, &v->row)
-        && v->row.over_since_s > 0 && v->row.pool < CQ_POOLS_MAX
-        && source->counts_pool[v->row.pool]) {
-        judge_copy(source, v);
-    }
-}
-
-static bool is_jailed(const struct verdict *v)
-{
     return v->offence == CQ_OFFENCE_OFFENDER && v->spared == CQ_SPARED_NOT;
 }
 
-static struct cq_wanted make_wanted(const struct verdict *v)
+/* With -v: a client that is refused often enough and not jailed. */
+static void report_spared(struct cq_say *say, const struct verdict *v)
 {
-    return (struct cq_wanted){
-        .client = v->row.key,
-        .pool = v->row.pool,
-        .refusals = v->row.over_refusals,
-        .excess_bytes = v->row.used_bytes - v->allowance_bytes,
-        .last_hit_s = v->row.last_hit_s,
-        .over_since_s = v->row.over_since_s
-    };
+    const char *why = v->offence == CQ_OFFENCE_RECENT
+        ? "it is over quota for less than --grace"
+        : cq_spared_word(v->spared);
+    char text[CQ_KEY_TEXT_SIZE];
+
+    if (why != NULL) {
+        cq_say_info(say, "%s is left out: %s",
+                    cq_key_format(&v->row.key, text, sizeof(text)), why);
+    }
 }
 
 /* ---- all rows ---- */
 
 static bool has_text(const struct cq_texts *texts, const char *text)
 {
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i < texts->count; i++) {
-        if (strcmp(texts->texts[i], text) == 0) {
-            return true;
-        }
+    while (i < texts->count && strcmp(texts->texts[i], text) != 0) {
+        i++;
     }
-    return false;
+    return i < texts->count;
 }
 
 /* Reads the rules and the clock. */
 static enum cq_status begin(struct cq_source *source, int64_t now_s)
 {
-    enum cq_status status;
+    struct cq_rules rules;
     size_t i;
 
+    if (cq_rules_read(source->table, now_s, &rules) != CQ_OK) {
+        return CQ_ENOMEM;
+    }
     cq_rules_free(&source->rules);
-    status = cq_rules_read(source->table, now_s, &source->rules);
-    for (i = 0; status == CQ_OK && i < source->rules.pool_n; i++) {
+    source->rules = rules;
+    for (i = 0; i < rules.pool_n; i++) {
         source->counts_pool[i] = source->terms.pools->count == 0
-            || has_text(source->terms.pools, source->rules.pools[i].name);
+            || has_text(source->terms.pools, rules.pools[i].name);
     }
     cq_table_clock(source->table, now_s, &source->clock);
-    source->due_s = 0;
-    return status;
+    return CQ_OK;
 }
 
-/* Notes a row that is about to be looked at; NULL: out of memory. */
-static struct cq_seen *note_row(struct cq_source *source, uint32_t row)
+/* FNV-1a (Fowler, Noll, Vo), by words of 64 bits. Rows that collide would stay
+ * unseen until the next scan, a minute. */
+static void mix(uint64_t *sum, const void *data, size_t size)
 {
-    struct cq_seen *seen;
+    const uint8_t *at = data;
+    uint64_t word = 0;
 
-    if (source->seen_n == source->seen_capacity) {
-        size_t capacity = source->seen_capacity > 0
-            ? 2 * source->seen_capacity : 64;
-
-        seen = reallocarray(source->seen, capacity, sizeof(seen[0]));
-        if (seen == NULL) {
-            return NULL;
-        }
-        source->seen = seen;
-        source->seen_capacity = capacity;
+    for (; size > 0; size -= size < sizeof(word) ? size : sizeof(word)) {
+        memcpy(&word, at, size < sizeof(word) ? size : sizeof(word));
+        *sum = (*sum ^ word) * UINT64_C(1099511628211);
+        *sum ^= *sum >> 32;
+        at += sizeof(word);
     }
-    seen = &source->seen[source->seen_n++];
-    seen->row = row;
-    cq_table_row_words(source->table, row, &seen->words);
-    return seen;
 }
 
-static void keep_verdict(struct cq_seen *seen, const struct verdict *v)
+static void mix_nets(uint64_t *sum, const struct cq_net_list *nets)
 {
-    seen->offence = (uint8_t)v->offence;
-    seen->spared = (uint8_t)v->spared;
+    size_t i;
+
+    for (i = 0; i < nets->count; i++) {
+        mix(sum, &nets->rules[i].net, sizeof(nets->rules[i].net));
+        mix(sum, &nets->rules[i].value, sizeof(nets->rules[i].value));
+    }
+    mix(sum, &nets->count, sizeof(nets->count));
+}
+
+/* Of all that a scan depends on, but for the time. */
+static uint64_t sum_up(const struct cq_source *source)
+{
+    const struct cq_rules *rules = &source->rules;
+    uint64_t sum = UINT64_C(14695981039346656037), position = 0;
+    uint32_t row;
+    size_t i;
+
+    for (i = 0; i < rules->pool_n; i++) {
+        const struct cq_pool_info *pool = &rules->pools[i];
+
+        mix(&sum, pool->name, strlen(pool->name));
+        mix(&sum, &pool->policy.daily_bytes, sizeof(pool->policy.daily_bytes));
+        mix(&sum, &pool->policy.grace_bytes, sizeof(pool->policy.grace_bytes));
+        mix(&sum, &pool->refuses, sizeof(pool->refuses));
+    }
+    mix_nets(&sum, &rules->nets);
+    mix_nets(&sum, &rules->exempt);
+    mix(&sum, &source->clock.period_id, sizeof(source->clock.period_id));
+    mix(&sum, &source->clock.day, sizeof(source->clock.day));
+    while (cq_table_next_over(source->table, &position, &row)) {
+        struct cq_row_words words;
+
+        cq_table_row_words(source->table, row, &words);
+        mix(&sum, &words, sizeof(words));
+    }
+    return sum | 1;             /* never 0 */
 }
 
 enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
-                              struct cq_wanted_list *list)
+                              struct cq_wanted_list *list,
+                              struct cq_say *say)
 {
-    uint64_t position = 0;
+    uint64_t position = 0, sum;
     uint32_t row;
 
-    source->valid = false;
-    source->seen_n = 0;
+    source->sum = 0;
+    source->due_s = 0;
     if (begin(source, now_s) != CQ_OK) {
         return CQ_ENOMEM;
     }
+    sum = sum_up(source);       /* first: what changes meanwhile shows later */
     while (cq_table_next_over(source->table, &position, &row)) {
-        struct cq_seen *seen = note_row(source, row);
         struct verdict v;
 
-        if (seen == NULL) {
-            return CQ_ENOMEM;
+        if (!cq_table_row_at(source->table, row, &source->clock, &v.row)
+            || v.row.over_since_s <= 0 || v.row.pool >= CQ_POOLS_MAX
+            || !source->counts_pool[v.row.pool]) {
+            continue;
         }
-        judge(source, row, &v);
-        keep_verdict(seen, &v);
-        if (is_jailed(&v)) {
-            struct cq_wanted wanted = make_wanted(&v);
+        if (judge(source, &v)) {
+            const struct cq_wanted wanted = {
+                .client = v.row.key,
+                .pool = v.row.pool,
+                .refusals = v.row.over_refusals,
+                .excess_bytes = v.row.used_bytes - v.allowance_bytes,
+                .last_hit_s = v.row.last_hit_s,
+                .over_since_s = v.row.over_since_s
+            };
 
             if (!cq_wanted_add(list, &wanted)) {
                 return CQ_ENOMEM;
             }
         }
+        else if (say != NULL && say->verbose) {
+            report_spared(say, &v);
+        }
     }
-    source->valid = true;
+    source->sum = sum;
     return CQ_OK;
-}
-
-/* ---- the same as the last time? ---- */
-
-static bool are_equal_lists(const struct cq_net_list *a,
-                            const struct cq_net_list *b)
-{
-    bool same = a->count == b->count;
-    size_t i;
-
-    for (i = 0; same && i < a->count; i++) {
-        same = a->rules[i].value == b->rules[i].value
-            && cq_key_compare(&a->rules[i].net, &b->rules[i].net) == 0;
-    }
-    return same;
-}
-
-static bool are_equal_rules(const struct cq_rules *a, const struct cq_rules *b)
-{
-    bool same = a->pool_n == b->pool_n && are_equal_lists(&a->nets, &b->nets)
-        && are_equal_lists(&a->exempt, &b->exempt);
-    size_t i;
-
-    for (i = 0; same && i < a->pool_n; i++) {
-        const struct cq_pool_info *one = &a->pools[i], *other = &b->pools[i];
-
-        same = strcmp(one->name, other->name) == 0
-            && one->policy.daily_bytes == other->policy.daily_bytes
-            && one->policy.grace_bytes == other->policy.grace_bytes
-            && one->refuses == other->refuses;
-    }
-    return same;
-}
-
-/* Rules and day in force, against those of the last look. */
-static bool begins_alike(struct cq_source *source, int64_t now_s)
-{
-    struct cq_rules rules;
-    struct cq_clock clock;
-    bool same;
-
-    cq_table_clock(source->table, now_s, &clock);
-    if (now_s < source->clock.now_s
-        || clock.period_id != source->clock.period_id
-        || clock.day != source->clock.day
-        || cq_rules_read(source->table, now_s, &rules) != CQ_OK) {
-        return false;
-    }
-    same = are_equal_rules(&rules, &source->rules);
-    cq_rules_free(&rules);
-    source->clock = clock;
-    source->due_s = 0;
-    return same;
-}
-
-static bool was_jailed(const struct cq_seen *seen)
-{
-    return seen->offence == CQ_OFFENCE_OFFENDER
-        && seen->spared == CQ_SPARED_NOT;
-}
-
-/* Does the verdict on this row, NULL: it was not over quota, still hold? */
-static bool is_still(struct cq_source *source, uint32_t row,
-                     struct cq_seen *seen)
-{
-    struct cq_row_words before;
-    struct verdict v;
-    bool was;
-
-    if (seen == NULL) {
-        judge(source, row, &v);
-        return !is_jailed(&v);
-    }
-    if (seen->offence != CQ_OFFENCE_RECENT
-        && cq_table_row_is(source->table, row, &seen->words)) {
-        return true;
-    }
-    was = was_jailed(seen);
-    before = seen->words;
-    cq_table_row_words(source->table, row, &seen->words);
-    judge(source, row, &v);
-    keep_verdict(seen, &v);
-    /* the first word is the identity: another client may have the row */
-    return is_jailed(&v) == was
-        && (!was || before.words[0] == seen->words.words[0]);
 }
 
 bool cq_source_is_unchanged(struct cq_source *source, int64_t now_s)
 {
-    uint64_t position = 0;
-    uint32_t row;
-    size_t at = 0;
-
-    if (!source->valid || !begins_alike(source, now_s)) {
-        return false;
-    }
-    while (cq_table_next_over(source->table, &position, &row)) {
-        struct cq_seen *seen = NULL;
-
-        for (; at < source->seen_n && source->seen[at].row < row; at++) {
-            if (was_jailed(&source->seen[at])) {
-                return false;
-            }
-        }
-        if (at < source->seen_n && source->seen[at].row == row) {
-            seen = &source->seen[at++];
-        }
-        if (!is_still(source, row, seen)) {
-            return false;
-        }
-    }
-    while (at < source->seen_n && !was_jailed(&source->seen[at])) {
-        at++;
-    }
-    return at == source->seen_n;
+    return source->sum != 0 && now_s >= source->clock.now_s
+        && (source->due_s == 0 || now_s < source->due_s)
+        && begin(source, now_s) == CQ_OK && sum_up(source) == source->sum;
 }
 
 /* ---- single questions ---- */
-
-bool cq_source_row(struct cq_source *source, uint32_t row, int64_t now_s,
-                   struct cq_wanted *wanted)
-{
-    struct verdict v;
-
-    if (!source->valid) {
-        return false;
-    }
-    cq_table_clock(source->table, now_s, &source->clock);
-    judge(source, row, &v);
-    if (is_jailed(&v)) {
-        *wanted = make_wanted(&v);
-    }
-    return is_jailed(&v);
-}
 
 /* Of several pools the one that says most. */
 const char *cq_source_reason(struct cq_source *source,
@@ -332,20 +233,19 @@ const char *cq_source_reason(struct cq_source *source,
     }
     cq_table_clock(source->table, now_s, &source->clock);
     for (pool = 0; pool < source->rules.pool_n; pool++) {
-        struct verdict v = { .offence = CQ_OFFENCE_NONE };
+        struct verdict v;
 
-        if (!source->counts_pool[pool]
-            || cq_table_row(source->table, (uint16_t)pool, client,
-                            &source->clock, &v.row) != CQ_OK) {
-            continue;
-        }
-        judge_copy(source, &v);
-        if (v.offence >= most) {
-            most = v.offence;
-            reason = v.spared == CQ_SPARED_NOT ? offences[v.offence]
-                : v.spared == CQ_SPARED_PROXIED
-                ? "other clients share its address"
-                : "it is this machine's own or a reserved address";
+        if (source->counts_pool[pool]
+            && cq_table_row(source->table, (uint16_t)pool, client,
+                            &source->clock, &v.row) == CQ_OK) {
+            (void)judge(source, &v);
+            if (v.offence >= most) {
+                most = v.offence;
+                reason = v.spared == CQ_SPARED_NOT ? offences[v.offence]
+                    : v.spared == CQ_SPARED_PROXIED
+                    ? "other clients share its address"
+                    : "it is this machine's own or a reserved address";
+            }
         }
     }
     return reason;
@@ -356,31 +256,8 @@ const char *cq_source_pool(const struct cq_source *source, uint16_t pool)
     return pool < source->rules.pool_n ? source->rules.pools[pool].name : "?";
 }
 
-bool cq_source_next_spared(const struct cq_source *source, size_t *at,
-                           struct cq_key *client, const char **why)
-{
-    while (*at < source->seen_n) {
-        const struct cq_seen *seen = &source->seen[(*at)++];
-        struct cq_row row;
-
-        *why = seen->offence == CQ_OFFENCE_RECENT
-            ? "it is over quota for less than --grace"
-            : cq_spared_word((enum cq_spared)seen->spared);
-        if (*why != NULL
-            && cq_table_row_at(source->table, seen->row, &source->clock,
-                               &row)) {
-            *client = row.key;
-            return true;
-        }
-    }
-    return false;
-}
-
 void cq_source_forget(struct cq_source *source)
 {
     cq_rules_free(&source->rules);
-    free(source->seen);
-    source->seen = NULL;
-    source->seen_n = source->seen_capacity = 0;
-    source->valid = false;
+    source->sum = 0;
 }

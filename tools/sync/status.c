@@ -1,18 +1,64 @@
-/* status - the jails against the clients that are wanted: what a pass would
- * find and do, without doing it. For people, or as JSON with every address. */
+/* status - the jails against what is wanted: what a pass would find and do,
+ * without doing it. For people, or as JSON with every address. */
 #include "sync/sync.h"
 
 #include "cli/output.h"
 #include "table/jail.h"
 
 #include <inttypes.h>
-#include <string.h>
 #include <time.h>
 
 /* addresses of one kind that people are shown; --json has all */
 #define SHOWN_MAX 20
 
-/* ---- lists of addresses, for both forms ---- */
+/* One form of the two: each figure and list has a label and a JSON name. */
+struct view {
+    bool is_json;
+    struct cq_output output;
+    struct cq_writer json;      /* begun if is_json */
+};
+
+static void begin_member(struct view *v, const char *label, const char *name)
+{
+    if (v->is_json) {
+        cq_write_raw(&v->json, ",\n    ");
+        cq_write_json(&v->json, name);
+        cq_write_raw(&v->json, ": ");
+    }
+    else {
+        cq_output_label(&v->output, label);
+    }
+}
+
+/* @param unknown  what a number below 0 means, as a word; in JSON it is null */
+static void show_number(struct view *v, const char *label, const char *name,
+                        int64_t number, const char *unknown)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRId64, number);
+    begin_member(v, label, name);
+    if (v->is_json) {
+        cq_write_raw(&v->json, number < 0 ? "null" : text);
+    }
+    else {
+        fprintf(v->output.file, "%s\n", number < 0 ? unknown : text);
+    }
+}
+
+static void show_text(struct view *v, const char *label, const char *name,
+                      const char *text)
+{
+    begin_member(v, label, name);
+    if (v->is_json) {
+        cq_write_json(&v->json, text);
+    }
+    else {
+        fprintf(v->output.file, "%s\n", text);
+    }
+}
+
+/* ---- lists of addresses ---- */
 
 enum which {
     WHICH_MISSING,              /* wanted, and not in it yet */
@@ -21,270 +67,175 @@ enum which {
     WHICH_REFUSED               /* jailed, and refused all the same */
 };
 
-/* The next address of a list, or NULL.
- * @param at  0 to begin; updated */
-static const struct cq_key *next_address(const struct cq_sync *sync,
-                                         const struct cq_sync_jail *sj,
-                                         enum which which, size_t *at)
+/* The address of this index of the changes or the wanted ones, if it is in the
+ * list; else NULL. */
+static const struct cq_key *choose(const struct cq_sync *sync,
+                                   const struct cq_sync_jail *sj,
+                                   enum which which, size_t i)
 {
     const struct cq_plan *plan = &sj->plan;
-    enum cq_jail_op op = which == WHICH_MISSING ? CQ_JAIL_ADD : CQ_JAIL_REMOVE;
+    bool is_in;
 
     if (which == WHICH_MISSING || which == WHICH_SURPLUS) {
-        while (*at < plan->change_n) {
-            size_t i = (*at)++;
-
-            if (plan->changes[i].op == op) {
-                return &plan->changes[i].key;
-            }
-        }
-        return NULL;
+        is_in = i < plan->change_n + plan->network_change_n
+            && plan->changes[i].op == (which == WHICH_MISSING
+                                       ? CQ_JAIL_ADD : CQ_JAIL_REMOVE);
+        return is_in ? &plan->changes[i].key : NULL;
     }
-    while (*at < plan->wanted_n) {
-        size_t i = (*at)++;
-        const struct cq_key *client = &sync->wanted.entries[i].client;
-
-        if (which == WHICH_NO_PLACE
+    is_in = i < plan->wanted_n
+        && (which == WHICH_NO_PLACE
             ? plan->fates[i] == CQ_FATE_NO_PLACE
-            : plan->fates[i] == CQ_FATE_JAILED
-              && cq_table_refused_in_jail(sync->table, client)) {
-            return client;
-        }
-    }
-    return NULL;
+            : cq_plan_jails(plan, i)
+              && cq_table_refused_in_jail(sync->table,
+                                          &sync->wanted.entries[i].client));
+    return is_in ? &sync->wanted.entries[i].client : NULL;
 }
 
-/* ---- for people ---- */
-
-static void print_list(const struct cq_sync *sync,
-                       const struct cq_sync_jail *sj,
-                       struct cq_output *output, const char *label,
-                       enum which which)
+static void show_list(struct view *v, const struct cq_sync *sync,
+                      const struct cq_sync_jail *sj, enum which which,
+                      const char *label, const char *name)
 {
-    const struct cq_key *key;
-    char text[CQ_KEY_TEXT_SIZE];
-    size_t at = 0, n = 0;
+    const struct cq_plan *plan = &sj->plan;
+    size_t i, n = 0;
 
-    while ((key = next_address(sync, sj, which, &at)) != NULL) {
+    for (i = 0; i < plan->change_n + plan->network_change_n + plan->wanted_n;
+         i++) {
+        const struct cq_key *key = choose(sync, sj, which, i);
+        char text[CQ_KEY_TEXT_SIZE];
+
+        if (key == NULL) {
+            continue;
+        }
         if (n++ == 0) {
-            cq_output_label(output, label);
+            begin_member(v, label, name);
         }
-        if (n <= SHOWN_MAX) {
-            fprintf(output->file, "%s%s", n > 1 ? " " : "",
-                    cq_key_format(key, text, sizeof(text)));
+        cq_sync_text(key, text, sizeof(text));
+        if (v->is_json) {
+            cq_write_raw(&v->json, n > 1 ? ", " : "[");
+            cq_write_json(&v->json, text);
+        }
+        else if (n <= SHOWN_MAX) {
+            fprintf(v->output.file, n > 1 ? " %s" : "%s", text);
         }
     }
-    if (n > SHOWN_MAX) {
-        fprintf(output->file, " and %zu more", n - SHOWN_MAX);
+    if (v->is_json) {
+        if (n == 0) {
+            begin_member(v, label, name);
+        }
+        cq_write_raw(&v->json, n > 0 ? "]" : "[]");
     }
-    if (n > 0) {
-        fputc('\n', output->file);
+    else if (n > SHOWN_MAX) {
+        fprintf(v->output.file, " and %zu more\n", n - SHOWN_MAX);
     }
-}
-
-static void print_number(struct cq_output *output, const char *label,
-                         int64_t number, const char *unknown)
-{
-    cq_output_label(output, label);
-    if (number < 0) {
-        fprintf(output->file, "%s\n", unknown);
-    }
-    else {
-        fprintf(output->file, "%" PRId64 "\n", number);
+    else if (n > 0) {
+        fputc('\n', v->output.file);
     }
 }
 
-static void print_jail(const struct cq_sync *sync,
-                       const struct cq_sync_jail *sj, struct cq_output *output)
+/* What is in it, clients and networks. */
+static void write_entries(struct view *v, const struct cq_jail_contents *in)
 {
-    const struct cq_jail_figures *f = &sj->figures;
-    FILE *out = output->file;
-
-    cq_output_heading(output, cq_jail_spec(sj->jail));
-    if (!sj->is_planned) {
-        cq_output_label(output, "trouble");
-        fprintf(out, "%s\n", sj->why.text);
-        return;
-    }
-    cq_output_label(output, "in it");
-    fprintf(out, "%zu, %zu of them the operator's\n", sj->contents.element_n,
-            sj->plan.operators_n);
-    cq_output_label(output, "wanted");
-    fprintf(out, "%zu: %zu jailed, %zu without a place, %zu that it cannot "
-            "hold\n", sj->plan.wanted_n, sj->plan.jailed_n,
-            sj->plan.no_place_n, sj->plan.not_held_n);
-    print_number(output, "places", f->capacity_v4, "no limit");
-    if (!f->shares_capacity && f->capacity_v6 > 0) {
-        print_number(output, "places, IPv6", f->capacity_v6, "no limit");
-    }
-    if (sj->network_n > 0 || sj->network_not_held_n > 0) {
-        cq_output_label(output, "networks");
-        fprintf(out, "%zu, and %zu that it cannot hold\n", sj->network_n,
-                sj->network_not_held_n);
-    }
-    print_number(output, "dropped", f->dropped_packets,
-                 "no rule that counts is known");
-    print_list(sync, sj, output, "to add", WHICH_MISSING);
-    print_list(sync, sj, output, "to remove", WHICH_SURPLUS);
-    print_list(sync, sj, output, "no place", WHICH_NO_PLACE);
-    print_list(sync, sj, output, "still refused", WHICH_REFUSED);
-}
-
-/* ---- JSON ---- */
-
-static void write_member(struct cq_writer *w, const char *name)
-{
-    cq_write_raw(w, ", \"");
-    cq_write_raw(w, name);
-    cq_write_raw(w, "\": ");
-}
-
-/* a negative number is not known, or no limit: null */
-static void write_number(struct cq_writer *w, const char *name,
-                         int64_t number)
-{
-    write_member(w, name);
-    if (number < 0) {
-        cq_write_raw(w, "null");
-    }
-    else {
-        cq_write_int(w, number);
-    }
-}
-
-static void write_address(struct cq_writer *w, const struct cq_key *key,
-                          bool is_first)
-{
+    struct timespec now;
     char text[CQ_KEY_TEXT_SIZE];
-
-    cq_write_raw(w, is_first ? "" : ", ");
-    cq_write_json(w, cq_sync_text(key, text, sizeof(text)));
-}
-
-static void write_list(const struct cq_sync *sync,
-                       const struct cq_sync_jail *sj, struct cq_writer *w,
-                       const char *name, enum which which)
-{
-    const struct cq_key *key;
-    size_t at = 0, n = 0;
-
-    write_member(w, name);
-    cq_write_raw(w, "[");
-    while ((key = next_address(sync, sj, which, &at)) != NULL) {
-        write_address(w, key, n++ == 0);
-    }
-    cq_write_raw(w, "]");
-}
-
-static void write_elements(const struct cq_sync_jail *sj, struct cq_writer *w)
-{
-    int64_t now_s = cq_sync_now_s();
     size_t i;
 
-    write_member(w, "networks");
-    cq_write_raw(w, "[");
-    for (i = 0; i < sj->network_n; i++) {
-        write_address(w, &sj->networks[i], i == 0);
-    }
-    cq_write_raw(w, "]");
-    write_member(w, "entries");
-    cq_write_raw(w, "[");
-    for (i = 0; i < sj->contents.element_n; i++) {
-        const struct cq_jail_element *element = &sj->contents.elements[i];
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    begin_member(v, NULL, "entries");
+    cq_write_raw(&v->json, "[");
+    for (i = 0; i < in->element_n + in->network_n; i++) {
+        const struct cq_jail_element *element = i < in->element_n
+            ? &in->elements[i] : &in->networks[i - in->element_n];
 
-        cq_write_raw(w, i == 0 ? "\n      {\"address\": "
-                               : ",\n      {\"address\": ");
-        write_address(w, &element->key, true);
-        cq_write_raw(w, element->is_operators ? ", \"operators\": true"
-                                              : ", \"operators\": false");
-        write_number(w, "expires_in",
-                     element->expires_at_s == CQ_JAIL_PERMANENT
-                     ? -1 : element->expires_at_s - now_s);
-        cq_write_raw(w, "}");
+        cq_write_raw(&v->json, i == 0 ? "\n      {\"address\": "
+                                      : ",\n      {\"address\": ");
+        cq_write_json(&v->json, cq_sync_text(&element->key, text,
+                                             sizeof(text)));
+        cq_write_raw(&v->json, element->is_operators
+                     ? ", \"operators\": true" : ", \"operators\": false");
+        if (element->expires_at_s != CQ_JAIL_PERMANENT) {
+            cq_write_raw(&v->json, ", \"expires_in\": ");
+            cq_write_int(&v->json, element->expires_at_s - now.tv_sec);
+        }
+        cq_write_raw(&v->json, "}");
     }
-    cq_write_raw(w, "]");
+    cq_write_raw(&v->json, "]");
 }
 
-static void write_jail(const struct cq_sync *sync,
-                       const struct cq_sync_jail *sj, struct cq_writer *w)
+/* ---- a jail ---- */
+
+static void show_jail(struct view *v, const struct cq_sync *sync,
+                      const struct cq_sync_jail *sj)
 {
     const struct cq_jail_figures *f = &sj->figures;
+    const struct cq_plan *plan = &sj->plan;
 
-    cq_write_raw(w, "{\"jail\": ");
-    cq_write_json(w, cq_jail_spec(sj->jail));
-    write_number(w, "status", (int64_t)sj->status);
-    write_member(w, "error");
     if (!sj->is_planned) {
-        cq_write_json(w, sj->why.text);
-        cq_write_raw(w, "}");
+        show_text(v, "trouble", "error", sj->why.text);
         return;
     }
-    cq_write_raw(w, "null");
-    write_number(w, "present", (int64_t)sj->contents.element_n);
-    write_number(w, "operators", (int64_t)sj->plan.operators_n);
-    write_number(w, "wanted", (int64_t)sj->plan.wanted_n);
-    write_number(w, "jailed", (int64_t)sj->plan.jailed_n);
-    write_number(w, "not_held", (int64_t)(sj->plan.not_held_n));
-    write_number(w, "places", f->capacity_v4);
-    write_number(w, "places_v6", f->capacity_v6);
-    write_member(w, "shared_places");
-    cq_write_raw(w, f->shares_capacity ? "true" : "false");
-    write_number(w, "dropped_packets", f->dropped_packets);
-    write_list(sync, sj, w, "missing", WHICH_MISSING);
-    write_list(sync, sj, w, "surplus", WHICH_SURPLUS);
-    write_list(sync, sj, w, "left_out", WHICH_NO_PLACE);
-    write_list(sync, sj, w, "still_refused", WHICH_REFUSED);
-    write_elements(sj, w);
-    cq_write_raw(w, "}");
+    show_number(v, "in it", "present", (int64_t)sj->contents.element_n, "");
+    show_number(v, "operator's", "operators", (int64_t)plan->operators_n, "");
+    show_number(v, "wanted", "wanted", (int64_t)plan->wanted_n, "");
+    show_number(v, "jailed", "jailed", (int64_t)cq_plan_jailed_n(plan), "");
+    show_number(v, "cannot hold", "not_held",
+                (int64_t)plan->n[CQ_FATE_NOT_HELD], "");
+    show_number(v, "places", "places", f->capacity_v4, "no limit");
+    if (!f->shares_capacity) {
+        show_number(v, "places, IPv6", "places_v6", f->capacity_v6,
+                    "no limit");
+    }
+    show_number(v, "dropped", "dropped_packets", f->dropped_packets,
+                "no rule that counts is known");
+    show_list(v, sync, sj, WHICH_MISSING, "to add", "missing");
+    show_list(v, sync, sj, WHICH_SURPLUS, "to remove", "surplus");
+    show_list(v, sync, sj, WHICH_NO_PLACE, "no place", "left_out");
+    show_list(v, sync, sj, WHICH_REFUSED, "still refused", "still_refused");
+    if (v->is_json) {
+        write_entries(v, &sj->contents);
+    }
 }
 
-static void write_json(const struct cq_sync *sync, struct cq_output *output)
+static void show_all(struct view *v, const struct cq_sync *sync)
 {
-    struct cq_writer writer;
     size_t i;
 
-    cq_write_begin(&writer, &output->sink);
-    cq_write_raw(&writer, "{ \"now\": ");
-    cq_write_int(&writer, (int64_t)time(NULL));
-    write_member(&writer, "table");
-    cq_write_json(&writer, sync->options->table);
-    write_number(&writer, "after", sync->options->after);
-    write_number(&writer, "grace", sync->options->grace_s);
-    write_number(&writer, "wanted", (int64_t)sync->wanted.count);
-    write_member(&writer, "jails");
-    cq_write_raw(&writer, "[");
-    for (i = 0; i < sync->jail_n; i++) {
-        cq_write_raw(&writer, i == 0 ? "\n    " : ",\n    ");
-        write_jail(sync, &sync->jails[i], &writer);
+    if (v->is_json) {
+        cq_write_begin(&v->json, &v->output.sink);
+        cq_write_raw(&v->json, "{\"now\": ");
+        cq_write_int(&v->json, (int64_t)time(NULL));
+        show_text(v, NULL, "table", sync->options->table);
+        begin_member(v, NULL, "jails");
+        cq_write_raw(&v->json, "[");
     }
-    cq_write_raw(&writer, "] }\n");
-    cq_write_end(&writer);
+    for (i = 0; i < sync->jail_n; i++) {
+        const char *spec = cq_jail_spec(sync->jails[i].jail);
+
+        if (v->is_json) {
+            cq_write_raw(&v->json, i == 0 ? "{\"jail\": " : "},\n{\"jail\": ");
+            cq_write_json(&v->json, spec);
+        }
+        else {
+            cq_output_heading(&v->output, spec);
+        }
+        show_jail(v, sync, &sync->jails[i]);
+    }
+    if (v->is_json) {
+        cq_write_raw(&v->json, "}]}\n");
+        cq_write_end(&v->json);
+    }
 }
 
 enum cq_exit cq_sync_status(struct cq_sync *sync)
 {
-    struct cq_output output;
-    bool changed;
-    size_t i;
+    struct view view = { .is_json = sync->options->json };
 
     sync->say.is_silent_on_states = true;
-    if (!cq_sync_attach(sync, CQ_ATTACH_READ)) {
-        return sync->exit;
-    }
-    cq_sync_read_lists(sync, true);
-    if (!cq_sync_gather(sync, (int64_t)time(NULL), &changed)) {
-        return cq_sync_end(sync);
-    }
-    cq_sync_plan(sync, CQ_FULL, true);
-    cq_output_begin(&output, sync->out);
-    if (sync->options->json) {
-        write_json(sync, &output);
-    }
-    for (i = 0; !sync->options->json && i < sync->jail_n; i++) {
-        print_jail(sync, &sync->jails[i], &output);
-    }
-    if (!cq_output_end(&output)) {
-        cq_say_trouble(&sync->say, "standard output cannot be written");
+    if (cq_sync_look(sync, CQ_FULL, (int64_t)time(NULL))) {
+        cq_output_begin(&view.output, sync->out);
+        show_all(&view, sync);
+        if (!cq_output_end(&view.output)) {
+            cq_say_trouble(&sync->say, "standard output cannot be written");
+        }
     }
     return cq_sync_end(sync);
 }

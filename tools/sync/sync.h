@@ -1,50 +1,32 @@
-/* sync - clamquota-sync: which clients are wanted, what is in the jails, and
- * what has to change.
+/* sync - clamquota-sync: source -> plan -> jail. The table's offenders and the
+ * lists say what is wanted, a plan is the difference to what a jail holds, and
+ * the jail carries it out.
  *
- * Calls run downwards: main -> once, watch, status -> apply, jails, gather ->
- * frame -> lists, source, plan, memory. One thread. */
+ * Calls run downwards: main -> once, watch, status -> pass -> gather, jails ->
+ * report, marks -> lists, source, plan, memory. One thread. */
 #ifndef CQ_SYNC_SYNC_H
 #define CQ_SYNC_SYNC_H
 
 #include "cli/attach.h"
 #include "sync/lists.h"
-#include "sync/memory.h"
 #include "sync/options.h"
 #include "sync/plan.h"
 #include "sync/source.h"
-
-/* An element that others put back after each removal. */
-struct cq_feud {
-    struct cq_key key;
-    int64_t at_s;               /* of the last removal, monotonic */
-    int removals;               /* without a pause */
-};
-
-/* removals that are watched for being undone; of more, none are */
-#define CQ_FEUDS_MAX 256
+#include "sync/memory.h"
+#include "table/bell.h"
 
 /* a jail, and what is known of it */
 struct cq_sync_jail {
     struct cq_jail *jail;
-    bool is_open;
     enum cq_jail_status status; /* of the last attempt to use it */
     struct cq_jail_why why;     /* unless that is CQ_JAIL_OK */
+    struct cq_jail_contents contents;   /* valid while it is planned */
     bool has_figures;
     struct cq_jail_figures figures;
-    struct cq_jail_contents contents;
-    bool is_planned;            /* what follows is of this pass */
-    struct cq_plan plan;
-    struct cq_key *networks;    /* of deny files, that it is to hold */
-    size_t network_n;
-    struct cq_jail_change *network_changes;     /* against what it holds */
-    size_t network_change_n;
-    size_t network_not_held_n;
-    struct cq_key network_not_held;     /* the first of them */
-    const char *network_why;    /* why not; static */
+    bool is_planned;            /* the plan is of this pass */
+    struct cq_plan plan;        /* of the last one; empty after a failure */
     bool is_settled;            /* the plan had nothing to do, nor has the next
                                  * one for the same wanted clients */
-    struct cq_feud feuds[CQ_FEUDS_MAX];
-    size_t feud_n;
 };
 
 struct cq_sync {
@@ -53,17 +35,14 @@ struct cq_sync {
     struct cq_say say;
     struct cq_memory memory;
     struct cq_table *table;     /* NULL: none */
+    struct cq_bell bell;        /* --watch: the table's */
     struct cq_lists lists;
     struct cq_source source;
     struct cq_net_list own;     /* sealed */
     struct cq_net_list never;   /* sealed: options and files */
-    bool knows_own;
+    bool knows_never;           /* both are known */
+    bool knows_denied;          /* so are the deny files */
     struct cq_wanted_list wanted;       /* ordered */
-    struct cq_wanted_list networks;     /* of deny files, not spared; ordered
-                                         * by cq_key_compare() */
-    size_t spared_n;            /* addresses of deny files that are spared */
-    bool has_new_lists;         /* not what wanted was made of */
-    bool has_marked;            /* the marks in the table are of this process */
     size_t refused_n;           /* jailed, and refused all the same */
     struct cq_key refused;      /* the first of them */
     struct cq_sync_jail *jails;
@@ -71,7 +50,13 @@ struct cq_sync {
     enum cq_exit exit;          /* the worst of this pass */
 };
 
-/* ---- frame.c: what every way to run begins and ends with ---- */
+enum cq_depth {
+    CQ_LOOK,                    /* only where something has changed */
+    CQ_FULL                     /* files, figures, marks, and all that is
+                                 * reported */
+};
+
+/* ---- pass.c: what every way to run is made of ---- */
 
 /** Parses the jails.
  * @return CQ_EXIT_DONE, else after a sentence */
@@ -80,71 +65,86 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
                           FILE *err);
 void cq_sync_close(struct cq_sync *sync);
 
+/** Takes the lock and remembers what was reported.
+ * @return false: there is nothing to be done; cq_sync_end() says how it
+ *         ended */
+bool cq_sync_start(struct cq_sync *sync);
+
 /** Remembers what went wrong. */
 void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);
 
-/** Maps the table; none is mapped.
- * @return false after a sentence */
-bool cq_sync_attach(struct cq_sync *sync, enum cq_attach_access access);
+/** Looks at the table that has the name now, and makes the jails' plans. With
+ * --flush without a table, and nothing is wanted.
+ * @return false after a sentence: nothing can be done */
+bool cq_sync_look(struct cq_sync *sync, enum cq_depth depth, int64_t now_s);
 
-/** Unmaps it, e.g. one that is not current any more. */
-void cq_sync_detach(struct cq_sync *sync);
+/** Carries out the plans and leaves marks and figures in the table. */
+void cq_sync_act(struct cq_sync *sync, enum cq_depth depth);
 
-/** Begins a pass: nothing has failed yet.  */
-void cq_sync_begin(struct cq_sync *sync);
-
-/** Ends it: saves what was reported.
+/** Ends a pass: saves what was reported.
  * @return what the pass ends with */
 enum cq_exit cq_sync_end(struct cq_sync *sync);
 
-/* ---- gather.c: which clients are wanted ---- */
+/* ---- gather.c: what is wanted ---- */
 
-/** Reads this machine's addresses, the never and the deny files.
- * @param waits  as in cq_lists_read() */
-void cq_sync_read_lists(struct cq_sync *sync, bool waits);
-
-/** Fills in sync->wanted and sync->networks from the table and the lists.
- * @param changed  result: they are not what they were
+/** Fills in sync->wanted from the table and, at CQ_FULL, the lists anew.
+ * @param changed  result: it is not what it was
  * @return false: the table went away meanwhile, or there is no memory; after a
  *         sentence */
-bool cq_sync_gather(struct cq_sync *sync, int64_t now_s, bool *changed);
-
-/** Adds the clients of rows that rang to sync->wanted.
- * @param added  result: at least one was not wanted before
- * @return false: the table went away meanwhile, or there is no memory */
-bool cq_sync_add_rows(struct cq_sync *sync, const uint32_t *rows, size_t n,
-                      int64_t now_s, bool *added);
+bool cq_sync_gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s,
+                    bool *changed);
 
 /* ---- jails.c: what is in the jails, and what has to change ---- */
 
-enum cq_depth {
-    CQ_LOOK,                    /* only where something has changed */
-    CQ_FULL                     /* figures, marks, and all that is reported */
-};
-
-/** Opens and lists the jails, and makes the plans of those that can be used.
+/** Lists the jails, and makes the plans of those that can be used.
  * @param changed  other clients are wanted than at the last plan */
 void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed);
 
-/* ---- apply.c ---- */
+/** Carries out the plans.
+ * @return true: there was something to do */
+bool cq_sync_apply(struct cq_sync *sync, enum cq_depth depth);
 
-/** Carries out the plans, and notes in the table what is jailed. */
-void cq_sync_apply(struct cq_sync *sync, enum cq_depth depth);
+/* ---- report.c: lines about clients ---- */
 
-/** Prints what the plans would do: -n. */
-void cq_sync_print(const struct cq_sync *sync);
+/** What cannot be in a jail, and why: no places, not held. */
+void cq_sync_report_plan(struct cq_sync *sync, const struct cq_sync_jail *sj);
 
-/** CLOCK_MONOTONIC, which the jails' elements count in. */
-int64_t cq_sync_now_s(void);
+/** The first pass on a list that others filled: what it takes out. */
+void cq_sync_report_takeover(struct cq_sync *sync,
+                             const struct cq_sync_jail *sj);
+
+/** What was done, one line each.
+ * @param from, to  indexes of the plan's changes */
+void cq_sync_report_changes(struct cq_sync *sync,
+                            const struct cq_sync_jail *sj, size_t from,
+                            size_t to);
+
+/** Reports addresses that others put back after each removal, pass after pass,
+ * and at CQ_LOOK takes them out of the plan: they stay until the next full
+ * pass. */
+void cq_sync_leave_feuds(struct cq_sync *sync, struct cq_sync_jail *sj,
+                         enum cq_depth depth);
+
+/** Counts the removals that were made. */
+void cq_sync_note_feuds(struct cq_sync *sync, const struct cq_sync_jail *sj);
 
 /** An element or a network: without the prefix of a single address. */
 const char *cq_sync_text(const struct cq_key *key, char *text, size_t size);
 
+/** The client of the table that an element stands for. */
+struct cq_key cq_sync_client(const struct cq_sync *sync,
+                             const struct cq_key *element);
+
+/* ---- marks.c ---- */
+
+/** Leaves the jails' figures and the rows' JAILED marks in the table. */
+void cq_sync_mark(struct cq_sync *sync, enum cq_depth depth, bool changed);
+
 /* ---- what the program is started for ---- */
 
-enum cq_exit cq_sync_once(struct cq_sync *sync);        /* once.c: also -n */
-enum cq_exit cq_sync_flush(struct cq_sync *sync);       /* once.c */
-enum cq_exit cq_sync_watch(struct cq_sync *sync);       /* watch.c */
-enum cq_exit cq_sync_status(struct cq_sync *sync);      /* status.c */
+enum cq_exit cq_sync_once(struct cq_sync *sync);    /* once.c: also -n and
+                                                     * --flush */
+enum cq_exit cq_sync_watch(struct cq_sync *sync);   /* watch.c */
+enum cq_exit cq_sync_status(struct cq_sync *sync);  /* status.c */
 
 #endif

@@ -1,18 +1,10 @@
-/* wanted - the list of clients that should be jailed. */
+/* wanted - the list of clients and networks that should be jailed. */
 #include "sync/wanted.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_CAPACITY 64
-
-int cq_wanted_compare(const struct cq_key *a, const struct cq_key *b)
-{
-    if (a->family != b->family) {
-        return a->family < b->family ? -1 : 1;
-    }
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-}
 
 bool cq_wanted_add(struct cq_wanted_list *list,
                    const struct cq_wanted *wanted)
@@ -38,7 +30,7 @@ static int compare_entries(const void *a, const void *b)
     const struct cq_wanted *one = a;
     const struct cq_wanted *other = b;
 
-    return cq_wanted_compare(&one->client, &other->client);
+    return cq_key_compare(&one->client, &other->client);
 }
 
 /* A line of a deny file is the reason, and the worst pool counts. */
@@ -79,57 +71,14 @@ void cq_wanted_finish(struct cq_wanted_list *list)
     list->count = n;
 }
 
-/* The first entry that does not sort before this element. */
-static size_t lower_bound(const struct cq_wanted_list *list,
-                          const struct cq_key *element)
-{
-    size_t from = 0, to = list->count;
-
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-
-        if (cq_wanted_compare(&list->entries[middle].client, element) < 0) {
-            from = middle + 1;
-        }
-        else {
-            to = middle;
-        }
-    }
-    return from;
-}
-
-static bool is_at(const struct cq_wanted_list *list, size_t at,
-                  const struct cq_key *element)
-{
-    return at < list->count
-        && cq_wanted_compare(&list->entries[at].client, element) == 0;
-}
-
-bool cq_wanted_insert(struct cq_wanted_list *list,
-                      const struct cq_wanted *wanted, bool *added)
-{
-    size_t at = lower_bound(list, &wanted->client);
-
-    *added = !is_at(list, at, &wanted->client);
-    if (!*added) {
-        join_entry(&list->entries[at], wanted);
-        return true;
-    }
-    if (!cq_wanted_add(list, wanted)) {
-        return false;
-    }
-    memmove(&list->entries[at + 1], &list->entries[at],
-            (list->count - 1 - at) * sizeof(list->entries[0]));
-    list->entries[at] = *wanted;
-    return true;
-}
-
 const struct cq_wanted *cq_wanted_find(const struct cq_wanted_list *list,
-                                       const struct cq_key *element)
+                                       const struct cq_key *client)
 {
-    size_t at = lower_bound(list, element);
+    const struct cq_wanted key = { .client = *client };
 
-    return is_at(list, at, element) ? &list->entries[at] : NULL;
+    return list->count == 0 ? NULL
+        : bsearch(&key, list->entries, list->count, sizeof(list->entries[0]),
+                  compare_entries);
 }
 
 void cq_wanted_free(struct cq_wanted_list *list)

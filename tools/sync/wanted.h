@@ -1,19 +1,19 @@
-/* wanted - the list of clients that should be jailed: offenders of the table,
- * and single addresses of deny files. */
+/* wanted - the list of clients and networks that should be jailed: offenders
+ * of the table, and what deny files name. */
 #ifndef CQ_SYNC_WANTED_H
 #define CQ_SYNC_WANTED_H
 
 #include "core/key.h"
 
-/* where a line of a deny file stands */
+/* where a line of a file stands */
 struct cq_source_line {
-    uint32_t file;              /* 1 + index of the file; 0: no line, an
+    uint32_t file;              /* 1 + index of the deny file; 0: no line, an
                                  * offender of the table */
     uint32_t line;              /* from 1 */
 };
 
 struct cq_wanted {
-    struct cq_key client;
+    struct cq_key client;       /* or a network */
     uint16_t pool;              /* of an offender */
     uint32_t refusals;          /* since it is over quota */
     struct cq_source_line from;
@@ -31,27 +31,17 @@ struct cq_wanted_list {
     size_t capacity;
 };
 
-/** Order of the list: by the first address, which is what a jail holds.
- * 0: the same element. */
-int cq_wanted_compare(const struct cq_key *a, const struct cq_key *b);
-
 /** Appends one, in any order.
  * @return false: out of memory */
 bool cq_wanted_add(struct cq_wanted_list *list,
                    const struct cq_wanted *wanted);
 
-/** Puts a list in order and joins entries of one element. */
+/** Puts a list in the order of cq_key_compare() and joins equal keys. */
 void cq_wanted_finish(struct cq_wanted_list *list);
 
-/** Puts one at its place in an ordered list, or joins it to the entry there.
- * @param added  result: it was not there
- * @return false: out of memory */
-bool cq_wanted_insert(struct cq_wanted_list *list,
-                      const struct cq_wanted *wanted, bool *added);
-
-/** The entry of an element in an ordered list, or NULL. */
+/** The entry of a key in an ordered list, or NULL. */
 const struct cq_wanted *cq_wanted_find(const struct cq_wanted_list *list,
-                                       const struct cq_key *element);
+                                       const struct cq_key *client);
 
 void cq_wanted_free(struct cq_wanted_list *list);
 
