@@ -13,7 +13,8 @@ enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
     struct cq_usage usage = { facts->used_bytes, 0 };
     enum cq_state state = cq_policy_state(policy, &usage, day);
 
-    if (facts->exempt || !refuses || policy->daily_bytes == 0 || state == CQ_STATE_EXEMPT) {
+    if (facts->exempt || !refuses || policy->daily_bytes == 0
+        || state == CQ_STATE_EXEMPT) {
         return CQ_OFFENCE_EXEMPT;
     }
     if (state != CQ_STATE_OVER || facts->over_since_s <= 0
