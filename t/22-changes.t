@@ -74,12 +74,12 @@ draw();
 # ---- where it may ----
 ask('/clamquota');
 is_done('with ClamQuotaChanges On');
-like($server->get('/clamquota')->{body}, qr/method="post"/, 'with a form');
+like($server->get('/clamquota')->{body}, qr/action=reset/, 'with a link');
 ask('/read-only');
 is_refused('without it', qr/ClamQuotaChanges On/);
 $answer = $server->get('/read-only');
 like($answer->{body}, qr/\b127\.0\.0\.2\b/, 'which can be read');
-unlike($answer->{body}, qr/method="post"/, 'but has no form');
+unlike($answer->{body}, qr/action=reset/, 'but has no link');
 like($server->get('/user/page')->{body}, qr/\b127\.0\.0\.2\b/,
     'as in .htaccess it can');
 ask('/user/page');

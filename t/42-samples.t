@@ -33,7 +33,7 @@ for my $name (map { basename($_) } @quotas) {
 }
 
 # ---- so does what the guide shows ----
-my $guide = Httpd->new(clients => 0, modules => ['remoteip']);
+my $guide = Httpd->new(clients => 0, modules => ['remoteip', 'env']);
 my $text = read_file("$Httpd::ROOT/mod_clamquota/clamquota.7");
 my @shown = grep { /^(?:ClamQuota|RemoteIP|<)/ } (
     $text =~ /^\.Bd -literal.*\n((?s:.*?))^\.Ed$/mg, $text =~ /^\.Dl (.*)/mg);

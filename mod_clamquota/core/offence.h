@@ -31,8 +31,8 @@ struct cq_offence_facts {
 
 enum cq_offence {
     CQ_OFFENCE_NONE = 0,        /* not over (any more), or never refused */
-    CQ_OFFENCE_EXEMPT,          /* exempt, Unlimited, or its pool refuses
-                                 * nobody */
+    CQ_OFFENCE_EXEMPT,          /* exempt, Unlimited, or its pool refuses no
+                                 * client */
     CQ_OFFENCE_FEW,             /* over, but not refused often enough */
     CQ_OFFENCE_RECENT,          /* refused often enough, not yet over for
                                  * grace_s */

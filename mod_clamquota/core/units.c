@@ -141,7 +141,8 @@ static int64_t duration_unit_ms(const char *text)
         { "s", 1000 },
         { "m", INT64_C(60) * 1000 },
         { "h", INT64_C(3600) * 1000 },
-        { "d", INT64_C(86400) * 1000 }
+        { "d", INT64_C(86400) * 1000 },
+        { "w", INT64_C(604800) * 1000 }
     };
 
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {

@@ -28,7 +28,7 @@
  * @return CQ_OK; CQ_EINVAL malformed; CQ_ERANGE too large */
 enum cq_status cq_size_parse(const char *text, int64_t *bytes);
 
-/** Reads "90", "90s", "15m", "6h", "1d" and, where the caller can use
+/** Reads "90", "90s", "15m", "6h", "1d", "1w" and, where the caller can use
  * milliseconds, "500ms". Whole numbers only.
  * @param ms  result in milliseconds, 0..CQ_DURATION_MAX_MS
  * @return as cq_size_parse() */

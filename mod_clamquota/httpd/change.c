@@ -1,8 +1,11 @@
-/* change - what the operator's page changes: a client's figures are forgotten.
+/* change - what the operator's page changes: what clients have used is
+ * forgotten, or no quota refuses them for a time.
  *
  * By POST only, where ClamQuotaChanges is On in the server's configuration,
- * under a name of this server, and from the page itself. */
-#include "httpd/private.h"
+ * under a name of this server, and from the page itself. A GET with ?action=
+ * asks first. */
+#include "httpd/change.h"
+#include "render/html_change.h"
 #include "table/shares.h"
 
 #include <string.h>
@@ -11,6 +14,10 @@
 #define FORM_MAX_BYTES 1024
 
 #define FORM_TYPE "application/x-www-form-urlencoded"
+
+#define NOT_HERE \
+    "Nothing is changed here: expected ClamQuotaChanges On in the " \
+    "<Location> of this page."
 
 /* ---- may it? ---- */
 
@@ -94,8 +101,7 @@ static const char *why_not(const request_rec *r)
     const char *own = origin_of(r);
 
     if (cq_dir_conf(r)->changes != 1) {
-        return "Nothing is changed here: expected ClamQuotaChanges On in the "
-               "<Location> of this page.";
+        return NOT_HERE;
     }
     if (!has_own_name(r)) {
         return "Nothing is changed under this name: expected the ServerName "
@@ -150,11 +156,12 @@ static int read_form(request_rec *r, char **form)
     return strlen(text) == length ? OK : HTTP_BAD_REQUEST;
 }
 
-/* The value of a key in a form, decoded; NULL: not there or badly encoded. */
+/* The value of a key in a form or a query, decoded; NULL: not there or badly
+ * encoded. */
 static const char *form_value(const request_rec *r, const char *form,
                               const char *key)
 {
-    while (*form != '\0') {
+    while (form != NULL && *form != '\0') {
         char *value = ap_getword(r->pool, &form, '&');
         size_t length = strlen(key);
 
@@ -166,67 +173,156 @@ static const char *form_value(const request_rec *r, const char *form,
     return NULL;
 }
 
-/* ---- resetting ---- */
+/* ---- what it is to do ---- */
 
-/* The client that an address belongs to.
- * @return NULL, or what is wrong with the text */
-static const char *client_of(const char *text, struct cq_key *client)
+struct change {
+    enum cq_change_action action;
+    struct cq_key net;
+    int64_t for_s;              /* of an exemption */
+};
+
+/* @return NULL, or the sentence that says what is wrong */
+static const char *read_change(const request_rec *r, const char *form,
+                               const char *client, struct change *change)
 {
-    struct cq_key key;
+    const char *action = form_value(r, form, "action");
+    const char *lasts = form_value(r, form, "for");
     const char *why;
-    int bits;
 
-    if (cq_key_parse(&key, text, &why) != CQ_OK) {
-        return why;
+    if (!cq_change_action_parse(action, &change->action)) {
+        return "action: expected reset, exempt or unexempt.";
     }
-    bits = key.family == 4 ? cq_site.prefixes.v4_bits
-                           : cq_site.prefixes.v6_bits;
-    if (key.prefix < bits) {
-        return "this is a network of several clients, expected one address";
+    if (client == NULL) {
+        return "client: expected an address or a network such as 192.0.2.7 "
+               "or 192.0.2.0/24.";
     }
-    *client = cq_key_network(&key, (uint8_t)bits);
+    if (cq_key_parse(&change->net, client, &why) != CQ_OK) {
+        return apr_pstrcat(r->pool, "client: ", why, ".", NULL);
+    }
+    change->for_s = CQ_CHANGE_FOR_S;
+    if (change->action == CQ_ACTION_EXEMPT && lasts != NULL
+        && (cq_duration_parse_s(lasts, &change->for_s) != CQ_OK
+            || change->for_s < 1 || change->for_s > CQ_CHANGE_FOR_MAX_S)) {
+        return "for: expected a duration from 1s to 366d, e.g. 1w.";
+    }
     return NULL;
 }
 
-static int reset(request_rec *r, const char *text)
+/* ---- doing it ---- */
+
+static const char *format_net(const request_rec *r, const struct cq_key *net)
 {
+    return cq_link_client(net, apr_palloc(r->pool, CQ_KEY_TEXT_SIZE),
+                          CQ_KEY_TEXT_SIZE);
+}
+
+/* @return OK, or an HTTP status with a sentence */
+static int forget(request_rec *r, const struct change *change,
+                  const struct cq_clock *clock, const char **why)
+{
+    int rows = cq_table_reset(cq_site.table, &change->net, clock);
+
+    /* another node may have one: that reset is on its way */
+    if (rows > 0 || cq_table_has_cluster(cq_site.table)) {
+        return OK;
+    }
+    *why = apr_pstrcat(r->pool, "No row belongs to ",
+                       format_net(r, &change->net), ".", NULL);
+    return HTTP_NOT_FOUND;
+}
+
+static int exempt(request_rec *r, const struct change *change,
+                  const struct cq_clock *clock, const char **why)
+{
+    enum cq_status status = change->action == CQ_ACTION_EXEMPT
+        ? cq_exempt_set(cq_site.table, &change->net,
+                        clock->now_s + change->for_s, clock->now_s)
+        : cq_exempt_end(cq_site.table, &change->net, clock->now_s);
+
+    if (status == CQ_OK) {
+        return OK;
+    }
+    if (status == CQ_ENOENT) {
+        *why = apr_pstrcat(r->pool, "There is no exemption of ",
+                           format_net(r, &change->net), ".", NULL);
+        return HTTP_NOT_FOUND;
+    }
+    *why = status == CQ_EFULL
+        ? "1024 networks are exempt, and no more can be: expected one that "
+          "ends first, or one network instead of many."
+        : cq_status_word(status);
+    return HTTP_CONFLICT;
+}
+
+/* The query of the page without what a change adds to it. */
+static const char *kept_query(const request_rec *r)
+{
+    static const char *const own[] = { "action", "for", "done", "on" };
+    const char *at = r->args;
+    char *kept = apr_pstrdup(r->pool, "");
+    size_t i;
+
+    while (at != NULL && *at != '\0') {
+        const char *pair = ap_getword(r->pool, &at, '&');
+        size_t length = strcspn(pair, "=");
+        bool is_own = false;
+
+        for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+            is_own = is_own || (strlen(own[i]) == length
+                                && strncmp(pair, own[i], length) == 0);
+        }
+        if (!is_own && *pair != '\0') {
+            kept = apr_pstrcat(r->pool, kept, *kept != '\0' ? "&" : "", pair,
+                               NULL);
+        }
+    }
+    return kept;
+}
+
+/* Back to the page, which shows what was done. */
+static int done(request_rec *r, const struct change *change)
+{
+    const char *kept = kept_query(r);
+
+    apr_table_setn(r->headers_out, "Location",
+                   apr_pstrcat(r->pool,
+                               ap_os_escape_path(r->pool, cq_page_path(r), 1),
+                               "?", kept, *kept != '\0' ? "&" : "", "done=",
+                               cq_change_action_word(change->action), "&on=",
+                               format_net(r, &change->net), NULL));
+    return cq_page_say(r, HTTP_SEE_OTHER, "Done.");
+}
+
+static int act(request_rec *r, const struct change *change)
+{
+    const char *user = r->user != NULL
+        ? ap_escape_logitem(r->pool, r->user) : r->useragent_ip;
     struct cq_counting counting;
     struct cq_clock clock;
-    struct cq_key client;
-    char name[CQ_KEY_TEXT_SIZE];
-    const char *why = client_of(text, &client);
-    int rows;
+    const char *why;
+    int status;
 
-    if (why != NULL) {
-        return cq_page_say(r, HTTP_BAD_REQUEST,
-                   apr_pstrcat(r->pool, "client: ", why, ".", NULL));
-    }
     cq_counting_now(&counting);
     if (!counting.readable) {
         return cq_page_say(r, HTTP_SERVICE_UNAVAILABLE, counting.notice);
     }
     cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
-    rows = cq_table_reset(cq_site.table, &client, &clock);
-    cq_key_format_cidr(&client, name, sizeof(name));
-    /* another node may have one: that reset is on its way */
-    if (rows == 0 && !cq_table_has_cluster(cq_site.table)) {
-        return cq_page_say(r, HTTP_NOT_FOUND,
-                   apr_pstrcat(r->pool, "No row belongs to ", name, ".",
-                               NULL));
+    status = (change->action == CQ_ACTION_RESET ? forget : exempt)(
+        r, change, &clock, &why);
+    if (status != OK) {
+        return cq_page_say(r, status, why);
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, CQNO("0301")
-                  "what %s has used is forgotten, as %s asked", name,
-                  r->user != NULL ? ap_escape_logitem(r->pool, r->user)
-                                  : r->useragent_ip);
-    apr_table_setn(r->headers_out, "Location",
-                   ap_os_escape_path(r->pool, cq_page_path(r), 1));
-    return cq_page_say(r, HTTP_SEE_OTHER, "Done.");
+                  "the page: %s of %s, as %s asked",
+                  cq_change_action_word(change->action),
+                  format_net(r, &change->net), user);
+    return done(r, change);
 }
 
 int cq_change(request_rec *r)
 {
     const char *why = why_not(r);
-    const char *action, *client;
+    struct change change;
     char *form;
     int status;
 
@@ -245,14 +341,59 @@ int cq_change(request_rec *r)
                            ? "The form is too large."
                            : "The form is not readable.");
     }
-    action = form_value(r, form, "action");
-    client = form_value(r, form, "client");
-    if (action == NULL || strcmp(action, "reset") != 0) {
-        return cq_page_say(r, HTTP_BAD_REQUEST, "action: expected reset.");
+    why = read_change(r, form, form_value(r, form, "client"), &change);
+    return why != NULL ? cq_page_say(r, HTTP_BAD_REQUEST, why)
+                       : act(r, &change);
+}
+
+/* ---- asking first, and saying that it was done ---- */
+
+bool cq_change_is_asked(const request_rec *r)
+{
+    return form_value(r, r->args, "action") != NULL;
+}
+
+static void write_form(void *baton, const char *data, size_t size)
+{
+    (void)ap_rwrite(data, (int)size, baton);
+}
+
+int cq_change_ask(request_rec *r, const char *nonce)
+{
+    const struct cq_sink sink = { write_form, r };
+    struct cq_change_form form = { .self = cq_page_path(r), .nonce = nonce,
+                                   .query = kept_query(r) };
+    const char *lasts = form_value(r, r->args, "for");
+    /* beside a page that shows one network, the row's own client */
+    const char *on = form_value(r, r->args, "on");
+    struct change change;
+    const char *why;
+
+    if (cq_dir_conf(r)->changes != 1) {
+        return cq_page_say(r, HTTP_FORBIDDEN, NOT_HERE);
     }
-    if (client == NULL) {
-        return cq_page_say(r, HTTP_BAD_REQUEST,
-                           "client: expected an address such as 192.0.2.7.");
+    why = read_change(r, r->args,
+                      on != NULL ? on : form_value(r, r->args, "client"),
+                      &change);
+    if (why != NULL) {
+        return cq_page_say(r, HTTP_BAD_REQUEST, why);
     }
-    return reset(r, client);
+    form.action = change.action;
+    form.net = change.net;
+    form.lasts = lasts != NULL ? lasts : CQ_CHANGE_FOR;
+    form.prefixes = cq_site.prefixes;
+    ap_set_content_type(r, "text/html; charset=utf-8");
+    if (!r->header_only) {
+        cq_render_change_form(&form, &sink);
+    }
+    return OK;
+}
+
+bool cq_change_done(const request_rec *r, enum cq_change_action *action,
+                    struct cq_key *net)
+{
+    const char *on = form_value(r, r->args, "on");
+
+    return cq_change_action_parse(form_value(r, r->args, "done"), action)
+        && on != NULL && cq_key_parse(net, on, NULL) == CQ_OK;
 }

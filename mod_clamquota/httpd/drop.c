@@ -6,12 +6,14 @@
  * policy is the one of the configuration in force, not the row's: an offender
  * makes no request that would decide his row anew. */
 #include "httpd/private.h"
+#include "table/jail.h"
 
 #include <sys/socket.h>
 
-/* Is he an offender in this pool? */
+/* Is it an offender in this pool?
+ * @param allowance_bytes  result */
 static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
-                    const struct cq_clock *clock)
+                    const struct cq_clock *clock, int64_t *allowance_bytes)
 {
     const struct cq_server_conf *conf = cq_site.conf;
     struct cq_offence_limits limits = { CQ_OFFENCE_GRACE_S,
@@ -34,6 +36,7 @@ static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
         policy.daily_bytes = APR_ARRAY_IDX(conf->clients, rule->value,
                                            struct cq_client_decl).daily_bytes;
     }
+    *allowance_bytes = cq_policy_allowance(&policy, clock->day);
     facts.used_bytes = row.used_bytes;
     facts.over_since_s = row.over_since_s;
     facts.refusals = row.over_refusals;
@@ -47,13 +50,15 @@ static bool is_in_table(const struct cq_pool_decl *pool)
     return pool->used && pool->index != CQ_ANY_POOL;
 }
 
-static const struct cq_pool_decl *pool_of_offence(const struct cq_key *key,
-                                                  const struct cq_clock *clock)
+static const struct cq_pool_decl *
+pool_of_offence(const struct cq_key *key, const struct cq_clock *clock,
+                int64_t *allowance_bytes)
 {
     const struct cq_pool_decl *pool;
 
     for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
-        if (pool->refuses && is_in_table(pool) && offends(pool, key, clock)) {
+        if (pool->refuses && is_in_table(pool)
+            && offends(pool, key, clock, allowance_bytes)) {
             return pool;
         }
     }
@@ -77,6 +82,7 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     const struct cq_server_conf *conf = cq_site.conf;
     const apr_sockaddr_t *peer = c->client_addr;
     const struct cq_pool_decl *pool;
+    int64_t allowance_bytes = 0;
     struct cq_clock clock;
     struct cq_key key;
     char text[CQ_KEY_TEXT_SIZE];
@@ -90,7 +96,7 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
         return DECLINED;
     }
     cq_table_clock(cq_site.table, apr_time_sec(apr_time_now()), &clock);
-    pool = pool_of_offence(&key, &clock);
+    pool = pool_of_offence(&key, &clock, &allowance_bytes);
     if (pool == NULL
         || cq_peer_spared(c, &key, cq_table_seen_proxied(cq_site.table, &key,
                                                          &clock))
@@ -103,6 +109,8 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
                   cq_key_format(&key, text, sizeof(text)), pool->name,
                   conf->drop_after_n);
     cq_table_total_add(cq_site.table, pool->index, CQ_TOTAL_DROPPED, 1);
+    cq_table_mark_dropped(cq_site.table, pool->index, &key, &clock,
+                          allowance_bytes);
     close_with_reset(csd);
     return HTTP_TOO_MANY_REQUESTS;      /* seen by nobody */
 }

@@ -213,6 +213,7 @@ CQ_SELDOM static int refuse_early(request_rec *r, struct cq_request *q,
 
     cq_account_usage(&q->client.account, &q->client.clock, &d->usage);
     d->state = cq_policy_state(&d->policy, &d->usage, q->client.clock.day);
+    q->client.account.allowance_bytes = d->allowance_bytes;
     return is_refusal(d->state) && !cq_predict_is_conditional(r)
         ? refuse(r, q, conf, false) : DECLINED;     /* when more is known */
 }

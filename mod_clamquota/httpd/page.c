@@ -2,7 +2,7 @@
  *
  * Reads a copy of the table and hands it to render/; what it changes is in
  * change.c. Who may see it is a matter of Require around the handler. */
-#include "httpd/private.h"
+#include "httpd/change.h"
 #include "render/collect.h"
 #include "render/query.h"
 
@@ -173,6 +173,9 @@ static int show(request_rec *r, const char *nonce)
         return OK;
     }
     facts.refresh_s = request.refresh_s;
+    if (facts.changes && !cq_change_done(r, &facts.done, &facts.done_on)) {
+        facts.done = CQ_ACTION_NONE;
+    }
     status = fill_view(r, &request.query, &facts,
                        request.format != CQ_FORMAT_AUTO, &view);
     if (status == OK) {
@@ -191,6 +194,9 @@ int cq_page_handler(request_rec *r)
         return cq_me_handler(r);
     }
     nonce = guard(r);
+    if (r->method_number == M_GET && cq_change_is_asked(r)) {
+        return cq_change_ask(r, nonce);
+    }
     if (r->method_number == M_GET) {
         return show(r, nonce);
     }

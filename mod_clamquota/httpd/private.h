@@ -270,6 +270,12 @@ void cq_notices_opened(server_rec *s, const char *path, const char *aside,
 /** Logs what the table has to say once, if it has; there must be one. */
 CQ_SELDOM void cq_notices_say(server_rec *s);
 
+/* ---- changes ---- */
+
+/** Logs the changes of clients' states since the last call, one line each, and
+ * one for the rest where there are many. For the parent. */
+void cq_changes_say(server_rec *s);
+
 /* ---- peers ---- */
 
 /** Finds this machine's addresses, once for a configuration; switches
@@ -342,10 +348,6 @@ int cq_page_say(request_rec *r, int status, const char *sentence);
 
 /** The path of this page, for links and Location. */
 const char *cq_page_path(const request_rec *r);
-
-/** A POST to the operator's page: changes something, if it may.
- * @return as a handler */
-int cq_change(request_rec *r);
 
 struct cq_query;
 struct cq_view;

@@ -362,6 +362,7 @@ int cq_start_monitor(apr_pool_t *p, server_rec *s)
     if (cq_site.table != NULL) {
         tick(s, &retained_data()->watch);
         cq_notices_say(s);
+        cq_changes_say(s);
         cq_exchanger_watch();
     }
     return OK;

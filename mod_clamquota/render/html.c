@@ -2,7 +2,7 @@
  *
  * Complete without script, image or font from anywhere. Whatever comes from
  * outside goes through cq_write_html(); links and forms through render/link. */
-#include "render/html.h"
+#include "render/html_change.h"
 
 #include <string.h>
 
@@ -353,6 +353,9 @@ void cq_render_html(const struct cq_view *view, const struct cq_sink *sink)
     cq_write_raw(w, "<body><div class=\"page\">\n");
     page_header(w, view);
     cq_write_raw(w, "<main>\n");
+    if (view->facts.done != CQ_ACTION_NONE) {
+        cq_html_done(w, view->facts.done, &view->facts.done_on);
+    }
     if (view->facts.notice) {
         cq_write_raw(w, "<p class=\"card\" role=\"status\"><b>");
         cq_write_html(w, view->facts.notice);

@@ -3,7 +3,7 @@
  * Each row can be reset by a form of its own; the shell checks where a POST
  * comes from. On a narrow screen a row is a card: cells carry their column's
  * name for that. */
-#include "render/html.h"
+#include "render/html_change.h"
 
 #include "render/query.h"
 
@@ -279,24 +279,36 @@ static void time_cells(struct cq_writer *w, const struct cq_view *view,
     cq_write_raw(w, "</td>");
 }
 
-static void reset_cell(struct cq_writer *w, const struct cq_view *view,
-                       const struct cq_view_client *client)
+/* Each leads to a page that asks first. */
+static void change_link(struct cq_writer *w, const struct cq_view *view,
+                        const struct cq_view_client *client,
+                        enum cq_change_action action, const char *word)
 {
     struct cq_link here = cq_link_of(view);
     char text[CQ_KEY_TEXT_SIZE];
-    const char *address = cq_key_format(&client->client, text, sizeof(text));
+    const char *address = cq_link_client(&client->client, text, sizeof(text));
 
-    cq_write_raw(w, "<td><form method=\"post\" action=\"");
+    here.change = cq_change_action_word(action);
+    here.on = address;
+    cq_write_raw(w, "<a class=\"do\" href=\"");
     cq_link_write(w, &here);
-    cq_write_raw(w, "\"><input type=\"hidden\" name=\"action\" "
-                    "value=\"reset\"><input type=\"hidden\" name=\"client\" "
-                    "value=\"");
+    cq_write_raw(w, "\" aria-label=\"");
+    cq_write_raw(w, word);
+    cq_write_raw(w, " ");
     cq_write_html(w, address);
-    cq_write_raw(w, "\"><button title=\"Forget what ");
-    cq_write_html(w, address);
-    cq_write_raw(w, " has drawn, in every pool\" aria-label=\"Reset ");
-    cq_write_html(w, address);
-    cq_write_raw(w, "\">Reset</button></form></td>");
+    cq_write_raw(w, "\">");
+    cq_write_raw(w, word);
+    cq_write_raw(w, "</a>");
+}
+
+static void change_cell(struct cq_writer *w, const struct cq_view *view,
+                        const struct cq_view_client *client)
+{
+    cq_write_raw(w, "<td>");
+    change_link(w, view, client, CQ_ACTION_RESET, "Reset");
+    cq_write_raw(w, " ");
+    change_link(w, view, client, CQ_ACTION_EXEMPT, "Exempt");
+    cq_write_raw(w, "</td>");
 }
 
 static void client_row(struct cq_writer *w, const struct cq_view *view,
@@ -315,7 +327,7 @@ static void client_row(struct cq_writer *w, const struct cq_view *view,
     cell_count(w, "Refused", client->refused);
     time_cells(w, view, client);
     if (view->facts.changes) {
-        reset_cell(w, view, client);
+        change_cell(w, view, client);
     }
     cq_write_raw(w, "</tr>\n");
 }

@@ -88,6 +88,12 @@ void cq_link_write(struct cq_writer *writer, const struct cq_link *link)
         key(writer, &first, "refresh=");
         cq_write_int(writer, link->refresh_s);
     }
+    if (link->change) {
+        key(writer, &first, "action=");
+        cq_write_query_value(writer, link->change);
+        key(writer, &first, "on=");
+        cq_write_query_value(writer, link->on);
+    }
     if (first && !has_path) {
         cq_write_raw(writer, "?");
     }

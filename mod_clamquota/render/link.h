@@ -13,6 +13,8 @@ struct cq_link {
     const char *format;     /* "json", "auto", "openmetrics"; NULL: HTML */
     struct cq_query query;
     int refresh_s;
+    const char *change;     /* an action that is to be asked for; NULL: none */
+    const char *on;         /* of this client or network */
 };
 
 /** A link to the very page that the view is. */

@@ -149,6 +149,10 @@ struct cq_query {
     const char *pool;           /* NULL: all */
 };
 
+/* what the page can do (html_change.h) */
+enum cq_change_action { CQ_ACTION_NONE = 0, CQ_ACTION_RESET, CQ_ACTION_EXEMPT,
+                        CQ_ACTION_UNEXEMPT };
+
 /* what no table can know */
 struct cq_view_facts {
     const char *version;
@@ -159,6 +163,8 @@ struct cq_view_facts {
     bool counts;                /* requests are counted */
     bool readable;              /* there are figures to show */
     bool changes;               /* the page accepts changes: has forms */
+    enum cq_change_action done; /* was done just now; NONE: nothing */
+    struct cq_key done_on;
     /* sealed; NULL or empty: none are known */
     const struct cq_net_list *own;      /* host/own.h */
     const struct cq_net_list *proxies;  /* that mod_remoteip lists */

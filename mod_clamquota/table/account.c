@@ -235,19 +235,6 @@ static void see(const struct cq_account *a, const struct cq_clock *clock,
     add_others(a, cq_stamp(c), clock->now_s, usage);
 }
 
-/* a new day has let him in again */
-static void clear_over(struct cq_account *a)
-{
-    struct cq_hot *hot = hot_of(a);
-
-    /* in a damaged file a pair may be marked, which has no cold line */
-    if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
-         & CQ_MARK_OVER) != 0 && !cq_row_is_pair(a->table, a->row)) {
-        atomic_store(&cold_of(a)->over, 0);
-        atomic_fetch_and(&hot->mark, ~CQ_MARK_OVER);
-    }
-}
-
 /* As much of n as the packed count can take. */
 static int64_t fitting(int64_t n, uint64_t word)
 {
@@ -296,7 +283,10 @@ enum cq_status cq_account_admit(struct cq_account *a,
     cq_row_moved(a->table, a->row);
     cq_entry_end(e);
     see(a, clock, c, usage);
-    clear_over(a);
+    if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
+         & CQ_MARK_OVER) != 0) {
+        cq_account_clear_over(a, clock);
+    }
     return CQ_OK;
 }
 
@@ -414,6 +404,6 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
                                clock->now_s).used_bytes;
     }
     if (after >= a->allowance_bytes && after - bytes < a->allowance_bytes) {
-        set_over(a, clock);
+        cq_account_set_over(a, clock);
     }
 }

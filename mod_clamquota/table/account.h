@@ -35,16 +35,14 @@ static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
     return cq_row_roll(a->table, a->row, period_id);
 }
 
-/* The mark may be left from a period before: then it begins anew. */
-static inline void set_over(struct cq_account *a,
-                            const struct cq_clock *clock)
-{
-    if (cq_row_over_since(a->table, a->row, clock->period_id) == 0) {
-        atomic_store(&cold_of(a)->over,
-                     cq_over(clock->now_s, clock->day, 0));
-        CQ_POINT("over-since");
-        atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
-    }
-}
+/* tally.c */
+
+/** Marks the account's client as over quota, and notes it, once in a period. */
+void cq_account_set_over(struct cq_account *account,
+                         const struct cq_clock *clock);
+
+/** Takes the mark away: the client was admitted. */
+void cq_account_clear_over(struct cq_account *account,
+                           const struct cq_clock *clock);
 
 #endif

@@ -204,7 +204,7 @@ bool cq_share_apply(struct cq_table *t, struct cq_share *share,
     used = cq_row_used(hot_of(&a), clock->period_id);
     if (cq_sum_bytes(used, news->others_used_bytes) >= news->allowance_bytes
         && news->allowance_bytes < CQ_BYTES_MAX) {
-        set_over(&a, clock);
+        cq_account_set_over(&a, clock);
     }
     cq_account_close(&a);
     return cq_share_read(t, share->row, clock, share);

@@ -2,8 +2,8 @@
  *
  * Writers are tools, httpd's children (the page) and the exchanger, at the same
  * time; each may die at any instruction. Two that exempt one network may take
- * a place each: then the first of the two places is the one, and whoever finds
- * a second one frees it. */
+ * a place each: then the first of the two places is the one, and each of them
+ * frees a second one that it finds. */
 #include "table/exempt.h"
 #include "table/parts.h"
 #include "table/shares.h"
@@ -86,7 +86,7 @@ static bool exempt_read(const struct cq_table *t, uint32_t place,
 
 /* ---- the header's word ---- */
 
-static uint32_t places_of(uint32_t word)
+static uint32_t count_places(uint32_t word)
 {
     uint32_t places = word >> CQ_EXEMPT_PLACES_SHIFT;
 
@@ -99,14 +99,14 @@ static uint32_t exempt_next(uint32_t word, uint32_t places)
         | ((word + 1) & CQ_EXEMPT_TURN_MASK);
 }
 
-/* Says that the list has changed, and that so many places are in use. */
+/* The list has changed, and at least this number of places is in use. */
 static void tell_readers(struct cq_table *t, uint32_t places)
 {
     uint32_t word = atomic_load(&t->header->exempt);
     uint32_t now;
 
     do {
-        now = exempt_next(word, places_of(word) > places ? places_of(word)
+        now = exempt_next(word, count_places(word) > places ? count_places(word)
                                                          : places);
     } while (!atomic_compare_exchange_weak(&t->header->exempt, &word, now));
 }
@@ -206,10 +206,23 @@ static int free_places(struct cq_table *t, const struct cq_key *net,
     return lasted;
 }
 
+static void note_exemption(struct cq_table *t, const struct cq_key *net,
+                           int64_t until_s, int64_t now_s)
+{
+    struct cq_change change = {
+        .kind = until_s > 0 ? CQ_CHANGE_EXEMPT : CQ_CHANGE_EXEMPT_END,
+        .at_s = now_s, .net = *net, .pool = CQ_ANY_POOL, .until_s = until_s
+    };
+
+    cq_change_note(t, &change);
+}
+
 /* Sets it in this table alone. */
 static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
                                int64_t until_s, int64_t now_s)
 {
+    bool is_news = false;
+
     for (;;) {
         uint64_t what = 0, spare_what = 0;
         uint32_t spare;
@@ -220,6 +233,7 @@ static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
             return CQ_EFULL;
         }
         if (place == NO_PLACE) {
+            is_news = true;
             (void)take_place(t, spare, spare_what, net, until_s, now_s);
             continue;           /* it is found now, or another one's is */
         }
@@ -229,6 +243,9 @@ static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
             CQ_POINT("exempt-set");
             free_places(t, net, place + 1, now_s);
             tell_readers(t, place + 1);
+            if (is_news || exempt_until_s(what) != until_s) {
+                note_exemption(t, net, until_s, now_s);
+            }
             return CQ_OK;
         }
     }
@@ -244,6 +261,7 @@ enum cq_status cq_exempt_apply(struct cq_table *t, const struct cq_key *net,
         return CQ_ENOENT;
     }
     tell_readers(t, 0);
+    note_exemption(t, net, 0, now_s);
     return CQ_OK;
 }
 
@@ -291,7 +309,7 @@ static int by_net(const void *a, const void *b)
 size_t cq_exempt_list(const struct cq_table *t, int64_t now_s,
                       struct cq_exemption *list)
 {
-    uint32_t i, places = places_of(atomic_load(&t->header->exempt));
+    uint32_t i, places = count_places(atomic_load(&t->header->exempt));
     size_t n = 0, kept = 0, k;
 
     for (i = 0; i < places; i++) {
@@ -324,7 +342,7 @@ enum cq_status cq_exempt_nets(const struct cq_table *t, int64_t now_s,
     size_t i, n;
 
     memset(nets, 0, sizeof(*nets));
-    if (places_of(atomic_load(&t->header->exempt)) == 0) {
+    if (count_places(atomic_load(&t->header->exempt)) == 0) {
         return cq_net_seal(nets, NULL);
     }
     list = malloc(CQ_EXEMPTIONS_MAX * sizeof(*list));
@@ -345,7 +363,7 @@ enum cq_status cq_exempt_nets(const struct cq_table *t, int64_t now_s,
 
 int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
 {
-    uint32_t i, places = places_of(atomic_load(&t->header->exempt));
+    uint32_t i, places = count_places(atomic_load(&t->header->exempt));
     int64_t until_s = 0;
 
     for (i = 0; i < places; i++) {
@@ -374,7 +392,7 @@ bool cq_exempt_covers(const struct cq_table *t, const struct cq_key *client,
     uint32_t word = atomic_load_explicit(&t->header->exempt,
                                          memory_order_acquire);
 
-    if (places_of(word) == 0) {
+    if (count_places(word) == 0) {
         return false;
     }
     if (answer->seen != word) {
@@ -395,12 +413,14 @@ void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
     bool freed = false;
 
     /* a clock outside the period in force ends nothing: it may be wrong */
-    if (places_of(word) == 0 || clock->now_s < clock->day_start_s
+    if (count_places(word) == 0 || clock->now_s < clock->day_start_s
         || clock->now_s >= clock->next_day_s) {
         return;
     }
-    for (i = 0; i < places_of(word); i++) {
-        uint64_t what = atomic_load(&t->exemptions[i].what);
+    for (i = 0; i < count_places(word); i++) {
+        struct cq_key net;
+        uint64_t what;
+        bool is_exemption = exempt_read(t, i, &what, &net);
 
         if (!is_being_written(what, clock->now_s)
             && exempt_until_s(what) <= clock->now_s
@@ -409,13 +429,16 @@ void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
                 &t->exemptions[i].what, &what,
                 exempt_in_state(what, CQ_EXEMPT_FREE, 0))) {
             freed = true;
+            if (is_exemption) {
+                note_exemption(t, &net, 0, clock->now_s);
+            }
         }
         else if (exempt_state(what) != CQ_EXEMPT_FREE) {
             used = i + 1;
         }
     }
     /* only if no writer has told anything since */
-    if (freed || used < places_of(word)) {
+    if (freed || used < count_places(word)) {
         atomic_compare_exchange_strong(&t->header->exempt, &word,
                                        exempt_next(word, used));
     }
@@ -438,7 +461,7 @@ const char *cq_exempt_fault(const struct cq_table *t, uint32_t place)
         && atomic_load(&slot->what) == what) {
         return "is not sealed: it exempts no client";
     }
-    return place < places_of(atomic_load(&t->header->exempt)) ? NULL
+    return place < count_places(atomic_load(&t->header->exempt)) ? NULL
         : "lies past the mark: it exempts no client";
 }
 
@@ -459,7 +482,7 @@ void cq_exempt_repair(struct cq_table *t)
                          exempt_in_state(what, CQ_EXEMPT_FREE, 0));
         }
     }
-    if (used != places_of(word)) {
+    if (used != count_places(word)) {
         atomic_store(&t->header->exempt, exempt_next(word, used));
     }
 }

@@ -2,6 +2,8 @@
 #include "table/jail.h"
 #include "table/parts.h"
 
+#include <time.h>
+
 _Static_assert(CQ_JAIL_SPEC_SIZE
                == sizeof(((struct cq_jail_words *)0)->spec), "layout.h");
 
@@ -66,7 +68,9 @@ static bool has_grown(uint32_t mark, uint32_t noted)
         && noted != 0 && (mark & CQ_MARK_NOTED) != noted;
 }
 
-static bool mark_row(struct cq_table *t, uint32_t row, bool jailed)
+/* @param changed  result: it was the other one before */
+static bool mark_row(struct cq_table *t, uint32_t row, bool jailed,
+                     bool *changed)
 {
     _Atomic uint32_t *mark = &t->hot[row].mark;
     uint32_t noted = refusals_noted(t, row);
@@ -80,30 +84,73 @@ static bool mark_row(struct cq_table *t, uint32_t row, bool jailed)
                 | ((old & CQ_MARK_JAILED) != 0 ? CQ_MARK_HELD : 0);
         }
     } while (new != old && !atomic_compare_exchange_weak(mark, &old, new));
+    *changed = ((old ^ new) & CQ_MARK_JAILED) != 0;
     return jailed && has_grown(old, noted);
+}
+
+/* A client has one place in the jail, whatever its pools. */
+static void note_change(struct cq_table *t, uint32_t row, bool jailed)
+{
+    struct cq_clock clock;
+    struct cq_row copy;
+    struct cq_policy_info info;
+
+    cq_table_clock(t, (int64_t)time(NULL), &clock);
+    if (cq_row_copy(t, row, &clock, &copy)) {
+        cq_table_policy_info(t, copy.pool, copy.policy_index, &info);
+        cq_change_of_row(t, row, jailed ? CQ_CHANGE_JAILED
+                                        : CQ_CHANGE_RELEASED, clock.now_s,
+                         copy.used_bytes,
+                         cq_policy_allowance(&info.policy, clock.day));
+    }
 }
 
 bool cq_table_mark_jailed(struct cq_table *t, const struct cq_key *key,
                           bool jailed)
 {
     size_t n = cq_table_pool_count(t);
-    bool grown = false;
+    bool grown = false, noted = false;
     size_t pool;
 
     for (pool = 0; pool < n; pool++) {
         uint64_t identity;
         uint32_t row = find_row(t, (uint16_t)pool, key, &identity);
+        bool changed;
 
         if (row == CQ_NO_ROW) {
             continue;
         }
-        grown |= mark_row(t, row, jailed);
+        grown |= mark_row(t, row, jailed, &changed);
+        if (changed && !noted) {
+            note_change(t, row, jailed);
+            noted = true;
+        }
         /* another client's meanwhile: not jailed for that */
         if (atomic_load(&t->hot[row].identity) != identity) {
             atomic_fetch_and(&t->hot[row].mark, ~CQ_MARK_OF_JAIL);
         }
     }
     return grown;
+}
+
+void cq_table_mark_dropped(struct cq_table *t, uint16_t pool,
+                           const struct cq_key *key,
+                           const struct cq_clock *clock,
+                           int64_t allowance_bytes)
+{
+    uint64_t identity;
+    uint32_t row = find_row(t, pool, key, &identity);
+
+    if (row == CQ_NO_ROW
+        || (atomic_load_explicit(&t->hot[row].mark, memory_order_relaxed)
+            & CQ_MARK_DROPPED) != 0
+        || (atomic_fetch_or(&t->hot[row].mark, CQ_MARK_DROPPED)
+            & CQ_MARK_DROPPED) != 0) {
+        return;
+    }
+    cq_change_of_row(t, row, CQ_CHANGE_DROPPED, clock->now_s,
+                     cq_row_used(&t->hot[row], clock->period_id),
+                     allowance_bytes);
 }
 
 bool cq_table_refused_in_jail(const struct cq_table *t,

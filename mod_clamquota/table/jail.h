@@ -37,6 +37,14 @@ void cq_table_jail_set(struct cq_table *table,
 bool cq_table_mark_jailed(struct cq_table *table, const struct cq_key *key,
                           bool jailed);
 
+/** Marks a client's row as one whose connections are closed at once
+ * (ClamQuotaDropAfter), until it is not over quota any more. Once it is, costs
+ * one load. */
+void cq_table_mark_dropped(struct cq_table *table, uint16_t pool,
+                           const struct cq_key *key,
+                           const struct cq_clock *clock,
+                           int64_t allowance_bytes);
+
 /** The same question without an answer noted: for a reader. */
 bool cq_table_refused_in_jail(const struct cq_table *table,
                               const struct cq_key *key);

@@ -14,7 +14,7 @@
  *   exempt_at +--------------------------------------------------+
  *             | 1,024 exemptions (layout_exempt.h)               |
  *   changes_at +--------------------------------------------------+
- *             | 16,384 changes of state, a ring                  |
+ *             | 8,192 changes of state, a ring                   |
  *   ledger_at +--------------------------------------------------+
  *             | entries, 64 bytes: one for each open request     |
  *   names_at  +--------------------------------------------------+
@@ -154,7 +154,9 @@ _Static_assert(sizeof(struct cq_hot) == 64, "a hot row is a cache line");
 #define CQ_TURN 0x00100000u
 _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 
-#define CQ_MARK_POLICY 0x0000ffffu
+#define CQ_MARK_POLICY 0x00007fffu
+#define CQ_MARK_DROPPED 0x00008000u     /* ClamQuotaDropAfter closed one of its
+                                         * connections */
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
 #define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
 #define CQ_MARK_JAILED 0x00040000u      /* clamquota-sync has jailed it */
@@ -357,6 +359,7 @@ struct cq_header {
      * leaves its cluster for a while finds its own shares again. */
     cq_word node;               /* this node's id; 0: none yet */
     cq_word machine;            /* that the table was made on */
+    _Atomic uint32_t changes_said;  /* of change_n: are in the log */
 };
 _Static_assert(sizeof(struct cq_geometry) <= 256, "see gap");
 _Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");

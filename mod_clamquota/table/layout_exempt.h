@@ -9,7 +9,7 @@
  *
  *       FREE ----take----> WRITING ----sealed----> LIVE
  *        ^                    |                     |
- *        +-- after 60 s, or by whoever takes it ----+ ended, or expired
+ *        +-- after 60 s, or taken by another -------+ ended, or expired
  *
  *   a network is exempt until T <=> T = the largest until_s of the LIVE
  *                                   places that are sealed for it, T > now
@@ -22,8 +22,8 @@
  * which it began in until_s.
  *
  * header.exempt is places:11 turn:21. It changes before a place becomes LIVE,
- * so that the second line holds, and after, so that whoever keeps an answer
- * with it learns that the answer is old. */
+ * so that the second line holds, and after, so that an answer that is kept
+ * with it is known to be old. */
 #ifndef CQ_LAYOUT_EXEMPT_H
 #define CQ_LAYOUT_EXEMPT_H
 
@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define CQ_EXEMPT_SLOTS 1024u
-#define CQ_CHANGES 16384u
+#define CQ_CHANGES 8192u
 
 typedef _Atomic uint64_t cq_word;       /* one of the words drawn here and in
                                          * layout.h */
@@ -58,12 +58,26 @@ struct cq_exempt_slot {
     cq_word seal;
 };
 
+_Static_assert(sizeof(struct cq_exempt_slot) == 32, "half a cache line");
+
+/* A place of the ring of changes. header.change_n counts the changes ever
+ * noted; number n lies in place n modulo CQ_CHANGES:
+ *
+ *   readers believe it <=> seal = hash of all other words and n
+ *
+ * So a place that is being written, that two write at once, or whose writer
+ * died is none. */
 struct cq_change_slot {
+    cq_word seal;
     cq_word address[2];
-    cq_word who;                /* as in struct cq_cold */
-    cq_word what;               /* at:35 from:8 to:8, place modulo 2^13 */
+    cq_word what;               /* policy:16 pool:16 reserved:8 kind:8 family:8
+                                 * prefix:8 */
+    cq_word at_s;
+    cq_word used;               /* bytes; of CQ_CHANGE_PERIOD: clients */
+    cq_word limit;              /* allowance in bytes; of an exemption: until
+                                 * when */
+    cq_word reserved;
 };
-_Static_assert(sizeof(struct cq_exempt_slot) == 32
-               && sizeof(struct cq_change_slot) == 32, "half a cache line");
+_Static_assert(sizeof(struct cq_change_slot) == 64, "a cache line");
 
 #endif

@@ -5,6 +5,7 @@
 #define CQ_TABLE_PARTS_H
 
 #include "core/seldom.h"
+#include "table/changes.h"
 #include "table/copies.h"
 #include "table/layout.h"
 
@@ -110,7 +111,8 @@ static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
 #define CQ_MARK_NOTED 0xffe00000u
 #define CQ_MARK_OF_JAIL (CQ_MARK_JAILED | CQ_MARK_HELD | CQ_MARK_NOTED)
 _Static_assert((CQ_MARK_OF_JAIL & (CQ_MARK_POLICY | CQ_MARK_PROXIED
-                                   | CQ_MARK_OVER | CQ_MARK_RAISED)) == 0,
+                                   | CQ_MARK_OVER | CQ_MARK_RAISED
+                                   | CQ_MARK_DROPPED)) == 0,
                "each bit of a mark is one's own");
 
 /* row.c */
@@ -372,6 +374,19 @@ bool cq_calendar_sound(const struct cq_table *table);
 
 /** Unix second at which a period began; 0 when it is not in the calendar. */
 int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
+
+/* changes.c */
+
+/** Notes a change of state of a row's client, with what its mark says of it. */
+void cq_change_of_row(struct cq_table *table, uint32_t row,
+                      enum cq_change_kind kind, int64_t now_s,
+                      int64_t used_bytes, int64_t allowance_bytes);
+
+/* reset.c */
+
+/** Does what cq_table_reset() does, in this table alone. */
+int cq_reset_here(struct cq_table *table, const struct cq_key *net,
+                  const struct cq_clock *clock);
 
 /* exempt.c */
 

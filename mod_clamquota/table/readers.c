@@ -227,29 +227,3 @@ struct cq_prefixes cq_table_prefixes(const struct cq_table *t)
 {
     return t->header->geometry.prefixes;
 }
-
-int cq_table_reset(struct cq_table *t, const struct cq_key *key,
-                   const struct cq_clock *clock)
-{
-    size_t n = cq_table_pool_count(t);
-    size_t pool;
-    struct cq_act act = { *key, CQ_ACT_RESET, 0, 0 };
-    int rows = 0;
-
-    /* noted first: what the exchanger reads of a row between the two counts
-     * as from before the act */
-    cq_act_note(t, &act, clock->now_s * 1000);
-    for (pool = 0; pool < n; pool++) {
-        struct cq_account a;
-        struct cq_row row;
-
-        if (cq_table_row(t, (uint16_t)pool, key, clock, &row) == CQ_OK
-            && cq_account_open(t, (uint16_t)pool, key, clock, &a) == CQ_OK) {
-            cq_account_reset(&a);
-            rows++;
-            cq_account_close(&a);
-            cq_copies_forget(t, cq_identity(t, (uint16_t)pool, key));
-        }
-    }
-    return rows;
-}

@@ -237,49 +237,6 @@ size_t cq_acts_read(const struct cq_table *t, struct cq_act *acts)
     return n;
 }
 
-static void reset_row(struct cq_table *t, uint32_t row,
-                      const struct cq_key *net, const struct cq_clock *clock)
-{
-    uint64_t id = atomic_load(&t->hot[row].identity);
-    struct cq_account a;
-    struct cq_row copy;
-
-    if (cq_row_copy(t, row, clock, &copy) && cq_key_contains(net, &copy.key)
-        && cq_account_open_row(t, row, id & ~CQ_STATE_MASK, &a)) {
-        cq_account_reset(&a);
-        cq_copies_forget(t, id & ~CQ_STATE_MASK);
-        cq_account_close(&a);
-    }
-}
-
-static void apply_reset(struct cq_table *t, const struct cq_key *net,
-                        const struct cq_clock *clock)
-{
-    struct cq_prefixes prefixes = t->header->geometry.prefixes;
-    size_t pool, n = cq_table_pool_count(t);
-    uint64_t row;
-
-    if (net->prefix < (net->family == 4 ? prefixes.v4_bits
-                                        : prefixes.v6_bits)) {
-        for (row = 0; row < t->rows_n; row++) {
-            reset_row(t, (uint32_t)row, net, clock);
-        }
-        return;
-    }
-    for (pool = 0; pool < n; pool++) {
-        struct cq_window w;
-        uint32_t i;
-
-        cq_window_of(&t->clients, cq_identity(t, (uint16_t)pool, net), &w);
-        for (i = 0; i < CQ_WINDOW_ROWS; i++) {
-            if (atomic_load(&t->hot[w.row[i]].identity)
-                == (cq_identity(t, (uint16_t)pool, net) | CQ_LIVE)) {
-                reset_row(t, w.row[i], net, clock);
-            }
-        }
-    }
-}
-
 /* Does nothing that it stands for last any longer? */
 static bool is_past(const struct cq_act *act, int64_t period_start_s,
                     int64_t now_s)
@@ -344,7 +301,7 @@ int cq_acts_apply(struct cq_table *t, const struct cq_clock *clock)
         }
         else if (is_new) {
             if (act.kind == CQ_ACT_RESET) {
-                apply_reset(t, &act.net, clock);
+                cq_reset_here(t, &act.net, clock);
             }
             else if (act.kind == CQ_ACT_EXEMPT && !is_covered(t, i, &act)) {
                 (void)cq_exempt_apply(t, &act.net, act.until_s, clock->now_s);

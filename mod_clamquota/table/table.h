@@ -421,10 +421,13 @@ size_t cq_table_history(const struct cq_table *table, struct cq_hour *hours,
 size_t cq_table_days(const struct cq_table *table, struct cq_hour *days,
                      size_t max);
 
-/** Forgets what a client has drawn, in every pool it has a row in. What is in
- * flight stays so.
+/** Forgets what a client, or each client of a network, has drawn, in every pool
+ * that it has a row in. What is in flight stays so. In a cluster it is an act
+ * for all nodes (shares.h).
+ * @param net  canonical, of any prefix: of a part of a client's addresses, the
+ *             client. A network looks through all rows.
  * @return how many rows were reset */
-int cq_table_reset(struct cq_table *table, const struct cq_key *key,
+int cq_table_reset(struct cq_table *table, const struct cq_key *net,
                    const struct cq_clock *clock);
 
 #endif

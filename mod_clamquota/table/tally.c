@@ -66,6 +66,55 @@ int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
     return cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
 }
 
+/* ---- over quota ---- */
+
+CQ_SELDOM void cq_account_set_over(struct cq_account *a,
+                                   const struct cq_clock *clock)
+{
+    int64_t start_s = cq_calendar_start(a->table, clock->period_id);
+    uint64_t old = atomic_load(&cold_of(a)->over);
+    bool is_first;
+
+    if (cq_over_since_s(old) >= start_s
+        && (atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed)
+            & CQ_MARK_OVER) != 0) {
+        return;
+    }
+    /* The mark may be left from a period before: then the word is, too, and
+     * one of all callers changes it. */
+    is_first = cq_over_since_s(old) < start_s
+        && atomic_compare_exchange_strong(
+            &cold_of(a)->over, &old, cq_over(clock->now_s, clock->day, 0));
+    CQ_POINT("over-since");
+    atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
+    if (is_first) {
+        cq_change_of_row(a->table, a->row, CQ_CHANGE_OVER, clock->now_s,
+                         cq_row_used(hot_of(a), clock->period_id),
+                         a->allowance_bytes);
+    }
+}
+
+CQ_SELDOM void cq_account_clear_over(struct cq_account *a,
+                                     const struct cq_clock *clock)
+{
+    bool was_over;
+    uint32_t mark;
+
+    /* in a damaged file a pair may be marked, which has no cold line */
+    if (cq_row_is_pair(a->table, a->row)) {
+        return;
+    }
+    was_over = cq_row_over_since(a->table, a->row, clock->period_id) != 0;
+    atomic_store(&cold_of(a)->over, 0);
+    mark = atomic_fetch_and(&hot_of(a)->mark,
+                            ~(CQ_MARK_OVER | CQ_MARK_DROPPED));
+    if (was_over && (mark & CQ_MARK_OVER) != 0) {
+        cq_change_of_row(a->table, a->row, CQ_CHANGE_AGAIN, clock->now_s,
+                         cq_row_used(hot_of(a), clock->period_id),
+                         a->allowance_bytes);
+    }
+}
+
 static void count_would_refuse(struct cq_account *a)
 {
     cq_word *word = &cold_of(a)->seen;
@@ -113,7 +162,7 @@ void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
     cq_row_moved(a->table, a->row);     /* to hear of the others sooner */
     CQ_POINT("refused-tallied");
     if (state == CQ_STATE_OVER) {
-        set_over(a, clock);
+        cq_account_set_over(a, clock);
         CQ_POINT("refused-over");
         cq_bell_ring(a->table, a->row, count_refusal(a, clock),
                      clock->now_s);
@@ -164,6 +213,7 @@ void cq_account_reset(struct cq_account *a)
         atomic_store(&hot->free_range, 0);
         atomic_store(&cold->refused, 0);
         atomic_store(&cold->over, 0);
-        atomic_fetch_and(&hot->mark, ~(CQ_MARK_OVER | CQ_MARK_RAISED));
+        atomic_fetch_and(&hot->mark, ~(CQ_MARK_OVER | CQ_MARK_RAISED
+                                      | CQ_MARK_DROPPED));
     }
 }

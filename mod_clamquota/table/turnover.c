@@ -63,8 +63,22 @@ static void exchange(struct cq_table *t, uint32_t row,
     cq_account_close(&a);
 }
 
+/* Is it marked as over quota in a period before, of which it knows no more? */
+static bool take_old_mark(struct cq_table *t, uint32_t row, uint16_t period_id)
+{
+    _Atomic uint32_t *mark = &t->hot[row].mark;
+
+    return (atomic_load_explicit(mark, memory_order_relaxed) & CQ_MARK_OVER)
+            != 0
+        && cq_row_over_since(t, row, period_id) == 0
+        && (atomic_fetch_and(mark, ~(CQ_MARK_OVER | CQ_MARK_DROPPED))
+            & CQ_MARK_OVER) != 0;
+}
+
 static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
 {
+    struct cq_change change = { .kind = CQ_CHANGE_PERIOD,
+                                .at_s = clock->now_s };
     int64_t clients = 0;
     uint64_t row;
 
@@ -82,6 +96,11 @@ static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
             drawn = cq_stamp(atomic_load(&hot->drawn));
         }
         clients += row < t->rows_n && drawn == stamp;
+        change.clients += row < t->rows_n
+            && take_old_mark(t, (uint32_t)row, clock->period_id);
+    }
+    if (change.clients > 0) {
+        cq_change_note(t, &change);
     }
     atomic_store(&t->header->clients_now,
                  cq_stamped(clock->period_id, clients));

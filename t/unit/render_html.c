@@ -11,10 +11,9 @@ START_TEST(html)
     make_view();
     text = rendered(cq_render_html, &view);
     expect_markup(text);
-    ck_assert_uint_eq(count(text, "<form method=\"post\""), 2);
-    ck_assert_ptr_nonnull(
-        strstr(text, "name=\"action\" value=\"reset\"><input type=\"hidden\" "
-                     "name=\"client\" value=\"2001:db8::\">"));
+    ck_assert_uint_eq(count(text, "method=\"post\""), 0);
+    ck_assert_ptr_nonnull(strstr(text, "action=reset&amp;on=2001%3Adb8%3A%3A"));
+    ck_assert_uint_eq(count(text, "action=exempt&amp;on="), 2);
     ck_assert_ptr_nonnull(strstr(text, "2 of 2 clients shown"));
     ck_assert_ptr_nonnull(strstr(text, "<b>Month, day 23 of 30</b>"));
     ck_assert_ptr_nonnull(strstr(text, ">in 12 h</time>"));
@@ -105,11 +104,11 @@ START_TEST(html_without_changes)
     make_view();
     view.facts.changes = false;
     expect_markup(rendered(cq_render_html, &view));
-    ck_assert_uint_eq(count(out.data, "method=\"post\""), 0);
+    ck_assert_uint_eq(count(out.data, "action=reset"), 0);
     ck_assert_uint_eq(count(out.data, "2001:db8::"), 2);
     view.facts.changes = true;
     expect_markup(rendered(cq_render_html, &view));
-    ck_assert_uint_eq(count(out.data, "method=\"post\""), 2);
+    ck_assert_uint_eq(count(out.data, "action=reset"), 2);
 }
 END_TEST
 
