@@ -1,4 +1,4 @@
-/* acts - resets and exemptions, published whole by every node.
+/* acts - resets, exemptions and forgotten nodes, published whole by every node.
  *
  * Every server has the log of a period, spread over eight items, and every node
  * merges it with its own: of acts of one kind on one network the latest wins.
@@ -58,6 +58,48 @@ static void forget_servers(struct cq_exchange *x)
     }
 }
 
+/* A node more, or anew: the sums of all clients may be less without it. */
+static void load_forgotten(struct cq_exchange *x, const struct cq_act *acts,
+                           size_t n)
+{
+    struct cq_net_list now = { .count = 0 };
+    bool same;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (acts[i].kind == CQ_ACT_FORGET && !cq_net_has(&now, &acts[i].net)) {
+            cq_net_add(&now, &acts[i].net, acts[i].at_ms);
+        }
+    }
+    cq_net_seal(&now, NULL);
+    same = now.count == x->forgotten.count;
+    for (i = 0; same && i < now.count; i++) {
+        same = now.rules[i].value == x->forgotten.rules[i].value;
+    }
+    cq_net_free(&x->forgotten);
+    x->forgotten = now;
+    if (!same) {
+        x->sweep_n = x->rows_n;
+    }
+}
+
+bool cq_node_is_forgotten(const struct cq_exchange *x, uint64_t id)
+{
+    struct cq_key net = cq_node_net(id);
+    const struct cq_net_rule *rule = cq_net_find(&x->forgotten, &net);
+    size_t i;
+
+    for (i = 0; rule != NULL && i < x->nodes_n; i++) {
+        const struct cq_node *node = &x->nodes[i];
+
+        if (node->shown.id == id) {
+            return !node->shown.self && !node->shown.alive
+                && node->since_ms <= rule->value;
+        }
+    }
+    return rule != NULL;
+}
+
 bool cq_acts_load(struct cq_exchange *x)
 {
     struct cq_act *acts = malloc(CQ_ACTS_MAX * sizeof(*acts));
@@ -73,6 +115,7 @@ bool cq_acts_load(struct cq_exchange *x)
     if (digest != x->acts_digest || !x->acts_loaded) {
         x->acts_loaded = true;
         forget_servers(x);
+        load_forgotten(x, acts, n);
         cq_net_free(&x->resets);
         for (i = 0; i < n; i++) {
             int64_t at_ms = acts[i].at_ms;

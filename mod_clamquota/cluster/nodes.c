@@ -192,6 +192,18 @@ static bool set_own(struct cq_exchange *x, struct cq_list *list,
     return true;
 }
 
+static void drop_forgotten(const struct cq_exchange *x, struct cq_list *list)
+{
+    size_t i, kept = 0;
+
+    for (i = 0; i < list->n; i++) {
+        if (!cq_node_is_forgotten(x, list->entries[i].node)) {
+            list->entries[kept++] = list->entries[i];
+        }
+    }
+    list->n = kept;
+}
+
 /* One look at a list, and our heartbeat into it unless it is there.
  * @param present  result: this session was in it, with whatever beat
  * @return 1: our heartbeat is there; 0: written; -1: the server failed */
@@ -237,6 +249,7 @@ static int look_up_list(struct cq_exchange *x, struct cq_server *s,
     if (current) {
         return 1;
     }
+    drop_forgotten(x, &list);
     fill_own(x, s, daily_hash, &own);
     if (list.born == 0) {
         list.born = x->beat ^ x->node;      /* as good as random */

@@ -95,6 +95,7 @@ struct cq_exchange {
     uint64_t pool_hashes[CQ_POOLS_MAX];
     size_t pools_n;
     struct cq_net_list resets;  /* value: at_ms of the last reset */
+    struct cq_net_list forgotten;   /* nodes; value: at_ms */
     uint64_t acts_digest;
     bool acts_loaded;
     bool failed;                /* a server failed in this round */
@@ -204,6 +205,9 @@ void cq_acts_exchange(struct cq_exchange *x, struct cq_server *server);
 /** The last reset of a client that this node knows; 0: none. */
 int64_t cq_acts_reset_ms(const struct cq_exchange *x,
                          const struct cq_key *client);
+
+/** Was this node forgotten, and has neither lived nor started since? */
+bool cq_node_is_forgotten(const struct cq_exchange *x, uint64_t id);
 
 /* ---- hints.c ---- */
 

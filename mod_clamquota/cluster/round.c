@@ -114,6 +114,7 @@ void cq_exchange_stop(struct cq_exchange *x)
     }
     cq_rules_free(&x->rules);
     cq_net_free(&x->resets);
+    cq_net_free(&x->forgotten);
     free(x->confirmed);
     free(x->hinted);
     free(x->hints);
@@ -198,9 +199,11 @@ static void write_status(struct cq_exchange *x)
 
     status->node = x->node;
     memcpy(status->label, x->label, sizeof(status->label));
-    status->nodes_n = x->nodes_n;
+    status->nodes_n = 0;
     for (i = 0; i < x->nodes_n; i++) {
-        status->nodes[i] = x->nodes[i].shown;
+        if (!cq_node_is_forgotten(x, x->nodes[i].shown.id)) {
+            status->nodes[status->nodes_n++] = x->nodes[i].shown;
+        }
     }
     status->servers_n = x->servers_n;
     for (i = 0; i < x->servers_n; i++) {

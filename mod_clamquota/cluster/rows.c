@@ -93,6 +93,19 @@ static bool put_share(struct batch *b, const struct cq_pending *p,
     return false;
 }
 
+/* Shares of forgotten nodes count no more, and go with the next put. */
+static void drop_forgotten(const struct cq_exchange *x, struct cq_item *item)
+{
+    size_t i, kept = 0;
+
+    for (i = 0; i < item->entries_n; i++) {
+        if (!cq_node_is_forgotten(x, item->entries[i].node)) {
+            item->entries[kept++] = item->entries[i];
+        }
+    }
+    item->entries_n = kept;
+}
+
 /* What a reset has made of a share is asked for in the order of its being
  * known: acts, then the node's own entry. Only if another node's entry is later
  * than both has this row not seen it. */
@@ -162,6 +175,7 @@ static void take_value(void *baton, size_t i, const unsigned char *value,
     case CQ_ITEM_GOOD:
     case CQ_ITEM_BAD:
     default:
+        drop_forgotten(b->x, &item);
         exchange_client(b, p, &item, cas);
         break;
     }

@@ -237,6 +237,36 @@ size_t cq_acts_read(const struct cq_table *t, struct cq_act *acts)
     return n;
 }
 
+struct cq_key cq_node_net(uint64_t node)
+{
+    struct cq_key net = { .family = 6, .prefix = 128 };
+
+    memcpy(net.bytes, &node, sizeof(node));
+    return net;
+}
+
+enum cq_status cq_node_forget(struct cq_table *t, uint64_t node,
+                              int64_t now_ms)
+{
+    struct cq_act act = { cq_node_net(node), CQ_ACT_FORGET, 0, 0 };
+    struct cq_cluster_status status;
+    size_t i;
+
+    if (!t->writable) {
+        return CQ_EACCES;
+    }
+    if (!cq_cluster_status_read(t, &status)) {
+        return CQ_EINVAL;
+    }
+    for (i = 0; i < status.nodes_n && status.nodes[i].id != node; i++) {
+    }
+    if (i == status.nodes_n) {
+        return CQ_ENOENT;
+    }
+    return status.nodes[i].self || status.nodes[i].alive
+        ? CQ_EDUP : cq_act_note(t, &act, now_ms);
+}
+
 /* Does nothing that it stands for last any longer? */
 static bool is_past(const struct cq_act *act, int64_t period_start_s,
                     int64_t now_s)

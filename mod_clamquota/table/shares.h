@@ -28,7 +28,8 @@ uint64_t cq_table_node(const struct cq_table *table);
 
 enum cq_act_kind {
     CQ_ACT_RESET = 1,
-    CQ_ACT_EXEMPT = 2
+    CQ_ACT_EXEMPT = 2,
+    CQ_ACT_FORGET = 3           /* a node: net is its id (cq_node_net()) */
 };
 
 /* The last writer of (kind, net) wins: the higher at_ms. */
@@ -48,6 +49,20 @@ struct cq_act {
  *         CQ_EINVAL: there is no cluster */
 enum cq_status cq_act_note(struct cq_table *table, const struct cq_act *act,
                            int64_t now_ms);
+
+/** Forgets a node that is gone for good, on all nodes: its place is free, and
+ * what it has counted in this period no longer counts for any client. Without
+ * this its shares count up to the period's end, which is right for a node that
+ * is only away. If it starts again after all, its shares come back with it.
+ * @param node  its id
+ * @return CQ_OK; CQ_ENOENT: no such node is known; CQ_EDUP: it lives, or is
+ *         this one; CQ_EFULL: the log of acts is full; CQ_EACCES: the table is
+ *         read-only; CQ_EINVAL: there is no cluster */
+enum cq_status cq_node_forget(struct cq_table *table, uint64_t node,
+                              int64_t now_ms);
+
+/** A node's id as the network of an act, so that acts on one node meet. */
+struct cq_key cq_node_net(uint64_t node);
 
 /* ---- what page and tools show ---- */
 

@@ -1,6 +1,7 @@
 /* cluster: what nodes know of each other's clients, when all is well and when
  * one thing goes wrong. */
 #include "cluster_world.h"
+#include "table/exempt.h"
 
 #define MB INT64_C(1000000)
 
@@ -206,6 +207,94 @@ START_TEST(reset)
 }
 END_TEST
 
+/* Exempt on one node, exempt on all, also on one that was away; and ended by
+ * another one. */
+START_TEST(exemption)
+{
+    struct cluster *c = begin(3);
+    struct cq_key net = client(0), key = client(9);
+    struct cq_clock clock = node_clock(&c->nodes[0]);
+    int64_t until_s = clock.now_s + 86400;
+    size_t i;
+
+    net = cq_key_network(&net, 24);
+    rounds(c->nodes, 3, 3);
+    memset(c->nodes[1].cut, true, sizeof(c->nodes[1].cut));
+    ck_assert_int_eq(cq_exempt_set(c->nodes[0].table, &net, until_s,
+                                   clock.now_s), CQ_OK);
+    rounds(c->nodes, 3, 4);
+    ck_assert_int_eq(cq_exempt_until(c->nodes[2].table, &key), until_s);
+    ck_assert_int_eq(cq_exempt_until(c->nodes[1].table, &key), 0);
+    memset(c->nodes[1].cut, false, sizeof(c->nodes[1].cut));
+    lose_items(&c->world, 0);
+    lose_items(&c->world, 1);
+    lose_items(&c->world, 2);
+    rounds(c->nodes, 3, 40);
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(cq_exempt_until(c->nodes[i].table, &key), until_s);
+    }
+    clock = node_clock(&c->nodes[1]);
+    ck_assert_int_eq(cq_exempt_end(c->nodes[1].table, &net, clock.now_s),
+                     CQ_OK);
+    rounds(c->nodes, 3, 4);
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(cq_exempt_until(c->nodes[i].table, &key), 0);
+    }
+    /* and once more: an act that is later than the end */
+    ck_assert_int_eq(cq_exempt_set(c->nodes[2].table, &net, until_s + 5,
+                                   clock.now_s), CQ_OK);
+    rounds(c->nodes, 3, 4);
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(cq_exempt_until(c->nodes[i].table, &key),
+                         until_s + 5);
+    }
+    end(c);
+}
+END_TEST
+
+/* A node that is gone for good: its shares go with it. It lives again: they
+ * come back. */
+START_TEST(forgotten_node)
+{
+    struct cluster *c = begin(3);
+    struct node *gone = &c->nodes[2];
+    uint64_t id = cq_table_node(gone->table);
+    struct cq_clock clock;
+    int64_t now_ms;
+
+    node_charge(&c->nodes[0], 5, 100);
+    node_charge(&c->nodes[1], 5, 10);
+    node_charge(gone, 5, 1000);
+    rounds(c->nodes, 3, 5);
+    assert_sum(c, 5, 1110);
+    now_ms = node_clock(&c->nodes[0]).now_s * 1000;
+    ck_assert_int_eq(cq_node_forget(c->nodes[0].table, id, now_ms), CQ_EDUP);
+    ck_assert_int_eq(cq_node_forget(c->nodes[0].table, 4711, now_ms),
+                     CQ_ENOENT);
+    cq_exchange_stop(gone->exchange);
+    gone->exchange = NULL;
+    while (node_status(&c->nodes[0]).nodes_n == 3
+           && cq_node_forget(c->nodes[0].table, id, now_ms) == CQ_EDUP) {
+        rounds(c->nodes, 2, 10);
+        now_ms = node_clock(&c->nodes[0]).now_s * 1000;
+    }
+    rounds(c->nodes, 2, 70);
+    ck_assert_int_eq(node_sum(&c->nodes[0], 5), 110);
+    ck_assert_int_eq(node_sum(&c->nodes[1], 5), 110);
+    ck_assert_uint_eq(node_status(&c->nodes[0]).nodes_n, 2);
+    ck_assert_uint_eq(node_status(&c->nodes[1]).nodes_n, 2);
+
+    pass_ms(&c->world, 5000);
+    clock = node_clock(gone);
+    ck_assert_int_gt(clock.now_s * 1000, now_ms);
+    node_start(gone);
+    rounds(c->nodes, 3, 70);
+    assert_sum(c, 5, 1110);
+    ck_assert_uint_eq(node_status(&c->nodes[0]).nodes_n, 3);
+    end(c);
+}
+END_TEST
+
 /* A reset of a network by a node whose clock is behind, after one of a node
  * whose clock is ahead. */
 START_TEST(later_reset_of_a_slow_clock)
@@ -313,6 +402,8 @@ static Suite *suite(void)
     tcase_add_test(t, in_flight);
     tcase_add_test(t, in_flight_lapses);
     tcase_add_test(t, reset);
+    tcase_add_test(t, exemption);
+    tcase_add_test(t, forgotten_node);
     tcase_add_test(t, later_reset_of_a_slow_clock);
     tcase_add_test(t, servers_lose_all);
     tcase_add_test(t, answer_without_a_marker);
