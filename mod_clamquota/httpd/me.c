@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+static void *alloc_from_pool(void *baton, size_t size)
+{
+    return apr_palloc(baton, size);
+}
+
 static void write_response(void *baton, const char *data, size_t size)
 {
     (void)ap_rwrite(data, (int)size, baton);
@@ -61,6 +66,7 @@ static struct cq_me *collect(request_rec *r)
     const char *admin = r->server->server_admin;
     struct cq_me *me = apr_palloc(r->pool, sizeof(*me));
     struct cq_me_place place = { .pool = pool->index };
+    const struct cq_arena arena = { alloc_from_pool, r->pool };
     struct cq_counting counting;
     struct cq_clock clock;
 
@@ -78,6 +84,8 @@ static struct cq_me *collect(request_rec *r)
         look_at_calendar(me);
         return me;
     }
+    place.document_root = ap_document_root(r);
+    place.arena = &arena;
     place.policy_index = override != NULL ? override->policy_index
                                           : pool->policy_index;
     cq_refuse_retry(conf, &me->client, &place.retry);

@@ -175,7 +175,8 @@ const struct cq_view *cq_page_view(request_rec *r,
     /* others that ask meanwhile wait for this pass instead of each making
      * its own; none of them is a download */
     pthread_mutex_lock(&lock);
-    kept = find(query, facts, now);
+    /* what was just changed here is shown as it is */
+    kept = facts->done == CQ_ACTION_NONE ? find(query, facts, now) : NULL;
     if (kept != NULL) {
         kept->users++;
     }

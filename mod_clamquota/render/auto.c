@@ -107,6 +107,8 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
     line(w, "PeriodDays", period->days);
     line(w, "NextDay", view->next_day_s);
     write_totals(w, &view->totals);
+    line(w, "ForecastSentBytes", view->forecast_sent_bytes);
+    line(w, "ForecastFreeBytes", view->forecast_free_bytes);
     line(w, "TableCapacity", view->table_capacity);
     line(w, "TableUsed", view->table_used);
     line(w, "Evictions", view->evictions);
@@ -114,6 +116,8 @@ void cq_render_auto(const struct cq_view *view, const struct cq_sink *sink)
     if (view->jail.spec) {
         line_text(w, "Jail", view->jail.spec);
         line(w, "Jailed", view->jail.jailed);
+        line(w, "JailCapacity", view->jail.capacity);
+        line(w, "JailDroppedPackets", view->jail.dropped_packets);
         line(w, "JailAsOf", view->jail.as_of_s);
     }
     if (view->cluster) {

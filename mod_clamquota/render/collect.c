@@ -144,6 +144,28 @@ static enum cq_status take_clients(struct cq_view *view,
     return CQ_OK;
 }
 
+/* more are in the log */
+#define CHANGES_SHOWN_MAX 20
+
+static enum cq_status collect_changes(struct cq_view *view,
+                                      const struct cq_table *table,
+                                      const struct cq_arena *arena)
+{
+    struct cq_change *changes;
+
+    if (!view->query.has_client) {
+        return CQ_OK;
+    }
+    changes = cq_arena_alloc(arena, CHANGES_SHOWN_MAX, sizeof(*changes));
+    if (!changes) {
+        return CQ_ENOMEM;
+    }
+    view->changes = changes;
+    view->change_count = cq_changes_read(table, &view->query.client, changes,
+                                         CHANGES_SHOWN_MAX);
+    return CQ_OK;
+}
+
 static void take_networks(struct cq_view *view,
                           const struct cq_networks *networks)
 {
@@ -263,6 +285,9 @@ enum cq_status cq_collect(struct cq_view *view, const struct cq_table *table,
 
     if (cq_collect_figures(view, table, clock, query, facts, arena, &pools)
         != CQ_OK) {
+        return CQ_ENOMEM;
+    }
+    if (collect_changes(view, table, arena) != CQ_OK) {
         return CQ_ENOMEM;
     }
     return collect_clients(view, table, clock, pools, arena);

@@ -116,20 +116,23 @@ static void forecast(struct cq_view *view, const struct cq_view_hour *days,
 {
     int64_t start_s = view->period.midnight_s[0];
     int64_t end_s = view->period.midnight_s[view->period.days];
-    int64_t sent_bytes = 0, free_bytes = 0;
+    struct cq_view_hour *sum = &view->this_period;
     size_t i = day_count;
 
     view->forecast_since_s = view->now_s;
     while (i > 0 && days[i - 1].start_s >= start_s) {
         i--;
-        sent_bytes += days[i].sent_bytes;
-        free_bytes += days[i].free_bytes;
+        sum->sent_bytes += days[i].sent_bytes;
+        sum->free_bytes += days[i].free_bytes;
+        sum->hits += days[i].hits;
+        sum->refused += days[i].refused;
         view->forecast_since_s = days[i].start_s;
     }
+    sum->start_s = view->forecast_since_s;
     view->forecast_sent_bytes = cq_forecast_bytes(
-        sent_bytes, view->forecast_since_s, view->now_s, end_s);
+        sum->sent_bytes, view->forecast_since_s, view->now_s, end_s);
     view->forecast_free_bytes = cq_forecast_bytes(
-        free_bytes, view->forecast_since_s, view->now_s, end_s);
+        sum->free_bytes, view->forecast_since_s, view->now_s, end_s);
 }
 
 static enum cq_status collect_history(struct cq_view *view,

@@ -132,15 +132,19 @@ void cq_html_period(struct cq_writer *w, const struct cq_period *period,
         cq_write_raw(w, "<b>Week, day ");
         break;
     default:
-        cq_write_raw(w, "<b>Day ");
+        cq_write_raw(w, "<b>By the day</b> &middot; counters start anew ");
+        cq_words_relative(w, next_day_s, now_s);
+        cq_write_raw(w, ", on ");
         break;
     }
-    cq_write_int(w, day);
-    cq_write_raw(w, " of ");
-    cq_write_int(w, period->days);
-    cq_write_raw(w, "</b> &middot; next midnight ");
-    cq_words_relative(w, next_day_s, now_s);
-    cq_write_raw(w, " &middot; counters start anew on ");
+    if (period->kind == CQ_PERIOD_MONTH || period->kind == CQ_PERIOD_WEEK) {
+        cq_write_int(w, day);
+        cq_write_raw(w, " of ");
+        cq_write_int(w, period->days);
+        cq_write_raw(w, "</b> &middot; next midnight ");
+        cq_words_relative(w, next_day_s, now_s);
+        cq_write_raw(w, " &middot; counters start anew on ");
+    }
     cq_words_moment(w, period->midnight_s[period->days]);
     cq_write_raw(w, " &middot; as of ");
     cq_words_moment(w, now_s);
@@ -162,31 +166,115 @@ static void page_header(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "</p>\n</header>\n");
 }
 
-static void tile(struct cq_writer *w, const char *title)
+/* "this month": figures of the tiles are of this period or of now */
+static const char *period_words(const struct cq_view *view)
+{
+    return view->period.kind == CQ_PERIOD_MONTH ? "this month"
+        : view->period.kind == CQ_PERIOD_WEEK ? "this week" : "today";
+}
+
+static void tile(struct cq_writer *w, const char *title, const char *when)
 {
     cq_write_raw(w, "<div><dt>");
     cq_write_raw(w, title);
-    cq_write_raw(w, "</dt><dd>");
+    cq_write_raw(w, " <span>");
+    cq_write_raw(w, when);
+    cq_write_raw(w, "</span></dt><dd>");
 }
 
-static void tile_bytes(struct cq_writer *w, const char *title, int64_t bytes,
-                       const char *note)
+static void end_tile(struct cq_writer *w)
 {
-    tile(w, title);
-    cq_words_bytes(w, bytes);
-    cq_write_raw(w, "</dd><dd>");
-    cq_write_raw(w, note);
     cq_write_raw(w, "</dd></div>\n");
+}
+
+static void note(struct cq_writer *w)
+{
+    cq_write_raw(w, "</dd><dd>");
+}
+
+static void tile_bytes(struct cq_writer *w, const char *title,
+                       const char *when, int64_t bytes, const char *text)
+{
+    tile(w, title, when);
+    cq_words_bytes(w, bytes);
+    note(w);
+    cq_write_raw(w, text);
+    end_tile(w);
+}
+
+static void filter_link(struct cq_writer *w, const struct cq_view *view,
+                        enum cq_filter filter, int64_t count,
+                        const char *text)
+{
+    struct cq_link link = cq_link_of(view);
+
+    link.query.filter = filter;
+    link.query.offset = 0;
+    cq_write_raw(w, "<a href=\"");
+    cq_link_write(w, &link);
+    cq_write_raw(w, "#clients\">");
+    cq_words_count(w, count);
+    cq_write_raw(w, text);
+    cq_write_raw(w, "</a>");
+}
+
+static void tile_clients(struct cq_writer *w, const struct cq_view *view)
+{
+    tile(w, "Clients", period_words(view));
+    cq_words_count(w, view->table_used);
+    note(w);
+    filter_link(w, view, CQ_FILTER_OVER, count_over(view), " over");
+    cq_write_raw(w, ", ");
+    filter_link(w, view, CQ_FILTER_EXEMPT, count_exempt(view), " exempt");
+    end_tile(w);
+}
+
+static void tile_forecast(struct cq_writer *w, const struct cq_view *view)
+{
+    tile(w, "Forecast", period_words(view));
+    cq_words_bytes(w, view->forecast_sent_bytes + view->forecast_free_bytes);
+    note(w);
+    cq_write_raw(w, "sent and free by its end, at the pace since ");
+    cq_words_time(w, view->forecast_since_s, "%d %b %H:%M");
+    end_tile(w);
+}
+
+static void tile_refused(struct cq_writer *w, const struct cq_view *view)
+{
+    tile(w, "Refused", period_words(view));
+    cq_words_count(w, view->this_period.refused);
+    note(w);
+    cq_words_percent(w, view->this_period.refused,
+                     view->this_period.refused + view->this_period.hits);
+    cq_write_raw(w, " of ");
+    cq_words_count(w, view->this_period.refused + view->this_period.hits);
+    cq_write_raw(w, " requests");
+    end_tile(w);
+}
+
+static void tile_jailed(struct cq_writer *w, const struct cq_view *view)
+{
+    tile(w, "Jailed", "now");
+    filter_link(w, view, CQ_FILTER_JAILED, view->jail.jailed, "");
+    note(w);
+    if (view->jail.dropped_packets >= 0) {
+        cq_words_count(w, view->jail.dropped_packets);
+        cq_write_raw(w, " packets dropped");
+    }
+    else {
+        cq_write_raw(w, "clients and networks");
+    }
+    end_tile(w);
 }
 
 static void tile_count(struct cq_writer *w, const char *title, int64_t count,
-                       const char *note)
+                       const char *text)
 {
-    tile(w, title);
+    tile(w, title, "since the table was made");
     cq_words_count(w, count);
-    cq_write_raw(w, "</dd><dd>");
-    cq_write_raw(w, note);
-    cq_write_raw(w, "</dd></div>\n");
+    note(w);
+    cq_write_raw(w, text);
+    end_tile(w);
 }
 
 static void tiles(struct cq_writer *w, const struct cq_view *view)
@@ -194,30 +282,27 @@ static void tiles(struct cq_writer *w, const struct cq_view *view)
     const struct cq_view_totals *totals = &view->totals;
 
     cq_write_raw(w, "<dl class=\"tiles\">\n");
-    tile(w, "Clients");
-    cq_words_count(w, view->table_used);
-    cq_write_raw(w, "</dd><dd>");
-    cq_words_count(w, count_over(view));
-    cq_write_raw(w, " over, ");
-    cq_words_count(w, count_exempt(view));
-    cq_write_raw(w, " exempt</dd></div>\n");
-    tile_bytes(w, "Sent", totals->sent_bytes, "counted, in all");
-    tile_bytes(w, "Free", totals->free_bytes, "counted apart");
-    tile_count(w, "Hits", totals->hits, "responses counted");
-    tile(w, "Refused");
-    cq_words_count(w, totals->refused);
-    cq_write_raw(w, "</dd><dd>at the cost of ");
-    cq_words_bytes(w, totals->refused_bytes);
-    cq_write_raw(w, "</dd></div>\n");
+    tile_clients(w, view);
+    tile_bytes(w, "Sent", period_words(view), view->this_period.sent_bytes,
+               "counts against allowances");
+    tile_bytes(w, "Free", period_words(view), view->this_period.free_bytes,
+               "counted apart");
+    tile_refused(w, view);
+    tile_forecast(w, view);
+    tile_bytes(w, "In flight", "now", totals->in_flight_bytes,
+               "of open transfers");
+    if (view->jail.spec) {
+        tile_jailed(w, view);
+    }
     if (totals->would_refuse > 0 ||
         (view->facts.engine && strcmp(view->facts.engine, "LogOnly") == 0)) {
-        tile_count(w, "Would refuse", totals->would_refuse, "by LogOnly");
+        tile_count(w, "Would refuse", totals->would_refuse,
+                   "requests, by LogOnly");
     }
     if (totals->dropped > 0) {
-        tile_count(w, "Dropped", totals->dropped, "connections");
+        tile_count(w, "Dropped", totals->dropped,
+                   "connections, without an answer");
     }
-    tile_bytes(w, "In flight", totals->in_flight_bytes,
-               "by open transfers");
     cq_write_raw(w, "</dl>\n");
 }
 
@@ -245,6 +330,7 @@ static void pool_row(struct cq_writer *w, const struct cq_view *view,
     struct cq_link link = cq_link_of(view);
 
     link.query.pool = pool->name;
+    link.query.offset = 0;
     cq_write_raw(w, "<tr><th scope=\"row\"><a href=\"");
     cq_link_write(w, &link);
     cq_write_raw(w, "\">");
@@ -331,16 +417,23 @@ static void table_fill(struct cq_writer *w, const struct cq_view *view)
 
 static void figures(struct cq_writer *w, const struct cq_view *view)
 {
+    cq_html_client(w, view);
     tiles(w, view);
+    cq_html_clients(w, view);
     cq_html_history(w, view);
     cq_write_raw(w, "<div class=\"pair\">\n");
     pools(w, view);
     table_fill(w, view);
     cq_write_raw(w, "</div>\n");
+    if (view->jail.spec) {
+        cq_html_jail(w, view);
+    }
+    if (view->exemption_count > 0) {
+        cq_html_exemptions(w, view);
+    }
     if (view->cluster) {
         cq_html_cluster(w, view->cluster, view->now_s);
     }
-    cq_html_clients(w, view);
 }
 
 void cq_render_html(const struct cq_view *view, const struct cq_sink *sink)
@@ -349,6 +442,7 @@ void cq_render_html(const struct cq_view *view, const struct cq_sink *sink)
     struct cq_writer *w = &writer;
 
     cq_write_begin(w, sink);
+    w->period = &view->period;
     document_head(w, view);
     cq_write_raw(w, "<body><div class=\"page\">\n");
     page_header(w, view);

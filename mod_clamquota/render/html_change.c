@@ -133,7 +133,7 @@ void cq_render_change_form(const struct cq_change_form *form,
     }
     cq_write_raw(w, ">\n");
     cq_html_style(w);
-    cq_write_raw(w, "</style></head>\n<body><main>\n");
+    cq_write_raw(w, "</style></head>\n<body><main class=\"ask\">\n");
     question(w, form);
     fields(w, form);
     cq_write_raw(w, "</main></body></html>\n");

@@ -1,101 +1,12 @@
-/* html_clients - the filter form and the table of clients.
+/* html_clients - the table of clients.
  *
- * Each row can be reset by a form of its own; the shell checks where a POST
- * comes from. On a narrow screen a row is a card: cells carry their column's
- * name for that. */
+ * Each row has links to the pages that reset and exempt it. On a narrow screen a
+ * row is two lines; what has no room there stands on the client's own page. */
 #include "render/html_change.h"
 
 #include "render/query.h"
 
 #include <string.h>
-
-static const char *const sort_titles[] = { "Used", "Today", "Refused",
-                                           "Hits", "Last hit" };
-
-#define SORTS (sizeof(sort_titles) / sizeof(sort_titles[0]))
-
-static void option(struct cq_writer *w, const char *value, const char *text,
-                   bool selected)
-{
-    cq_write_raw(w, "<option value=\"");
-    cq_write_html(w, value);
-    cq_write_raw(w, selected ? "\" selected>" : "\">");
-    cq_write_html(w, text);
-    cq_write_raw(w, "</option>");
-}
-
-static void pool_select(struct cq_writer *w, const struct cq_view *view)
-{
-    const char *chosen = view->query.pool;
-    bool known = chosen == NULL;
-    size_t i;
-
-    cq_write_raw(w, "<label>Pool<select name=\"pool\">");
-    option(w, "", "all", !chosen);
-    for (i = 0; i < view->pool_count; i++) {
-        const char *name = view->pools[i].name;
-        bool selected = chosen && strcmp(chosen, name) == 0;
-
-        option(w, name, name, selected);
-        known = known || selected;
-    }
-    if (!known) {
-        option(w, chosen, chosen, true);
-    }
-    cq_write_raw(w, "</select></label>\n");
-}
-
-static void sort_select(struct cq_writer *w, const struct cq_view *view)
-{
-    size_t i;
-
-    cq_write_raw(w, "<label>Sort by<select name=\"sort\">");
-    for (i = 0; i < SORTS; i++) {
-        option(w, cq_query_sort_word((enum cq_sort)i), sort_titles[i],
-               view->query.sort == (enum cq_sort)i);
-    }
-    cq_write_raw(w, "</select></label>\n");
-}
-
-static void filter_form(struct cq_writer *w, const struct cq_view *view)
-{
-    const struct cq_query *query = &view->query;
-    struct cq_link all = cq_link_of(view);
-    char text[CQ_KEY_TEXT_SIZE];
-
-    all.query.has_client = false;
-    all.query.filter = CQ_FILTER_ALL;
-    all.query.pool = NULL;
-    cq_write_raw(w, "<form class=\"filter\" method=\"get\">\n"
-                    "<label>Address or network<input name=\"client\" "
-                    "autocomplete=\"off\" spellcheck=\"false\" "
-                    "placeholder=\"192.0.2.0/24\" value=\"");
-    if (query->has_client) {
-        cq_write_html(w, cq_link_client(&query->client, text, sizeof(text)));
-    }
-    cq_write_raw(w, "\"></label>\n<label>State<select name=\"state\">");
-    option(w, "", "all", query->filter == CQ_FILTER_ALL);
-    option(w, "over", "over", query->filter == CQ_FILTER_OVER);
-    cq_write_raw(w, "</select></label>\n");
-    pool_select(w, view);
-    sort_select(w, view);
-    cq_write_raw(w, "<label>Rows<input name=\"limit\" type=\"number\" "
-                    "min=\"1\" max=\"10000\" value=\"");
-    cq_write_int(w, query->limit);
-    cq_write_raw(w, "\"></label>\n");
-    if (view->facts.refresh_s > 0) {
-        cq_write_raw(w, "<input type=\"hidden\" name=\"refresh\" value=\"");
-        cq_write_int(w, view->facts.refresh_s);
-        cq_write_raw(w, "\">\n");
-    }
-    cq_write_raw(w, "<button>Show</button>\n");
-    if (query->has_client || query->filter || query->pool) {
-        cq_write_raw(w, "<a href=\"");
-        cq_link_write(w, &all);
-        cq_write_raw(w, "\">Clear filter</a>\n");
-    }
-    cq_write_raw(w, "</form>\n");
-}
 
 static void head_plain(struct cq_writer *w, const char *class_name,
                        const char *title)
@@ -113,6 +24,7 @@ static void head_sort(struct cq_writer *w, const struct cq_view *view,
     struct cq_link link = cq_link_of(view);
 
     link.query.sort = sort;
+    link.query.offset = 0;
     cq_write_raw(w, "<th scope=\"col\"");
     cq_write_raw(w, class_name);
     if (view->query.sort == sort) {
@@ -121,7 +33,7 @@ static void head_sort(struct cq_writer *w, const struct cq_view *view,
     cq_write_raw(w, "><a href=\"");
     cq_link_write(w, &link);
     cq_write_raw(w, "\">");
-    cq_write_raw(w, sort_titles[sort]);
+    cq_write_raw(w, cq_html_sort_title(sort));
     cq_write_raw(w, "</a></th>");
 }
 
@@ -129,15 +41,15 @@ static void table_head(struct cq_writer *w, const struct cq_view *view)
 {
     cq_write_raw(w, "<thead><tr>");
     head_plain(w, "", "Client");
-    head_plain(w, "", "Pool");
     head_plain(w, "", "State");
     head_sort(w, view, " class=\"use\"", CQ_SORT_USED);
     head_sort(w, view, " class=\"n\"", CQ_SORT_TODAY);
-    head_plain(w, " class=\"n\"", "Free");
-    head_sort(w, view, " class=\"n\"", CQ_SORT_HITS);
+    head_plain(w, " class=\"n wide\"", "Free");
+    head_sort(w, view, " class=\"n wide\"", CQ_SORT_HITS);
     head_sort(w, view, " class=\"n\"", CQ_SORT_REFUSED);
     head_sort(w, view, "", CQ_SORT_LAST);
-    head_plain(w, "", "Retry");
+    head_plain(w, " class=\"wide\"", "Admitted again");
+    head_plain(w, " class=\"wide\"", "Pool");
     cq_write_raw(w, view->facts.changes ? "<td></td></tr></thead>\n"
                                         : "</tr></thead>\n");
 }
@@ -152,16 +64,18 @@ static void cell(struct cq_writer *w, const char *class_name,
     cq_write_raw(w, "\">");
 }
 
-static void cell_bytes(struct cq_writer *w, const char *label, int64_t bytes)
+static void cell_bytes(struct cq_writer *w, const char *class_name,
+                       const char *label, int64_t bytes)
 {
-    cell(w, "n", label);
+    cell(w, class_name, label);
     cq_words_bytes(w, bytes);
     cq_write_raw(w, "</td>");
 }
 
-static void cell_count(struct cq_writer *w, const char *label, int64_t count)
+static void cell_count(struct cq_writer *w, const char *class_name,
+                       const char *label, int64_t count)
 {
-    cell(w, "n", label);
+    cell(w, class_name, label);
     cq_words_count(w, count);
     cq_write_raw(w, "</td>");
 }
@@ -174,13 +88,14 @@ static void client_cell(struct cq_writer *w, const struct cq_view *view,
 
     link.query.has_client = true;
     link.query.client = client->client;
+    link.query.offset = 0;
     cq_write_raw(w, "<th scope=\"row\" class=\"addr\"><a href=\"");
     cq_link_write(w, &link);
     cq_write_raw(w, "\">");
     cq_write_html(w, cq_link_client(&client->client, text, sizeof(text)));
     cq_write_raw(w, "</a>");
     if (client->rule && strcmp(client->rule, "ClamQuotaDaily") != 0) {
-        cq_write_raw(w, "<span class=\"rule soft\">");
+        cq_write_raw(w, "<span class=\"rule soft wide\">");
         cq_write_html(w, client->rule);
         cq_write_raw(w, "</span>");
     }
@@ -200,14 +115,42 @@ void cq_html_state(struct cq_writer *w, enum cq_state state)
     cq_write_raw(w, "</span>");
 }
 
+static void badge(struct cq_writer *w, const char *class_name,
+                  const char *word)
+{
+    cq_write_raw(w, " <span class=\"badge ");
+    cq_write_raw(w, class_name);
+    cq_write_raw(w, "\">");
+    cq_write_raw(w, word);
+    cq_write_raw(w, "</span>");
+}
+
+void cq_html_badges(struct cq_writer *w, const struct cq_view_client *client)
+{
+    /* as the filter has it */
+    if (client->state == CQ_STATE_OK && client->daily_bytes > 0
+        && 5 * client->used_bytes > 4 * client->allowance_bytes) {
+        badge(w, "b-warn", "near");
+    }
+    else {
+        cq_html_state(w, client->state);
+    }
+    if (client->jailed) {
+        badge(w, "b-over", "jailed");
+    }
+    if (client->copies_n > 0) {
+        badge(w, "b-warn", "copies");
+    }
+}
+
 static void state_cell(struct cq_writer *w, const struct cq_view *view,
                        const struct cq_view_client *client)
 {
-    cell(w, "nw", "State");
+    cell(w, "state", "State");
     cq_write_raw(w, "<span>");
-    cq_html_state(w, client->state);
+    cq_html_badges(w, client);
     if (client->state == CQ_STATE_OVER && client->over_since_s > 0) {
-        cq_write_raw(w, "<span class=\"rule soft\">for <time datetime=\"");
+        cq_write_raw(w, "<span class=\"rule soft wide\">for <time datetime=\"");
         cq_words_iso(w, client->over_since_s);
         cq_write_raw(w, "\" title=\"since ");
         cq_words_iso(w, client->over_since_s);
@@ -260,7 +203,7 @@ static void use_cell(struct cq_writer *w, const struct cq_view_client *client)
 static void time_cells(struct cq_writer *w, const struct cq_view *view,
                        const struct cq_view_client *client)
 {
-    cell(w, "nw", "Last hit");
+    cell(w, "nw last", "Last hit");
     if (client->last_hit_s > 0) {
         cq_words_relative(w, client->last_hit_s, view->now_s);
     }
@@ -268,7 +211,7 @@ static void time_cells(struct cq_writer *w, const struct cq_view *view,
         cq_write_raw(w, "<span class=\"soft\">never</span>");
     }
     cq_write_raw(w, "</td>");
-    cell(w, "nw", "Retry");
+    cell(w, "nw wide", "Admitted again");
     if (client->retry_after_s > 0) {
         cq_words_relative(w, view->now_s + client->retry_after_s,
                           view->now_s);
@@ -301,14 +244,17 @@ static void change_link(struct cq_writer *w, const struct cq_view *view,
     cq_write_raw(w, "</a>");
 }
 
-static void change_cell(struct cq_writer *w, const struct cq_view *view,
-                        const struct cq_view_client *client)
+void cq_html_change_links(struct cq_writer *w, const struct cq_view *view,
+                          const struct cq_view_client *client)
 {
-    cq_write_raw(w, "<td>");
     change_link(w, view, client, CQ_ACTION_RESET, "Reset");
     cq_write_raw(w, " ");
-    change_link(w, view, client, CQ_ACTION_EXEMPT, "Exempt");
-    cq_write_raw(w, "</td>");
+    if (client->exempt_until_s > 0) {
+        change_link(w, view, client, CQ_ACTION_UNEXEMPT, "End exemption");
+    }
+    else {
+        change_link(w, view, client, CQ_ACTION_EXEMPT, "Exempt");
+    }
 }
 
 static void client_row(struct cq_writer *w, const struct cq_view *view,
@@ -316,18 +262,20 @@ static void client_row(struct cq_writer *w, const struct cq_view *view,
 {
     cq_write_raw(w, "<tr>");
     client_cell(w, view, client);
-    cell(w, "", "Pool");
-    cq_write_html(w, client->pool);
-    cq_write_raw(w, "</td>");
     state_cell(w, view, client);
     use_cell(w, client);
-    cell_bytes(w, "Today", client->today_bytes);
-    cell_bytes(w, "Free", client->free_bytes);
-    cell_count(w, "Hits", client->hits);
-    cell_count(w, "Refused", client->refused);
+    cell_bytes(w, "n today", "today", client->today_bytes);
+    cell_bytes(w, "n wide", "free", client->free_bytes);
+    cell_count(w, "n wide", "hits", client->hits);
+    cell_count(w, "n refused", "refused", client->refused);
     time_cells(w, view, client);
+    cell(w, "wide", "Pool");
+    cq_write_html(w, client->pool);
+    cq_write_raw(w, "</td>");
     if (view->facts.changes) {
-        change_cell(w, view, client);
+        cq_write_raw(w, "<td class=\"wide nw\">");
+        cq_html_change_links(w, view, client);
+        cq_write_raw(w, "</td>");
     }
     cq_write_raw(w, "</tr>\n");
 }
@@ -343,35 +291,49 @@ static void empty_clients(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "</p>\n");
 }
 
-void cq_html_clients(struct cq_writer *w, const struct cq_view *view)
+static void client_table(struct cq_writer *w, const struct cq_view *view)
 {
     size_t i;
 
-    cq_write_raw(w, "<section class=\"card\" id=\"clients\"><h2>Clients "
-                    "<small>");
-    cq_words_count(w, (int64_t)view->client_count);
+    cq_write_raw(w, "<div class=\"scroll\"><table class=\"rows\">"
+                    "<caption>Used since the period began, against "
+                    "today&#39;s allowance. ");
+    cq_write_raw(w, view->query.sort == CQ_SORT_LAST
+                        ? "The most recent first."
+                        : "The largest first.");
+    cq_write_raw(w, "</caption>\n");
+    table_head(w, view);
+    cq_write_raw(w, "<tbody>\n");
+    for (i = 0; i < view->client_count; i++) {
+        client_row(w, view, &view->clients[i]);
+    }
+    cq_write_raw(w, "</tbody></table></div>\n");
+}
+
+void cq_html_clients(struct cq_writer *w, const struct cq_view *view)
+{
+    bool by_net = view->query.by_net;
+    int64_t shown = (int64_t)(by_net ? view->network_count
+                                     : view->client_count);
+    int64_t matched = by_net ? view->networks_matched : view->clients_matched;
+
+    cq_write_raw(w, "<section class=\"card\" id=\"clients\"><h2>");
+    cq_write_raw(w, by_net ? "Networks" : "Clients");
+    cq_write_raw(w, " <small>");
+    cq_words_count(w, shown);
     cq_write_raw(w, " of ");
-    cq_words_count(w, view->clients_matched);
-    cq_write_raw(w, view->clients_matched == 1 ? " client" : " clients");
+    cq_words_count(w, matched);
     cq_write_raw(w, " shown</small></h2>\n");
-    filter_form(w, view);
-    if (view->client_count == 0) {
+    cq_html_filter(w, view);
+    if (shown == 0) {
         empty_clients(w, view);
     }
-    else {
-        cq_write_raw(w, "<div class=\"scroll\"><table class=\"cards\">"
-                        "<caption>Used since the period began, against "
-                        "today&#39;s allowance. ");
-        cq_write_raw(w, view->query.sort == CQ_SORT_LAST
-                            ? "The most recent first."
-                            : "The largest first.");
-        cq_write_raw(w, "</caption>\n");
-        table_head(w, view);
-        cq_write_raw(w, "<tbody>\n");
-        for (i = 0; i < view->client_count; i++) {
-            client_row(w, view, &view->clients[i]);
-        }
-        cq_write_raw(w, "</tbody></table></div>\n");
+    else if (by_net) {
+        cq_html_networks(w, view);
     }
+    else {
+        client_table(w, view);
+    }
+    cq_html_paging(w, view, shown, matched);
     cq_write_raw(w, "</section>\n");
 }

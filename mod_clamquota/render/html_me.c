@@ -26,7 +26,8 @@ static const char style[] =
     ".note{border-left:4px solid #c33;padding-left:10px}"
     ".tiles{display:flex;flex-wrap:wrap;gap:4px 28px;margin:8px 0}"
     "dd{margin:0;font-weight:600}ul{padding-left:20px}"
-    "time{white-space:nowrap}";
+    "time{white-space:nowrap}table{font-size:.87rem}caption{text-align:left}"
+    "th,td{text-align:left;padding:2px 8px 2px 0;overflow-wrap:anywhere}";
 
 static void document_head(struct cq_writer *w)
 {
@@ -150,6 +151,12 @@ static void pool_card(struct cq_writer *w, const struct cq_me *me,
     cq_write_raw(w, "</h2>\n");
     used_line(w, client);
     refusal(w, me, pool);
+    if (client->copies_n > 0) {
+        cq_write_raw(w, "<p class=\"note\">These files are refused until "
+                        "tomorrow: you have downloaded them as often as is "
+                        "allowed in a day.</p>\n");
+        cq_html_copies(w, client->copies, client->copies_n, me->next_day_s);
+    }
     tiles(w, client);
     if (client->rule && strcmp(client->rule, "ClamQuotaDaily") != 0) {
         cq_write_raw(w, "<p class=\"rule soft\">By a rule for your network: ");
@@ -256,6 +263,7 @@ void cq_render_me_html(const struct cq_me *me, const struct cq_sink *sink)
     struct cq_writer *w = &writer;
 
     cq_write_begin(w, sink);
+    w->period = &me->period;
     document_head(w);
     cq_write_raw(w, "<body>\n");
     page_header(w, me);

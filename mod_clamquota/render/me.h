@@ -2,11 +2,12 @@
  *
  * Filled from the table by one look-up for each pool, never by a scan: what
  * is not asked for cannot be shown, and no query reaches here. Self-contained
- * and of a fixed size, so that filling it can't fail. */
+ * and of a fixed size, so that filling it can't fail: without memory to look
+ * for them, copies are missing. */
 #ifndef CQ_ME_H
 #define CQ_ME_H
 
-#include "render/view.h"
+#include "render/copies.h"
 #include "table/table.h"
 
 struct cq_me_pool {
@@ -14,6 +15,7 @@ struct cq_me_pool {
     int64_t wait_s;                 /* until he is admitted; 0: not over */
     char name[CQ_POOL_NAME_SIZE];
     struct cq_policy_info policy;
+    struct cq_view_copy copies[CQ_COPIES_SHOWN_MAX];    /* client.copies */
 };
 
 struct cq_me {
@@ -36,6 +38,8 @@ struct cq_me_place {
     uint16_t pool;                  /* CQ_ANY_POOL: the table has none */
     uint16_t policy_index;          /* what holds for this client there now */
     struct cq_retry retry;
+    const char *document_root;      /* as in struct cq_view_facts */
+    const struct cq_arena *arena;   /* to look for copies with; NULL: don't */
 };
 
 /** Fills in day, period and pools: first the pool of the place, whether he has

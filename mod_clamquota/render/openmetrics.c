@@ -202,6 +202,42 @@ static void write_cluster(struct cq_writer *w,
     sample(w, "clamquota_cluster_missing_shares", "_total", cluster->missing);
 }
 
+static void write_jail(struct cq_writer *w, const struct cq_view_jail *jail)
+{
+    if (!jail->spec) {
+        return;
+    }
+    family(w, "clamquota_jailed", "gauge", NULL,
+           "Clients and networks in the jail.");
+    sample(w, "clamquota_jailed", "", jail->jailed);
+    if (jail->capacity > 0) {
+        family(w, "clamquota_jail_capacity", "gauge", NULL,
+               "How many the jail has room for.");
+        sample(w, "clamquota_jail_capacity", "", jail->capacity);
+    }
+    if (jail->dropped_packets >= 0) {
+        family(w, "clamquota_jail_dropped_packets", "counter", "packets",
+               "Packets that the rules of the jail dropped.");
+        sample(w, "clamquota_jail_dropped_packets", "_total",
+               jail->dropped_packets);
+    }
+    family(w, "clamquota_jail_report_timestamp_seconds", "gauge", "seconds",
+           "When clamquota-sync reported on the jail last, in unix time.");
+    sample(w, "clamquota_jail_report_timestamp_seconds", "", jail->as_of_s);
+}
+
+static void write_forecast(struct cq_writer *w, const struct cq_view *view)
+{
+    family(w, "clamquota_forecast_bytes", "gauge", "bytes",
+           "Bytes, free ones too, that this node will have sent by the end of "
+           "the period at the pace so far.");
+    sample(w, "clamquota_forecast_bytes", "",
+           view->forecast_sent_bytes + view->forecast_free_bytes);
+    family(w, "clamquota_exemptions", "gauge", NULL,
+           "Clients and networks that are exempt for a time.");
+    sample(w, "clamquota_exemptions", "", (int64_t)view->exemption_count);
+}
+
 void cq_render_openmetrics(const struct cq_view *view,
                            const struct cq_sink *sink)
 {
@@ -226,6 +262,8 @@ void cq_render_openmetrics(const struct cq_view *view,
     family(w, "clamquota_untracked", "counter", NULL,
            "Requests served uncounted for want of a row.");
     sample(w, "clamquota_untracked", "_total", view->untracked);
+    write_forecast(w, view);
+    write_jail(w, &view->jail);
     if (view->cluster) {
         write_cluster(w, view->cluster);
     }

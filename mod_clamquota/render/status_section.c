@@ -68,6 +68,7 @@ void cq_render_status_section(const struct cq_view *view,
     struct cq_writer *w = &writer;
 
     cq_write_begin(w, sink);
+    w->period = &view->period;
     cq_write_raw(w, "<hr />\n<h2>ClamQuota</h2>\n<dl>");
     row_start(w, "Engine:");
     cq_write_html(w, view->facts.engine);

@@ -10,6 +10,7 @@
 #include "core/net.h"
 #include "core/offence.h"
 #include "core/policy.h"
+#include "table/changes.h"
 #include "table/exempt.h"
 #include "table/shares.h"
 
@@ -207,6 +208,8 @@ struct cq_view {
 
     /* What this node will have sent by the period's end at the pace since
      * forecast_since_s: cq_forecast_bytes(). */
+    struct cq_view_hour this_period;    /* what it has sent so far: start_s as
+                                         * the next */
     int64_t forecast_since_s;
     int64_t forecast_sent_bytes;
     int64_t forecast_free_bytes;
@@ -215,6 +218,9 @@ struct cq_view {
                                              * with by_net */
     size_t client_count;
     int64_t clients_matched;    /* by the query, shown or not */
+    const struct cq_change *changes;    /* of the client that was asked for,
+                                         * the newest first */
+    size_t change_count;
     int64_t shares[CQ_VIEW_SHARES];     /* of these, but for the filter's
                                          * state; without unlimited ones */
 

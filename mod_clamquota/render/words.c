@@ -82,20 +82,20 @@ void cq_words_duration(struct cq_writer *writer, int64_t seconds)
 
 enum form { FORM_LOCAL, FORM_UTC, FORM_ISO };
 
-static void write_time(struct cq_writer *writer, int64_t when_s,
-                       enum form form)
+int64_t cq_words_offset_s(const struct cq_writer *writer, int64_t when_s)
 {
-    time_t when = (time_t)when_s;
+    return writer->period ? cq_period_offset_s(writer->period, when_s) : 0;
+}
+
+void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form)
+{
+    time_t when = (time_t)(when_s + cq_words_offset_s(writer, when_s));
     struct tm parts;
     char text[64];
     size_t length = 0;
 
     if (gmtime_r(&when, &parts)) {
-        length = form == FORM_ISO
-            ? strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts)
-            : form == FORM_UTC
-            ? strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &parts)
-            : strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &parts);
+        length = strftime(text, sizeof(text), form, &parts);
     }
     if (length == 0) {
         /* a year that no struct tm holds: the number tells more than none */
@@ -105,36 +105,34 @@ static void write_time(struct cq_writer *writer, int64_t when_s,
     cq_write_data(writer, text, length);
 }
 
-void cq_words_utc(struct cq_writer *writer, int64_t when_s)
+void cq_words_zone(struct cq_writer *writer, int64_t when_s)
 {
-    write_time(writer, when_s, FORM_UTC);
+    int64_t offset_s = cq_words_offset_s(writer, when_s);
+    int64_t minutes = (offset_s < 0 ? -offset_s : offset_s) / MINUTE_S;
+    char text[16];
+
+    if (offset_s == 0) {
+        cq_write_raw(writer, "UTC");
+        return;
+    }
+    snprintf(text, sizeof(text), "%c%02d:%02d", offset_s < 0 ? '-' : '+',
+             (int)(minutes / 60 % 24), (int)(minutes % 60));
+    cq_write_raw(writer, text);
+}
+
+void cq_words_local(struct cq_writer *writer, int64_t when_s)
+{
+    cq_words_time(writer, when_s, "%Y-%m-%d %H:%M ");
+    cq_words_zone(writer, when_s);
 }
 
 void cq_words_iso(struct cq_writer *writer, int64_t when_s)
 {
-    write_time(writer, when_s, FORM_ISO);
-}
+    const struct cq_period *period = writer->period;
 
-void cq_words_local(struct cq_writer *writer, const struct cq_period *period,
-                    int64_t when_s)
-{
-    write_time(writer, when_s + cq_period_offset_s(period, when_s),
-               FORM_LOCAL);
-}
-
-void cq_words_zone(struct cq_writer *writer, const struct cq_period *period,
-                   int64_t when_s)
-{
-    int offset_min = (int)(cq_period_offset_s(period, when_s) / MINUTE_S);
-    char text[16];
-
-    if (period->zone == CQ_ZONE_UTC) {
-        cq_write_raw(writer, "UTC");
-        return;
-    }
-    snprintf(text, sizeof(text), "%c%02d:%02d", offset_min < 0 ? '-' : '+',
-             abs(offset_min) / 60 % 24, abs(offset_min) % 60);
-    cq_write_raw(writer, text);
+    writer->period = NULL;
+    cq_words_time(writer, when_s, "%Y-%m-%dT%H:%M:%SZ");
+    writer->period = period;
 }
 
 void cq_words_moment(struct cq_writer *writer, int64_t when_s)
@@ -142,7 +140,7 @@ void cq_words_moment(struct cq_writer *writer, int64_t when_s)
     cq_write_raw(writer, "<time datetime=\"");
     cq_words_iso(writer, when_s);
     cq_write_raw(writer, "\">");
-    cq_words_utc(writer, when_s);
+    cq_words_local(writer, when_s);
     cq_write_raw(writer, "</time>");
 }
 

@@ -1,8 +1,9 @@
 /* words - numbers and times as people read them, in HTML.
  *
  * Everything here is for the eye; exact figures stand beside it in title and
- * datetime attributes. Times are UTC in ISO form: the page is read by people
- * far from the server. */
+ * datetime attributes. Times are in the quota's own zone, with their offset:
+ * the page is read by people far from the server, and midnights are the
+ * quota's. */
 #ifndef CQ_WORDS_H
 #define CQ_WORDS_H
 
@@ -17,18 +18,20 @@ void cq_words_bytes(struct cq_writer *writer, int64_t bytes);
 /** "12 s", "3 h 12 min", "2 d 4 h"; negative as 0. No markup. */
 void cq_words_duration(struct cq_writer *writer, int64_t seconds);
 
-/** "2026-11-23 18:21 UTC" as text, or with seconds and T and Z as the
+/** How far the zone of the times that are shown is east of UTC, then. */
+int64_t cq_words_offset_s(const struct cq_writer *writer, int64_t when_s);
+
+/** A moment in the quota's zone, as strftime(3) has it.
+ * @param form  without names of days or months, or in the C locale */
+void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form);
+
+/** "UTC", "+01:00" */
+void cq_words_zone(struct cq_writer *writer, int64_t when_s);
+
+/** "2026-11-23 18:21 +01:00" as text, or in UTC with seconds and T and Z as the
  * datetime attribute wants it. No markup. */
-void cq_words_utc(struct cq_writer *writer, int64_t when_s);
+void cq_words_local(struct cq_writer *writer, int64_t when_s);
 void cq_words_iso(struct cq_writer *writer, int64_t when_s);
-
-/** "2026-11-23 18:21" in the quota's own zone, without its name. No markup. */
-void cq_words_local(struct cq_writer *writer, const struct cq_period *period,
-                    int64_t when_s);
-
-/** What is behind it: "UTC", or "+01:00" as it was at that moment. */
-void cq_words_zone(struct cq_writer *writer, const struct cq_period *period,
-                   int64_t when_s);
 
 /** <time> element that shows the moment. */
 void cq_words_moment(struct cq_writer *writer, int64_t when_s);

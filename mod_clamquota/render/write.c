@@ -19,6 +19,7 @@ typedef const char *(*escape_fn)(uint32_t code, char room[ESCAPE_SIZE]);
 void cq_write_begin(struct cq_writer *writer, const struct cq_sink *sink)
 {
     writer->sink = sink;
+    writer->period = NULL;
     writer->used = 0;
 }
 

@@ -13,6 +13,8 @@
 /* lives on the renderer's stack; begin, write, end */
 struct cq_writer {
     const struct cq_sink *sink;
+    const struct cq_period *period;     /* whose zone times are shown in; NULL,
+                                         * as at first: UTC */
     size_t used;
     char buffer[CQ_WRITE_BUFFER_SIZE];
 };

@@ -14,13 +14,13 @@ START_TEST(html)
     ck_assert_uint_eq(count(text, "method=\"post\""), 0);
     ck_assert_ptr_nonnull(strstr(text, "action=reset&amp;on=2001%3Adb8%3A%3A"));
     ck_assert_uint_eq(count(text, "action=exempt&amp;on="), 2);
-    ck_assert_ptr_nonnull(strstr(text, "2 of 2 clients shown"));
+    ck_assert_ptr_nonnull(strstr(text, "2 of 2 shown"));
     ck_assert_ptr_nonnull(strstr(text, "<b>Month, day 23 of 30</b>"));
     ck_assert_ptr_nonnull(strstr(text, ">in 12 h</time>"));
     ck_assert_ptr_nonnull(strstr(text, ">2026-12-01 00:00 UTC</time>"));
     ck_assert_ptr_nonnull(
         strstr(text, "title=\"9,007,199,254,740,993 bytes\""));
-    ck_assert_uint_eq(count(text, "<svg "), 2);
+    ck_assert_uint_eq(count(text, "<svg "), 5);
     ck_assert_uint_eq(count(text, "<script"), 0);
     ck_assert_uint_eq(count(text, "http:"), 0);
     ck_assert_uint_eq(count(text, "https:"), 0);
@@ -81,8 +81,7 @@ START_TEST(html_empty)
     ck_assert_ptr_nonnull(strstr(out.data, "No client has come"));
     expect_markup(rendered(cq_render_status_section, &view));
     make_view();
-    hours[0].sent_bytes = 0;
-    hours[0].refused = 0;
+    hours[0] = (struct cq_view_hour){ .start_s = view.now_s - 3600 };
     rendered(cq_render_html, &view);
     ck_assert_ptr_nonnull(strstr(out.data, "Nothing counted was sent"));
 }
@@ -96,6 +95,94 @@ START_TEST(section)
     ck_assert_ptr_nonnull(strstr(out.data, "<h2>ClamQuota</h2>"));
     ck_assert_ptr_null(strstr(out.data, "2001:db8"));
     ck_assert_ptr_null(strstr(out.data, "Notice:"));
+}
+END_TEST
+
+START_TEST(one_client)
+{
+    make_view();
+    pools[0].grace_bytes = 450 << 20;
+    view.query.has_client = true;
+    view.query.client = clients[0].client;
+    view.client_count = 1;
+    clients[0].shared = true;
+    clients[0].here_used_bytes = 1024;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_uint_eq(count(out.data, "class=\"card facts\""), 1);
+    ck_assert_ptr_nonnull(strstr(out.data, "<dd>day 23 &times; <data "
+                                 "value=\"52428800\""));
+    ck_assert_ptr_nonnull(strstr(out.data, " + <data value=\"471859200\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "= <b><data value=\"1205862400\""));
+    ck_assert_ptr_nonnull(strstr(out.data, ">/main.cvd</th>"));
+    ck_assert_ptr_nonnull(strstr(out.data, "(37 today), 36 that LogOnly"));
+    ck_assert_ptr_nonnull(strstr(out.data, "<b>jailed</b> in <code>ipset:a,b"));
+    ck_assert_ptr_nonnull(strstr(out.data, "here <data value=\"1024\""));
+    /* a network is many clients */
+    ck_assert_int_eq(cq_key_parse(&view.query.client, "2001:db8::/32", NULL),
+                     CQ_OK);
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_uint_eq(count(out.data, "class=\"card facts\""), 0);
+}
+END_TEST
+
+START_TEST(pages_and_filters)
+{
+    make_view();
+    view.clients_matched = 300;
+    view.query.offset = 100;
+    view.query.filter = CQ_FILTER_NEAR;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "<a aria-current=\"true\" href=\"/clamquota?"
+                         "state=near#clients\">Near</a>"));
+    ck_assert_ptr_nonnull(strstr(out.data, ">101 to 102 of 300<"));
+    ck_assert_ptr_nonnull(strstr(out.data, "?state=near#clients\">Previous<"));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "?offset=200&amp;state=near#clients\">Next<"));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "?state=near&amp;net=24,48#clients\">By network<"));
+    view.query.offset = 10000;
+    view.clients_matched = 20000;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_null(strstr(out.data, ">Next<"));
+}
+END_TEST
+
+START_TEST(networks)
+{
+    struct cq_view_network network = { .clients = 3, .over = 1,
+                                       .used_bytes = 4096 };
+
+    make_view();
+    ck_assert_int_eq(cq_key_parse(&network.net, "192.0.2.0/24", NULL), CQ_OK);
+    view.query.by_net = true;
+    view.query.net_bits = (struct cq_prefixes){ 24, 48 };
+    view.networks = &network;
+    view.network_count = 1;
+    view.networks_matched = 1;
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_nonnull(
+        strstr(out.data, "?client=192.0.2.0/24#clients\">192.0.2.0/24</a>"));
+    ck_assert_ptr_nonnull(strstr(out.data, "figures are lower bounds"));
+    view.networks_exact = true;
+    rendered(cq_render_html, &view);
+    ck_assert_ptr_null(strstr(out.data, "figures are lower bounds"));
+}
+END_TEST
+
+/* the quota's midnights are Vienna's, and so are the times */
+START_TEST(zone)
+{
+    int i;
+
+    make_view();
+    for (i = 0; i <= view.period.days; i++) {
+        view.period.midnight_s[i] -= 3600;
+    }
+    expect_markup(rendered(cq_render_html, &view));
+    ck_assert_ptr_nonnull(strstr(out.data, ">2026-12-01 00:00 +01:00</time>"));
+    ck_assert_ptr_nonnull(strstr(out.data,
+                                 "datetime=\"2026-11-30T23:00:00Z\""));
 }
 END_TEST
 
@@ -152,6 +239,10 @@ int main(void)
     tcase_add_test(formats, html_hostile);
     tcase_add_test(formats, html_empty);
     tcase_add_test(formats, section);
+    tcase_add_test(formats, one_client);
+    tcase_add_test(formats, pages_and_filters);
+    tcase_add_test(formats, networks);
+    tcase_add_test(formats, zone);
     tcase_add_test(formats, html_without_changes);
     tcase_add_test(formats, notice);
     srunner_set_tap(runner, "-");
