@@ -1,7 +1,8 @@
 /* html_clients - the table of clients.
  *
- * Each row has links to the pages that reset and exempt it. On a narrow screen a
- * row is two lines; what has no room there stands on the client's own page. */
+ * Each row has links to the pages that reset and exempt it. On a narrow screen
+ * a row is two lines; what has no room there stands on the client's own
+ * page. */
 #include "render/html_change.h"
 
 #include "render/query.h"
