@@ -49,7 +49,7 @@ Usage: ./build.sh [COMMAND]
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
   fuzz [S]   each fuzzer for S seconds (60)
-  install    module, clamquota-sync, configuration, units, man pages, examples
+  install    module, tools, configuration, units, man pages, examples
   uninstall  remove them; keeps counters and files that you changed
   deb        Debian packages into build/deb/
   clean      remove build/

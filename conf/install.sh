@@ -47,9 +47,11 @@ place_conf() {
 place_all() {
     place "$BUILD/mod_clamquota.so" "$module_dir/mod_clamquota.so"
     place "$BUILD/clamquota-sync" "$PREFIX/sbin/clamquota-sync" 755
+    place "$BUILD/clamquota" "$PREFIX/sbin/clamquota" 755
     place_text mod_clamquota/mod_clamquota.5 "$man_dir/man5/mod_clamquota.5"
     place_text mod_clamquota/clamquota.7 "$man_dir/man7/clamquota.7"
     place_text tools/sync/clamquota-sync.8 "$man_dir/man8/clamquota-sync.8"
+    place_text tools/clamquota/clamquota.8 "$man_dir/man8/clamquota.8"
     for text in README CHANGES LICENSE conf/*-mirror.conf; do
         place_text "$text" "$doc_dir/$(basename "$text")"
     done
@@ -89,6 +91,7 @@ do_install() {
     choose_places
     so=$BUILD/mod_clamquota.so
     if [ ! -e "$so" ] || [ ! -e "$BUILD/clamquota-sync" ] ||
+        [ ! -e "$BUILD/clamquota" ] ||
         [ "$(cat "$BUILD/state_dir" 2>/dev/null)" != "$state_dir" ] ||
         [ -n "$(find mod_clamquota tools -newer "$so")" ]
     then

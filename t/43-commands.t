@@ -61,7 +61,8 @@ sub man_page {
 my @commands = readme();
 my ($removal) = grep { $commands[$_][0] =~ /uninstalling/ } 0 .. $#commands;
 splice @commands, $removal // 0, 0, man_page('mod_clamquota/clamquota.7'),
-    man_page('tools/sync/clamquota-sync.8');
+    man_page('tools/sync/clamquota-sync.8'),
+    man_page('tools/clamquota/clamquota.8');
 
 # ---- the machine: Debian's httpd as its package leaves it, and the source ----
 
@@ -77,7 +78,8 @@ $machine->must($_) for <<'EOT', split /\n/, <<'EOT2';
 mkdir -p /run/lock /mnt/src/build /var/log/apache2 /srv/clamav /srv/www &&
 tar -C /mnt/source --exclude=./build --exclude=./.git -c . |
     tar -C /mnt/src -x &&
-cd /mnt/build && cp mod_clamquota.so clamquota-sync state_dir /mnt/src/build/
+cd /mnt/build && cp mod_clamquota.so clamquota clamquota-sync state_dir \
+    /mnt/src/build/
 EOT
 ip address add 192.0.2.7/32 dev lo && ip address add 192.0.2.8/32 dev lo
 a2enmod -q mpm_event authz_core authz_host dir mime alias env
@@ -293,6 +295,25 @@ EOT
     'clamquota-sync --status' => qr/DenyAccessClamAV/,
     q(clamquota-sync --status --json | grep '"192.0.2.7') =>
         ['clamquota-sync --deny-file /srv/www/.htaccess', qr/"192\.0\.2\.70/],
+
+    # clamquota(8)
+    'clamquota show 192.0.2.7' => qr/^  allowance +day \d+ x 50M/m,
+    'clamquota reset 192.0.2.7' => qr/^192\.0\.2\.7: reset, 1 row$/,
+    'clamquota exempt 192.0.2.7 --for 6h' =>
+        qr/^192\.0\.2\.7: is exempt until 20/,
+    'clamquota exempt --list' => qr/^192\.0\.2\.7 /m,
+    'clamquota exempt 192.0.2.7 --end' =>
+        qr/^192\.0\.2\.7: is no longer exempt$/,
+    'clamquota report --over' => qr/^0 of 0 clients/m,
+    'clamquota report --by-net 24,48 --sort refused' =>
+        qr{^192\.0\.2\.0/24 }m,
+    'clamquota report --limit 10000 --csv >/tmp/clients.csv' =>
+        [undef, qr/^$/, 'grep -c ^192.0.2.7, /tmp/clients.csv', qr/^1$/],
+    q(clamquota report --csv | awk -F, '$8 > 50 * 1048576') => qr/^client,/,
+    'clamquota exempt 0.0.0.0/0 --for 1d --yes' =>
+        qr{^0\.0\.0\.0/0: is exempt until 20},
+    'clamquota exempt ::/0 --for 1d --yes' => qr{^::/0: is exempt until 20},
+    'clamquota check' => qr/: in order/,
 
     # README: Upgrading and uninstalling
     './build.sh deb && sudo apt install ./build/deb/*.deb' =>

@@ -74,7 +74,9 @@ my %mode = (
     "$root/usr/share/doc/mod_clamquota/LICENSE"             => 0644,
     "$root/var/lib/clamquota"                               => 0750,
     "$root/usr/sbin/clamquota-sync"                         => 0755,
+    "$root/usr/sbin/clamquota"                              => 0755,
     "$root/usr/share/man/man8/clamquota-sync.8"             => 0644,
+    "$root/usr/share/man/man8/clamquota.8"                  => 0644,
     (map { ("$root/usr/share/doc/mod_clamquota/examples/$_" => 0644) } qw(
         clamquota-ipset.ip6tables clamquota-ipset.iptables
         clamquota-modprobe.conf clamquota-sync.cron clamquota.ip6tables
@@ -155,6 +157,10 @@ like(slurp("$prefix/lib/systemd/system/clamquota-sync.service"),
     qr{^ExecStart=\Q$prefix\E/sbin/clamquota-sync --watch}m,
     'the service starts the one below PREFIX');
 ok(-x "$prefix/sbin/clamquota-sync", 'which is there');
+is(`'$prefix/sbin/clamquota' report 2>&1`,
+    "clamquota report: $prefix/var/lib/clamquota/clamquota.table: no such "
+    . "table: expected the file that ClamQuotaTable names, which httpd makes "
+    . "when it starts\n", 'clamquota looks for the table below PREFIX');
 is(`'$prefix/sbin/clamquota-sync' -n 2>&1` =~ s/:.*//sr, 'clamquota-sync',
     'it runs');
 like(`'$prefix/sbin/clamquota-sync' -n 2>&1`,
