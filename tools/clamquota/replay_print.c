@@ -188,13 +188,30 @@ static void print_months(const struct cq_replay *r, struct cq_output *o)
     }
 }
 
+/* Up to two fit into the line. */
+static void print_agents(unsigned families, FILE *out)
+{
+    size_t f;
+
+    if (__builtin_popcount(families) > 2) {
+        fputs(" several\n", out);
+        return;
+    }
+    for (f = 0; f < CQ_FAMILY_N; f++) {
+        if ((families >> f & 1) != 0) {
+            fprintf(out, " %s", cq_family_word((enum cq_family)f));
+        }
+    }
+    putc('\n', out);
+}
+
 static void print_most(const struct cq_replay *r, size_t quota,
                        struct cq_output *o)
 {
     const struct cq_replay_client *most[CQ_REPLAY_MOST_N];
     char heading[128], size[CQ_SIZE_TEXT_SIZE], all[CQ_SIZE_TEXT_SIZE];
     char client[CQ_KEY_TEXT_SIZE];
-    size_t n = cq_replay_find_most(r, quota, most), i, f;
+    size_t n = cq_replay_find_most(r, quota, most), i;
 
     if (n == 0) {
         return;
@@ -208,16 +225,11 @@ static void print_most(const struct cq_replay *r, size_t quota,
         struct cq_key key;
 
         memcpy(&key, most[i]->key, sizeof(key));
-        fprintf(o->file, "  %-24s%10" PRIu32 "%12s of %-12s",
+        fprintf(o->file, "  %-22s%9" PRIu32 "%11s of %-11s",
                 cq_key_format(&key, client, sizeof(client)), use->refused_n,
                 format_bytes(use->refused_bytes, size),
                 format_bytes(most[i]->bytes, all));
-        for (f = 0; f < CQ_FAMILY_N; f++) {
-            if ((use->families >> f & 1) != 0) {
-                fprintf(o->file, " %s", cq_family_word((enum cq_family)f));
-            }
-        }
-        putc('\n', o->file);
+        print_agents(use->families, o->file);
     }
 }
 

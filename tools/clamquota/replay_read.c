@@ -20,7 +20,8 @@
 
 /* ---- records ---- */
 
-static enum cq_replay_column find_column(const struct cq_log_record *record)
+static enum cq_replay_column find_column(const struct cq_log_record *record,
+                                         enum cq_log_figure figure)
 {
     int status = record->status;
     bool is_get = record->method.length == 3
@@ -33,7 +34,7 @@ static enum cq_replay_column find_column(const struct cq_log_record *record)
         return CQ_REPLAY_FREE;
     }
     if (status == 206 && is_get
-        && (record->body_bytes >= 0
+        && (record->body_bytes >= 0 && figure != CQ_LOG_UNKNOWN
             ? record->body_bytes <= CQ_REPLAY_RANGE_BYTES
             : record->bytes <= CQ_REPLAY_RANGE_BYTES + HEADER_BYTES)) {
         return CQ_REPLAY_RANGE;
@@ -62,14 +63,16 @@ static void find_file(struct cq_replay_run *run, const struct cq_log_record *rec
     request->is_copy = cq_rows_find(files, key, &request->file) != NULL;
 }
 
-static void add_record(struct cq_replay_run *run, const struct cq_log_record *record)
+static void add_record(struct cq_replay_run *run,
+                       const struct cq_log_record *record,
+                       enum cq_log_figure figure)
 {
     struct cq_request request = {
         .bytes = (uint64_t)record->bytes, .client = CQ_NO_CLIENT,
         .family = (uint8_t)cq_family_find(record->agent.at,
                                           record->agent.length),
         .column = (uint8_t)(is_free_path(run, record->path)
-                            ? CQ_REPLAY_FREE : find_column(record))
+                            ? CQ_REPLAY_FREE : find_column(record, figure))
     };
     struct cq_replay *replay = &run->replay;
 
@@ -180,7 +183,8 @@ static void merge(struct cq_replay_run *run)
 
     while ((source = find_earliest(run, &until_s)) != NULL) {
         do {
-            add_record(run, &source->record);
+            add_record(run, &source->record,
+                       cq_log_get_format(source->log)->figure);
             read_next(run, source);
         } while (source->has_record && source->record.time_s <= until_s
                  && !run->replay.is_out_of_memory);
