@@ -237,6 +237,14 @@ done >access.log
 echo "198.51.100.8 - - [] \"\" 200 1 \"-\" \"-\"" | gzip >access.log.2.gz
 EOT
         qr/^2$/],
+    'clamquota replay --daily 20M,50M,100M --grace 450M'
+        . q( --free '\.(cdiff|sign)$' access.log*) => [
+        q(printf '198.51.100.7 - - [28/Oct/2026:21:28:38 +0000])
+            . q( "GET /main.cvd HTTP/1.1" 200 2147483648 "-" "curl/8"\n%.0s')
+            . ' 1 2 >access.log && rm access.log.2.gz',
+        qr/^  Clients refused(?: +1 \(100\.0 %\)){2} +0 \(0\.0 %\)$/m],
+    q(grep '^198.51.100.7 ' access.log | awk -F\" '{print $6}' |)
+        . ' sort | uniq -c' => qr/^ +2 curl\/8$/,
     q(grep '^198.51.100.7 ' /var/log/apache2/access.log |)
         . q( grep -o 'UUID: [0-9a-f-]*' | sort -u | wc -l) => qr/^2$/,
     'd /run/clamquota 0750 root root' => [undef, undef,

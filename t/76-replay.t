@@ -186,12 +186,13 @@ write_file("$dir/days", join '', map { at($_ * 3600, '192.0.2.1', '/a', 200,
 for (['day', 8 * 23], ['week', 24 - 7 + 7 * 23], ['month', 8 * 23]) {
     my ($period, $refused) = @$_;
     is(json('--period', $period, '--daily', 1000, 'days')->{quotas}[0]
-        {requests_refused}, $refused, "a request a day has its allowance: $period");
+        {requests_refused}, $refused, "$period: days add up");
 }
 
 # more than an hour behind: counted where it came, and said
 write_file("$dir/late", at(7200, '192.0.2.1', '/a', 200, 1)
-    . at(3599, '192.0.2.1', '/a', 200, 1) . at(3600, '192.0.2.1', '/a', 200, 1));
+    . at(3599, '192.0.2.1', '/a', 200, 1)
+    . at(3600, '192.0.2.1', '/a', 200, 1));
 is(json('late')->{lines_late}, 1, 'a line more than an hour behind');
 like((replay('late'))[1], qr/^  Order +1 lines stand more than an hour behind/m,
     'the page says it');
@@ -203,8 +204,8 @@ my ($status, $out, $said) = replay('--json', 'ugly');
 is($status, 1, 'a bad line: exit 1');
 is($said, "clamquota replay: ugly:1: no address where the client stands, e.g."
     . " a name; lines without one count for no client (with \"HostnameLookups"
-    . " Off\" httpd logs addresses)\nclamquota replay: ugly:2: expected an address"
-    . ", e.g. 192.0.2.7: nonsense\n", 'and what is wrong');
+    . " Off\" httpd logs addresses)\nclamquota replay: ugly:2: expected an"
+    . " address, e.g. 192.0.2.7: nonsense\n", 'and what is wrong');
 is_deeply([ @{ decode_json($out) }{qw(lines bad_lines lines_without_client
     clients bytes)} ], [ 4, 1, 2, 1, 21 ], 'the rest counts');
 # the future

@@ -19,12 +19,12 @@
 
 static const struct cq_option options[] = {
     { .name = "daily", .value = "SIZE,...", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, daily), .least = 1, .most = 200,
-      .expected = DAILY_EXPECTED,
+      .offset = offsetof(struct cq_replay_options, daily), .least = 1,
+      .most = 200, .expected = DAILY_EXPECTED,
       .help = "the quotas, as ClamQuotaDaily [20M,50M,100M]" },
     { .name = "period", .value = "PERIOD", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, period), .least = 1, .most = 9,
-      .expected = PERIOD_EXPECTED,
+      .offset = offsetof(struct cq_replay_options, period), .least = 1,
+      .most = 9, .expected = PERIOD_EXPECTED,
       .help = "month, week or day, as ClamQuotaPeriod [month]" },
     { .name = "grace", .value = "SIZE", .kind = CQ_OPTION_SIZE,
       .offset = offsetof(struct cq_replay_options, grace_bytes), .least = 0,
@@ -36,12 +36,12 @@ static const struct cq_option options[] = {
       .expected = "a number of copies from 1 to 1000000, e.g. --copies 4",
       .help = "of one file a day, as ClamQuotaCopies [no limit]" },
     { .name = "free", .value = "REGEX", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, free), .least = 1, .most = 1000,
-      .expected = "an extended regular expression",
+      .offset = offsetof(struct cq_replay_options, free), .least = 1,
+      .most = 1000, .expected = "an extended regular expression",
       .help = "paths that are free, e.g. '\\.(cdiff|sign)$'" },
     { .name = "format", .value = "FORMAT", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, format), .least = 1, .most = 1000,
-      .expected = "a format, e.g. --format vhost",
+      .offset = offsetof(struct cq_replay_options, format), .least = 1,
+      .most = 1000, .expected = "a format, e.g. --format vhost",
       .help = "common, combined, vhost, clamav or a LogFormat string\n"
           "[detected]" },
     { .name = "json", .kind = CQ_OPTION_FLAG,
@@ -187,8 +187,8 @@ static enum cq_exit finish(struct cq_replay_run *run, FILE *out)
                                                           : CQ_EXIT_DONE;
 }
 
-static enum cq_exit replay_logs(struct cq_replay_run *run, char **names, size_t n,
-                                FILE *out)
+static enum cq_exit replay_logs(struct cq_replay_run *run, char **names,
+                                size_t n, FILE *out)
 {
     enum cq_exit result = CQ_EXIT_PARTLY;
 

@@ -94,7 +94,7 @@ void cq_replay_end(struct cq_replay *replay);
 
 void cq_replay_free(struct cq_replay *replay);
 
-/* What is said of the logs themselves. */
+/* The figures of the logs themselves. */
 struct cq_replay_logs {
     size_t log_n;
     uint64_t line_n;

@@ -1,4 +1,4 @@
-/* replay_print - the page that somebody chooses a quota by. */
+/* replay_print - the page by which an operator chooses a quota. */
 #include "clamquota/replay.h"
 
 #include "cli/output.h"
@@ -216,8 +216,8 @@ static void print_most(const struct cq_replay *r, size_t quota,
     if (n == 0) {
         return;
     }
-    snprintf(heading, sizeof(heading), "\nRefused most with %s: requests, bytes "
-             "saved of all, user agents", cq_size_format_exact(
+    snprintf(heading, sizeof(heading), "\nRefused most with %s: requests, "
+             "bytes saved of all, user agents", cq_size_format_exact(
                  r->quotas[quota].daily_bytes, size, sizeof(size)));
     cq_output_heading(o, heading);
     for (i = 0; i < n; i++) {

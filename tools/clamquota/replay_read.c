@@ -42,7 +42,8 @@ static enum cq_replay_column find_column(const struct cq_log_record *record,
     return CQ_REPLAY_USED;
 }
 
-static bool is_free_path(const struct cq_replay_run *run, struct cq_log_text path)
+static bool is_free_path(const struct cq_replay_run *run,
+                         struct cq_log_text path)
 {
     regmatch_t range = { 0, (regoff_t)path.length };
 
@@ -50,7 +51,8 @@ static bool is_free_path(const struct cq_replay_run *run, struct cq_log_text pat
         && regexec(&run->free_paths, path.at, 1, &range, REG_STARTEND) == 0;
 }
 
-static void find_file(struct cq_replay_run *run, const struct cq_log_record *record,
+static void find_file(struct cq_replay_run *run,
+                      const struct cq_log_record *record,
                       struct cq_request *request)
 {
     struct cq_rows *files = &run->replay.files;
@@ -131,7 +133,8 @@ static void show_progress(struct cq_replay_run *run)
 }
 
 /* Reads the next record of a log; a time that is missing ends it. */
-static void read_next(struct cq_replay_run *run, struct cq_replay_source *source)
+static void read_next(struct cq_replay_run *run,
+                      struct cq_replay_source *source)
 {
     enum cq_log_next next;
 
@@ -152,7 +155,8 @@ static void read_next(struct cq_replay_run *run, struct cq_replay_source *source
 }
 
 /* The log with the earliest next record, and the time of the one behind it. */
-static struct cq_replay_source *find_earliest(const struct cq_replay_run *run, int64_t *until_s)
+static struct cq_replay_source *find_earliest(const struct cq_replay_run *run,
+                                              int64_t *until_s)
 {
     struct cq_replay_source *earliest = NULL;
     size_t i;
@@ -205,7 +209,8 @@ static bool is_printable(const char *text)
 }
 
 /* A log that cannot be opened is reported; the others count. */
-static void open_log(struct cq_replay_run *run, const char *name, struct cq_replay_source *source)
+static void open_log(struct cq_replay_run *run, const char *name,
+                     struct cq_replay_source *source)
 {
     static const struct cq_prefixes prefixes = { 32, 64 };
     const struct cq_log_format *format = run->options.format != NULL
