@@ -7,7 +7,7 @@
 #include "clamquota/command.h"
 
 #include "cli/options.h"
-#include "clamquota/column.h"
+#include "clamquota/line.h"
 #include "clamquota/feed_table.h"
 #include "core/paths.h"
 #include "core/units.h"

@@ -1,7 +1,7 @@
-/* column - the column that the module would have counted a response in, by its
+/* line - the column that the module would have counted a response in, by its
  * line in an access log. */
-#ifndef CQ_CLAMQUOTA_COLUMN_H
-#define CQ_CLAMQUOTA_COLUMN_H
+#ifndef CQ_CLAMQUOTA_LINE_H
+#define CQ_CLAMQUOTA_LINE_H
 
 #include "log/log.h"
 

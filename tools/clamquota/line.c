@@ -1,5 +1,5 @@
-/* column - the column of a line, as in mod_clamquota.5's table. */
-#include "clamquota/column.h"
+/* line - the column of a line, as in mod_clamquota.5's table. */
+#include "clamquota/line.h"
 
 #include <string.h>
 
