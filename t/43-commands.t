@@ -292,6 +292,18 @@ EOT
     '*/1 * * * * root /usr/sbin/clamquota-sync' =>
         [undef, undef, '/usr/sbin/clamquota-sync', qr/^$/],
 
+    'tail -n 0 -F /var/log/nginx/quota.log | clamquota feed --daily 50M' =>
+        'stays; t/82-feed-pipes.t',
+    'clamquota-sync --after 1'
+        . ' --jail nft:inet/clamquota/jail4,jail6,deny4,deny6' => ['nft -f'
+        . ' /usr/share/doc/mod_clamquota/examples/clamquota.nft', qr/^$/],
+    '*/5 * * * * root /usr/sbin/clamquota export mysql | mysql statistics' =>
+        [undef, undef, '/usr/sbin/clamquota export mysql', qr/^COMMIT;$/m],
+    'clamquota export sqlite | sqlite3 /var/lib/clamquota/statistics.db' =>
+        qr/^$/,
+    q(sqlite3 /var/lib/clamquota/statistics.db 'SELECT * FROM clamavtraffic)
+        . q( ORDER BY bytes DESC LIMIT 10') => qr/^192\.0\.2\.7\|20.*\|13\d{8}\|/,
+
     # clamquota-sync(8)
     'clamquota-sync -n --never 192.0.2.0/24' => qr/^$/,
     '* * * * * root /usr/sbin/clamquota-sync' =>

@@ -80,7 +80,8 @@ my %mode = (
     (map { ("$root/usr/share/doc/mod_clamquota/examples/$_" => 0644) } qw(
         clamquota-ipset.ip6tables clamquota-ipset.iptables
         clamquota-modprobe.conf clamquota-sync.cron clamquota.ip6tables
-        clamquota.ipset clamquota.iptables clamquota.nft)),
+        clamquota.ipset clamquota.iptables clamquota.nft
+        clamquota.syslog-ng)),
     map { ("$root/usr/lib/systemd/system/$_" => 0644) } qw(
         clamquota-sync-pass.service clamquota-sync.service clamquota-sync.timer)
 );
