@@ -25,7 +25,7 @@ my $jail = $ns->jail("recent:$a");
 is_deeply($jail->{parsed}, { status => 0, why => '', lines => [] }, 'spec');
 my $answer = $jail->ask('open w');
 is($answer->{status}, 3, 'no rule names the list');
-like($answer->{why}, qr{^\Q$path/$a\E does not exist: .*iptables-restore},
+like($answer->{why}, qr{^\Q$path/$a\E does not exist; .*iptables-restore},
     'and what to do');
 is($jail->ask('list')->{status}, 3, 'nor a second time');
 is($ns->jail("recent:$a", under => [ Jail::as_nobody() ])
@@ -154,7 +154,7 @@ drop_rules('');
 is_deeply($jail->ask('changed')->{lines}, ['yes'], 'deleted');
 $answer = $jail->ask('list');
 is($answer->{status}, 3, 'the rules are gone: list');
-like($answer->{why}, qr{^\Q$path/$a\E does not exist: }, 'says it');
+like($answer->{why}, qr{^\Q$path/$a\E does not exist; }, 'says it');
 restore('');
 $jail->ask('open w');
 drop_rules('');
@@ -235,7 +235,7 @@ restore('');
 $ns->must(qw(ip6tables -t raw -D PREROUTING 1));
 $answer = $jail->ask('open w');
 is($answer->{status}, 3, 'only the second list is missing');
-like($answer->{why}, qr{^\Q$path/$b\E does not exist: .*ip6tables-restore},
+like($answer->{why}, qr{^\Q$path/$b\E does not exist; .*ip6tables-restore},
     'and said to be');
 undef $jail;
 
@@ -249,7 +249,7 @@ $answer = $single->ask((map { "+ $_" } @many), 'apply');
 is($answer->{status}, 1, '10,000 addresses into a list of its size');
 is(scalar @{ $answer->{lines} }, 10_000 - ($places - 1),
     'what has no place fails');
-like($answer->{why}, qr{^\Q$path/$a\E is full: it holds $places .*raise ip_list_tot}, 'with a reason');
+like($answer->{why}, qr{^\Q$path/$a\E is full; raise ip_list_tot}, 'with a reason');
 is(file($a), $places, 'the list is full');
 my $inside = $single->addresses;
 is(scalar @{$inside}, $places, 'and is listed whole, over several reads');
@@ -276,7 +276,7 @@ is($single->ask((map { "- $_" } @many), 'apply')->{status}, 0,
 $jail = $ns->jail("recent:$a", under => [ Jail::as_nobody() ]);
 $answer = $jail->ask('open w');
 is($answer->{status}, 4, 'nobody may not write');
-like($answer->{why}, qr{^\Q$path/$a\E may not be written by this user: .*as root}, 'what to do');
+like($answer->{why}, qr{^\Q$path/$a\E is not permitted .*as root}, 'what to do');
 is($jail->ask('open r')->{status}, 0, 'but look');
 is_deeply($jail->addresses, [], 'and list');
 $answer = $jail->ask('+ 192.0.2.1', 'apply');

@@ -27,7 +27,7 @@ like($answer->{why}, qr/^ipset: the set clamquota4 does not exist;.*restore/,
 my $nobody = $ns->jail($spec, under => [ Jail::as_nobody() ]);
 $answer = $nobody->ask('open w');
 is($answer->{status}, 4, 'not permitted comes before missing');
-like($answer->{why}, qr/^ipset: not permitted.* as root$/, 'and why');
+like($answer->{why}, qr/^ipset: the set clamquota4 is not permitted .* as root$/, 'and why');
 
 # ---- the shipped sets, and rules that need them ----
 $ns->load('clamquota.ipset', qw(ipset restore -exist));

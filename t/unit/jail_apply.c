@@ -3,6 +3,7 @@
 #include "jail/kind.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,8 @@ static int count_in(void)
 }
 
 /* Like nft: a batch is done as a whole or not at all. */
-static enum cq_jail_status commit(struct cq_jail *jail,
-                                  struct cq_jail_change *changes, size_t count,
-                                  struct cq_jail_why *why)
+static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
+                  size_t count)
 {
     int room = fake.capacity - count_in();
 
@@ -39,22 +39,20 @@ static enum cq_jail_status commit(struct cq_jail *jail,
     ck_assert_uint_gt(count, 0);
     fake.commits++;
     if (fake.commits == fake.lost_at) {
-        return cq_jail_fail(why, CQ_JAIL_MISSING, "lost");
+        return ENOENT;
     }
     if (fake.commits == fake.gives_up_at) {
-        jail->gives_up = true;
-        return cq_jail_fail(why, CQ_JAIL_PARTLY, "too many others");
+        return EINTR;
     }
     for (size_t i = 0; i < count; i++) {
         uint8_t n = changes[i].key.bytes[3];
 
         if (!changes[i].has_failed && fake.is_bad[n]) {
-            return cq_jail_fail(why, CQ_JAIL_PARTLY, "bad %d", n);
+            return EINVAL;
         }
         if (!changes[i].has_failed && changes[i].op == CQ_JAIL_ADD
             && --room < 0) {
-            jail->is_full[0] = count == 1;
-            return cq_jail_fail(why, CQ_JAIL_PARTLY, "full");
+            return ENFILE;
         }
     }
     for (size_t i = 0; i < count; i++) {
@@ -63,10 +61,13 @@ static enum cq_jail_status commit(struct cq_jail *jail,
                 changes[i].op != CQ_JAIL_REMOVE;
         }
     }
-    return CQ_JAIL_OK;
+    return 0;
 }
 
-static const struct cq_jail_kind kind = { .name = "fake", .commit = commit };
+static const struct cq_jail_kind kind = {
+    .name = "fake", .commit = commit, .how_to_make = { "make it" },
+    .how_to_raise = "raise it"
+};
 static struct cq_jail jail;
 static char spec[] = "fake:";
 static struct cq_jail_change changes[KEYS];
@@ -76,14 +77,15 @@ static void begin(void)
 {
     memset(&fake, 0, sizeof(fake));
     fake.capacity = KEYS;
-    jail = (struct cq_jail){ .kind = &kind, .spec = spec,
-                             .is_open = true, .batch = 16 };
+    jail = (struct cq_jail){ .kind = &kind, .spec = spec, .place = "the list ",
+                             .names = { "x" }, .is_listed = true,
+                             .batch = 16 };
     for (int i = 0; i < KEYS; i++) {
         uint8_t bytes[4] = { 10, 0, 0, (uint8_t)i };
 
         changes[i] = (struct cq_jail_change){ .op = CQ_JAIL_ADD,
                                               .has_failed = true };
-        cq_jail_address(&changes[i].key, bytes, 4);
+        cq_jail_address(&changes[i].key, bytes, CQ_JAIL_V4);
     }
 }
 
@@ -122,12 +124,14 @@ START_TEST(bad_ones)
         ck_assert_int_eq(fake.is_in[i], !fake.is_bad[i]);
     }
     if (bad > 0) {
-        char first_text[16];
+        char first_text[80];
 
-        snprintf(first_text, sizeof(first_text), "bad %d", first);
+        snprintf(first_text, sizeof(first_text),
+                 "the list x cannot be used: Invalid argument, at 10.0.0.%d",
+                 first);
         ck_assert_str_eq(why.text, first_text);
     }
-    ck_assert(jail.is_open);
+    ck_assert(jail.is_listed);
 }
 END_TEST
 
@@ -142,7 +146,7 @@ START_TEST(full)
     }
     ck_assert_int_eq(cq_jail_apply(&jail, changes, KEYS, &why),
                      CQ_JAIL_PARTLY);
-    ck_assert_str_eq(why.text, "full");
+    ck_assert_str_eq(why.text, "the list x is full; raise it");
     for (int i = 0; i < KEYS; i++) {
         ck_assert_int_eq(fake.is_in[i], i < 11);
         ck_assert_int_eq(changes[i].has_failed,
@@ -163,7 +167,7 @@ START_TEST(gives_up)
     for (int i = 0; i < KEYS; i++) {
         ck_assert_int_eq(changes[i].has_failed, i >= 32);
     }
-    ck_assert(jail.is_open);
+    ck_assert(jail.is_listed);
     /* the next time it is tried again */
     ck_assert_int_eq(cq_jail_apply(&jail, changes, KEYS, &why), CQ_JAIL_OK);
     ck_assert_int_eq(count_in(), KEYS);
@@ -178,13 +182,13 @@ START_TEST(lost)
     fake.lost_at = 4;
     ck_assert_int_eq(cq_jail_apply(&jail, changes, KEYS, &why),
                      CQ_JAIL_MISSING);
-    ck_assert_str_eq(why.text, "lost");
+    ck_assert_str_eq(why.text, "the list x does not exist; make it");
     ck_assert_int_eq(fake.commits, 4);
     for (int i = 0; i < KEYS; i++) {
         ck_assert_int_eq(changes[i].has_failed, !fake.is_in[i]);
         ck_assert_int_eq(fake.is_in[i], i < 16);
     }
-    ck_assert(!jail.is_open);
+    ck_assert(!jail.is_listed);
     ck_assert_int_eq(cq_jail_apply(&jail, changes, KEYS, &why),
                      CQ_JAIL_MISSING);
     ck_assert_int_eq(fake.commits, 4);

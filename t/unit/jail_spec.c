@@ -158,38 +158,68 @@ START_TEST(not_listed)
 }
 END_TEST
 
+/* Of equal keys the last counts, also where it was removed. */
 START_TEST(elements)
 {
-    static const char *const keys[] = {
-        "2001:db8::", "192.0.2.7", "10.0.0.0", "192.0.2.7", "192.0.2.7"
-    };
-    static const char *const sorted[] = {
-        "10.0.0.0", "192.0.2.7", "2001:db8::"
+    static const struct {
+        const char *key;
+        int64_t expires_at_s;
+    } added[] = {
+        { "2001:db8::", 5 }, { "192.0.2.7", 1 }, { "10.0.0.0", 2 },
+        { "192.0.2.7", 99 }, { "192.0.2.7", 4 }, { "10.0.0.1", 7 },
+        { "2001:db8::", CQ_JAIL_GONE }, { "10.0.0.1", CQ_JAIL_GONE },
+        { "10.0.0.1", 3 }, { "10.0.0.9", CQ_JAIL_GONE }
+    }, sorted[] = {
+        { "10.0.0.0", 2 }, { "10.0.0.1", 3 }, { "192.0.2.7", 4 }
     };
     struct cq_jail_elements list = { .list = NULL };
-    struct cq_key key = key_of("10.0.0.1");
     char text[CQ_KEY_TEXT_SIZE];
+    size_t i;
 
-    ck_assert_ptr_null(cq_jail_elements_find(&list, &key));
-    cq_jail_elements_sort(&list);
+    ck_assert(cq_jail_elements_sort(&list));
     ck_assert_uint_eq(list.count, 0);
-    for (size_t i = 0; i < 5; i++) {
-        key = key_of(keys[i]);
-        /* the second 192.0.2.7 expires last */
+    for (i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+        struct cq_key key = key_of(added[i].key);
+
         ck_assert(cq_jail_elements_add(&list, &key, false,
-                                       i == 3 ? 99 : (int64_t)i));
+                                       added[i].expires_at_s));
     }
-    cq_jail_elements_sort(&list);
+    ck_assert(cq_jail_elements_sort(&list));
     ck_assert_uint_eq(list.count, 3);
-    for (size_t i = 0; i < 3; i++) {
+    for (i = 0; i < sizeof(sorted) / sizeof(sorted[0]); i++) {
         ck_assert_str_eq(cq_key_format(&list.list[i].key, text, sizeof(text)),
-                         sorted[i]);
-        ck_assert_ptr_eq(cq_jail_elements_find(&list, &list.list[i].key),
-                         &list.list[i]);
+                         sorted[i].key);
+        ck_assert_int_eq(list.list[i].expires_at_s, sorted[i].expires_at_s);
     }
-    ck_assert_int_eq(list.list[1].expires_at_s, 99);
-    key = key_of("10.0.0.1");
-    ck_assert_ptr_null(cq_jail_elements_find(&list, &key));
+    free(list.list);
+}
+END_TEST
+
+/* Random keys of both families and all prefixes, against cq_key_compare(). */
+START_TEST(sorts)
+{
+    struct cq_jail_elements list = { .list = NULL };
+
+    srand((unsigned)_i);
+    for (int i = 0; i < 2000; i++) {
+        uint8_t bytes[16] = { 0 };
+        struct cq_prefixes prefixes = { (uint8_t)(rand() % 33),
+                                        (uint8_t)(rand() % 129) };
+        struct cq_key key;
+
+        for (int n = rand() % 3; n >= 0; n--) {
+            bytes[rand() % 16] = (uint8_t)rand();
+        }
+        ck_assert_int_eq(cq_key_make(&key, bytes, rand() % 2 ? 4 : 16,
+                                     prefixes), CQ_OK);
+        ck_assert(cq_jail_elements_add(&list, &key, false, i + 1));
+    }
+    ck_assert(cq_jail_elements_sort(&list));
+    ck_assert_uint_gt(list.count, 2);
+    for (size_t i = 1; i < list.count; i++) {
+        ck_assert_int_lt(cq_key_compare(&list.list[i - 1].key,
+                                        &list.list[i].key), 0);
+    }
     free(list.list);
 }
 END_TEST
@@ -210,6 +240,7 @@ int main(void)
     tcase_add_test(specs, element_keys);
     tcase_add_test(specs, not_listed);
     tcase_add_test(specs, elements);
+    tcase_add_loop_test(specs, sorts, 0, 5);
 
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

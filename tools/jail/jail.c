@@ -3,23 +3,20 @@
  * change is bad is halved until the bad one is alone. */
 #include "jail/kind.h"
 
-#include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum cq_jail_status cq_jail_fail(struct cq_jail_why *why,
-                                 enum cq_jail_status status,
-                                 const char *format, ...)
+struct cq_key cq_jail_element_key(const struct cq_key *client)
 {
-    va_list args;
+    struct cq_key key = *client;
 
-    va_start(args, format);
-    vsnprintf(why->text, sizeof(why->text), format, args);
-    va_end(args);
-    return status;
+    key.prefix = key.family == 4 ? 32 : 128;
+    return key;
 }
+
+/* --- specs ---------------------------------------------------------------- */
 
 bool cq_jail_read_name(const char **at, const char *ends, const char *also,
                        char *name, size_t size)
@@ -43,118 +40,37 @@ bool cq_jail_read_name(const char **at, const char *ends, const char *also,
     return true;
 }
 
-bool cq_jail_read_names(const char *names, const char *also, char *first,
-                        char *second, size_t size)
+/* Names of sets, all different: one, two or four. */
+static const char *read_names(struct cq_jail *jail, const char *at)
 {
-    if (!cq_jail_read_name(&names, ",", also, first, size)) {
-        return false;
-    }
-    if (*names == '\0') {
-        second[0] = '\0';
-        return true;
-    }
-    names++;
-    return cq_jail_read_name(&names, "", also, second, size)
-           && strcmp(first, second) != 0;
-}
+    const struct cq_jail_kind *kind = jail->kind;
+    int n = 0, i;
 
-int64_t cq_jail_now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
-/* --- elements ------------------------------------------------------------- */
-
-bool cq_jail_address(struct cq_key *key, const void *bytes, int family)
-{
-    *key = (struct cq_key){ .family = (uint8_t)family,
-                            .prefix = family == 4 ? 32 : 128 };
-    memcpy(key->bytes, bytes, family == 4 ? 4 : 16);
-    return cq_key_valid(key);
-}
-
-bool cq_jail_elements_add(struct cq_jail_elements *elements,
-                          const struct cq_key *key, bool is_operators,
-                          int64_t expires_at_s)
-{
-    if (elements->count == elements->room) {
-        size_t room = elements->room == 0 ? 128 : elements->room * 2;
-        struct cq_jail_element *list =
-            reallocarray(elements->list, room, sizeof(*list));
-
-        if (list == NULL) {
-            return false;
+    do {
+        if (n == kind->set_most) {
+            return "there are too many names";
         }
-        elements->list = list;
-        elements->room = room;
-    }
-    elements->list[elements->count++] = (struct cq_jail_element){
-        .key = *key, .is_operators = is_operators,
-        .expires_at_s = expires_at_s
-    };
-    return true;
-}
-
-/* struct cq_key begins with the address, so its first bytes order a family */
-static int compare_elements(const void *a, const void *b)
-{
-    const struct cq_jail_element *one = a;
-    const struct cq_jail_element *other = b;
-    int order = cq_key_compare(&one->key, &other->key);
-
-    return order != 0 ? order : (one->expires_at_s < other->expires_at_s)
-                                - (one->expires_at_s > other->expires_at_s);
-}
-
-void cq_jail_elements_sort(struct cq_jail_elements *elements)
-{
-    size_t i, n = 0;
-
-    if (elements->count > 1) {
-        qsort(elements->list, elements->count, sizeof(*elements->list),
-              compare_elements);
-    }
-    for (i = 0; i < elements->count; i++) {
-        if (n == 0 || cq_key_compare(&elements->list[n - 1].key,
-                                     &elements->list[i].key) != 0) {
-            elements->list[n++] = elements->list[i];
+        if (!cq_jail_read_name(&at, ",", kind->name_also, jail->names[n],
+                               kind->name_size)) {
+            return "a name is empty, too long, or has a character that is no "
+                   "letter, digit or, behind the first, one of _ - .";
         }
-    }
-    elements->count = n;
+        for (i = 0; i < n; i++) {
+            if (strcmp(jail->names[n], jail->names[i]) == 0) {
+                return "a name stands twice";
+            }
+        }
+        n++;
+    } while (*at++ == ',');
+    return n == 3 ? "DENY6 is missing" : NULL;
 }
 
-static int compare_key(const void *key, const void *element)
-{
-    return cq_key_compare(key, &((const struct cq_jail_element *)element)->key);
-}
-
-struct cq_jail_element *cq_jail_elements_find(
-    const struct cq_jail_elements *elements, const struct cq_key *key)
-{
-    return elements->count == 0 ? NULL
-           : bsearch(key, elements->list, elements->count,
-                     sizeof(*elements->list), compare_key);
-}
-
-struct cq_key cq_jail_element_key(const struct cq_key *client)
-{
-    struct cq_key key = *client;
-
-    key.prefix = key.family == 4 ? 32 : 128;
-    return key;
-}
-
-/* --- the jail ------------------------------------------------------------- */
-
-static const struct cq_jail_kind *const kinds[] = {
-    &cq_jail_recent, &cq_jail_nft, &cq_jail_ipset
-};
-
+/* The kind that the spec begins with, or NULL. */
 static const struct cq_jail_kind *find_kind(const char *spec)
 {
+    static const struct cq_jail_kind *const kinds[] = {
+        &cq_jail_recent, &cq_jail_nft, &cq_jail_ipset
+    };
     size_t length = strcspn(spec, ":"), i;
 
     for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -171,57 +87,116 @@ enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
                                   struct cq_jail_why *why)
 {
     const struct cq_jail_kind *kind = find_kind(spec);
-    const char *wrong = "no memory";
+    const char *wrong = "no memory", *at;
     struct cq_jail *made;
 
     if (kind == NULL) {
-        return cq_jail_fail(why, CQ_JAIL_USAGE, "--jail \"%.100s\": no such "
-                            "kind of jail, expected %s, %s or %s", spec,
-                            cq_jail_recent.expected, cq_jail_nft.expected,
-                            cq_jail_ipset.expected);
+        snprintf(why->text, sizeof(why->text), "--jail \"%.100s\": no such "
+                 "kind of jail, expected %s, %s or %s", spec,
+                 cq_jail_recent.expected, cq_jail_nft.expected,
+                 cq_jail_ipset.expected);
+        return CQ_JAIL_USAGE;
     }
-    made = kind->parse(spec + strlen(kind->name) + 1, &wrong);
+    at = spec + strlen(kind->name) + 1;
+    made = calloc(1, kind->size);
     if (made != NULL) {
         made->kind = kind;
+        made->spec = strdup(spec);
         made->access = access;
         made->lease_s = lease_s < CQ_JAIL_LEASE_MOST_S ? lease_s
                                                        : CQ_JAIL_LEASE_MOST_S;
-        made->spec = strdup(spec);
-        if (made->spec == NULL) {
-            cq_jail_close(made);
-            made = NULL;
+        made->dropped_packets = -1;
+        snprintf(made->place, sizeof(made->place), "%s", kind->place);
+        if (made->spec != NULL) {
+            wrong = kind->parse == NULL ? NULL : kind->parse(made, &at);
+            wrong = wrong == NULL ? read_names(made, at) : wrong;
         }
     }
-    if (made == NULL) {
-        return cq_jail_fail(why, CQ_JAIL_USAGE,
-                            "--jail \"%.200s\": %s, expected %s", spec, wrong,
-                            kind->expected);
+    if (wrong != NULL) {
+        cq_jail_close(made);
+        snprintf(why->text, sizeof(why->text), "--jail \"%.200s\": %s, "
+                 "expected %s", spec, wrong, kind->expected);
+        return CQ_JAIL_USAGE;
     }
     *jail = made;
     return CQ_JAIL_OK;
-}
-
-/* What a kind's function returned: after anything worse than PARTLY the jail
- * is to be opened again. */
-static enum cq_jail_status note(struct cq_jail *jail,
-                                enum cq_jail_status status)
-{
-    if (status > CQ_JAIL_PARTLY) {
-        jail->is_open = false;
-    }
-    return status;
-}
-
-static enum cq_jail_status not_open(const struct cq_jail *jail,
-                                    struct cq_jail_why *why)
-{
-    return cq_jail_fail(why, CQ_JAIL_MISSING, "%s was not listed", jail->spec);
 }
 
 const char *cq_jail_spec(const struct cq_jail *jail)
 {
     return jail->spec;
 }
+
+void cq_jail_close(struct cq_jail *jail)
+{
+    if (jail != NULL) {
+        jail->kind->close(jail);
+        free(jail->elements.list);
+        free(jail->networks.list);
+        free(jail->spec);
+        free(jail);
+    }
+}
+
+/* --- what went wrong ------------------------------------------------------ */
+
+/* The status and the sentence of a kind's errno, of which kind.h has the
+ * meanings. A jail that cannot be used is to be listed before the next use.
+ * @param key  the change that failed, or NULL */
+static enum cq_jail_status fail(struct cq_jail *jail, int error,
+                                const struct cq_key *key,
+                                struct cq_jail_why *why)
+{
+    static const struct {
+        int error;
+        enum cq_jail_status status;
+        const char *text;       /* the set is the subject */
+    } faults[] = {
+        { EPERM, CQ_JAIL_NOT_PERMITTED,
+          "is not permitted to this user; run clamquota-sync as root" },
+        { EACCES, CQ_JAIL_NOT_PERMITTED,
+          "is not permitted to this user; run clamquota-sync as root" },
+        { EROFS, CQ_JAIL_READ_ONLY,
+          "cannot be written, as /proc is mounted read-only here, as in a "
+          "container; run clamquota-sync on the host, or use an nft jail" },
+        { ENOENT, CQ_JAIL_MISSING, "does not exist; " },
+        { EMEDIUMTYPE, CQ_JAIL_MISSING, "; " },
+        { ENFILE, CQ_JAIL_PARTLY, "is full; " },
+        { EINTR, CQ_JAIL_PARTLY,
+          "is changed by others faster than it can be read; the next look "
+          "tries again" },
+        { 0, CQ_JAIL_PARTLY, "cannot be used: " }
+    };
+    const char *clause = error == ENFILE ? jail->kind->how_to_raise : "";
+    const struct cq_key *at = NULL;
+    char address[CQ_KEY_TEXT_SIZE];
+    size_t i = 0;
+
+    while (faults[i].error != error && faults[i].error != 0) {
+        i++;
+    }
+    if (faults[i].status == CQ_JAIL_MISSING) {
+        clause = jail->kind->how_to_make[jail->set];
+    } else if (faults[i].error == 0) {
+        clause = strerror(error);
+        at = key;
+    }
+    snprintf(why->text, sizeof(why->text), "%s%s %s%s%s%s%s", jail->place,
+             jail->names[jail->set], error == EMEDIUMTYPE ? jail->wrong : "",
+             faults[i].text, clause, at == NULL ? "" : ", at ",
+             at == NULL ? "" : cq_key_format(at, address, sizeof(address)));
+    jail->is_listed = jail->is_listed && faults[i].status == CQ_JAIL_PARTLY;
+    return faults[i].status;
+}
+
+static enum cq_jail_status not_listed(const struct cq_jail *jail,
+                                      struct cq_jail_why *why)
+{
+    snprintf(why->text, sizeof(why->text), "%s was not listed", jail->spec);
+    return CQ_JAIL_MISSING;
+}
+
+/* --- the jail ------------------------------------------------------------- */
 
 const char *cq_jail_cannot_hold(const struct cq_jail *jail,
                                 const struct cq_key *client)
@@ -239,11 +214,13 @@ const char *cq_jail_cannot_hold(const struct cq_jail *jail,
 const char *cq_jail_cannot_deny(const struct cq_jail *jail,
                                 const struct cq_key *network)
 {
-    if (jail->kind->has_networks == NULL) {
+    int set = CQ_JAIL_DENY4 + cq_jail_index(network);
+
+    if (jail->kind->deny == NULL) {
         return "holds no networks, only nft can";
     }
-    return jail->kind->has_networks(jail, network->family) ? NULL
-           : "holds no networks of this family: name interval sets, as in "
+    return jail->names[set][0] != '\0' ? NULL
+           : "holds no networks: name interval sets, as in "
              "nft:inet/clamquota/jail4,jail6,deny4,deny6";
 }
 
@@ -251,151 +228,148 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
                                  struct cq_jail_contents *contents,
                                  struct cq_jail_why *why)
 {
-    enum cq_jail_status status = CQ_JAIL_OK;
+    int error;
 
-    if (!jail->is_open) {
-        status = jail->kind->open(jail, why);
-        jail->is_open = status == CQ_JAIL_OK;
+    jail->now_s = cq_jail_now_s();
+    error = jail->kind->list(jail);
+    if (error == 0 && (!cq_jail_elements_sort(&jail->elements)
+                       || !cq_jail_elements_sort(&jail->networks))) {
+        error = ENOMEM;
     }
-    if (status == CQ_JAIL_OK && jail->kind->networks != NULL) {
-        status = note(jail, jail->kind->networks(jail, why));
-    }
-    if (status == CQ_JAIL_OK) {
-        status = note(jail, jail->kind->list(jail, why));
-    }
-    if (status != CQ_JAIL_OK) {
-        jail->elements.count = jail->networks.count = 0;
+    jail->is_listed = error == 0;
+    if (error != 0) {
+        *contents = (struct cq_jail_contents){ .element_n = 0 };
+        return fail(jail, error, NULL, why);
     }
     *contents = (struct cq_jail_contents){
         .elements = jail->elements.list, .element_n = jail->elements.count,
         .networks = jail->networks.list, .network_n = jail->networks.count
     };
-    return status;
+    return CQ_JAIL_OK;
 }
 
-/* Marks what has no place, so that it is not tried. */
-static void skip_full(const struct cq_jail *jail,
-                      struct cq_jail_change *changes, size_t count)
+/* Where changes are, while they are carried out. */
+struct run {
+    struct cq_jail *jail;
+    bool is_full[2];            /* no more is added */
+    bool is_over;               /* nothing more is tried */
+    enum cq_jail_status status; /* the worst, with its reason */
+    struct cq_jail_why *why;
+};
+
+/* Marks what has no place, so that it is not tried.
+ * @return whether anything is left */
+static bool skip_full(const struct run *run, struct cq_jail_change *changes,
+                      size_t count)
 {
+    bool is_left = false;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        if (changes[i].op == CQ_JAIL_ADD
-            && jail->is_full[cq_jail_index(&changes[i].key)]) {
-            changes[i].has_failed = true;
-        }
+        changes[i].has_failed |= changes[i].op == CQ_JAIL_ADD
+            && run->is_full[cq_jail_index(&changes[i].key)];
+        is_left |= !changes[i].has_failed;
     }
+    return is_left;
 }
 
-static void fail_all(struct cq_jail_change *changes, size_t count)
+/* Commits a batch, or its halves. */
+static void commit(struct run *run, struct cq_jail_change *changes,
+                   size_t count)
 {
-    size_t i;
+    size_t half = count / 2, i;
+    struct cq_jail_why said;
+    enum cq_jail_status status;
+    int error;
 
+    if (!run->is_over && skip_full(run, changes, count)) {
+        error = run->jail->kind->commit(run->jail, changes, count);
+        /* a full nft set has no room to make sure that it is there */
+        if (error == 0 || (error == ENFILE && count == 1
+                           && changes[0].op == CQ_JAIL_REMOVE)) {
+            return;
+        }
+        status = fail(run->jail, error, count == 1 ? &changes[0].key : NULL,
+                      &said);
+        run->is_over = status > CQ_JAIL_PARTLY || error == EINTR;
+        if (count > 1 && !run->is_over) {
+            commit(run, changes, half);
+            commit(run, changes + half, count - half);
+            return;
+        }
+        run->is_full[cq_jail_index(&changes[0].key)] |= error == ENFILE;
+        /* the first reason, unless a worse one follows */
+        if (status > run->status) {
+            run->status = status;
+            *run->why = said;
+        }
+    }
     for (i = 0; i < count; i++) {
         changes[i].has_failed = true;
     }
-}
-
-/* The first reason is kept, unless a worse one follows. */
-static void keep_worse(enum cq_jail_status *worst, struct cq_jail_why *why,
-                       enum cq_jail_status status,
-                       const struct cq_jail_why *said)
-{
-    if (status > *worst) {
-        *worst = status;
-        *why = *said;
-    }
-}
-
-/* Commits a batch, or its halves. @return the worst status */
-static enum cq_jail_status commit(struct cq_jail *jail,
-                                  struct cq_jail_change *changes, size_t count,
-                                  struct cq_jail_why *why)
-{
-    enum cq_jail_status worst = CQ_JAIL_OK, status;
-    struct cq_jail_why said;
-    size_t half = count / 2;
-
-    skip_full(jail, changes, count);
-    status = jail->kind->commit(jail, changes, count, &said);
-    if (status == CQ_JAIL_PARTLY && count > 1 && !jail->gives_up) {
-        keep_worse(&worst, why, commit(jail, changes, half, &said), &said);
-        if (worst <= CQ_JAIL_PARTLY && !jail->gives_up) {
-            status = commit(jail, changes + half, count - half, &said);
-        } else {
-            fail_all(changes + half, count - half);
-        }
-    } else if (status != CQ_JAIL_OK) {
-        fail_all(changes, count);
-    }
-    keep_worse(&worst, why, status, &said);
-    return worst;
 }
 
 enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why)
 {
-    enum cq_jail_status worst = CQ_JAIL_OK;
-    struct cq_jail_why said;
+    struct run run = { .jail = jail, .is_over = !jail->is_listed,
+                       .why = why };
     size_t i, n;
 
+    if (!jail->is_listed) {
+        run.status = not_listed(jail, why);
+    }
     for (i = 0; i < count; i++) {
         changes[i].has_failed = false;
     }
-    if (!jail->is_open) {
-        fail_all(changes, count);
-        return not_open(jail, why);
-    }
-    jail->is_full[0] = jail->is_full[1] = jail->gives_up = false;
     for (i = 0; i < count; i += n) {
-        n = count - i < jail->batch ? count - i : jail->batch;
-        if (worst > CQ_JAIL_PARTLY || jail->gives_up) {
-            fail_all(changes + i, n);
-            continue;
-        }
-        keep_worse(&worst, why, commit(jail, changes + i, n, &said), &said);
+        n = jail->batch > 0 && jail->batch < count - i ? jail->batch
+                                                       : count - i;
+        commit(&run, changes + i, n);
     }
-    return note(jail, worst);
+    return run.status;
 }
 
 enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                                  const struct cq_key *networks, size_t count,
                                  struct cq_jail_why *why)
 {
-    if (!jail->is_open) {
-        return not_open(jail, why);
+    int error;
+
+    if (!jail->is_listed) {
+        return not_listed(jail, why);
     }
-    if (jail->kind->deny == NULL) {
-        return count == 0 ? CQ_JAIL_OK
-               : cq_jail_fail(why, CQ_JAIL_PARTLY, "%s holds no networks",
-                              jail->spec);
+    if (jail->names[CQ_JAIL_DENY4][0] == '\0') {
+        snprintf(why->text, sizeof(why->text), "%s holds no networks",
+                 jail->spec);
+        return count == 0 ? CQ_JAIL_OK : CQ_JAIL_PARTLY;
     }
-    return note(jail, jail->kind->deny(jail, networks, count, why));
+    error = jail->kind->deny(jail, networks, count);
+    return error == 0 ? CQ_JAIL_OK : fail(jail, error, NULL, why);
 }
 
 bool cq_jail_has_changed(struct cq_jail *jail)
 {
-    return !jail->is_open || jail->kind->has_changed(jail);
+    return !jail->is_listed || (jail->kind->has_changed != NULL
+                                && jail->kind->has_changed(jail));
 }
 
 enum cq_jail_status cq_jail_figures(struct cq_jail *jail,
                                     struct cq_jail_figures *figures,
                                     struct cq_jail_why *why)
 {
-    if (!jail->is_open) {
-        return not_open(jail, why);
-    }
-    return note(jail, jail->kind->figures(jail, figures, why));
-}
+    int error;
 
-void cq_jail_close(struct cq_jail *jail)
-{
-    if (jail != NULL) {
-        jail->kind->close(jail);
-        free(jail->elements.list);
-        free(jail->networks.list);
-        free(jail->spec);
-        free(jail);
+    if (!jail->is_listed) {
+        return not_listed(jail, why);
     }
+    error = jail->kind->read_rules == NULL ? 0 : jail->kind->read_rules(jail);
+    *figures = (struct cq_jail_figures){
+        .capacity_v4 = jail->capacity[0], .capacity_v6 = jail->capacity[1],
+        .shares_capacity = jail->shares_capacity,
+        .dropped_packets = jail->dropped_packets,
+        .how_to_raise = jail->kind->how_to_raise
+    };
+    return error == 0 ? CQ_JAIL_OK : fail(jail, error, NULL, why);
 }

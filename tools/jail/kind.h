@@ -1,5 +1,15 @@
 /* kind - what a kind of jail (recent, nft, ipset) offers to jail.c, and what
- * jail.c offers to all kinds. Private to tools/jail/. */
+ * jail.c offers to all kinds. Private to tools/jail/.
+ *
+ * A kind speaks in errnos; jail.c makes the status and the sentence of them:
+ *
+ *     EPERM, EACCES    not permitted
+ *     EROFS            /proc is mounted read-only
+ *     ENOENT           jail->set does not exist
+ *     EMEDIUMTYPE      jail->set is made in another way: jail->wrong
+ *     ENFILE           jail->set is full
+ *     EINTR            others' changes came in between, each time
+ *     others           as strerror() has them */
 #ifndef CQ_JAIL_KIND_H
 #define CQ_JAIL_KIND_H
 
@@ -9,45 +19,58 @@
  * linux/netfilter/ipset/ip_set_timeout.h); 49 days are enough for nft too. */
 #define CQ_JAIL_LEASE_MOST_S (UINT32_MAX / 1000)
 
-/* An array that grows; all zero bytes: empty. */
+/* NFT_NAME_MAXLEN, the longest of the three, with its NUL */
+#define CQ_JAIL_NAME_SIZE 256
+
+/* Clients of IPv4 and IPv6, networks of IPv4 and IPv6. */
+enum { CQ_JAIL_V4, CQ_JAIL_V6, CQ_JAIL_DENY4, CQ_JAIL_DENY6, CQ_JAIL_SETS };
+
+/* An array that grows; all zero bytes: empty. Of equal keys the one that was
+ * added last counts. */
 struct cq_jail_elements {
     struct cq_jail_element *list;
     size_t count, room;
+    bool is_sorted;
 };
+
+/* as expires_at_s: the element of this key was removed */
+#define CQ_JAIL_GONE 0
 
 struct cq_jail_kind {
     const char *name;           /* what stands before the colon */
     const char *expected;       /* form and example, for a bad spec */
+    size_t size;                /* of its struct, whose first member is the
+                                 * struct cq_jail */
+    int set_most;               /* 2 or 4 */
+    size_t name_size;           /* of a set, with its NUL */
+    const char *name_also;      /* in a name, behind its first character */
+    const char *place;          /* what stands before the name of a set in a
+                                 * sentence; the default */
+    const char *how_to_make[CQ_JAIL_SETS];      /* a set; clauses */
+    const char *how_to_raise;   /* the capacity; a clause */
 
-    /* Reads the names into a struct whose first member is the struct cq_jail;
-     * NULL with a clause about what is wrong. */
-    struct cq_jail *(*parse)(const char *names, const char **wrong);
+    /* Reads what stands before the names; NULL: nothing does.
+     * @return NULL, or a clause about what is wrong */
+    const char *(*parse)(struct cq_jail *jail, const char **at);
 
-    enum cq_jail_status (*open)(struct cq_jail *jail, struct cq_jail_why *why);
-
-    /* Brings jail->elements up to date, in order, each once. */
-    enum cq_jail_status (*list)(struct cq_jail *jail, struct cq_jail_why *why);
+    /* Checks the sets, and brings elements and networks up to date, in any
+     * order; and batch, capacity, bits. */
+    int (*list)(struct cq_jail *jail);
 
     /* Carries out changes[0..count), count <= jail->batch, except those that
-     * have failed already. CQ_JAIL_PARTLY: at least one of them cannot be
-     * done, the others may have been and can be repeated. Sets jail->is_full
-     * for a full list, jail->gives_up if smaller batches would not help. */
-    enum cq_jail_status (*commit)(struct cq_jail *jail,
-                                  struct cq_jail_change *changes, size_t count,
-                                  struct cq_jail_why *why);
+     * have failed already. On an error the others may have been done, and can
+     * be repeated. */
+    int (*commit)(struct cq_jail *jail, const struct cq_jail_change *changes,
+                  size_t count);
 
-    /* Brings jail->networks up to date; NULL in a kind without networks. */
-    enum cq_jail_status (*networks)(struct cq_jail *jail,
-                                    struct cq_jail_why *why);
-    enum cq_jail_status (*deny)(struct cq_jail *jail,
-                                const struct cq_key *networks, size_t count,
-                                struct cq_jail_why *why);
-    bool (*has_networks)(const struct cq_jail *jail, uint8_t family);
+    /* See jail.h; NULL in a kind without networks. */
+    int (*deny)(struct cq_jail *jail, const struct cq_key *networks,
+                size_t count);
 
-    bool (*has_changed)(struct cq_jail *jail);
-    enum cq_jail_status (*figures)(struct cq_jail *jail,
-                                   struct cq_jail_figures *figures,
-                                   struct cq_jail_why *why);
+    /* Brings bits and dropped_packets up to date; NULL: it cannot. */
+    int (*read_rules)(struct cq_jail *jail);
+
+    bool (*has_changed)(struct cq_jail *jail);  /* NULL: it cannot tell */
     void (*close)(struct cq_jail *jail);    /* frees all but jail.c's part */
 };
 
@@ -55,26 +78,26 @@ struct cq_jail_kind {
 struct cq_jail {
     const struct cq_jail_kind *kind;
     char *spec;
-    int64_t lease_s;
+    char place[CQ_JAIL_NAME_SIZE + 64];
+    char names[CQ_JAIL_SETS][CQ_JAIL_NAME_SIZE];    /* "": not named */
     enum cq_jail_access access;
-    bool is_open;
-    size_t batch;               /* changes of one commit; set by open */
+    int64_t lease_s;
+    bool is_listed;
+    int64_t now_s;              /* at the beginning of a listing */
+    int set;                    /* that an error is about */
+    const char *wrong;          /* EMEDIUMTYPE: a clause, e.g. "is constant" */
+    size_t batch;               /* changes of one commit */
+    int64_t capacity[2];        /* -1: no limit; 0: no set */
+    bool shares_capacity;       /* [0] is for both families together */
     uint8_t bits[2];            /* prefix of a client that a packet's address
-                                 * is masked to; 0: no list. Set by open */
+                                 * is masked to; 0: no set */
+    int64_t dropped_packets;    /* -1: no rule is known */
     struct cq_jail_elements elements, networks;
-    bool is_full[2];
-    bool gives_up;
 };
 
 extern const struct cq_jail_kind cq_jail_recent;
 extern const struct cq_jail_kind cq_jail_nft;
 extern const struct cq_jail_kind cq_jail_ipset;
-
-/** Writes the sentence and returns the status. */
-enum cq_jail_status cq_jail_fail(struct cq_jail_why *why,
-                                 enum cq_jail_status status,
-                                 const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /** Copies a name of [A-Za-z0-9_] and, behind its first character, of `also`.
  * @param at     moved to the first of `ends`, or to the end of the text
@@ -83,18 +106,11 @@ enum cq_jail_status cq_jail_fail(struct cq_jail_why *why,
 bool cq_jail_read_name(const char **at, const char *ends, const char *also,
                        char *name, size_t size);
 
-/** Reads "FIRST" or "FIRST,SECOND", two different names.
- * @param also    as above
- * @param first   buffer of size bytes, as is second; "" if there is none
- * @return false, as above or for a name twice */
-bool cq_jail_read_names(const char *names, const char *also, char *first,
-                        char *second, size_t size);
-
 /** CLOCK_MONOTONIC, which like the kernel's time-outs does not count while
  * the machine sleeps. */
 int64_t cq_jail_now_s(void);
 
-/** Index of a family in arrays of two. */
+/** Index of a family in arrays of two, and of its set of clients. */
 static inline int cq_jail_index(const struct cq_key *key)
 {
     return key->family == 6;
@@ -102,8 +118,9 @@ static inline int cq_jail_index(const struct cq_key *key)
 
 /** Makes the key of an address.
  * @param bytes  in network order, 4 or 16
+ * @param set    whose family it is of
  * @return false: IPv4-mapped, which stands in no packet */
-bool cq_jail_address(struct cq_key *key, const void *bytes, int family);
+bool cq_jail_address(struct cq_key *key, const void *bytes, int set);
 
 /** Appends.
  * @return false: no memory */
@@ -111,11 +128,8 @@ bool cq_jail_elements_add(struct cq_jail_elements *elements,
                           const struct cq_key *key, bool is_operators,
                           int64_t expires_at_s);
 
-/** Sorts by key; of equal keys that stays which expires last. */
-void cq_jail_elements_sort(struct cq_jail_elements *elements);
-
-/** Finds an element of a sorted list, or returns NULL. */
-struct cq_jail_element *cq_jail_elements_find(
-    const struct cq_jail_elements *elements, const struct cq_key *key);
+/** Sorts by key, so that each is there once and none that was removed.
+ * @return false: no memory */
+bool cq_jail_elements_sort(struct cq_jail_elements *elements);
 
 #endif

@@ -2,14 +2,8 @@
 #include "jail/netlink.h"
 
 #include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* a transaction of 10,000 elements of IPv6 has less than 2 MiB */
-#define SEND_ROOM (4 * 1024 * 1024)
 
 /* one error for each message of a transaction; what is lost is ENOBUFS */
 #define ANSWER_ROOM (1024 * 1024)
@@ -25,9 +19,10 @@ void cq_netlink_close(struct cq_netlink *link)
     }
 }
 
-int cq_netlink_open(struct cq_netlink *link)
+/* @return 0 or an errno */
+static int open_socket(struct cq_netlink *link)
 {
-    int room = SEND_ROOM, one = 1, fd;
+    int room = CQ_NETLINK_ROOM, one = 1, fd;
     socklen_t size = sizeof(room);
 
     if (link->socket != NULL) {
@@ -54,8 +49,10 @@ int cq_netlink_open(struct cq_netlink *link)
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) != 0) {
         room = 64 * 1024;
     }
-    /* netlink_sendmsg() refuses what is longer than sk_sndbuf - 32 */
-    link->send_room = (size_t)room - 32;
+    /* the kernel doubles what is asked for; netlink_sendmsg() refuses what is
+     * longer than sk_sndbuf - 32 */
+    link->send_room = room < CQ_NETLINK_ROOM ? (size_t)room - 32
+                                             : CQ_NETLINK_ROOM;
     return 0;
 }
 
@@ -65,44 +62,34 @@ static size_t aligned(const struct nlmsghdr *message)
     return (message->nlmsg_len + 3u) & ~(size_t)3;
 }
 
-struct nlmsghdr *cq_netlink_begin(struct cq_messages *messages, uint16_t type,
-                                  uint16_t flags, uint8_t family,
-                                  uint16_t resource, size_t size)
+/* Bytes of all messages. */
+static size_t used(const struct cq_netlink *link)
 {
-    size_t needed = messages->length + 64 + size;   /* two headers */
-    struct nlmsghdr *message;
+    return link->length + (link->last == NULL ? 0 : aligned(link->last));
+}
+
+size_t cq_netlink_left(const struct cq_netlink *link)
+{
+    size_t n = used(link);
+
+    return n < link->send_room ? link->send_room - n : 0;
+}
+
+struct nlmsghdr *cq_netlink_begin(struct cq_netlink *link, uint16_t type,
+                                  uint16_t flags, uint8_t family,
+                                  uint16_t resource)
+{
     struct nfgenmsg *netfilter;
 
-    if (needed > messages->room) {
-        size_t room = needed + messages->room;
-        char *bytes = realloc(messages->bytes, room);
-
-        if (bytes == NULL) {
-            return NULL;
-        }
-        messages->bytes = bytes;
-        messages->room = room;
-    }
-    message = mnl_nlmsg_put_header(messages->bytes + messages->length);
-    message->nlmsg_type = type;
-    message->nlmsg_flags = NLM_F_REQUEST | flags;
-    netfilter = mnl_nlmsg_put_extra_header(message, sizeof(*netfilter));
+    link->length = used(link);
+    link->last = mnl_nlmsg_put_header(link->out + link->length);
+    link->last->nlmsg_type = type;
+    link->last->nlmsg_flags = NLM_F_REQUEST | flags;
+    netfilter = mnl_nlmsg_put_extra_header(link->last, sizeof(*netfilter));
     netfilter->nfgen_family = family;
     netfilter->version = NFNETLINK_V0;
     netfilter->res_id = htons(resource);
-    return message;
-}
-
-void cq_netlink_end(struct cq_messages *messages,
-                    const struct nlmsghdr *message)
-{
-    messages->length += aligned(message);
-}
-
-void cq_messages_free(struct cq_messages *messages)
-{
-    free(messages->bytes);
-    *messages = (struct cq_messages){ .bytes = NULL };
+    return link->last;
 }
 
 /* Reads what there is; for a question, to its end. */
@@ -129,24 +116,25 @@ static int read_answers(struct cq_netlink *link, mnl_cb_t answer, void *data)
     return 0;
 }
 
-int cq_netlink_ask(struct cq_netlink *link, const struct cq_messages *messages,
-                   mnl_cb_t answer, void *data)
+int cq_netlink_ask(struct cq_netlink *link, mnl_cb_t answer, void *data)
 {
-    int error = cq_netlink_open(link);
-    struct nlmsghdr *message;
-    size_t at = 0;
+    int error = open_socket(link);
+    size_t length = used(link), at = 0;
 
+    link->length = 0;
+    link->last = NULL;
     if (error != 0) {
         return error;
     }
     link->sequence++;
-    while (at < messages->length) {
-        message = (struct nlmsghdr *)(void *)(messages->bytes + at);
+    while (at < length) {
+        struct nlmsghdr *message =
+            (struct nlmsghdr *)(void *)(link->out + at);
+
         message->nlmsg_seq = link->sequence;
         at += aligned(message);
     }
-    if (mnl_socket_sendto(link->socket, messages->bytes,
-                          messages->length) < 0) {
+    if (mnl_socket_sendto(link->socket, link->out, length) < 0) {
         error = errno;
     } else {
         error = read_answers(link, answer, data);
@@ -158,82 +146,62 @@ int cq_netlink_ask(struct cq_netlink *link, const struct cq_messages *messages,
     return error;
 }
 
-bool cq_netlink_u32(const struct nlattr *attribute, uint32_t *value)
-{
-    uint32_t read;
+struct wanted {
+    uint16_t type;
+    const struct nlattr *found;
+};
 
-    if (attribute == NULL || mnl_attr_get_payload_len(attribute)
-                             < sizeof(read)) {
-        return false;
+static int match(const struct nlattr *attribute, void *data)
+{
+    struct wanted *wanted = data;
+
+    if (mnl_attr_get_type(attribute) != wanted->type) {
+        return MNL_CB_OK;
     }
-    memcpy(&read, mnl_attr_get_payload(attribute), sizeof(read));
-    *value = ntohl(read);
-    return true;
-}
-
-bool cq_netlink_u64(const struct nlattr *attribute, uint64_t *value)
-{
-    uint64_t read;
-
-    if (attribute == NULL || mnl_attr_get_payload_len(attribute)
-                             < sizeof(read)) {
-        return false;
-    }
-    memcpy(&read, mnl_attr_get_payload(attribute), sizeof(read));
-    *value = be64toh(read);
-    return true;
-}
-
-/* The attribute that begins at `at`, if it is whole before `end`. */
-static const struct nlattr *read_attribute(const char *at, const char *end)
-{
-    const struct nlattr *attribute = (const struct nlattr *)(const void *)at;
-
-    return mnl_attr_ok(attribute, (int)(end - at)) ? attribute : NULL;
-}
-
-static const struct nlattr *find(const char *at, const char *end,
-                                 uint16_t type)
-{
-    const struct nlattr *attribute = read_attribute(at, end);
-
-    while (attribute != NULL && mnl_attr_get_type(attribute) != type) {
-        attribute = read_attribute((const char *)mnl_attr_next(attribute),
-                                   end);
-    }
-    return attribute;
-}
-
-const struct nlattr *cq_netlink_next(const struct nlattr *nest,
-                                     const struct nlattr *previous)
-{
-    const char *begin;
-
-    if (nest == NULL) {
-        return NULL;
-    }
-    begin = mnl_attr_get_payload(nest);
-    return read_attribute(previous == NULL ? begin
-                          : (const char *)mnl_attr_next(previous),
-                          begin + mnl_attr_get_payload_len(nest));
+    wanted->found = attribute;
+    return MNL_CB_STOP;
 }
 
 const struct nlattr *cq_netlink_attribute(const struct nlmsghdr *message,
                                           uint16_t type)
 {
-    const char *at = mnl_nlmsg_get_payload_offset(message,
-                                                  sizeof(struct nfgenmsg));
+    struct wanted wanted = { .type = type };
 
-    return find(at, mnl_nlmsg_get_payload_tail(message), type);
+    mnl_attr_parse(message, sizeof(struct nfgenmsg), match, &wanted);
+    return wanted.found;
 }
 
 const struct nlattr *cq_netlink_find(const struct nlattr *nest, uint16_t type)
 {
-    const char *at;
+    struct wanted wanted = { .type = type };
 
-    if (nest == NULL) {
-        return NULL;
+    if (nest != NULL) {
+        mnl_attr_parse_nested(nest, match, &wanted);
     }
-    at = mnl_attr_get_payload(nest);
-    return find(at, at + mnl_attr_get_payload_len(nest), type);
+    return wanted.found;
+}
+
+int cq_netlink_for_each(const struct nlmsghdr *message, uint16_t type,
+                        mnl_attr_cb_t one, void *data)
+{
+    const struct nlattr *list = cq_netlink_attribute(message, type);
+
+    return list == NULL ? MNL_CB_OK : mnl_attr_parse_nested(list, one, data);
+}
+
+uint64_t cq_netlink_number(const struct nlattr *attribute, uint64_t none)
+{
+    size_t length = attribute == NULL ? 0
+                    : mnl_attr_get_payload_len(attribute), i;
+    const uint8_t *bytes;
+    uint64_t number = 0;
+
+    if (length < 1 || length > sizeof(number)) {
+        return none;
+    }
+    bytes = mnl_attr_get_payload(attribute);
+    for (i = 0; i < length; i++) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
 }

@@ -8,56 +8,55 @@
  * The kernel has no lease. An entry matches for the rule's --seconds after its
  * last "+", and keeps its place for ever. The lease of an entry counts from
  * that "+", as the kernel shows it, whichever program wrote it; the rule's
- * --seconds replace a longer lease where they can be read. */
-#include "jail/recent_list.h"
+ * --seconds replace a longer lease where they can be read.
+ *
+ * From net/netfilter/xt_recent.c, and measured: one write() is one command, a
+ * second one in it is lost without an error, so there is no buffer in between;
+ * the offset has to be 0; a list that was deleted answers EIO on the old
+ * descriptor, even when there is another one of that name. */
 #include "jail/rules.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/xt_recent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
-#define PREFIX_V6 64        /* ClamQuotaPrefix 32 64, clamquota.ip6tables */
+#define PLACE "/proc/net/xt_recent/"
+
+struct list {
+    char path[sizeof(PLACE) + CQ_JAIL_NAME_SIZE];
+    int fd;
+    ino_t inode;                /* of fd; 0: not open */
+    int64_t count;              /* entries, of any program */
+};
 
 struct recent {
     struct cq_jail jail;
-    struct cq_recent_list lists[2];
-    struct cq_rules_use use[2];     /* what rules say of each list */
-    int64_t capacity;               /* of each list */
-    int64_t now_s;                  /* at the beginning of a listing */
+    struct list lists[2];
+    int64_t rule_s[2];              /* the rules' --seconds; 0: none */
     uint64_t ticks_per_s;           /* the kernel's HZ */
+    struct cq_netlink link;
 };
 
-static struct cq_jail *parse(const char *names, const char **wrong)
+static struct recent *to_recent(struct cq_jail *jail)
 {
-    struct recent *recent = calloc(1, sizeof(*recent));
-    struct cq_recent_list *lists;
-    int i;
-
-    if (recent == NULL) {
-        return NULL;
-    }
-    lists = recent->lists;
-    /* a name becomes a path: no slash, no dot in front */
-    if (!cq_jail_read_names(names, "-.", lists[0].name, lists[1].name,
-                            sizeof(lists[0].name))) {
-        *wrong = "the name of a list has 1 to 199 letters, digits and any of "
-                 "_ - . behind the first, and NAME6 is another list";
-        free(recent);
-        return NULL;
-    }
-    for (i = 0; i < 2; i++) {
-        lists[i].fd = -1;
-        snprintf(lists[i].path, sizeof(lists[i].path),
-                 "/proc/net/xt_recent/%.199s", lists[i].name);
-    }
-    return &recent->jail;
+    return (struct recent *)jail;
 }
 
-static bool has_second(const struct recent *recent)
+static bool has_second(const struct cq_jail *jail)
 {
-    return recent->lists[1].name[0] != '\0';
+    return jail->names[1][0] != '\0';
 }
+
+/* --- the lists ------------------------------------------------------------ */
 
 /* A parameter of the module, readable by root; else the kernel's default. */
 static int64_t read_capacity(void)
@@ -86,226 +85,256 @@ static uint64_t read_ticks_per_s(void)
     return (uint64_t)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
 }
 
-/* Asks the firewall about the rules that name the lists. */
-static void read_rules(struct recent *recent)
+/* Without the rights to do so, as without a rule. */
+static int read_rules(struct cq_jail *jail)
 {
-    cq_rules_of_recent(recent->lists[0].name, &recent->use[0]);
-    recent->jail.bits[0] = recent->use[0].bits[0];
-    if (has_second(recent)) {
-        cq_rules_of_recent(recent->lists[1].name, &recent->use[1]);
-        recent->jail.bits[1] = recent->use[1].rules == 0
-                               ? PREFIX_V6 : recent->use[1].bits[1];
-    } else {
-        recent->jail.bits[1] = recent->use[0].bits[1];
+    struct recent *recent = to_recent(jail);
+
+    /* rules of both families may name one list */
+    (void)cq_jail_read_rules(jail, &recent->link, NFPROTO_UNSPEC, NULL,
+                        recent->rule_s);
+    return 0;
+}
+
+/* What an errno says of a list. Missing rights are reported before a missing
+ * list. */
+static int lost(struct cq_jail *jail, int i, int error)
+{
+    struct statvfs proc;
+
+    jail->set = i;
+    if (error != EIO && error != ENOENT) {
+        return error;
+    }
+    if (jail->access == CQ_JAIL_WRITE && statvfs("/proc/net/", &proc) == 0
+        && (proc.f_flag & ST_RDONLY) != 0) {
+        return EROFS;
+    }
+    return jail->access == CQ_JAIL_WRITE && geteuid() != 0 ? EPERM : ENOENT;
+}
+
+static void close_list(struct list *list)
+{
+    if (list->inode != 0) {
+        close(list->fd);
+        list->inode = 0;
     }
 }
 
-static enum cq_jail_status open_lists(struct cq_jail *jail,
-                                      struct cq_jail_why *why)
+static int open_list(struct cq_jail *jail, int i)
 {
-    struct recent *recent = (struct recent *)jail;
-    enum cq_jail_status status, second = CQ_JAIL_OK;
-    struct cq_jail_why said;
+    struct list *list = &to_recent(jail)->lists[i];
+    struct stat file;
 
-    jail->batch = 1;            /* one write is one command */
-    recent->capacity = read_capacity();
-    recent->ticks_per_s = read_ticks_per_s();
-    read_rules(recent);
-    status = cq_recent_open(&recent->lists[0], jail->access, why);
-    if (has_second(recent)) {
-        second = cq_recent_open(&recent->lists[1], jail->access, &said);
+    close_list(list);
+    snprintf(list->path, sizeof(list->path), PLACE "%s", jail->names[i]);
+    list->fd = open(list->path, (jail->access == CQ_JAIL_WRITE
+                                 ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (list->fd < 0 || fstat(list->fd, &file) != 0) {
+        return lost(jail, i, errno);
     }
-    /* rights before what is missing */
-    if (second > status) {
-        *why = said;
-        status = second;
-    }
-    return status;
+    list->inode = file.st_ino;
+    return 0;
 }
 
-struct reading {
-    struct recent *recent;
-    int list;
-};
+/* Whether the kernel has another list of that name by now. */
+static bool is_stale(const struct list *list)
+{
+    struct stat file;
+
+    return list->inode == 0 || stat(list->path, &file) != 0
+           || file.st_ino != list->inode;
+}
+
+/* --- reading -------------------------------------------------------------- */
 
 /* When an entry stops to match. INITIAL_JIFFIES of a 64-bit kernel is 2^32
  * less 300 s (linux/jiffies.h), so ticks are counted from there; a tick is no
  * finer than what is known here, hence the second. */
-static int64_t expires_at_s(const struct recent *recent, int list,
+static int64_t expires_at_s(const struct recent *recent, int i,
                             uint64_t last_seen)
 {
     uint64_t boot = (UINT64_C(1) << 32) - 300 * recent->ticks_per_s;
     int64_t seen_s = last_seen < boot ? 0
                      : (int64_t)((last_seen - boot) / recent->ticks_per_s);
-    int64_t lease_s = recent->jail.lease_s;
-    int64_t rule_s = recent->use[list].seconds;
+    int64_t lease_s = recent->jail.lease_s, rule_s = recent->rule_s[i];
 
     if (rule_s > 0 && rule_s < lease_s) {
         lease_s = rule_s;
     }
-    if (seen_s > recent->now_s) {
-        seen_s = recent->now_s;
+    if (seen_s > recent->jail.now_s) {
+        seen_s = recent->jail.now_s;
     }
     return seen_s + lease_s;
 }
 
-static bool add_entry(void *data, const void *bytes, int family,
-                      uint64_t last_seen)
+/* "src=2001:0db8:0000:...:0001 ttl: 0 last_seen: 4295114568 oldest_pkt: 2 ..."
+ * @return false: no memory */
+static bool read_line(struct recent *recent, int i, char *line)
 {
-    struct reading *reading = data;
-    struct recent *recent = reading->recent;
-    int64_t expires = expires_at_s(recent, reading->list, last_seen);
+    char *address = line + strlen("src=");
+    const char *seen = strstr(line, " last_seen: ");
+    unsigned char bytes[sizeof(struct in6_addr)];
     struct cq_key key;
+    int64_t expires;
+    int family;
 
-    /* A mapped address matches no packet, nor does IPv4 in NAME6. */
-    if (!cq_jail_address(&key, bytes, family)
-        || (family == 4 && reading->list == 1)) {
+    if (strncmp(line, "src=", 4) != 0 || seen == NULL) {
         return true;
     }
+    address[strcspn(address, " ")] = '\0';
+    family = strchr(address, ':') == NULL ? CQ_JAIL_V4 : CQ_JAIL_V6;
+    /* a mapped address matches no packet, nor does IPv4 in NAME6 */
+    if (inet_pton(family == CQ_JAIL_V4 ? AF_INET : AF_INET6, address,
+                  bytes) != 1
+        || !cq_jail_address(&key, bytes, family) || family < i) {
+        return true;
+    }
+    expires = expires_at_s(recent, i, strtoull(seen + strlen(" last_seen: "),
+                                               NULL, 10));
     /* IPv6 in NAME beside a NAME6 is in the wrong list, a left-over: to be
-     * written at once, which moves it. */
-    if (family == 6 && reading->list == 0 && has_second(recent)) {
-        expires = recent->now_s;
+     * written at once, which moves it */
+    if (family > i && has_second(&recent->jail)) {
+        expires = recent->jail.now_s;
     }
     return cq_jail_elements_add(&recent->jail.elements, &key, false, expires);
 }
 
-static enum cq_jail_status list(struct cq_jail *jail, struct cq_jail_why *why)
+/* Reads a list, or only counts its entries. One of several pages is no
+ * snapshot: an entry can be overlooked when one before it is removed meanwhile.
+ * It counts as absent, and adding it renews it. */
+static int read_list(struct recent *recent, int i, bool counts_only)
 {
-    struct recent *recent = (struct recent *)jail;
-    struct reading reading = { .recent = recent };
-    enum cq_jail_status status = CQ_JAIL_OK;
+    struct list *list = &recent->lists[i];
+    char text[65536], *end;
+    size_t kept = 0;
+    ssize_t n;
 
+    list->count = 0;
+    lseek(list->fd, 0, SEEK_SET);
+    while ((n = read(list->fd, text + kept, sizeof(text) - kept)) > 0) {
+        char *line = text;
+
+        kept += (size_t)n;
+        while ((end = memchr(line, '\n', kept)) != NULL) {
+            *end = '\0';
+            list->count++;
+            if (!counts_only && !read_line(recent, i, line)) {
+                return ENOMEM;
+            }
+            kept -= (size_t)(end + 1 - line);
+            line = end + 1;
+        }
+        memmove(text, line, kept);
+        kept = kept == sizeof(text) ? 0 : kept;     /* longer than any entry */
+    }
+    return n == 0 ? 0 : lost(&recent->jail, i, errno);
+}
+
+static int list(struct cq_jail *jail)
+{
+    struct recent *recent = to_recent(jail);
+    int list_n = 1 + has_second(jail), error = 0, i;
+    bool is_new = false;
+
+    jail->batch = 1;            /* one write is one command */
+    jail->capacity[0] = jail->capacity[1] = read_capacity();
+    jail->shares_capacity = !has_second(jail);
     jail->elements.count = 0;
-    recent->now_s = cq_jail_now_s();
-    for (reading.list = 0; reading.list < 1 + has_second(recent)
-         && status == CQ_JAIL_OK; reading.list++) {
-        struct cq_recent_list *from = &recent->lists[reading.list];
-
-        if (cq_recent_is_stale(from)) {
-            status = cq_recent_open(from, jail->access, why);
-            read_rules(recent);     /* of which it has the mask */
-        }
-        if (status == CQ_JAIL_OK) {
-            status = cq_recent_read(from, add_entry, &reading, why);
+    recent->ticks_per_s = read_ticks_per_s();
+    for (i = 0; i < list_n && error == 0; i++) {
+        if (is_stale(&recent->lists[i])) {
+            error = open_list(jail, i);
+            is_new = true;
         }
     }
-    cq_jail_elements_sort(&jail->elements);
-    return status;
+    if (is_new) {
+        read_rules(jail);       /* of which it has the mask */
+    }
+    for (i = 0; i < list_n && error == 0; i++) {
+        error = read_list(recent, i, false);
+    }
+    return error;
 }
 
-static bool count_entry(void *data, const void *bytes, int family,
-                        uint64_t last_seen)
+/* --- changes -------------------------------------------------------------- */
+
+/* "+192.0.2.7" */
+static int write_command(struct cq_jail *jail, int i, char sign,
+                         const struct cq_key *key)
 {
-    (void)data;
-    (void)bytes;
-    (void)family;
-    (void)last_seen;
-    return true;
+    struct list *list = &to_recent(jail)->lists[i];
+    char command[1 + CQ_KEY_TEXT_SIZE] = { sign };
+    ssize_t n, length;
+
+    cq_key_format(key, command + 1, CQ_KEY_TEXT_SIZE);
+    length = (ssize_t)strlen(command);
+    lseek(list->fd, 0, SEEK_SET);
+    n = write(list->fd, command, (size_t)length);
+    return n == length ? 0 : lost(jail, i, n < 0 ? errno : EPROTO);
 }
 
-/* Only additions were counted since the last reading: a list that seems full
- * is read again. */
-static enum cq_jail_status find_room(const struct recent *recent,
-                                     struct cq_recent_list *into,
-                                     struct cq_jail_why *why)
+static int commit(struct cq_jail *jail, const struct cq_jail_change *change,
+                  size_t count)
 {
-    enum cq_jail_status status = CQ_JAIL_OK;
+    struct recent *recent = to_recent(jail);
+    int i = has_second(jail) ? cq_jail_index(&change->key) : 0, error = 0;
+    struct list *into = &recent->lists[i];
 
-    if (into->count >= recent->capacity) {
-        status = cq_recent_read(into, count_entry, NULL, why);
+    (void)count;                /* 1 */
+    /* only additions were counted since the last reading */
+    if (change->op == CQ_JAIL_ADD && into->count >= jail->capacity[i]) {
+        error = read_list(recent, i, true);
+        if (error == 0 && into->count >= jail->capacity[i]) {
+            jail->set = i;
+            error = ENFILE;
+        }
     }
-    if (status != CQ_JAIL_OK || into->count < recent->capacity) {
-        return status;
+    if (error == 0 && i == 1) {
+        error = write_command(jail, 0, '-', &change->key);
     }
-    return cq_jail_fail(why, CQ_JAIL_PARTLY,
-                        "%s is full: it holds %lld addresses, and one more "
-                        "would push out the oldest; raise ip_list_tot of "
-                        "xt_recent (clamquota-modprobe.conf) or use an nft "
-                        "jail", into->path, (long long)recent->capacity);
-}
-
-static enum cq_jail_status commit(struct cq_jail *jail,
-                                  struct cq_jail_change *change, size_t count,
-                                  struct cq_jail_why *why)
-{
-    struct recent *recent = (struct recent *)jail;
-    int family = cq_jail_index(&change->key);
-    struct cq_recent_list *into = &recent->lists[family == 1
-                                                 && has_second(recent)];
-    enum cq_jail_status status = CQ_JAIL_OK;
-
-    (void)count;            /* 1 */
-    if (change->has_failed) {
-        return CQ_JAIL_OK;
+    if (error == 0) {
+        error = write_command(jail, i, change->op == CQ_JAIL_REMOVE
+                                       ? '-' : '+', &change->key);
+        into->count += change->op == CQ_JAIL_ADD;
     }
-    if (change->op == CQ_JAIL_ADD) {
-        status = find_room(recent, into, why);
-        jail->is_full[family] = status == CQ_JAIL_PARTLY;
-    }
-    if (status != CQ_JAIL_OK) {
-        return status;
-    }
-    if (into == &recent->lists[1]
-        || (change->op == CQ_JAIL_REMOVE && into == &recent->lists[0])) {
-        status = cq_recent_write(&recent->lists[0], '-', &change->key, why);
-    }
-    if (status == CQ_JAIL_OK && (into == &recent->lists[1]
-                                 || change->op != CQ_JAIL_REMOVE)) {
-        status = cq_recent_write(into,
-                                 change->op == CQ_JAIL_REMOVE ? '-' : '+',
-                                 &change->key, why);
-    }
-    into->count += change->op == CQ_JAIL_ADD;
-    return status;
+    return error;
 }
 
 static bool has_changed(struct cq_jail *jail)
 {
-    const struct recent *recent = (const struct recent *)jail;
+    const struct recent *recent = to_recent(jail);
 
-    return cq_recent_is_stale(&recent->lists[0])
-           || (has_second(recent) && cq_recent_is_stale(&recent->lists[1]));
-}
-
-static enum cq_jail_status figures(struct cq_jail *jail,
-                                   struct cq_jail_figures *figures,
-                                   struct cq_jail_why *why)
-{
-    struct recent *recent = (struct recent *)jail;
-
-    (void)why;
-    read_rules(recent);
-    *figures = (struct cq_jail_figures){
-        .capacity_v4 = recent->capacity,
-        .capacity_v6 = recent->capacity,
-        .shares_capacity = !has_second(recent),
-        .dropped_packets = -1,      /* iptables-legacy */
-        .how_to_raise = "raise ip_list_tot of xt_recent "
-                        "(clamquota-modprobe.conf), or use an nft jail"
-    };
-    if (recent->use[0].rules > 0
-        && (!has_second(recent) || recent->use[1].rules > 0)) {
-        figures->dropped_packets = recent->use[0].dropped_packets
-                                   + recent->use[1].dropped_packets;
-    }
-    return CQ_JAIL_OK;
+    return is_stale(&recent->lists[0])
+           || (has_second(jail) && is_stale(&recent->lists[1]));
 }
 
 static void close_lists(struct cq_jail *jail)
 {
-    cq_recent_close(&((struct recent *)jail)->lists[0]);
-    cq_recent_close(&((struct recent *)jail)->lists[1]);
+    close_list(&to_recent(jail)->lists[0]);
+    close_list(&to_recent(jail)->lists[1]);
+    cq_netlink_close(&to_recent(jail)->link);
 }
+
+#define MAKE "no firewall rule of this network namespace names that list; " \
+             "load one, e.g. iptables-restore -n <clamquota.iptables and " \
+             "ip6tables-restore -n <clamquota.ip6tables"
 
 const struct cq_jail_kind cq_jail_recent = {
     .name = "recent",
     .expected = "recent:NAME[,NAME6], e.g. recent:DenyAccessClamAV",
-    .parse = parse,
-    .open = open_lists,
+    .size = sizeof(struct recent),
+    .set_most = 2,
+    .name_size = XT_RECENT_NAME_LEN,
+    .name_also = "-.",          /* a name becomes a path: no slash, no dot in
+                                 * front */
+    .place = PLACE,
+    .how_to_make = { MAKE, MAKE },
+    .how_to_raise = "raise ip_list_tot of xt_recent "
+                    "(clamquota-modprobe.conf), or use an nft jail",
     .list = list,
     .commit = commit,
+    .read_rules = read_rules,
     .has_changed = has_changed,
-    .figures = figures,
     .close = close_lists
 };

@@ -12,27 +12,30 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/xt_recent.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define MESSAGE(type) (NFNL_SUBSYS_NFTABLES << 8 | (type))
+#define PREFIX_V6 64        /* ClamQuotaPrefix 32 64, and the rules of conf/ */
 
 /* readings, if changes of other programs interrupt them */
 #define TRIES 3
 
-/* One reading of rules */
 struct reading {
-    struct cq_rules_use *uses;
-    int count;
+    const struct cq_jail *jail;
     bool of_recent;
+    int bits[CQ_JAIL_SETS][2];          /* the shortest mask, by the family of
+                                         * the address; 0: no rule refers to
+                                         * it */
+    int64_t seconds[CQ_JAIL_SETS];
+    int64_t dropped_packets;            /* -1: no rule refers to any */
 };
 
 /* One rule, up to the expression that is being read. */
 struct rule {
-    struct cq_rules_use *use;   /* the list that it refers to, or NULL */
-    int mask_bits;              /* of the last mask; -1: none */
+    struct reading *reading;
+    int family;                 /* of its packets, if it is of iptables */
+    bool refers, drops;
+    int mask_bits;              /* of the last mask; 0: none */
     int64_t packets;
-    bool drops;
 };
 
 static bool is_text(const struct nlattr *attribute, const char *text)
@@ -41,20 +44,6 @@ static bool is_text(const struct nlattr *attribute, const char *text)
            && mnl_attr_get_payload_len(attribute) == strlen(text) + 1
            && memcmp(mnl_attr_get_payload(attribute), text,
                      strlen(text) + 1) == 0;
-}
-
-static struct cq_rules_use *find_use(const struct reading *reading,
-                                     const struct nlattr *name)
-{
-    int i;
-
-    for (i = 0; i < reading->count; i++) {
-        if (reading->uses[i].name[0] != '\0'
-            && is_text(name, reading->uses[i].name)) {
-            return &reading->uses[i];
-        }
-    }
-    return NULL;
 }
 
 static int leading_bits(const void *mask, size_t length)
@@ -69,170 +58,152 @@ static int leading_bits(const void *mask, size_t length)
     return bits;
 }
 
-static void refer(struct rule *rule, struct cq_rules_use *use, int family,
-                  int bits)
+static const int whole[2] = { 32, 128 };
+
+/* A rule that looks into the list of this name.
+ * @param family  of the address, -1: the set's */
+static void refer(struct rule *rule, const char *name, int family, int bits,
+                  int64_t seconds)
 {
-    rule->use = use;
-    use->rules++;
-    if (bits > 0 && bits < use->bits[family]) {
-        use->bits[family] = (uint8_t)bits;
+    struct reading *reading = rule->reading;
+    int set, i;
+
+    for (set = 0; set < CQ_JAIL_SETS; set++) {
+        if (strcmp(name, reading->jail->names[set]) != 0) {
+            continue;
+        }
+        rule->refers = true;
+        i = family < 0 ? set % 2 : family;
+        bits = bits > 0 ? bits : whole[i];
+        if (reading->bits[set][i] == 0 || bits < reading->bits[set][i]) {
+            reading->bits[set][i] = bits;
+        }
+        if (seconds > 0 && (reading->seconds[set] == 0
+                            || seconds < reading->seconds[set])) {
+            reading->seconds[set] = seconds;
+        }
     }
 }
 
-/* The set's own length of keys is that of the mask in front of it. */
-static void read_lookup(const struct reading *reading, struct rule *rule,
-                        const struct nlattr *data)
+static void read_lookup(struct rule *rule, const struct nlattr *data)
 {
-    struct cq_rules_use *use =
-        find_use(reading, cq_netlink_find(data, NFTA_LOOKUP_SET));
-    uint32_t flags = 0;
+    const struct nlattr *name = cq_netlink_find(data, NFTA_LOOKUP_SET);
 
-    cq_netlink_u32(cq_netlink_find(data, NFTA_LOOKUP_FLAGS), &flags);
-    if (use != NULL && !reading->of_recent
-        && (flags & NFT_LOOKUP_F_INV) == 0) {
-        refer(rule, use, 0, rule->mask_bits);
-        refer(rule, use, 1, rule->mask_bits);
-        use->rules--;           /* one rule, one reference */
+    if (!rule->reading->of_recent && name != NULL
+        && mnl_attr_validate(name, MNL_TYPE_NUL_STRING) == 0
+        && (cq_netlink_number(cq_netlink_find(data, NFTA_LOOKUP_FLAGS), 0)
+            & NFT_LOOKUP_F_INV) == 0) {
+        refer(rule, mnl_attr_get_str(name), -1, rule->mask_bits, 0);
     }
 }
 
-static void read_recent(const struct reading *reading, struct rule *rule,
-                        int family, const struct nlattr *data)
+static void read_recent(struct rule *rule, const struct nlattr *data)
 {
     const struct nlattr *info = cq_netlink_find(data, NFTA_MATCH_INFO);
-    struct cq_rules_use *use = reading->uses;
-    struct xt_recent_mtinfo_v1 recent;
+    struct xt_recent_mtinfo_v1 recent = { .seconds = 0 };
     size_t length = info == NULL ? 0 : mnl_attr_get_payload_len(info);
-    int bits = 0;
 
-    if (!reading->of_recent || length < sizeof(struct xt_recent_mtinfo)
+    if (!rule->reading->of_recent || length < sizeof(struct xt_recent_mtinfo)
         || !is_text(cq_netlink_find(data, NFTA_MATCH_NAME), "recent")) {
         return;
     }
-    memset(&recent, 0, sizeof(recent));
     memcpy(&recent, mnl_attr_get_payload(info),
            length < sizeof(recent) ? length : sizeof(recent));
-    if (strncmp(recent.name, use->name, sizeof(recent.name)) != 0
-        || (recent.check_set & (XT_RECENT_CHECK | XT_RECENT_UPDATE)) == 0
-        || recent.invert != 0) {
-        return;
-    }
-    if (length >= sizeof(recent)) {
-        bits = leading_bits(&recent.mask, family == 0 ? 4 : 16);
-    }
-    refer(rule, use, family, bits);
-    if (recent.seconds > 0
-        && (use->seconds == 0 || recent.seconds < use->seconds)) {
-        use->seconds = recent.seconds;
+    recent.name[sizeof(recent.name) - 1] = '\0';
+    if ((recent.check_set & (XT_RECENT_CHECK | XT_RECENT_UPDATE)) != 0
+        && recent.invert == 0) {
+        refer(rule, recent.name, rule->family,
+              leading_bits(&recent.mask, rule->family == 0 ? 4 : 16),
+              recent.seconds);
     }
 }
 
-static void read_expression(const struct reading *reading, struct rule *rule,
-                            int family, const struct nlattr *expression)
+static int read_expression(const struct nlattr *expression, void *baton)
 {
+    struct rule *rule = baton;
     const struct nlattr *name = cq_netlink_find(expression, NFTA_EXPR_NAME);
     const struct nlattr *data = cq_netlink_find(expression, NFTA_EXPR_DATA);
     const struct nlattr *value;
-    uint64_t packets = 0;
-    uint32_t verdict = NF_ACCEPT;
 
     if (is_text(name, "bitwise")) {
         value = cq_netlink_find(cq_netlink_find(data, NFTA_BITWISE_MASK),
                                 NFTA_DATA_VALUE);
-        rule->mask_bits = value == NULL ? -1
+        rule->mask_bits = value == NULL ? 0
             : leading_bits(mnl_attr_get_payload(value),
                            mnl_attr_get_payload_len(value));
     } else if (is_text(name, "payload")) {
-        rule->mask_bits = -1;   /* the mask was of something else */
+        rule->mask_bits = 0;    /* the mask was of something else */
     } else if (is_text(name, "lookup")) {
-        read_lookup(reading, rule, data);
+        read_lookup(rule, data);
     } else if (is_text(name, "match")) {
-        read_recent(reading, rule, family, data);
+        read_recent(rule, data);
     } else if (is_text(name, "counter")) {
-        cq_netlink_u64(cq_netlink_find(data, NFTA_COUNTER_PACKETS), &packets);
-        rule->packets = (int64_t)packets;
+        rule->packets = (int64_t)cq_netlink_number(
+            cq_netlink_find(data, NFTA_COUNTER_PACKETS), 0);
     } else if (is_text(name, "immediate")) {
         value = cq_netlink_find(cq_netlink_find(data, NFTA_IMMEDIATE_DATA),
                                 NFTA_DATA_VERDICT);
-        cq_netlink_u32(cq_netlink_find(value, NFTA_VERDICT_CODE), &verdict);
-        rule->drops = verdict == NF_DROP;
-    } else if (is_text(name, "reject")) {
+        rule->drops = cq_netlink_number(
+            cq_netlink_find(value, NFTA_VERDICT_CODE), NF_ACCEPT) == NF_DROP;
+    } else if (is_text(name, "reject")
+               || (is_text(name, "target")
+                   && is_text(cq_netlink_find(data, NFTA_TARGET_NAME),
+                              "REJECT"))) {
         rule->drops = true;
-    } else if (is_text(name, "target")) {
-        rule->drops = is_text(cq_netlink_find(data, NFTA_TARGET_NAME),
-                              "REJECT");
     }
+    return MNL_CB_OK;
 }
 
 static int read_rule(const struct nlmsghdr *message, void *data)
 {
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-    struct rule rule = { .mask_bits = -1 };
-    const struct nlattr *list = cq_netlink_attribute(message,
-                                                     NFTA_RULE_EXPRESSIONS);
-    const struct nlattr *expression = NULL;
+    struct reading *reading = data;
+    struct rule rule = {
+        .reading = reading, .family = header->nfgen_family == NFPROTO_IPV6
+    };
 
-    while ((expression = cq_netlink_next(list, expression)) != NULL) {
-        read_expression(data, &rule, header->nfgen_family == NFPROTO_IPV6,
-                        expression);
-    }
-    if (rule.use != NULL && rule.drops) {
-        rule.use->dropped_packets += rule.packets;
+    cq_netlink_for_each(message, NFTA_RULE_EXPRESSIONS, read_expression,
+                        &rule);
+    if (rule.refers) {
+        reading->dropped_packets += (reading->dropped_packets < 0)
+                                    + (rule.drops ? rule.packets : 0);
     }
     return MNL_CB_OK;
 }
 
-static void clear(struct cq_rules_use *uses, int count)
+int cq_jail_read_rules(struct cq_jail *jail, struct cq_netlink *link,
+                       uint8_t family, const char *table, int64_t seconds[2])
 {
-    int i;
+    const struct reading none = { .jail = jail, .of_recent = table == NULL,
+                                  .dropped_packets = -1 };
+    bool is_one_list = jail->names[CQ_JAIL_V6][0] == '\0';
+    struct reading reading = none;
+    int error = EINTR, tries, bits;
 
-    for (i = 0; i < count; i++) {
-        uses[i] = (struct cq_rules_use){ .name = uses[i].name,
-                                         .bits = { 32, 128 } };
-    }
-}
+    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
+        struct nlmsghdr *message = cq_netlink_begin(
+            link, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP,
+            family, 0);
 
-static int read_rules(struct cq_netlink *link, uint8_t family,
-                      const char *table, struct reading *reading)
-{
-    struct cq_messages question = { .bytes = NULL };
-    struct nlmsghdr *message =
-        cq_netlink_begin(&question, MESSAGE(NFT_MSG_GETRULE), NLM_F_DUMP,
-                         family, 0, 300);
-    int error = message == NULL ? ENOMEM : EINTR, tries;
-
-    if (message != NULL) {
         if (table != NULL) {
             mnl_attr_put_strz(message, NFTA_RULE_TABLE, table);
         }
-        cq_netlink_end(&question, message);
-    }
-    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        clear(reading->uses, reading->count);
-        error = cq_netlink_ask(link, &question, read_rule, reading);
+        reading = none;
+        error = cq_netlink_ask(link, read_rule, &reading);
     }
     if (error != 0) {
-        clear(reading->uses, reading->count);
+        reading = none;
     }
-    cq_messages_free(&question);
+    bits = reading.bits[CQ_JAIL_V4][0];
+    jail->bits[0] = (uint8_t)(bits > 0 ? bits : whole[0]);
+    /* one list of xt_recent holds both families, a set of nft one */
+    bits = reading.bits[is_one_list ? CQ_JAIL_V4 : CQ_JAIL_V6][1];
+    jail->bits[1] = (uint8_t)(is_one_list && table != NULL ? 0
+                              : bits > 0 ? bits
+                              : is_one_list ? whole[1] : PREFIX_V6);
+    jail->dropped_packets = reading.dropped_packets;
+    if (seconds != NULL) {
+        memcpy(seconds, reading.seconds, 2 * sizeof(seconds[0]));
+    }
     return error;
-}
-
-int cq_rules_of_sets(struct cq_netlink *link, uint8_t family,
-                     const char *table, struct cq_rules_use *uses, int count)
-{
-    struct reading reading = { .uses = uses, .count = count };
-
-    return read_rules(link, family, table, &reading);
-}
-
-void cq_rules_of_recent(const char *name, struct cq_rules_use *use)
-{
-    struct reading reading = { .uses = use, .count = 1, .of_recent = true };
-    struct cq_netlink link = { .socket = NULL };
-
-    use->name = name;
-    /* rules of both families may name one list */
-    read_rules(&link, NFPROTO_UNSPEC, NULL, &reading);
-    cq_netlink_close(&link);
 }
