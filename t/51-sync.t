@@ -192,6 +192,25 @@ is(jailed(), '192.0.2.1', 'and removes it');
 write_proc("+192.0.2.50");
 quiet('a later pass does not', @never);
 
+# ---- what another program adds again and again ----
+
+for my $n (1 .. 3) {
+    write_proc('+192.0.2.77');
+    quiet("removal $n of one address", @never);
+}
+write_proc('+192.0.2.77');
+says('it was put back three times running', 0, "recent:$list: 192\\.0\\.2\\.77"
+    . ' was removed 3 times running and another program added it', @never);
+is(jailed(), '192.0.2.1', 'and is removed by each pass');
+write_proc('+192.0.2.77');
+again('it', 0, @never);
+quiet('a pass without it', @never);
+for my $n (1 .. 3) {
+    write_proc('+192.0.2.77');
+    quiet("counted anew: $n", @never);
+}
+quiet('and again without', @never);
+
 # ---- one line for each client, with -v ----
 
 sub lines {
@@ -367,6 +386,42 @@ SKIP: {
     chmod 0600, $table;
     ($status) = run(@as, @base, '--state', "$dir/his/state");
     is($status, 4, 'a table that he may not read');
+}
+# Its own mounts: where nothing can be remembered the pass is made all the same
+for (['a read-only /run', 'tmpfs -o ro none /run', 1, '/run/clamquota-sync/'
+        . 'state\.lock: cannot be made: Read-only file system; trouble is',
+        '192.0.2.1 192.0.2.2'],
+    ['no /proc/net', 'tmpfs none /proc', 3, "$list does not exist",
+        '192.0.2.1']) {
+    my ($name, $mount, $exit, $sentence, $in) = @{$_};
+    my $refusal = refusal("unshare -m sh -c 'mount -t $mount'");
+    SKIP: {
+        skip $refusal, 3 if $refusal;
+        ($status, $out, $err) = run('unshare', '-m', 'sh', '-c',
+            "mount -t $mount; exec \"\$\@\"", 'sh', $sync, '--table', $table,
+            '--jail', "recent:$list", $exit == 1 ? () : ('--state', $state),
+            @never, '--after', 199);
+        is("$status$out", $exit, "$name: exit $exit");
+        like($err, qr/\Aclamquota-sync: [^\n]*$sentence[^\n]*\n\z/,
+            "$name: one sentence");
+        is(jailed(), $in, "$name: who is in");
+    }
+    quiet("without $name", @never);
+}
+SKIP: {
+    my ($user) = grep { getpwnam $_ } qw(nobody www-data);
+    my @as = ('setpriv', '--reuid', $user // 'nobody', '--clear-groups',
+        'unshare', '--user', '--map-root-user');
+    my $refusal = refusal("@as true");
+    skip $refusal, 2 if $refusal;
+    chmod 0644, $table;
+    mkdir "$dir/userns" or die;
+    chown +(getpwnam $user)[2], -1, "$dir/userns";
+    ($status, $out, $err) = run(@as, $sync, @base, '--state',
+        "$dir/userns/state", @never, '--after', 199);
+    is("$status$out", 4, 'root of a user namespace only: exit 4');
+    like($err, qr/\Aclamquota-sync: [^\n]*$list[^\n]*\n\z/, 'one sentence');
+    chmod 0600, $table;
 }
 SKIP: {
     my $ro = "mount -t proc -o ro proc /proc";

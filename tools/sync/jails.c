@@ -112,7 +112,6 @@ static bool apply_one(struct cq_sync *sync, struct cq_sync_jail *sj,
                                    &sj->why);
         (void)has_failed(sync, sj);
         cq_sync_report_changes(sync, sj, 0, plan->change_n);
-        cq_sync_note_feuds(sync, sj);
     }
     if (plan->network_change_n > 0 && sj->status <= CQ_JAIL_PARTLY) {
         sj->status = cq_jail_deny(sj->jail, plan->networks,

@@ -16,16 +16,18 @@
 
 /* ---- the lock ---- */
 
-/* The directory of a file; what fails shows when the file is made. */
-static void make_directory(char *path)
+/* Makes the directory of a file; false with errno. */
+static bool make_directory(char *path)
 {
     char *slash = strrchr(path, '/');
+    bool made = false;
 
     if (slash != NULL) {
         *slash = '\0';
-        (void)mkdir(path, 0755);
+        made = mkdir(path, 0755) == 0 || errno == EEXIST;
         *slash = '/';
     }
+    return made;
 }
 
 static int open_lock(const char *path)
@@ -39,8 +41,7 @@ static int open_lock(const char *path)
         return -1;
     }
     fd = open(name, flags, 0600);
-    if (fd < 0 && errno == ENOENT) {
-        make_directory(name);
+    if (fd < 0 && errno == ENOENT && make_directory(name)) {
         fd = open(name, flags, 0600);
     }
     error = errno;

@@ -184,73 +184,54 @@ void cq_sync_report_takeover(struct cq_sync *sync,
     }
 }
 
-/* The topic that stands for the nth removal running. It is kept as what was
- * said, so the next pass of cron knows it, too. */
-static void name_removal(const struct cq_sync_jail *sj,
-                         const struct cq_key *key, int n, char *topic)
-{
-    char text[CQ_KEY_TEXT_SIZE];
-
-    snprintf(topic, CQ_SAY_SIZE, "removal %d of %s from %s", n,
-             cq_key_format(key, text, sizeof(text)), cq_jail_spec(sj->jail));
-}
-
-static bool is_feud(struct cq_sync *sync, const struct cq_sync_jail *sj,
+/* Is this the removal after FEUD_REMOVALS running, pass after pass or look
+ * after look? Each is kept as what was said, so the next pass of cron knows of
+ * it, too. */
+static bool is_feud(struct cq_sync *sync, const char *spec,
                     const struct cq_key *key)
 {
     char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
+    bool known = true;
+    int n;
 
-    name_removal(sj, key, FEUD_REMOVALS, topic);
-    if (!cq_say_has(&sync->say, topic)) {
-        return false;
+    cq_key_format(key, text, sizeof(text));
+    for (n = 1; n <= FEUD_REMOVALS && known; n++) {
+        snprintf(topic, sizeof(topic), "removal %d of %s from %s", n, text,
+                 spec);
+        known = cq_say_has(&sync->say, topic);
+        cq_say_keep(&sync->say, topic);
     }
-    snprintf(topic, sizeof(topic), "%s is put back into %s",
-             cq_key_format(key, text, sizeof(text)), cq_jail_spec(sj->jail));
-    cq_say_state(&sync->say, topic, "%s: %s was removed %d times running and "
-                 "another program added it again each time; it is removed once "
-                 "a minute from now on. Have that program use a list of its "
-                 "own, or a deny file", cq_jail_spec(sj->jail), text,
-                 FEUD_REMOVALS);
-    return true;
+    return known;
 }
 
 void cq_sync_leave_feuds(struct cq_sync *sync, struct cq_sync_jail *sj,
                          enum cq_depth depth)
 {
+    const char *spec = cq_jail_spec(sj->jail);
     struct cq_plan *plan = &sj->plan;
     size_t all_n = plan->change_n + plan->network_change_n;
-    size_t i, n = 0;
+    size_t i, n = 0, removed_n = 0;
 
     for (i = 0; i < all_n; i++) {
+        const struct cq_key *key = &plan->changes[i].key;
+        char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
+
         if (i < plan->change_n && plan->changes[i].op == CQ_JAIL_REMOVE
-            && is_feud(sync, sj, &plan->changes[i].key)
-            && depth == CQ_LOOK) {
-            continue;
+            && removed_n++ < FEUDS_MAX && is_feud(sync, spec, key)) {
+            cq_key_format(key, text, sizeof(text));
+            snprintf(topic, sizeof(topic), "%s is put back into %s", text,
+                     spec);
+            cq_say_state(&sync->say, topic, "%s: %s was removed %d times "
+                         "running and another program added it again each "
+                         "time; it is removed once a minute from now on. Have "
+                         "that program use a list of its own, or a deny file",
+                         spec, text, FEUD_REMOVALS);
+            if (depth == CQ_LOOK) {
+                continue;
+            }
         }
         plan->changes[n] = plan->changes[i];
         plan->of[n++] = plan->of[i];
     }
     plan->change_n -= all_n - n;
-}
-
-void cq_sync_note_feuds(struct cq_sync *sync, const struct cq_sync_jail *sj)
-{
-    size_t i, removed_n = 0;
-
-    for (i = 0; i < sj->plan.change_n && removed_n < FEUDS_MAX; i++) {
-        const struct cq_jail_change *change = &sj->plan.changes[i];
-        char topic[CQ_SAY_SIZE];
-        bool known = true;
-        int n;
-
-        if (change->op != CQ_JAIL_REMOVE || change->has_failed) {
-            continue;
-        }
-        removed_n++;
-        for (n = 1; n <= FEUD_REMOVALS && known; n++) {
-            name_removal(sj, &change->key, n, topic);
-            known = cq_say_has(&sync->say, topic);
-            cq_say_keep(&sync->say, topic);
-        }
-    }
 }

@@ -2,7 +2,7 @@
  * lists say what is wanted, a plan is the difference to what a jail holds, and
  * the jail carries it out.
  *
- * Calls run downwards: main -> once, watch, status -> pass -> gather, jails ->
+ * Calls run downwards: main -> watch, status -> pass -> gather, jails ->
  * report, marks -> lists, source, plan, memory. One thread. */
 #ifndef CQ_SYNC_SYNC_H
 #define CQ_SYNC_SYNC_H
@@ -119,14 +119,11 @@ void cq_sync_report_changes(struct cq_sync *sync,
                             const struct cq_sync_jail *sj, size_t from,
                             size_t to);
 
-/** Reports addresses that others put back after each removal, pass after pass,
- * and at CQ_LOOK takes them out of the plan: they stay until the next full
- * pass. */
+/** Counts removals of the same address running, reports those that others
+ * undo each time, and at CQ_LOOK takes them out of the plan: they stay until
+ * the next full pass. */
 void cq_sync_leave_feuds(struct cq_sync *sync, struct cq_sync_jail *sj,
                          enum cq_depth depth);
-
-/** Counts the removals that were made. */
-void cq_sync_note_feuds(struct cq_sync *sync, const struct cq_sync_jail *sj);
 
 /** An element or a network: without the prefix of a single address. */
 const char *cq_sync_text(const struct cq_key *key, char *text, size_t size);
@@ -142,8 +139,6 @@ void cq_sync_mark(struct cq_sync *sync, enum cq_depth depth, bool changed);
 
 /* ---- what the program is started for ---- */
 
-enum cq_exit cq_sync_once(struct cq_sync *sync);    /* once.c: also -n and
-                                                     * --flush */
 enum cq_exit cq_sync_watch(struct cq_sync *sync);   /* watch.c */
 enum cq_exit cq_sync_status(struct cq_sync *sync);  /* status.c */
 
