@@ -101,7 +101,7 @@ static void pass(struct cq_sync *sync, enum cq_depth depth)
     if (depth == CQ_FULL) {
         cq_say_begin(&sync->say);
     }
-    if (!cq_sync_look(sync, depth, (int64_t)time(NULL))) {
+    if (!cq_sync_prepare(sync, depth, (int64_t)time(NULL))) {
         quit("failed", "the table has gone");
     }
     cq_sync_act(sync, depth);

@@ -15,8 +15,8 @@
 /* a sentence with a path in it fits; longer ones are cut */
 #define CQ_SAY_SIZE 1024
 
-/* What is remembered of a pass, about a thousand sentences; further ones are
- * printed each time. */
+/* Bytes that are remembered of a pass, about a thousand sentences; further ones
+ * are printed each time. */
 #define CQ_SAY_KEPT_MAX 131072
 
 /* Begun by cq_say_open(). */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_only_of(const char *text, const char *set)
+static bool has_only(const char *text, const char *set)
 {
     return text[strspn(text, set)] == '\0';
 }
@@ -36,11 +36,11 @@ static int read_mask(const char *mask, int most, const char **why)
     uint32_t holes;
     int bits;
 
-    if (*mask != '\0' && strlen(mask) <= 3 && is_only_of(mask, "0123456789")
+    if (*mask != '\0' && strlen(mask) <= 3 && has_only(mask, "0123456789")
         && (*mask != '0' || mask[1] == '\0')) {
         *why = most == 32 ? "the prefix is longer than 32 bits"
                           : "the prefix is longer than 128 bits";
-        bits = atoi(mask);
+        bits = (int)strtol(mask, NULL, 10);
         return bits <= most ? bits : -1;
     }
     *why = "behind the slash, expected a prefix or a netmask";
@@ -68,7 +68,7 @@ enum cq_status cq_deny_address(const char *word, struct cq_key *key,
     int bits = 128;
 
     if (strlen(word) >= sizeof(text) - sizeof(".0.0.0")
-        || !is_only_of(word, is_v6 ? "0123456789abcdefABCDEF.:/"
+        || !has_only(word, is_v6 ? "0123456789abcdefABCDEF.:/"
                                    : "0123456789./")) {
         *why = "not an address (names are not looked up)";
         return CQ_EINVAL;

@@ -210,7 +210,7 @@ static void read_plain(struct parser *p, const char *word, char *line)
 
 /* ---- directives beside which a "Deny from" may not hold ---- */
 
-/* Names and env= may be anybody. */
+/* Names and env= may match any client. */
 static void read_allow(struct parser *p, char *line)
 {
     static const struct cq_key everybody[] = { { .family = 4 },

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-/* Half of such a lease is over before the next full pass renews it. */
+/* The next full pass would renew such a lease too late. */
 #define SHORT_LEASE_S 240
 
 /* Reports a failure, if it is one. After more than CQ_JAIL_PARTLY nothing is

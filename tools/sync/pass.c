@@ -130,7 +130,7 @@ bool cq_sync_start(struct cq_sync *sync)
     return false;
 }
 
-bool cq_sync_look(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
+bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
 {
     const struct cq_sync_options *o = sync->options;
     bool changed = true;

@@ -80,7 +80,7 @@ static int compare_rank(const void *a, const void *b, void *data)
     return cq_key_compare(&one->client, &other->client);
 }
 
-static int place_of(const struct work *w, const struct cq_key *key)
+static int place_index(const struct work *w, const struct cq_key *key)
 {
     return key->family == 6 && !w->in->shares_capacity;
 }
@@ -88,7 +88,7 @@ static int place_of(const struct work *w, const struct cq_key *key)
 /* Occupies the place of one key; false: there is none left. */
 static bool occupy(struct work *w, const struct cq_key *key)
 {
-    int64_t *left = &w->left[place_of(w, key)];
+    int64_t *left = &w->left[place_index(w, key)];
 
     if (*left > 0) {
         (*left)--;
@@ -124,7 +124,7 @@ static void give_places(struct work *w, size_t *ranked)
     for (i = 0; i < in->wanted_n; i++) {
         if (w->out->fates[i] == CQ_FATE_CLIENT) {
             ranked[n++] = i;
-            needed[place_of(w, &in->wanted[i].client)]++;
+            needed[place_index(w, &in->wanted[i].client)]++;
         }
     }
     /* ranks matter only when a client has to stay outside */

@@ -185,15 +185,20 @@ void cq_sync_report_takeover(struct cq_sync *sync,
 }
 
 /* Is this the removal after FEUD_REMOVALS running, pass after pass or look
- * after look? Each is kept as what was said, so the next pass of cron knows of
- * it, too. */
+ * after look? Each removal is kept with the sentences of the pass, so the next
+ * pass of cron knows of it, too. */
 static bool is_feud(struct cq_sync *sync, const char *spec,
                     const struct cq_key *key)
 {
+    struct cq_key client = cq_sync_client(sync, key);
     char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
     bool known = true;
     int n;
 
+    /* one that has no place now may have had one, and have it again */
+    if (cq_wanted_find(&sync->wanted, &client) != NULL) {
+        return false;
+    }
     cq_key_format(key, text, sizeof(text));
     for (n = 1; n <= FEUD_REMOVALS && known; n++) {
         snprintf(topic, sizeof(topic), "removal %d of %s from %s", n, text,
@@ -212,7 +217,7 @@ void cq_sync_leave_feuds(struct cq_sync *sync, struct cq_sync_jail *sj,
     size_t all_n = plan->change_n + plan->network_change_n;
     size_t i, n = 0, removed_n = 0;
 
-    for (i = 0; i < all_n; i++) {
+    for (i = 0; i < all_n && !sync->options->flush; i++) {
         const struct cq_key *key = &plan->changes[i].key;
         char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
 
@@ -233,5 +238,5 @@ void cq_sync_leave_feuds(struct cq_sync *sync, struct cq_sync_jail *sj,
         plan->changes[n] = plan->changes[i];
         plan->of[n++] = plan->of[i];
     }
-    plan->change_n -= all_n - n;
+    plan->change_n -= i - n;
 }

@@ -38,8 +38,7 @@ struct cq_source {
 
 /** Looks at all rows and appends each offender that is not spared, in any
  * order, several times if it is one in several pools.
- * @param say  is told with -v which clients are left out, and why; NULL:
- *             nothing is said
+ * @param say  reports with -v which clients are left out, and why; may be NULL
  * @return CQ_OK; CQ_ENOMEM */
 enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
                               struct cq_wanted_list *list,

@@ -132,7 +132,7 @@ static void show_list(struct view *v, const struct cq_sync *sync,
     }
 }
 
-/* What is in it, clients and networks. */
+/* The elements that the jail holds, clients and networks. */
 static void write_entries(struct view *v, const struct cq_jail_contents *in)
 {
     struct timespec now;
@@ -230,7 +230,7 @@ enum cq_exit cq_sync_status(struct cq_sync *sync)
     struct view view = { .is_json = sync->options->json };
 
     sync->say.is_silent_on_states = true;
-    if (cq_sync_look(sync, CQ_FULL, (int64_t)time(NULL))) {
+    if (cq_sync_prepare(sync, CQ_FULL, (int64_t)time(NULL))) {
         cq_output_begin(&view.output, sync->out);
         show_all(&view, sync);
         if (!cq_output_end(&view.output)) {

@@ -76,7 +76,7 @@ void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);
 /** Looks at the table that has the name now, and makes the jails' plans. With
  * --flush without a table, and nothing is wanted.
  * @return false after a sentence: nothing can be done */
-bool cq_sync_look(struct cq_sync *sync, enum cq_depth depth, int64_t now_s);
+bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s);
 
 /** Carries out the plans and leaves marks and figures in the table. */
 void cq_sync_act(struct cq_sync *sync, enum cq_depth depth);

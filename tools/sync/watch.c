@@ -136,7 +136,7 @@ static void pass(struct watch *w)
         cq_say_begin(&sync->say);
         sync->exit = CQ_EXIT_DONE;
     }
-    if (cq_sync_look(sync, depth, now_s)) {
+    if (cq_sync_prepare(sync, depth, now_s)) {
         cq_sync_act(sync, depth);
     }
     w->has_failed = cq_sync_end(sync) >= CQ_EXIT_MISSING;
