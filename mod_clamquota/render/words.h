@@ -23,7 +23,8 @@ int64_t cq_words_offset_s(const struct cq_writer *writer, int64_t when_s);
 
 /** A moment in the quota's zone, as strftime(3) has it.
  * @param form  without names of days or months, or in the C locale */
-void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form);
+void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form)
+    __attribute__((format(strftime, 3, 0)));
 
 /** "UTC", "+01:00" */
 void cq_words_zone(struct cq_writer *writer, int64_t when_s);

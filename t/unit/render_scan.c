@@ -353,15 +353,15 @@ START_TEST(clients)
         struct cq_net_list exempt = { .count = 0 };
         struct cq_key part = row.key;
 
-        ck_assert_int_eq(cq_net_add(&exempt, &part, 111), CQ_OK);
+        ck_assert_int_eq(cq_net_add(&exempt, &part, scan.now_s + 111), CQ_OK);
         part.prefix--;
         part = cq_key_network(&row.key, part.prefix);
-        ck_assert_int_eq(cq_net_add(&exempt, &part, 222), CQ_OK);
+        ck_assert_int_eq(cq_net_add(&exempt, &part, scan.now_s + 222), CQ_OK);
         ck_assert_int_eq(cq_net_seal(&exempt, NULL), CQ_OK);
         scan.exempt = &exempt;
         ck_assert_int_eq(cq_scan_client(&scan, &row, &client), CQ_OK);
         ck_assert_int_eq(client.state, CQ_STATE_EXEMPT);
-        ck_assert_int_eq(client.exempt_until_s, 222);
+        ck_assert_int_eq(client.exempt_until_s, scan.now_s + 222);
         ck_assert_int_eq(client.spared, CQ_SPARED_EXEMPT);
         ck_assert_int_eq(client.retry_after_s, 0);
         ck_assert_int_eq(client.allowance_bytes, 300);

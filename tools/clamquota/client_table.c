@@ -27,7 +27,8 @@ static void add_last_hit(struct cq_columns *c, const struct cq_view *view,
     struct cq_writer *w = cq_columns_cell(c, CQ_STYLE_PLAIN);
 
     if (when_s > 0) {
-        cq_words_local(w, &view->period, when_s);
+        w->period = &view->period;
+        cq_words_time(w, when_s, "%Y-%m-%d %H:%M");
     }
     else {
         cq_write_raw(w, "-");
@@ -75,7 +76,8 @@ static void write_summary(struct cq_writer *w, const struct cq_view *view)
     cq_client_count(w, exempt, " exempt\nDay ");
     cq_client_count(w, view->day, " of ");
     cq_client_count(w, view->period.days, ", times are ");
-    cq_words_zone(w, &view->period, view->now_s);
+    w->period = &view->period;
+    cq_words_zone(w, view->now_s);
     cq_write_raw(w, "; since the table was made ");
     cq_client_bytes(w, view->totals.sent_bytes, " sent, ");
     cq_client_bytes(w, view->totals.free_bytes, " free, ");

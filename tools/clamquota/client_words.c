@@ -58,9 +58,8 @@ void cq_client_moment(struct cq_writer *writer, const struct cq_period *period,
         cq_write_raw(writer, "-");
         return;
     }
-    cq_words_local(writer, period, when_s);
-    cq_write_raw(writer, " ");
-    cq_words_zone(writer, period, when_s);
+    writer->period = period;
+    cq_words_local(writer, when_s);
 }
 
 void cq_client_sum(struct cq_writer *writer,
