@@ -280,7 +280,7 @@ static void expect_openmetrics(const char *text)
                    : sample(text, &family);
         ck_assert_int_eq(*text++, '\n');
     }
-    ck_assert_int_eq(seen_n, 15);
+    ck_assert_int_eq(seen_n, 20);
 }
 
 START_TEST(openmetrics)
