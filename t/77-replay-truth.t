@@ -19,6 +19,7 @@ my $build = dirname($ENV{CQ_TEST_MODULE} // "$Httpd::ROOT/build/x");
 # LogOnly sends what it would refuse: the log then has its bytes, as that of a
 # site without a quota
 my $server = Httpd->run(ipv6 => 1, modules => ['env'], conf => <<'EOT');
+ClamQuotaPeriod Day
 ClamQuotaEngine LogOnly
 ClamQuotaDaily 60k
 ClamQuotaGrace 10k
@@ -37,7 +38,7 @@ write_file("$server->{dir}/htdocs/$_", 'x' x $size{$_}) for keys %size;
 
 # A random client of a mirror; each request over before the next begins.
 srand 77;
-for (1 .. 250) {
+for (1 .. 150) {
     my $address = rand() < 0.1 && -e '/proc/net/if_inet6' ? undef
         : '127.0.0.' . (2 + int 8 * rand() ** 2);
     my $file = (sort keys %size)[rand 3];
@@ -49,7 +50,7 @@ for (1 .. 250) {
         $address ? ('--interface', $address) : (), @$what,
         '-A', ('ClamAV/1.4.6', 'curl/8')[rand 2]);
 }
-Httpd::poll(5, sub { 250 <= (() = Httpd::read_file(
+Httpd::poll(5, sub { 150 <= (() = Httpd::read_file(
     "$server->{dir}/logs/state.log") =~ /\n/g) });
 
 my %truth;
@@ -62,7 +63,7 @@ cmp_ok(scalar keys %truth, '>=', 3, 'clients would have been refused');
 
 sub refusals {
     my ($log, @format) = @_;
-    my $json = `TZ=UTC '$build/clamquota' replay --json --daily 60k \\
+    my $json = `TZ=UTC '$build/clamquota' replay --json --daily 60k --period day \\
         --grace 10k --free '\\.(cdiff|sign)\$' @format \\
         '$server->{dir}/logs/$log'`;
     is($?, 0, "$log is read");
