@@ -50,8 +50,9 @@ sub decide {
     for my $r (@requests) {
         my @g = gmtime $r->{time};
         my ($month, $day) = ($g[4], $g[3]);
-        next if $r->{method} eq 'HEAD' || $r->{status} >= 300
-            || ($free && $r->{path} =~ $free);
+        my $refused = $r->{status} == 429;
+        next if !$refused && ($r->{method} eq 'HEAD' || $r->{status} >= 300
+            || ($free && $r->{path} =~ $free));
         if ($r->{status} == 206 && $r->{bytes} <= 4096 + 512) {
             my $today = \$range{"$r->{client} $month $day"};
             if (($$today //= 0) < 10 << 20) {
@@ -61,9 +62,10 @@ sub decide {
         }
         my $used = \$used{"$r->{client} $month"};
         if (($$used // 0) < $daily * $day + $grace) {
-            $$used += $r->{bytes};
+            $$used += $r->{bytes} if !$refused;
             next;
         }
+        local $r->{bytes} = 0 if $refused;
         $m{first} //= $r->{time};
         $m{requests}++;
         $m{bytes} += $r->{bytes};

@@ -12,10 +12,6 @@
 
 #define CQ_REPLAY_QUOTAS_MAX 8
 
-/* ClamQuotaFreeRange's and ClamQuotaFreeRangeDaily's defaults */
-#define CQ_REPLAY_RANGE_BYTES 4096
-#define CQ_REPLAY_RANGE_DAILY_BYTES (UINT32_C(10) << 20)
-
 enum cq_family { CQ_FAMILY_FRESHCLAM, CQ_FAMILY_CVDUPDATE, CQ_FAMILY_APT,
                  CQ_FAMILY_CURL, CQ_FAMILY_WGET, CQ_FAMILY_BROWSER,
                  CQ_FAMILY_OTHER, CQ_FAMILY_N };
@@ -71,6 +67,7 @@ struct cq_replay {
     int64_t last_s;
     int64_t month_end_s;
     uint64_t free_bytes;
+    uint64_t refused_n;         /* 429s in the logs */
     uint64_t nameless_bytes;    /* of no client */
     int64_t first_refused_s[CQ_REPLAY_QUOTAS_MAX];  /* 0: none */
     struct cq_tally total;

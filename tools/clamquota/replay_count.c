@@ -5,6 +5,7 @@
  * them then. A log does not have what was reserved and never sent, the part of
  * a download that went over midnight, the order within a second, an If-Range,
  * whether a range was open, or which version of a file it was. */
+#include "clamquota/line.h"
 #include "clamquota/replay.h"
 
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static bool grant_range(const struct cq_replay *r, struct cq_replay_client *c,
         c->day_n = r->day_n;
         c->range_bytes = 0;
     }
-    if (c->range_bytes >= CQ_REPLAY_RANGE_DAILY_BYTES) {
+    if (c->range_bytes >= CQ_LINE_RANGE_DAILY_BYTES) {
         return false;
     }
     c->range_bytes += (uint32_t)bytes;
@@ -176,6 +177,14 @@ static void count(void *baton, int64_t now_s, const struct cq_request *q)
     if (q->column == CQ_REPLAY_FREE
         || (q->column == CQ_REPLAY_RANGE && grant_range(r, c, q->bytes))) {
         r->free_bytes += q->bytes;
+        return;
+    }
+    if (q->column == CQ_REPLAY_REFUSED) {
+        struct cq_request asked = *q;
+
+        asked.bytes = 0;
+        r->refused_n++;
+        decide(r, &asked, c, now_s);
         return;
     }
     decide(r, q, c, now_s);

@@ -104,10 +104,11 @@ void cq_replay_print_json(const struct cq_replay *r,
     fprintf(out, " \"first\": %" PRId64 ", \"last\": %" PRId64
             ", \"period\": \"%s\", \"grace\": %" PRId64 ", \"clients\": %"
             PRIu64 ", \"requests\": %" PRIu64 ", \"bytes\": %" PRIu64
-            ", \"free_bytes\": %" PRIu64 ",\n \"quotas\": [\n", r->first_s,
+            ", \"free_bytes\": %" PRIu64 ", \"requests_refused_before\": %"
+            PRIu64 ",\n \"quotas\": [\n", r->first_s,
             r->last_s, cq_period_kind_word(r->kind), r->quotas[0].grace_bytes,
             r->total.clients, r->total.requests, r->total.bytes,
-            r->free_bytes);
+            r->free_bytes, r->refused_n);
     for (i = 0; i < r->quota_n; i++) {
         print_quota(r, i, out);
         fputs(i + 1 < r->quota_n ? ",\n" : "]}\n", out);

@@ -77,6 +77,12 @@ static void print_logs(const struct cq_replay *r,
     cq_output_label(o, "Bytes");
     fprintf(out, "%s, of these %s free\n", format_bytes(r->total.bytes, all),
             format_bytes(r->free_bytes, free));
+    if (r->refused_n > 0) {
+        cq_output_label(o, "Refused");
+        fprintf(out, "%" PRIu64 " lines are refusals (429) of the site's own "
+                "quota; with a\n%17shigher one their bytes, which no log has, "
+                "come on top\n", r->refused_n, "");
+    }
     if (logs->name_n > 0) {
         cq_output_label(o, "No client");
         fprintf(out, "%" PRIu64 " lines with a name for an address: %s, never "

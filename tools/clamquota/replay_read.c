@@ -2,6 +2,8 @@
  * requests of clients. */
 #include "clamquota/replay_read.h"
 
+#include "clamquota/line.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,40 +17,20 @@
 /* A request's time may be ahead of this machine's by this much. */
 #define AHEAD_S 86400
 
-/* %O counts a response's headers, too: what those of a 206 may have. */
-#define HEADER_BYTES 512
-
 /* ---- records ---- */
 
-static enum cq_replay_column find_column(const struct cq_log_record *record,
-                                         enum cq_log_figure figure)
+/* What another quota refused was asked for as a file; its size is not known. */
+static enum cq_replay_column find_column(const struct cq_replay_run *run,
+                                         const struct cq_log_record *record)
 {
-    int status = record->status;
-    bool is_get = record->method.length == 3
-        && memcmp(record->method.at, "GET", 3) == 0;
+    static const enum cq_replay_column columns[] = {
+        [CQ_LINE_USED] = CQ_REPLAY_USED, [CQ_LINE_FREE] = CQ_REPLAY_FREE,
+        [CQ_LINE_SMALL_RANGE] = CQ_REPLAY_RANGE
+    };
 
-    if (status == 204 || (status >= 300 && status <= 999)
-        || (status > 0 && status < 200)
-        || (record->method.length == 4
-            && memcmp(record->method.at, "HEAD", 4) == 0)) {
-        return CQ_REPLAY_FREE;
-    }
-    if (status == 206 && is_get
-        && (record->body_bytes >= 0 && figure != CQ_LOG_UNKNOWN
-            ? record->body_bytes <= CQ_REPLAY_RANGE_BYTES
-            : record->bytes <= CQ_REPLAY_RANGE_BYTES + HEADER_BYTES)) {
-        return CQ_REPLAY_RANGE;
-    }
-    return CQ_REPLAY_USED;
-}
-
-static bool is_free_path(const struct cq_replay_run *run,
-                         struct cq_log_text path)
-{
-    regmatch_t range = { 0, (regoff_t)path.length };
-
-    return run->has_free_paths && path.at != NULL
-        && regexec(&run->free_paths, path.at, 1, &range, REG_STARTEND) == 0;
+    return record->status == 429 ? CQ_REPLAY_REFUSED
+        : columns[cq_line_column(record, run->has_free_paths
+                                         ? &run->free_paths : NULL)];
 }
 
 static void find_file(struct cq_replay_run *run,
@@ -66,15 +48,13 @@ static void find_file(struct cq_replay_run *run,
 }
 
 static void add_record(struct cq_replay_run *run,
-                       const struct cq_log_record *record,
-                       enum cq_log_figure figure)
+                       const struct cq_log_record *record)
 {
     struct cq_request request = {
         .bytes = (uint64_t)record->bytes, .client = CQ_NO_CLIENT,
         .family = (uint8_t)cq_family_find(record->agent.at,
                                           record->agent.length),
-        .column = (uint8_t)(is_free_path(run, record->path)
-                            ? CQ_REPLAY_FREE : find_column(record, figure))
+        .column = (uint8_t)find_column(run, record)
     };
     struct cq_replay *replay = &run->replay;
 
@@ -187,8 +167,7 @@ static void merge(struct cq_replay_run *run)
 
     while ((source = find_earliest(run, &until_s)) != NULL) {
         do {
-            add_record(run, &source->record,
-                       cq_log_get_format(source->log)->figure);
+            add_record(run, &source->record);
             read_next(run, source);
         } while (source->has_record && source->record.time_s <= until_s
                  && !run->replay.is_out_of_memory);

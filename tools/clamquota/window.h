@@ -20,7 +20,8 @@
 enum cq_replay_column {
     CQ_REPLAY_USED,
     CQ_REPLAY_RANGE,            /* free while the day's ranges are few */
-    CQ_REPLAY_FREE
+    CQ_REPLAY_FREE,
+    CQ_REPLAY_REFUSED           /* a 429 of the site's own quota */
 };
 
 struct cq_request {

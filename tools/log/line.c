@@ -340,5 +340,8 @@ const char *cq_log_read_line(const struct cq_log_format *format,
     if (record->bytes < 0) {
         record->bytes = record->body_bytes;
     }
+    if (format->figure == CQ_LOG_UNKNOWN) {
+        record->body_bytes = -1;
+    }
     return NULL;
 }

@@ -42,7 +42,8 @@ struct cq_log_record {
     int16_t status;             /* 100..999; 0: not logged */
     int64_t time_s;             /* unix seconds */
     int64_t bytes;              /* %O, else %B, else %b; "-" is 0 */
-    int64_t body_bytes;         /* %B or %b; -1: not logged */
+    int64_t body_bytes;         /* %B or %b; -1: not logged, or not
+                                 * known as these */
     struct cq_log_text vhost;   /* %v */
     struct cq_log_text method;  /* empty: the request was none */
     struct cq_log_text path;    /* without scheme, host and query */
