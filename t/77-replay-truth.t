@@ -3,8 +3,8 @@
 #
 # The log cannot know these, which are left out here: the order within a second
 # (it has that in which responses ended: here one after the other), bytes in
-# flight, If-Range, whether a small 206 was of an open range, which requests of a
-# client over quota the module refused before access control answered 401 or 403.
+# flight, If-Range, whether a small 206 was of an open range, which requests of
+# a client over quota were refused before they would have been a 401 or 403.
 # mpm: once
 
 use strict;

@@ -1,6 +1,6 @@
 # clamquota replay beside awk '{b[$1]+=$10}' and GoAccess on the same log, on
 # one processor: lines a second of processor time, and ratios. Goals: 1.5 times
-# awk, 10 times GoAccess. The log: a million lines as a mirror's, 20,000 clients.
+# awk, 10 times GoAccess. A million lines as a mirror's, of 20,000 clients.
 use strict;
 use warnings;
 use File::Basename 'dirname';
