@@ -125,8 +125,8 @@ static enum cq_jail_status networks(struct cq_jail_why *why)
 
 static enum cq_jail_status figures(struct cq_jail_why *why)
 {
-    struct cq_jail_figures f;
-    enum cq_jail_status status = cq_jail_figures(jail, &f, why);
+    struct cq_jail_contents f;
+    enum cq_jail_status status = cq_jail_list(jail, &f, why);
 
     if (status == CQ_JAIL_OK) {
         printf("v4 %" PRId64 " v6 %" PRId64 " shared %d packets %" PRId64

@@ -58,7 +58,7 @@ static struct world *world_of(const char *wanted, const char *present)
     w->in.wanted = w->wanted.entries;
     w->in.wanted_n = w->wanted.count;
     w->in.present.elements = w->present;
-    w->in.capacity_v4 = w->in.capacity_v6 = -1;
+    w->in.present.capacity_v4 = w->in.present.capacity_v6 = -1;
     w->in.now_s = NOW;
     w->in.lease_s = LEASE;
     return w;
@@ -159,7 +159,7 @@ START_TEST(places)
     wanted[0].excess_bytes = 7;
     wanted[2].excess_bytes = 9;
     wanted[3].from.file = 1;
-    w->in.capacity_v4 = 3;
+    w->in.present.capacity_v4 = 3;
     /* one place is the operator's */
     ck_assert_str_eq(changes_of(w),
                      "-10.0.0.2 -10.0.1.1 +10.0.0.3 +10.0.0.4");
@@ -167,24 +167,24 @@ START_TEST(places)
     ck_assert_uint_eq(w->plan.operators_n, 1);
     ck_assert_uint_eq(w->plan.fates[0], CQ_FATE_NO_PLACE);
     wanted[1].last_hit_s = 1;
-    w->in.capacity_v4 = 5;
+    w->in.present.capacity_v4 = 5;
     ck_assert_str_eq(changes_of(w),
                      "-10.0.1.1 +10.0.0.1 +10.0.0.3 +10.0.0.4");
-    w->in.capacity_v4 = 4;
+    w->in.present.capacity_v4 = 4;
     ck_assert_str_eq(changes_of(w),
                      "-10.0.0.2 -10.0.1.1 +10.0.0.1 +10.0.0.3 +10.0.0.4");
     /* what is not removed keeps its place */
-    w->in.capacity_v4 = 3;
+    w->in.present.capacity_v4 = 3;
     w->in.holds_removals = true;
     ck_assert_str_eq(changes_of(w), "-10.0.0.2 +10.0.0.4");
-    w->in.capacity_v4 = 0;
+    w->in.present.capacity_v4 = 0;
     ck_assert_str_eq(changes_of(w), "-10.0.0.2");
     free_world(w);
     /* both families share them, or each has its own */
     w = world_of("10.0.0.1 10.0.0.2 2001:db8::/64", "");
-    w->in.capacity_v4 = w->in.capacity_v6 = 1;
+    w->in.present.capacity_v4 = w->in.present.capacity_v6 = 1;
     ck_assert_str_eq(changes_of(w), "+10.0.0.1 +2001:db8::");
-    w->in.shares_capacity = true;
+    w->in.present.shares_capacity = true;
     ck_assert_str_eq(changes_of(w), "+10.0.0.1");
     free_world(w);
 }
@@ -204,8 +204,8 @@ START_TEST(not_held)
     struct world *w = world_of("10.0.0.1 2001:db8::/64 2001:db8:1::/64", "");
 
     w->in.fit = fit;
-    w->in.capacity_v4 = 1;
-    w->in.shares_capacity = true;
+    w->in.present.capacity_v4 = 1;
+    w->in.present.shares_capacity = true;
     ck_assert_str_eq(changes_of(w), "+10.0.0.1");
     ck_assert_uint_eq(w->plan.n[CQ_FATE_NOT_HELD], 2);
     free_world(w);
@@ -224,7 +224,7 @@ START_TEST(networks)
     };
 
     w->in.fit = fit;
-    w->in.capacity_v4 = 1;
+    w->in.present.capacity_v4 = 1;
     w->in.present.networks = present;
     w->in.present.network_n = 3;
     ck_assert_str_eq(changes_of(w), "-10.0.0.9 +10.0.0.0");
@@ -284,8 +284,10 @@ static struct world *random_world(uint64_t *state)
     }
     w->in.wanted = w->wanted.entries;
     w->in.wanted_n = w->wanted.count;
-    w->in.capacity_v4 = (int64_t)(next_number(state) % 32) - 8;
-    w->in.capacity_v4 = w->in.capacity_v4 < 0 ? -1 : w->in.capacity_v4;
+    w->in.present.capacity_v4 = (int64_t)(next_number(state) % 32) - 8;
+    if (w->in.present.capacity_v4 < 0) {
+        w->in.present.capacity_v4 = -1;
+    }
     w->in.holds_additions = next_number(state) % 8 == 0;
     w->in.holds_removals = next_number(state) % 8 == 0;
     return w;
@@ -368,7 +370,8 @@ static void check_world(struct world *w, size_t *changes_n)
         ck_assert(!added || !is_outranked(w, &w->in.wanted[i]));
     }
     /* never more than it holds, unless more is in it that may not go */
-    ck_assert(w->in.capacity_v4 < 0 || (int64_t)after_n <= w->in.capacity_v4
+    ck_assert(w->in.present.capacity_v4 < 0
+              || (int64_t)after_n <= w->in.present.capacity_v4
               || w->in.holds_removals || w->plan.operators_n > 0);
 }
 

@@ -243,7 +243,11 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
     }
     *contents = (struct cq_jail_contents){
         .elements = jail->elements.list, .element_n = jail->elements.count,
-        .networks = jail->networks.list, .network_n = jail->networks.count
+        .networks = jail->networks.list, .network_n = jail->networks.count,
+        .capacity_v4 = jail->capacity[0], .capacity_v6 = jail->capacity[1],
+        .shares_capacity = jail->shares_capacity,
+        .dropped_packets = jail->dropped_packets,
+        .how_to_raise = jail->kind->how_to_raise
     };
     return CQ_JAIL_OK;
 }
@@ -353,23 +357,4 @@ bool cq_jail_has_changed(struct cq_jail *jail)
 {
     return !jail->is_listed || (jail->kind->has_changed != NULL
                                 && jail->kind->has_changed(jail));
-}
-
-enum cq_jail_status cq_jail_figures(struct cq_jail *jail,
-                                    struct cq_jail_figures *figures,
-                                    struct cq_jail_why *why)
-{
-    int error;
-
-    if (!jail->is_listed) {
-        return not_listed(jail, why);
-    }
-    error = jail->kind->read_rules == NULL ? 0 : jail->kind->read_rules(jail);
-    *figures = (struct cq_jail_figures){
-        .capacity_v4 = jail->capacity[0], .capacity_v6 = jail->capacity[1],
-        .shares_capacity = jail->shares_capacity,
-        .dropped_packets = jail->dropped_packets,
-        .how_to_raise = jail->kind->how_to_raise
-    };
-    return error == 0 ? CQ_JAIL_OK : fail(jail, error, NULL, why);
 }

@@ -74,9 +74,6 @@ struct cq_jail_contents {
     const struct cq_jail_element *networks;     /* of deny files: the key is
                                                  * the network */
     size_t network_n;
-};
-
-struct cq_jail_figures {
     int64_t capacity_v4;        /* elements; -1: no limit */
     int64_t capacity_v6;        /* 0: no list for IPv6 */
     bool shares_capacity;       /* capacity_v4 is for both families together */
@@ -126,8 +123,8 @@ const char *cq_jail_cannot_deny(const struct cq_jail *jail,
  * renewed). A range of addresses that is no network stands as the one of prefix
  * 0. Needed before everything below, and again after any of it has returned
  * more than CQ_JAIL_PARTLY.
- * Reads nothing if the generation that the kernel reports is that of the last
- * listing (nft).
+ * Reads no elements if the generation that the kernel reports is that of the
+ * last listing (nft).
  * @param contents  result; empty on failure
  * @return CQ_JAIL_OK, MISSING, NOT_PERMITTED, READ_ONLY; missing rights are
  *         reported before a missing list. CQ_JAIL_PARTLY: the kernel could not
@@ -161,12 +158,6 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
  * xt_recent: only whether a list was deleted or made anew; ipset: never.
  * @return true: list again. Errors count as true; listing reports them */
 bool cq_jail_has_changed(struct cq_jail *jail);
-
-/** Reads what --status and the operator's page show.
- * @return as cq_jail_list() */
-enum cq_jail_status cq_jail_figures(struct cq_jail *jail,
-                                    struct cq_jail_figures *figures,
-                                    struct cq_jail_why *why);
 
 /** Frees it; the kernel's lists stay as they are. NULL does nothing. */
 void cq_jail_close(struct cq_jail *jail);

@@ -54,7 +54,7 @@ struct cq_jail_kind {
     const char *(*parse)(struct cq_jail *jail, const char **at);
 
     /* Checks the sets, and brings elements and networks up to date, in any
-     * order; and batch, capacity, bits. */
+     * order; and batch, capacity, bits, dropped_packets. */
     int (*list)(struct cq_jail *jail);
 
     /* Carries out changes[0..count), count <= jail->batch, except those that
@@ -66,9 +66,6 @@ struct cq_jail_kind {
     /* See jail.h; NULL in a kind without networks. */
     int (*deny)(struct cq_jail *jail, const struct cq_key *networks,
                 size_t count);
-
-    /* Brings bits and dropped_packets up to date; NULL: it cannot. */
-    int (*read_rules)(struct cq_jail *jail);
 
     bool (*has_changed)(struct cq_jail *jail);  /* NULL: it cannot tell */
     void (*close)(struct cq_jail *jail);    /* frees all but jail.c's part */

@@ -112,10 +112,13 @@ static int read_contents(struct cq_nft *nft, const void *unused, size_t zero)
 
 static int list(struct cq_jail *jail)
 {
-    int error = run_step(to_nft(jail), read_contents, NULL, 0);
+    struct cq_nft *nft = to_nft(jail);
+    int error = run_step(nft, read_contents, NULL, 0);
 
-    jail->batch = cq_nft_batch(to_nft(jail));
-    return error;
+    jail->batch = cq_nft_batch(nft);
+    return error != 0 ? error
+           : cq_jail_read_rules(jail, &nft->link, nft->family, nft->table,
+                                NULL);
 }
 
 static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
@@ -156,13 +159,6 @@ static int deny(struct cq_jail *jail, const struct cq_key *networks,
     return run_step(to_nft(jail), cq_nft_send_networks, networks, count);
 }
 
-static int read_rules(struct cq_jail *jail)
-{
-    struct cq_nft *nft = to_nft(jail);
-
-    return cq_jail_read_rules(jail, &nft->link, nft->family, nft->table, NULL);
-}
-
 static bool has_changed(struct cq_jail *jail)
 {
     struct cq_nft *nft = to_nft(jail);
@@ -198,7 +194,6 @@ const struct cq_jail_kind cq_jail_nft = {
     .list = list,
     .commit = commit,
     .deny = deny,
-    .read_rules = read_rules,
     .has_changed = has_changed,
     .close = close_sets
 };

@@ -36,8 +36,7 @@ struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, uint16_t type,
 int cq_nft_read_generation(struct cq_nft *nft, uint32_t *generation);
 
 /** Asks for the generation and, if that is another one than nft->generation,
- * forgets what was listed and reads the sets' headers: type, flags, size; and
- * how rules mask.
+ * forgets what was listed and reads the sets' headers: type, flags, size.
  * @return 0 or an errno, of kind.h; EINTR: others changed them meanwhile */
 int cq_nft_check_sets(struct cq_nft *nft);
 

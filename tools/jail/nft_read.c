@@ -1,7 +1,6 @@
 /* nft_read - questions to nf_tables: the generation, the sets' headers, what
  * is in the sets. */
 #include "jail/nft.h"
-#include "jail/rules.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,10 +120,6 @@ int cq_nft_check_sets(struct cq_nft *nft)
     nft->generation = 0;            /* the kernel's is never 0 */
     nft->changed_s = cq_jail_now_s();
     error = for_sets(nft, NFT_MSG_GETSET, 0, read_header, nft);
-    if (error == 0) {
-        error = cq_jail_read_rules(&nft->jail, &nft->link, nft->family,
-                                   nft->table, NULL);
-    }
     if (error == 0) {
         error = cq_nft_read_generation(nft, &after);
     }

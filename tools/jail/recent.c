@@ -29,6 +29,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* All rules of the firewall are read, of which there may be many, at most at
+ * this interval. */
+#define RULES_S 10
+
 #define PLACE "/proc/net/xt_recent/"
 
 struct list {
@@ -42,6 +46,7 @@ struct recent {
     struct cq_jail jail;
     struct list lists[2];
     int64_t rule_s[2];              /* the rules' --seconds; 0: none */
+    int64_t rules_s;                /* when the rules were read */
     uint64_t ticks_per_s;           /* the kernel's HZ */
     struct cq_netlink link;
 };
@@ -83,17 +88,6 @@ static uint64_t read_ticks_per_s(void)
         return 250;
     }
     return (uint64_t)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
-}
-
-/* Without the rights to do so, as without a rule. */
-static int read_rules(struct cq_jail *jail)
-{
-    struct recent *recent = to_recent(jail);
-
-    /* rules of both families may name one list */
-    (void)cq_jail_read_rules(jail, &recent->link, NFPROTO_UNSPEC, NULL,
-                        recent->rule_s);
-    return 0;
 }
 
 /* What an errno says of a list. Missing rights are reported before a missing
@@ -248,8 +242,12 @@ static int list(struct cq_jail *jail)
             is_new = true;
         }
     }
-    if (is_new) {
-        read_rules(jail);       /* of which it has the mask */
+    /* A new list has the mask of its first rule. Rules of both families may
+     * name one list. Without the rights to ask, as without a rule. */
+    if (is_new || jail->now_s - recent->rules_s >= RULES_S) {
+        (void)cq_jail_read_rules(jail, &recent->link, NFPROTO_UNSPEC, NULL,
+                                 recent->rule_s);
+        recent->rules_s = jail->now_s;
     }
     for (i = 0; i < list_n && error == 0; i++) {
         error = read_list(recent, i, false);
@@ -334,7 +332,6 @@ const struct cq_jail_kind cq_jail_recent = {
                     "(clamquota-modprobe.conf), or use an nft jail",
     .list = list,
     .commit = commit,
-    .read_rules = read_rules,
     .has_changed = has_changed,
     .close = close_lists
 };

@@ -17,7 +17,6 @@ static bool has_failed(struct cq_sync *sync, struct cq_sync_jail *sj)
     cq_say_trouble(&sync->say, "%s", sj->why.text);
     cq_sync_failed(sync, (enum cq_exit)sj->status);     /* the same numbers */
     sj->is_settled = false;
-    sj->has_figures &= sj->status == CQ_JAIL_PARTLY;
     return true;
 }
 
@@ -33,18 +32,6 @@ static enum cq_plan_fate fit(const void *jail, const struct cq_wanted *wanted)
         ? CQ_FATE_NETWORK : CQ_FATE_NOT_HELD;
 }
 
-/* Asks for all that a plan needs. */
-static bool use_jail(struct cq_sync *sync, struct cq_sync_jail *sj,
-                     enum cq_depth depth)
-{
-    sj->status = cq_jail_list(sj->jail, &sj->contents, &sj->why);
-    if (sj->status == CQ_JAIL_OK && (!sj->has_figures || depth == CQ_FULL)) {
-        sj->status = cq_jail_figures(sj->jail, &sj->figures, &sj->why);
-        sj->has_figures = sj->status == CQ_JAIL_OK;
-    }
-    return !has_failed(sync, sj);
-}
-
 static bool make_plan(struct cq_sync *sync, struct cq_sync_jail *sj)
 {
     struct timespec now;
@@ -52,9 +39,6 @@ static bool make_plan(struct cq_sync *sync, struct cq_sync_jail *sj)
         .wanted = sync->wanted.entries,
         .wanted_n = sync->wanted.count,
         .present = sj->contents,
-        .capacity_v4 = sj->figures.capacity_v4,
-        .capacity_v6 = sj->figures.capacity_v6,
-        .shares_capacity = sj->figures.shares_capacity,
         .lease_s = sync->options->lease_s,
         .holds_additions = !sync->knows_never,
         .holds_removals = !sync->knows_denied,
@@ -87,7 +71,8 @@ void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed)
             continue;
         }
         cq_plan_free(&sj->plan);
-        sj->is_planned = use_jail(sync, sj, depth) && make_plan(sync, sj);
+        sj->status = cq_jail_list(sj->jail, &sj->contents, &sj->why);
+        sj->is_planned = !has_failed(sync, sj) && make_plan(sync, sj);
         if (sj->is_planned) {
             sj->is_settled = sj->plan.change_n == 0
                 && sj->plan.network_change_n == 0;

@@ -84,14 +84,14 @@ static void report_refused(struct cq_sync *sync)
 static void write_figures(struct cq_sync *sync)
 {
     const struct cq_sync_jail *sj = &sync->jails[0];
-    const struct cq_jail_figures *f = &sj->figures;
+    const struct cq_jail_contents *f = &sj->contents;
     struct cq_jail_report report = {
         .jailed = (int64_t)cq_plan_jailed_n(&sj->plan),
         .dropped_packets = f->dropped_packets,
         .as_of_s = (int64_t)time(NULL)
     };
 
-    if (sj->status > CQ_JAIL_PARTLY || !sj->has_figures) {
+    if (sj->status > CQ_JAIL_PARTLY || !sj->is_planned) {
         return;
     }
     if (f->capacity_v4 >= 0 && f->capacity_v6 >= 0) {

@@ -82,7 +82,7 @@ static int compare_rank(const void *a, const void *b, void *data)
 
 static int place_index(const struct work *w, const struct cq_key *key)
 {
-    return key->family == 6 && !w->in->shares_capacity;
+    return key->family == 6 && !w->in->present.shares_capacity;
 }
 
 /* Occupies the place of one key; false: there is none left. */
@@ -241,7 +241,8 @@ static void make_changes(struct work *w)
 bool cq_plan_make(const struct cq_plan_input *in, struct cq_plan *plan)
 {
     struct work w = { .in = in, .out = plan,
-                      .left = { in->capacity_v4, in->capacity_v6 } };
+                      .left = { in->present.capacity_v4,
+                                in->present.capacity_v6 } };
     /* one more, as malloc() of nothing may be NULL */
     size_t wanted_n = in->wanted_n + 1;
     size_t most_n = wanted_n + in->present.element_n + in->present.network_n;

@@ -26,9 +26,6 @@ struct cq_plan_input {
     const struct cq_wanted *wanted;     /* ordered, each key once */
     size_t wanted_n;
     struct cq_jail_contents present;    /* as cq_jail_list() has them */
-    int64_t capacity_v4;        /* as in struct cq_jail_figures */
-    int64_t capacity_v6;
-    bool shares_capacity;
     int64_t now_s;              /* CLOCK_MONOTONIC, as in the elements */
     int64_t lease_s;            /* renewed at half of it */
     bool holds_additions;       /* never lists are not known */

@@ -115,8 +115,7 @@ static void report_places(struct cq_sync *sync, const struct cq_sync_jail *sj)
                  jailed_n + no_place_n, no_place_n,
                  cq_sync_text(&sync->wanted.entries[first].client, text,
                               sizeof(text)),
-                 sj->figures.how_to_raise != NULL
-                 ? sj->figures.how_to_raise : "make it larger");
+                 sj->contents.how_to_raise);
 }
 
 /* One sentence for each reason. */

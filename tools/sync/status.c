@@ -166,7 +166,7 @@ static void write_entries(struct view *v, const struct cq_jail_contents *in)
 static void show_jail(struct view *v, const struct cq_sync *sync,
                       const struct cq_sync_jail *sj)
 {
-    const struct cq_jail_figures *f = &sj->figures;
+    const struct cq_jail_contents *f = &sj->contents;
     const struct cq_plan *plan = &sj->plan;
 
     if (!sj->is_planned) {

@@ -21,8 +21,6 @@ struct cq_sync_jail {
     enum cq_jail_status status; /* of the last attempt to use it */
     struct cq_jail_why why;     /* unless that is CQ_JAIL_OK */
     struct cq_jail_contents contents;   /* valid while it is planned */
-    bool has_figures;
-    struct cq_jail_figures figures;
     bool is_planned;            /* the plan is of this pass */
     struct cq_plan plan;        /* of the last one; empty after a failure */
     bool is_settled;            /* the plan had nothing to do, nor has the next
