@@ -8,6 +8,7 @@
 #include "table/parts.h"
 #include "table/shares.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #define UNTIL_MASK ((UINT64_C(1) << CQ_EXEMPT_UNTIL_BITS) - 1)
@@ -361,11 +362,34 @@ enum cq_status cq_exempt_nets(const struct cq_table *t, int64_t now_s,
     return cq_net_seal(nets, NULL);
 }
 
+/* cq_key_touches() for a whole list: a fifth of its instructions. */
+static bool touches(const struct cq_exempt_slot *slot, uint64_t what,
+                    const struct cq_key *client, const uint64_t address[2])
+{
+    unsigned bits = (unsigned)(what >> CQ_EXEMPT_PREFIX_SHIFT) & 0xffu;
+    uint64_t high, low;
+
+    if (((what >> CQ_EXEMPT_FAMILY_SHIFT) & 7) != client->family) {
+        return false;
+    }
+    bits = bits < client->prefix ? bits : client->prefix;
+    high = be64toh(address[0] ^ atomic_load_explicit(&slot->address[0],
+                                                     memory_order_relaxed));
+    if (bits <= 64) {
+        return bits == 0 || high >> (64 - bits) == 0;
+    }
+    low = be64toh(address[1] ^ atomic_load_explicit(&slot->address[1],
+                                                    memory_order_relaxed));
+    return high == 0 && low >> (128 - bits) == 0;
+}
+
 int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
 {
+    uint64_t own[2];
     uint32_t i, places = count_places(atomic_load(&t->header->exempt));
     int64_t until_s = 0;
 
+    memcpy(own, client->bytes, sizeof(own));
     for (i = 0; i < places; i++) {
         const struct cq_exempt_slot *slot = &t->exemptions[i];
         uint64_t what = atomic_load_explicit(&slot->what,
@@ -374,12 +398,13 @@ int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
         struct cq_key net;
 
         if (exempt_state(what) != CQ_EXEMPT_LIVE
-            || exempt_until_s(what) <= until_s) {
+            || exempt_until_s(what) <= until_s
+            || !touches(slot, what, client, own)) {
             continue;
         }
         net = exempt_key(slot, what, address);
-        if (cq_key_touches(&net, client)
-            && exempt_is_sealed(t, slot, what, address)) {
+        if (exempt_is_sealed(t, slot, what, address)
+            && cq_key_touches(&net, client)) {
             until_s = exempt_until_s(what);
         }
     }

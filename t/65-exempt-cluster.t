@@ -1,0 +1,45 @@
+# An exemption, and its end, reach the other node of a cluster; so does the
+# reset of a network.
+# mpm: once
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Cluster;
+use Httpd;
+use Test::More;
+
+need_memcached();
+my $cluster = Cluster->run(nodes => 2, memcached => 1,
+    conf => "ClamQuotaPeriod Day\nClamQuotaDaily 1000\n");
+my ($one, $two) = $cluster->nodes;
+write_file("$_->{dir}/htdocs/file", 'f' x 2000) for $one, $two;
+my $client = '127.0.7.1';
+
+sub status { return $_[0]->get('/file', '--interface', $client)->{status} }
+sub change {
+    my ($node, $form) = @_;
+    my $answer = $node->get('/clamquota', '--data', $form, '-H',
+        "Origin: http://127.0.0.1:$node->{port}");
+    is($answer->{status}, 303, $form);
+}
+sub exempt_on {
+    my ($node, $count) = @_;
+    return Httpd::poll(10, sub { @{$node->json->{exemptions}} == $count });
+}
+is(status($one), 200, 'served');
+is(status($one), 429, 'over quota here');
+ok(Httpd::poll(10, sub { ($two->row($client) // { state => '' })->{state} eq 'over' }),
+    'and there');
+change($one, 'action=exempt&client=127.0.7.0/24&for=1d');
+ok(exempt_on($two, 1), 'the other node has the exemption');
+is(status($two), 200, 'and serves the client');
+change($two, 'action=unexempt&client=127.0.7.0/24');
+ok(exempt_on($one, 0), 'ended by the other node');
+is(status($one), 429, 'refused again');
+change($two, 'action=reset&client=127.0.7.0/24');
+ok(Httpd::poll(10, sub { $one->row($client)->{used} == 0 }),
+    'a network is reset on both');
+is(status($one), 200, 'served');
+finish();
