@@ -23,8 +23,8 @@ libmemcached-dev zlib1g-dev'
 run_packages='apache2-bin curl perl util-linux'
 test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
 faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
-nghttp2-client openssl procps shellcheck spin strace tzdata valgrind wget
-xfsprogs'
+nghttp2-client openssl procps python3-prometheus-client shellcheck spin strace
+tidy tzdata valgrind wget xfsprogs'
 deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
 # Programs of tests whose packages start services; see t/peer/fetch.

@@ -26,7 +26,7 @@ my $htdocs = "$server->{dir}/htdocs";
 my $hostile = qq{<script>alert(1)</script>"'&\x01.cvd};
 mkdir "$htdocs/<script>alert(1)<";
 write_file("$htdocs/$_", 'f' x 5000) for 'main.cvd', $hostile;
-sub encoded { return join '', map { sprintf '%%%02x', ord } split //, $_[0] }
+sub encoded { return $_[0] =~ s{([^/])}{sprintf '%%%02x', ord $1}ger }
 sub page { return JSON::PP::decode_json(
     $server->get("/clamquota?json&$_[0]")->{body}) }
 
@@ -107,8 +107,11 @@ SKIP: {
         (my $url = "/clamquota$query") =~ s/([<>])/encoded($1)/ge;
         my $body = $server->get($url)->{body};
         unlike($body, qr/<script/, "$query: no script");
-        # tidy of 2017 does not know what came into HTML since
-        write_file("$server->{dir}/page.html", $body);
+        # what tidy of 2017 does not know: data elements, groups in a dl
+        write_file("$server->{dir}/page.html", $body
+            =~ s{<(/?)data\b}{<$1span}gr
+            =~ s{<span value="\d+"}{<span}gr
+            =~ s{<div>(?=<dt>)}{}gr =~ s{(?<=</dd>)</div>}{}gr);
         my @said = grep { /Warning|Error/ && !/proprietary attribute "nonce"/ }
             `tidy -q -e '$server->{dir}/page.html' 2>&1`;
         is("@said", '', "$query: valid HTML");

@@ -166,14 +166,14 @@ void cq_html_copies(struct cq_writer *w, const struct cq_view_copy *copies,
                     "until ");
     cq_words_moment(w, next_day_s);
     cq_write_raw(w, "</caption>\n<thead><tr><th scope=\"col\">File</th>"
-                    "<th scope=\"col\">Version of</th>"
+                    "<th scope=\"col\" class=\"wide\">Version of</th>"
                     "<th scope=\"col\" class=\"n\">Used</th>"
                     "<th scope=\"col\" class=\"n\">Allowed</th>"
                     "</tr></thead>\n<tbody>\n");
     for (i = 0; i < count; i++) {
         cq_write_raw(w, "<tr><th scope=\"row\" class=\"path\">");
         cq_write_html(w, copies[i].path);
-        cq_write_raw(w, "</th><td>");
+        cq_write_raw(w, "</th><td class=\"wide\">");
         cq_words_moment(w, copies[i].mtime_s);
         cq_write_raw(w, "</td><td class=\"n\">");
         cq_words_bytes(w, copies[i].used_bytes);
