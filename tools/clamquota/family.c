@@ -38,9 +38,10 @@ enum cq_family cq_family_find(const char *agent, size_t length)
     size_t i;
 
     for (i = 0; i < sizeof(agents) / sizeof(agents[0]); i++) {
-        size_t n = strlen(agents[i].begins);
+        const char *begins = agents[i].begins;
 
-        if (length >= n && memcmp(agent, agents[i].begins, n) == 0) {
+        if (length > 0 && agent[0] == begins[0] && length >= strlen(begins)
+            && memcmp(agent, begins, strlen(begins)) == 0) {
             return agents[i].family == CQ_FAMILY_BROWSER
                 && is_robot(agent, length) ? CQ_FAMILY_OTHER
                                            : agents[i].family;

@@ -196,6 +196,7 @@ bool cq_replay_begin(struct cq_replay *r)
 {
     r->window.sink = count;
     r->window.baton = r;
+    r->window.rows = &r->clients;
     return cq_rows_open(&r->clients, sizeof(struct cq_replay_client)
                         + r->quota_n * sizeof(struct cq_replay_use))
         && cq_rows_open(&r->files, sizeof(struct file))

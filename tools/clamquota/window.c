@@ -16,6 +16,12 @@ static void close_second(struct cq_window *w)
 
     for (; i != 0; i = next) {
         next = w->requests[i].next;
+        if (next != 0 && w->requests[next].client != CQ_NO_CLIENT) {
+            const char *row = cq_rows_at(w->rows, w->requests[next].client);
+
+            __builtin_prefetch(row, 1);
+            __builtin_prefetch(row + 64, 1);
+        }
         w->sink(w->baton, w->first_s, &w->requests[i]);
         w->requests[i].next = w->unused;
         w->unused = i;

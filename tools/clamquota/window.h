@@ -4,6 +4,8 @@
 #ifndef CQ_CLAMQUOTA_WINDOW_H
 #define CQ_CLAMQUOTA_WINDOW_H
 
+#include "clamquota/rows.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,10 +40,12 @@ struct cq_request {
 typedef void cq_window_sink_fn(void *baton, int64_t time_s,
                                const struct cq_request *request);
 
-/* All zero at first, but for sink and baton. */
+/* All zero at first, but for sink, baton and rows. */
 struct cq_window {
     cq_window_sink_fn *sink;
     void *baton;
+    const struct cq_rows *rows;     /* of clients: the next one's is fetched
+                                     * while a request is counted */
     struct cq_request *requests;    /* [0] is none */
     uint32_t request_n;
     uint32_t capacity;

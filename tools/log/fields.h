@@ -28,7 +28,10 @@ enum cq_log_kind {
 
 #define CQ_LOG_TIME_LENGTH 28   /* [28/Nov/2026:21:28:38 +0000] */
 
-bool cq_log_is_digit(char c);
+static inline bool cq_log_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 
 /** The number of a month by its three letters, 0..11; 12: none has them. */
 int cq_log_find_month(const char *at);

@@ -310,7 +310,8 @@ const char *cq_log_read_line(const struct cq_log_format *format,
         const struct cq_log_field *field = &format->fields[i];
         const char *stop = find_field_end(&s, format, i);
 
-        if (stop == NULL || !read_value(&s, field, stop)) {
+        if (stop == NULL || (field->kind != CQ_LOG_SKIP
+                             && !read_value(&s, field, stop))) {
             if (i < format->needed_n) {
                 return expected[field->kind];
             }

@@ -10,11 +10,6 @@
 
 #define DAY_S INT64_C(86400)
 
-bool cq_log_is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* ---- times ---- */
 
 /* 0..11; 12: no month. */
