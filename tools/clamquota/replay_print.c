@@ -222,9 +222,10 @@ static void print_most(const struct cq_replay *r, size_t quota,
     if (n == 0) {
         return;
     }
-    snprintf(heading, sizeof(heading), "\nRefused most with %s: requests, "
+    snprintf(heading, sizeof(heading), "Refused most with %s: requests, "
              "bytes saved of all, user agents", cq_size_format_exact(
                  r->quotas[quota].daily_bytes, size, sizeof(size)));
+    putc('\n', o->file);
     cq_output_heading(o, heading);
     for (i = 0; i < n; i++) {
         const struct cq_replay_use *use = &most[i]->uses[quota];
