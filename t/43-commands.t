@@ -317,6 +317,7 @@ EOT
         ['clamquota-sync --deny-file /srv/www/.htaccess', qr/"192\.0\.2\.70/],
 
     # clamquota(8)
+    'clamquota export sqlite | sqlite3 /tmp/clamquota.db' => qr/^$/,
     'clamquota show 192.0.2.7' => qr/^  allowance +day \d+ x 50M/m,
     'clamquota reset 192.0.2.7' => qr/^192\.0\.2\.7: reset, 1 row$/,
     'clamquota exempt 192.0.2.7 --for 6h' =>
