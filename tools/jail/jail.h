@@ -120,9 +120,9 @@ const char *cq_jail_cannot_deny(const struct cq_jail *jail,
 /** Checks that the jail exists and can be used, and lists what it holds, each
  * list ordered by cq_key_compare(), each key once, none expired (except in
  * xt_recent, where an expired one takes a place until it is removed or
- * renewed). A range of addresses that is no network stands as the one of prefix
- * 0. Needed before everything below, and again after any of it has returned
- * more than CQ_JAIL_PARTLY.
+ * renewed). A range of addresses that is no network stands, at its place, as
+ * the one of prefix 0. Needed before everything below, and again after any of
+ * it has returned more than CQ_JAIL_PARTLY.
  * Reads no elements if the generation that the kernel reports is that of the
  * last listing (nft).
  * @param contents  result; empty on failure
