@@ -31,7 +31,7 @@ static void print_plans(const struct cq_sync *sync)
 
 static enum cq_exit run_once(struct cq_sync *sync)
 {
-    if (cq_sync_start(sync)
+    if (cq_sync_start(sync, NULL)
         && cq_sync_prepare(sync, CQ_FULL, (int64_t)time(NULL))) {
         if (sync->options->dry_run) {
             print_plans(sync);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FIRST_LINE "clamquota-sync state 2\n"
@@ -50,8 +51,33 @@ static int open_lock(const char *path)
     return fd;
 }
 
+/* A signal that comes between a look at `stop` and flock() would not end a
+ * flock() that waits: so none does. */
+static bool wait_for_lock(int fd, const char *path,
+                          const volatile sig_atomic_t *stop,
+                          struct cq_say *say)
+{
+    const struct timespec pause = { 0, 100000000 };
+
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        return true;
+    }
+    if (stop != NULL) {
+        cq_say_info(say, "waits for another clamquota-sync that works with %s",
+                    path);
+    }
+    while (stop != NULL && !*stop) {
+        (void)nanosleep(&pause, NULL);
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum cq_lock cq_memory_lock(struct cq_memory *memory, const char *path,
-                           bool waits, struct cq_say *say)
+                            const volatile sig_atomic_t *stop,
+                            struct cq_say *say)
 {
     int fd = open_lock(path);
 
@@ -66,15 +92,9 @@ enum cq_lock cq_memory_lock(struct cq_memory *memory, const char *path,
                          "remembered");
         return refused ? CQ_LOCK_REFUSED : CQ_LOCK_NONE;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (waits) {
-            cq_say_info(say, "waits for another clamquota-sync that works "
-                        "with %s", path);
-        }
-        if (!waits || flock(fd, LOCK_EX) != 0) {
-            close(fd);
-            return CQ_LOCK_BUSY;
-        }
+    if (!wait_for_lock(fd, path, stop, say)) {
+        close(fd);
+        return CQ_LOCK_BUSY;
     }
     memory->path = path;
     memory->lock_fd = fd;

@@ -9,6 +9,8 @@
 
 #include "cli/say.h"
 
+#include <signal.h>
+
 /* All zero bytes: no lock, nothing to save. */
 struct cq_memory {
     const char *path;           /* the caller's */
@@ -19,8 +21,8 @@ struct cq_memory {
 
 enum cq_lock {
     CQ_LOCK_HELD,
-    CQ_LOCK_BUSY,               /* another instance is at work, or a signal
-                                 * came while we waited for it */
+    CQ_LOCK_BUSY,               /* another instance is at work, and was until
+                                 * we were stopped */
     CQ_LOCK_NONE,               /* nothing can be written there; work without,
                                  * nothing will be remembered. One sentence */
     CQ_LOCK_REFUSED             /* not permitted. One sentence */
@@ -28,9 +30,11 @@ enum cq_lock {
 
 /** Takes the lock, PATH.lock, until cq_memory_close(). Makes its directory if
  * only that is missing.
- * @param waits  until the lock is free, or a signal comes */
+ * @param stop  wait until the lock is free or a signal handler sets this; NULL:
+ *              do not wait */
 enum cq_lock cq_memory_lock(struct cq_memory *memory, const char *path,
-                           bool waits, struct cq_say *say);
+                            const volatile sig_atomic_t *stop,
+                            struct cq_say *say);
 
 /** Reads the file; only with the lock. One that is damaged, or that others may
  * write, is set aside as PATH.damaged, which is trouble.

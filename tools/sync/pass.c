@@ -94,7 +94,7 @@ static bool attach(struct cq_sync *sync, enum cq_attach_access access)
 
 /* ---- a pass ---- */
 
-bool cq_sync_start(struct cq_sync *sync)
+bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
 {
     const struct cq_sync_options *o = sync->options;
     char **lines = o->watch ? &sync->say.now : &sync->say.before;
@@ -102,7 +102,7 @@ bool cq_sync_start(struct cq_sync *sync)
     if (o->dry_run) {
         return true;
     }
-    switch (cq_memory_lock(&sync->memory, o->state, o->watch, &sync->say)) {
+    switch (cq_memory_lock(&sync->memory, o->state, stop, &sync->say)) {
     case CQ_LOCK_HELD:
         if (!o->flush) {
             *lines = cq_memory_load(&sync->memory, &sync->say);

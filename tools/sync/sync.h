@@ -64,9 +64,10 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
 void cq_sync_close(struct cq_sync *sync);
 
 /** Takes the lock and remembers what was reported.
+ * @param stop  as in cq_memory_lock()
  * @return false: there is nothing to be done; cq_sync_end() says how it
  *         ended */
-bool cq_sync_start(struct cq_sync *sync);
+bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop);
 
 /** Remembers what went wrong. */
 void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);

@@ -150,7 +150,7 @@ enum cq_exit cq_sync_watch(struct cq_sync *sync)
 
     catch_signals();
     sync->say.repeats = false;
-    if (!cq_sync_start(sync)) {
+    if (!cq_sync_start(sync, &stop_asked)) {
         return sync->exit;
     }
     while (!stop_asked) {
