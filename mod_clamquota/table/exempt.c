@@ -46,29 +46,6 @@ static uint64_t exempt_seal(const struct cq_table *t, uint64_t what,
     return cq_hash_words(&t->header->geometry.seed, words, 3);
 }
 
-/* The network of a place whose word was read as LIVE; not yet believed. */
-static struct cq_key exempt_key(const struct cq_exempt_slot *slot,
-                                uint64_t what, uint64_t address[2])
-{
-    struct cq_key net = {
-        .family = (uint8_t)((what >> CQ_EXEMPT_FAMILY_SHIFT) & 7),
-        .prefix = (uint8_t)(what >> CQ_EXEMPT_PREFIX_SHIFT)
-    };
-
-    address[0] = atomic_load_explicit(&slot->address[0], memory_order_relaxed);
-    address[1] = atomic_load_explicit(&slot->address[1], memory_order_relaxed);
-    memcpy(net.bytes, address, sizeof(net.bytes));
-    return net;
-}
-
-static bool exempt_is_sealed(const struct cq_table *t,
-                             const struct cq_exempt_slot *slot, uint64_t what,
-                             const uint64_t address[2])
-{
-    return atomic_load_explicit(&slot->seal, memory_order_relaxed)
-        == exempt_seal(t, what, address);
-}
-
 /* Copies a place, if it is an exemption.
  * @param what  result: its word, whatever it is */
 static bool exempt_read(const struct cq_table *t, uint32_t place,
@@ -81,8 +58,15 @@ static bool exempt_read(const struct cq_table *t, uint32_t place,
     if (exempt_state(*what) != CQ_EXEMPT_LIVE) {
         return false;
     }
-    *net = exempt_key(slot, *what, address);
-    return exempt_is_sealed(t, slot, *what, address) && cq_key_valid(net);
+    address[0] = atomic_load_explicit(&slot->address[0], memory_order_relaxed);
+    address[1] = atomic_load_explicit(&slot->address[1], memory_order_relaxed);
+    memset(net, 0, sizeof(*net));
+    memcpy(net->bytes, address, sizeof(net->bytes));
+    net->family = (uint8_t)((*what >> CQ_EXEMPT_FAMILY_SHIFT) & 7);
+    net->prefix = (uint8_t)(*what >> CQ_EXEMPT_PREFIX_SHIFT);
+    return atomic_load_explicit(&slot->seal, memory_order_relaxed)
+            == exempt_seal(t, *what, address)
+        && cq_key_valid(net);
 }
 
 /* ---- the header's word ---- */
@@ -394,16 +378,12 @@ int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
         const struct cq_exempt_slot *slot = &t->exemptions[i];
         uint64_t what = atomic_load_explicit(&slot->what,
                                              memory_order_acquire);
-        uint64_t address[2];
         struct cq_key net;
 
-        if (exempt_state(what) != CQ_EXEMPT_LIVE
-            || exempt_until_s(what) <= until_s
-            || !touches(slot, what, client, own)) {
-            continue;
-        }
-        net = exempt_key(slot, what, address);
-        if (exempt_is_sealed(t, slot, what, address)
+        if (exempt_state(what) == CQ_EXEMPT_LIVE
+            && exempt_until_s(what) > until_s
+            && touches(slot, what, client, own)
+            && exempt_read(t, i, &what, &net)
             && cq_key_touches(&net, client)) {
             until_s = exempt_until_s(what);
         }
