@@ -19,9 +19,9 @@ struct cq_nft {
     int64_t timeout_s[2];           /* of a client's element that says nothing;
                                      * 0: none */
 
-    /* The generation at which the sets' headers were checked; 0: none. What
-     * was listed holds at that generation until has_expired_s, as elements
-     * expire without a new one. */
+    /* The generation at which the sets' headers were checked; 0: none. A
+     * listing holds at that generation until has_expired_s, as elements expire
+     * without a new one. */
     uint32_t generation;
     int64_t has_expired_s;          /* 0: nothing is listed */
     int64_t changed_s;              /* when others' change was seen */
