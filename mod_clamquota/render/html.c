@@ -235,7 +235,7 @@ static void tile_forecast(struct cq_writer *w, const struct cq_view *view)
     cq_words_bytes(w, view->forecast_sent_bytes + view->forecast_free_bytes);
     note(w);
     cq_write_raw(w, "sent and free by its end, at the pace since ");
-    cq_words_time(w, view->forecast_since_s, "%d %b %H:%M");
+    cq_words_time(w, view->forecast_since_s, CQ_TIME_DAY_MINUTE);
     end_tile(w);
 }
 

@@ -208,8 +208,8 @@ static void time_axis(struct cq_writer *w, const struct plot *plot)
         }
         last_x = x;
         text_at(w, "x", x, HEIGHT - 8);
-        cq_words_time(w, when_s, plot->in_days || hour % 24 == 0 ? "%d %b"
-                                                                 : "%H:%M");
+        cq_words_time(w, when_s, plot->in_days || hour % 24 == 0
+                      ? CQ_TIME_DAY : CQ_TIME_CLOCK);
         cq_write_raw(w, "</text>\n");
     }
     /* months, where days are too narrow */
@@ -223,7 +223,7 @@ static void time_axis(struct cq_writer *w, const struct plot *plot)
             && x - last_x >= 30) {
             last_x = x;
             text_at(w, "x", x, HEIGHT - 8);
-            cq_words_time(w, noon_s, "%b");
+            cq_words_time(w, noon_s, CQ_TIME_MONTH);
             cq_write_raw(w, "</text>\n");
         }
     }
@@ -245,7 +245,7 @@ static void bar(struct cq_writer *w, const struct plot *plot,
     width = width < 1 ? 1 : width;
     cq_write_raw(w, "<g><title>");
     cq_words_time(w, slot->start_s + (plot->in_days ? DAY_S / 2 : 0),
-                  plot->in_days ? "%Y-%m-%d" : "%Y-%m-%d %H:%M");
+                  plot->in_days ? CQ_TIME_DATE : CQ_TIME_MINUTE);
     cq_write_raw(w, ": ");
     figure(w, plot, low_of(plot, slot));
     cq_write_raw(w, " ");

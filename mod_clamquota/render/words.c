@@ -80,14 +80,36 @@ void cq_words_duration(struct cq_writer *writer, int64_t seconds)
     }
 }
 
-enum form { FORM_LOCAL, FORM_UTC, FORM_ISO };
-
 int64_t cq_words_offset_s(const struct cq_writer *writer, int64_t when_s)
 {
     return writer->period ? cq_period_offset_s(writer->period, when_s) : 0;
 }
 
-void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form)
+/* The compiler checks each form of strftime() as a literal. */
+static size_t format_time(char *text, size_t size, enum cq_time_form form,
+                          const struct tm *parts)
+{
+    switch (form) {
+    case CQ_TIME_MINUTE:
+        return strftime(text, size, "%Y-%m-%d %H:%M", parts);
+    case CQ_TIME_SECOND:
+        return strftime(text, size, "%Y-%m-%dT%H:%M:%S", parts);
+    case CQ_TIME_DATE:
+        return strftime(text, size, "%Y-%m-%d", parts);
+    case CQ_TIME_DAY_MINUTE:
+        return strftime(text, size, "%d %b %H:%M", parts);
+    case CQ_TIME_DAY:
+        return strftime(text, size, "%d %b", parts);
+    case CQ_TIME_MONTH:
+        return strftime(text, size, "%b", parts);
+    case CQ_TIME_CLOCK:
+        return strftime(text, size, "%H:%M", parts);
+    }
+    return 0;
+}
+
+void cq_words_time(struct cq_writer *writer, int64_t when_s,
+                   enum cq_time_form form)
 {
     time_t when = (time_t)(when_s + cq_words_offset_s(writer, when_s));
     struct tm parts;
@@ -95,7 +117,7 @@ void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form)
     size_t length = 0;
 
     if (gmtime_r(&when, &parts)) {
-        length = strftime(text, sizeof(text), form, &parts);
+        length = format_time(text, sizeof(text), form, &parts);
     }
     if (length == 0) {
         /* a year that no struct tm holds: the number tells more than none */
@@ -122,7 +144,8 @@ void cq_words_zone(struct cq_writer *writer, int64_t when_s)
 
 void cq_words_local(struct cq_writer *writer, int64_t when_s)
 {
-    cq_words_time(writer, when_s, "%Y-%m-%d %H:%M ");
+    cq_words_time(writer, when_s, CQ_TIME_MINUTE);
+    cq_write_raw(writer, " ");
     cq_words_zone(writer, when_s);
 }
 
@@ -131,7 +154,8 @@ void cq_words_iso(struct cq_writer *writer, int64_t when_s)
     const struct cq_period *period = writer->period;
 
     writer->period = NULL;
-    cq_words_time(writer, when_s, "%Y-%m-%dT%H:%M:%SZ");
+    cq_words_time(writer, when_s, CQ_TIME_SECOND);
+    cq_write_raw(writer, "Z");
     writer->period = period;
 }
 

@@ -21,10 +21,19 @@ void cq_words_duration(struct cq_writer *writer, int64_t seconds);
 /** How far the zone of the times that are shown is east of UTC, then. */
 int64_t cq_words_offset_s(const struct cq_writer *writer, int64_t when_s);
 
-/** A moment in the quota's zone, as strftime(3) has it.
- * @param form  without names of days or months, or in the C locale */
-void cq_words_time(struct cq_writer *writer, int64_t when_s, const char *form)
-    __attribute__((format(strftime, 3, 0)));
+enum cq_time_form {
+    CQ_TIME_MINUTE,             /* 2026-11-23 18:21 */
+    CQ_TIME_SECOND,             /* 2026-11-23T18:21:05 */
+    CQ_TIME_DATE,               /* 2026-11-23 */
+    CQ_TIME_DAY_MINUTE,         /* 23 Nov 18:21 */
+    CQ_TIME_DAY,                /* 23 Nov */
+    CQ_TIME_MONTH,              /* Nov */
+    CQ_TIME_CLOCK               /* 18:21 */
+};
+
+/** A moment in the quota's zone. Names of months are those of the locale. */
+void cq_words_time(struct cq_writer *writer, int64_t when_s,
+                   enum cq_time_form form);
 
 /** "UTC", "+01:00" */
 void cq_words_zone(struct cq_writer *writer, int64_t when_s);

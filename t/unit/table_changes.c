@@ -94,7 +94,7 @@ START_TEST(a_client_s_life)
 
     ck_assert_int_eq(cq_exempt_set(table, &two, NOON_S + 9, NOON_S), CQ_OK);
     ck_assert_int_eq(cq_exempt_set(table, &two, NOON_S + 9, NOON_S), CQ_OK);
-    ck_assert_int_eq(cq_changes_read(table, NULL, &change, 1), 1);
+    ck_assert_uint_eq(cq_changes_read(table, NULL, &change, 1), 1);
     ck_assert_int_eq(change.kind, CQ_CHANGE_EXEMPT);
     ck_assert_int_eq(change.until_s, NOON_S + 9);
     now.now_s += 9;

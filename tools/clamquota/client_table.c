@@ -28,7 +28,7 @@ static void add_last_hit(struct cq_columns *c, const struct cq_view *view,
 
     if (when_s > 0) {
         w->period = &view->period;
-        cq_words_time(w, when_s, "%Y-%m-%d %H:%M");
+        cq_words_time(w, when_s, CQ_TIME_MINUTE);
     }
     else {
         cq_write_raw(w, "-");
