@@ -85,10 +85,10 @@ for my $width (400, 1600) {
             "$what: nothing is wider than the window");
         my $worst = $browser->value($contrast);
         cmp_ok($worst->[0], '>=', 4.5, "$what: contrast of $worst->[1]");
-        is($browser->value('document.querySelectorAll("table th:not([scope])")'
-            . '.length'), 0, "$what: heads have a scope");
-        is($browser->value('document.querySelectorAll("table:not(:has(caption))"'
-            . ').length'), 0, "$what: tables have a caption");
+        is($browser->value('document.querySelectorAll('
+            . '"table th:not([scope])").length'), 0, "$what: heads have a scope");
+        is($browser->value('document.querySelectorAll('
+            . '"table:not(:has(caption))").length'), 0, "$what: tables have a caption");
         next if $width != 400;
         cmp_ok($browser->value('Math.max(...[...document.querySelectorAll('
             . '"#clients tbody tr")].map(r => r.offsetHeight))'), '<=', 64,
@@ -108,8 +108,8 @@ $link->('Refused');
 like($browser->value('location.search'), qr/sort=refused/, 'sorted');
 cmp_ok($browser->value('(() => { const n = [...document.querySelectorAll('
     . '"#clients .refused")].map(c => +c.innerText.replace(",", ""));'
-    . 'return n[0] > 0 && n.every((v, i) => !i || v <= n[i - 1]); })()'), '==', 1,
-    'the most refused first');
+    . 'return n[0] > 0 && n.every((v, i) => !i || v <= n[i - 1]); })()'), '==',
+    1, 'the most refused first');
 $link->('Over');
 like($browser->value('location.search'), qr/sort=refused.*state=over/,
     'a filter keeps the rest of the query');
@@ -123,7 +123,7 @@ $browser->shot("$shots/networks.png");
 $browser->open($page);
 $browser->follow('document.querySelector("[name=client]").value = "127.0.5.1";'
     . 'document.querySelector(".filter button").click()');
-like($text->('.facts'), qr{/main\.cvd}, 'a search finds the client and its file');
+like($text->('.facts'), qr{/main\.cvd}, 'a search finds a client and its file');
 like($text->('.facts'), qr/day $day .* = /, 'the sum of its allowance');
 $browser->shot("$shots/client-1600-dark.png");
 $browser->view(400, 900, 'light');
