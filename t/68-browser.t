@@ -86,9 +86,11 @@ for my $width (400, 1600) {
         my $worst = $browser->value($contrast);
         cmp_ok($worst->[0], '>=', 4.5, "$what: contrast of $worst->[1]");
         is($browser->value('document.querySelectorAll('
-            . '"table th:not([scope])").length'), 0, "$what: heads have a scope");
+            . '"table th:not([scope])").length'), 0,
+            "$what: heads have a scope");
         is($browser->value('document.querySelectorAll('
-            . '"table:not(:has(caption))").length'), 0, "$what: tables have a caption");
+            . '"table:not(:has(caption))").length'), 0,
+            "$what: tables have a caption");
         next if $width != 400;
         cmp_ok($browser->value('Math.max(...[...document.querySelectorAll('
             . '"#clients tbody tr")].map(r => r.offsetHeight))'), '<=', 64,
