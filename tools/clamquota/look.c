@@ -147,6 +147,9 @@ static enum cq_exit collect(struct cq_look *look, collect_fn *collector,
     const struct cq_arena arena = cq_look_arena(look);
     const struct cq_view_facts facts = { .version = CQ_VERSION,
                                          .engine = engine_word(look),
+                                         .counts =
+                                             cq_tablefile_is_served(
+                                                 look->table),
                                          .readable = true,
                                          .own = &look->own };
 
