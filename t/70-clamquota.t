@@ -142,6 +142,9 @@ like((clamquota('exempt', '--list'))[1],
     qr/^127\.0\.2\.9 +20\S+ \d\d:\d\d UTC +(?:1 h|59 min)$/m, 'listed');
 like((clamquota('show', '127.0.2.9'))[1], qr/^  state +exempt until 20/m,
     'show knows');
+like((clamquota('show', '127.0.2.9'))[1],
+    qr/^(?:  changes)? +20\S+ [\d:]+ UTC exempt\n +20\S+ [\d:]+ UTC over\n/m,
+    'and its last changes of state');
 says('end', 0, "127.0.2.9: is no longer exempt\n", '',
     qw(exempt 127.0.2.9 --end));
 says('end again', 1, '', "clamquota exempt: 127.0.2.9: is not exempt, "

@@ -12,11 +12,13 @@
 #include "render/link.h"
 #include "render/scan.h"
 #include "render/words.h"
+#include "table/changes.h"
 
 #include <string.h>
 
 /* clients that are shown of a network */
 #define CLIENTS_SHOWN 20
+#define CHANGES_SHOWN 10
 
 struct show {
     const char *table;
@@ -256,6 +258,23 @@ static void show_pools(struct show *s, struct cq_copies_source *source)
     }
 }
 
+/* Newest first. */
+static void show_changes(struct show *s)
+{
+    struct cq_change list[CHANGES_SHOWN];
+    size_t i, n = cq_changes_read(s->lines.look->table, &s->target, list,
+                                  CHANGES_SHOWN);
+
+    for (i = 0; i < n; i++) {
+        struct cq_writer *w = cq_show_line(&s->lines, i == 0 ? "changes" : "");
+
+        cq_client_moment(w, &s->lines.look->view.period, list[i].at_s);
+        cq_write_raw(w, " ");
+        cq_write_raw(w, cq_change_word(list[i].kind));
+        cq_show_end(&s->lines);
+    }
+}
+
 /* ---- what frees it ---- */
 
 static void show_command(struct show *s, const char *before,
@@ -308,6 +327,7 @@ static enum cq_exit show_client(struct show *s)
                       cq_link_client(&s->target, name, sizeof(name)));
     show_pools(s, &source);
     s->is_jailed = cq_show_jails(&s->lines, &s->target, s->is_jailed);
+    show_changes(s);
     show_commands(s);
     return cq_look_confirm(look);
 }
