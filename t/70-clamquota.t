@@ -117,7 +117,7 @@ like((clamquota('show', '127.0.2.8'))[1],
     qr{^  refused file +\S*/file: 9\.8 KiB of 9\.8 KiB today, until 20}m,
     'copies: which file, how much, until when');
 like((clamquota('show', '127.0.3.77'))[1],
-    qr/ok: no quota holds for it\n.*ClamQuotaClient 127\.0\.3\.0\/24 Unlimited/ms,
+    qr{ok: no quota holds for it\n.*ClamQuotaClient 127\.0\.3\.0/24 Unlimi}s,
     'an unlimited one that was never seen');
 like((clamquota('show', '192.0.2.200'))[1],
     qr/nothing was counted in this period/, 'one that was never seen');
@@ -154,7 +154,8 @@ is($server->get('/file', '--interface', '127.0.2.9')->{status}, 429,
     'ended: it is refused');
 
 # more than one client: a question, or --yes
-says('network', 2, '', qr/^clamquota reset: reset 127\.0\.2\.0\/24, 5 clients: /,
+says('network', 2, '',
+    qr/^clamquota reset: reset 127\.0\.2\.0\/24, 5 clients: /,
     'reset', '127.0.2.0/24');
 sub on_terminal {       # typed answer -> what the terminal showed
     my ($answer, @arguments) = @_;
@@ -205,7 +206,8 @@ for my $wrong (['report', '--sort', 'x'], ['report', '--limit', 0],
     ['reset', '--all', '127.0.0.1'], ['exempt', '127.0.0.1'],
     ['exempt', '--list', '--end'], ['exempt', '127.0.0.1', '--for', '0'],
     ['top', '--every', 'x'], ['check', 'x']) {
-    says("@$wrong" =~ s/\e/ESC/r, 2, '', qr/\Aclamquota $wrong->[0]: [ -~]+\n\z/,
+    says("@$wrong" =~ s/\e/ESC/r, 2, '',
+        qr/\Aclamquota $wrong->[0]: [ -~]+\n\z/,
         @$wrong);
 }
 
@@ -240,7 +242,8 @@ says('missing', 6, '', qr/: no such table: /, 'report', '--table', "$other.no");
 $server->stop;
 says('check, down', 0, "$table: in order\n", '', 'check');
 says('reset, down', 0, qr/\A127\.0\.2\.1: reset, /, '', 'reset', '127.0.2.1');
-says('exempt, down', 0, qr/is exempt until/, '', qw(exempt ::/0 --for 1d --yes));
+says('exempt, down', 0, qr/is exempt until/, '',
+    qw(exempt ::/0 --for 1d --yes));
 is(JSON::PP::decode_json((clamquota('report', '--json'))[1])->{engine}, 'Off',
     'and nothing counts');
 is($server->start, '', 'httpd starts');
