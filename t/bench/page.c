@@ -1,9 +1,6 @@
 /* bench/page - what a view of the operator's page costs: one pass over a table
  * of 4 million clients, as a multiple of reading the same rows' bytes once.
- * Medians of CPU time; the table lies on tmpfs, where there is one.
- *
- *     page                 the figures
- *     page TABLE CLIENTS   only makes such a table, for bench/page.pl */
+ * Medians of CPU time; the table lies on tmpfs, where there is one. */
 #include "render/collect.h"
 #include "table/tablefile.h"
 
@@ -157,7 +154,7 @@ static double view_ms(const struct cq_table *table,
     return median(times);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     static const struct {
         const char *what;
@@ -174,11 +171,6 @@ int main(int argc, char **argv)
     struct stat status;
     double once_ms;
 
-    if (argc == 3) {
-        cq_tablefile_close(make_table(argv[1], strtoull(argv[2], NULL, 10),
-                                      (int64_t)time(NULL), &clock));
-        return 0;
-    }
     snprintf(path, sizeof(path), "%s/bench-page.%d",
              stat("/dev/shm", &status) == 0 ? "/dev/shm" : "/tmp",
              (int)getpid());
