@@ -45,11 +45,10 @@ static void measure(const char *tool, char *const argv[])
 
         fflush(stdout);
         pid = fork();
-
-
         if (pid == 0) {
-            (void)freopen("/dev/null", "w", stdout);
-            execv(tool, argv);
+            if (freopen("/dev/null", "w", stdout)) {
+                execv(tool, argv);
+            }
             _exit(127);
         }
         ck_assert_int_eq(wait4(pid, &status, 0, &usage), pid);

@@ -107,7 +107,7 @@ START_TEST(a_client_s_life)
     ck_assert_int_eq(list[0].used_bytes, 0);
 
     while (cq_changes_next(table, &change, &lost)) {
-        ck_assert_uint_eq(change.number, lost++);
+        ck_assert_int_eq(change.number, lost++);
     }
     ck_assert_int_eq(lost, 13);
     ck_assert(!cq_changes_next(table, &change, &lost));
