@@ -355,7 +355,7 @@ struct cq_view_facts;
 
 /** What the table has for the operator's page; may be up to two seconds old
  * where the table is large. One request of a child at a time looks into the
- * table. Lives as long as r; facts in it are those of whoever asked first.
+ * table. Lives as long as r; its facts are those of the request that looked.
  * @return NULL: there is no memory */
 const struct cq_view *cq_page_view(request_rec *r,
                                    const struct cq_query *query,

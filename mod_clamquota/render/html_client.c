@@ -17,7 +17,7 @@ static void end_term(struct cq_writer *w)
     cq_write_raw(w, "</dd>\n");
 }
 
-static const struct cq_view_pool *pool_of(const struct cq_view *view,
+static const struct cq_view_pool *find_pool(const struct cq_view *view,
                                           const struct cq_view_client *client)
 {
     size_t i;
@@ -34,7 +34,7 @@ static const struct cq_view_pool *pool_of(const struct cq_view *view,
 static void sum(struct cq_writer *w, const struct cq_view *view,
                 const struct cq_view_client *client)
 {
-    const struct cq_view_pool *pool = pool_of(view, client);
+    const struct cq_view_pool *pool = find_pool(view, client);
 
     term(w, "Allowance");
     if (client->daily_bytes < 0) {

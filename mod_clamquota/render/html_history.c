@@ -2,8 +2,8 @@
  * clients are, as inline SVG with axes.
  *
  * A place on the time axis is an hour or a day: those that the history lacks
- * show as gaps. Two series are stacked. Numbers stand in titles, too, for who
- * points at a bar or listens to the page. */
+ * show as gaps. Two series are stacked. Numbers stand in titles, too, for
+ * pointers and screen readers. */
 #include "render/html.h"
 
 #include "core/units.h"
@@ -43,20 +43,21 @@ struct plot {
     int64_t step;               /* from one line to the next */
 };
 
-static int64_t low_of(const struct plot *plot, const struct cq_view_hour *slot)
+static int64_t pick_lower(const struct plot *plot,
+                          const struct cq_view_hour *slot)
 {
     return plot->in_bytes ? slot->sent_bytes : slot->hits;
 }
 
-static int64_t high_of(const struct plot *plot,
-                       const struct cq_view_hour *slot)
+static int64_t pick_upper(const struct plot *plot,
+                          const struct cq_view_hour *slot)
 {
     return plot->in_bytes ? slot->free_bytes : slot->refused;
 }
 
 /* Days have 23 to 25 hours: noon is in the same one whatever the zone. */
-static int64_t place_of(const struct plot *plot,
-                        const struct cq_view_hour *slot)
+static int64_t find_place(const struct plot *plot,
+                          const struct cq_view_hour *slot)
 {
     return plot->in_days ? (slot->start_s + DAY_S / 2) / DAY_S
                          : slot->start_s / HOUR_S;
@@ -91,11 +92,11 @@ static void scale(struct plot *plot, int64_t peak)
 static void frame(struct plot *plot)
 {
     int64_t least = plot->in_days ? DAYS_MIN : HOURS_MIN;
-    int64_t last = place_of(plot, &plot->slots[plot->count - 1]);
+    int64_t last = find_place(plot, &plot->slots[plot->count - 1]);
     int64_t peak = 0;
     size_t i;
 
-    plot->places = last - place_of(plot, &plot->slots[0]) + 1;
+    plot->places = last - find_place(plot, &plot->slots[0]) + 1;
     if (plot->places < least) {
         plot->places = least;
     }
@@ -104,8 +105,8 @@ static void frame(struct plot *plot)
     }
     plot->first = last - plot->places + 1;
     for (i = 0; i < plot->count; i++) {
-        int64_t value = low_of(plot, &plot->slots[i])
-            + high_of(plot, &plot->slots[i]);
+        int64_t value = pick_lower(plot, &plot->slots[i])
+            + pick_upper(plot, &plot->slots[i]);
 
         if (value > peak) {
             peak = value;
@@ -114,7 +115,7 @@ static void frame(struct plot *plot)
     scale(plot, peak);
 }
 
-static int x_of(const struct plot *plot, int64_t place)
+static int find_x(const struct plot *plot, int64_t place)
 {
     return LEFT + (int)((place - plot->first) * PLOT_WIDTH / plot->places);
 }
@@ -198,7 +199,7 @@ static void time_axis(struct cq_writer *w, const struct plot *plot)
 
     for (place = plot->first; place < plot->first + plot->places; place++) {
         int64_t when_s = plot->in_days ? place * DAY_S : place * HOUR_S;
-        int x = x_of(plot, place);
+        int x = find_x(plot, place);
         int64_t hour = place
             + cq_words_offset_s(w, place * HOUR_S) / HOUR_S;
 
@@ -217,7 +218,7 @@ static void time_axis(struct cq_writer *w, const struct plot *plot)
         int64_t noon_s = plot->slots[i].start_s + DAY_S / 2;
         time_t noon = (time_t)(noon_s + cq_words_offset_s(w, noon_s));
         struct tm parts;
-        int x = x_of(plot, place_of(plot, &plot->slots[i]));
+        int x = find_x(plot, find_place(plot, &plot->slots[i]));
 
         if (gmtime_r(&noon, &parts) && parts.tm_mday == 1
             && x - last_x >= 30) {
@@ -232,11 +233,11 @@ static void time_axis(struct cq_writer *w, const struct plot *plot)
 static void bar(struct cq_writer *w, const struct plot *plot,
                 const struct cq_view_hour *slot)
 {
-    int64_t place = place_of(plot, slot);
-    int x = x_of(plot, place);
-    int width = x_of(plot, place + 1) - x;
-    int low = height_of(plot, low_of(plot, slot));
-    int high = height_of(plot, high_of(plot, slot));
+    int64_t place = find_place(plot, slot);
+    int x = find_x(plot, place);
+    int width = find_x(plot, place + 1) - x;
+    int low = height_of(plot, pick_lower(plot, slot));
+    int high = height_of(plot, pick_upper(plot, slot));
     int gap = width > 4 ? 1 : 0;
 
     if (place < plot->first || (low == 0 && high == 0)) {
@@ -247,11 +248,11 @@ static void bar(struct cq_writer *w, const struct plot *plot,
     cq_words_time(w, slot->start_s + (plot->in_days ? DAY_S / 2 : 0),
                   plot->in_days ? CQ_TIME_DATE : CQ_TIME_MINUTE);
     cq_write_raw(w, ": ");
-    figure(w, plot, low_of(plot, slot));
+    figure(w, plot, pick_lower(plot, slot));
     cq_write_raw(w, " ");
     cq_write_raw(w, plot->low_word);
     cq_write_raw(w, ", ");
-    figure(w, plot, high_of(plot, slot));
+    figure(w, plot, pick_upper(plot, slot));
     cq_write_raw(w, " ");
     cq_write_raw(w, plot->high_word);
     cq_write_raw(w, "</title>");
@@ -331,8 +332,8 @@ static void draw_shares(struct cq_writer *w, const struct cq_view *view)
     value_axis(w, &plot);
     for (i = 0; i < CQ_VIEW_SHARES; i++) {
         bool reached = i == CQ_VIEW_SHARES - 1;
-        int x = x_of(&plot, i);
-        int width = x_of(&plot, i + 1) - x;
+        int x = find_x(&plot, i);
+        int width = find_x(&plot, i + 1) - x;
         int height = height_of(&plot, view->shares[i]);
         char text[64];
 
@@ -355,7 +356,7 @@ static void draw_shares(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "</svg></figure>\n");
 }
 
-/* tells an idle mirror from a young one */
+/* no request in any hour or day: an idle mirror, not a young one */
 static bool is_idle(const struct cq_view_hour *slots, size_t count)
 {
     size_t i;

@@ -1,5 +1,5 @@
-/* html_jail - the kernel's list as clamquota-sync reported it last, and who is
- * exempt for a time. */
+/* html_jail - the kernel's list as clamquota-sync reported it last, and the
+ * clients that are exempt for a time. */
 #include "render/html.h"
 
 static void term(struct cq_writer *w, const char *name)

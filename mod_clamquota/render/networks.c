@@ -58,7 +58,7 @@ static void sort_entries(struct cq_networks *networks)
 
 /* The place in the index of a network, or the free one where it belongs.
  * There is one: the index is at most half full. */
-static uint32_t *place_of(const struct cq_networks *networks,
+static uint32_t *find_place(const struct cq_networks *networks,
                           const struct cq_key *net)
 {
     size_t mask = 2 * networks->max - 1;
@@ -81,7 +81,7 @@ static void drop_smaller_half(struct cq_networks *networks)
     networks->exact = false;
     memset(networks->index, 0, 2 * networks->max * sizeof(uint32_t));
     for (i = 0; i < networks->count; i++) {
-        *place_of(networks, &networks->entries[i].net) = i + 1;
+        *find_place(networks, &networks->entries[i].net) = i + 1;
     }
 }
 
@@ -99,12 +99,12 @@ void cq_networks_add(struct cq_networks *networks, const struct cq_row *row,
         &row->key, row->key.family == 4 ? networks->bits.v4_bits
                                         : networks->bits.v6_bits);
     struct cq_view_network *network;
-    uint32_t *place = place_of(networks, &net);
+    uint32_t *place = find_place(networks, &net);
 
     if (*place == 0) {
         if (networks->count == networks->max) {
             drop_smaller_half(networks);
-            place = place_of(networks, &net);
+            place = find_place(networks, &net);
         }
         network = &networks->entries[networks->count++];
         memset(network, 0, sizeof(*network));

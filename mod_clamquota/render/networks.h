@@ -24,7 +24,8 @@ struct cq_networks {
 };
 
 /** Starts with none. entries, index, max, seed, sort and bits are set by the
- * caller; whoever knows the seed can choose addresses that take long. */
+ * caller; a client that knows the seed could choose addresses that take
+ * long. */
 void cq_networks_begin(struct cq_networks *networks);
 
 /** Adds the figures of a row to its network's. */

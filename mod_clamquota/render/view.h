@@ -122,7 +122,7 @@ struct cq_view_hour {
 #define CQ_VIEW_DAYS_MAX 416
 
 /* clients by the share of their allowance that they have used: ten tenths, and
- * who has reached it */
+ * those that have reached it */
 #define CQ_VIEW_SHARES 11
 
 enum cq_sort { CQ_SORT_USED = 0, CQ_SORT_TODAY, CQ_SORT_REFUSED,

@@ -103,7 +103,7 @@ struct cq_copies_name {
 /* the most that cq_copies_names() finds */
 #define CQ_COPIES_NAMES_MAX 16384
 
-/** Lists the versions that anybody downloaded today, in no order: for readers
+/** Lists the versions that were downloaded today, in no order: for readers
  * that ask for a few clients and need not look at all pairs.
  * @param names  CQ_COPIES_NAMES_MAX of them
  * @return how many */

@@ -66,7 +66,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
         ? cq_over_refusals(over) : 0;
 }
 
-/* @return the identity of the row, which the copy is of; 0: it is nobody's */
+/* @return the identity of the row, which the copy is of; 0: of no client */
 static uint64_t copy_unproven(const struct cq_table *t, uint32_t i,
                               const struct cq_clock *clock, struct cq_row *row)
 {

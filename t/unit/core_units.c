@@ -193,7 +193,7 @@ START_TEST(durations)
         { "5min", CQ_EINVAL, 0 }, { "5sec", CQ_EINVAL, 0 },
         { "5S", CQ_EINVAL, 0 }, { "5M", CQ_EINVAL, 0 },
         { "5H", CQ_EINVAL, 0 }, { "5D", CQ_EINVAL, 0 },
-        { "5w", CQ_EINVAL, 0 }, { "5y", CQ_EINVAL, 0 },
+        { "5W", CQ_EINVAL, 0 }, { "5y", CQ_EINVAL, 0 },
         { "5us", CQ_EINVAL, 0 }, { "5ss", CQ_EINVAL, 0 },
         { "5sm", CQ_EINVAL, 0 }, { "5mss", CQ_EINVAL, 0 },
         { "5m s", CQ_EINVAL, 0 }, { "0x5", CQ_EINVAL, 0 },

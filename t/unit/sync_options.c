@@ -139,7 +139,7 @@ static const struct {
     { "--lease 0", "--lease \"0\": expected how long an entry" },
     { "--lease 0s", "--lease \"0s\": expected how long an entry" },
     { "--lease 25d", "from 1s to 24d, e.g. --lease 1h" },
-    { "--lease 1w", "--lease \"1w\": expected how long an entry" },
+    { "--lease 4w", "--lease \"4w\": expected how long an entry" },
     { "--lease 1~h", "--lease \"1 h\": expected how long an entry" },
     { "--never 1.2.3.4/8", "--never \"1.2.3.4/8\": host bits are set" },
     { "--never example.org", "--never \"example.org\": not an address" },
