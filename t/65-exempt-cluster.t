@@ -7,9 +7,13 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Cluster;
+use File::Basename;
 use Httpd;
+use Mirror;
 use Test::More;
 
+my $tool = dirname($ENV{CQ_TEST_MODULE} // "$Httpd::ROOT/build/x")
+    . '/clamquota';
 need_memcached();
 my $cluster = Cluster->run(nodes => 2, memcached => 1,
     conf => "ClamQuotaPeriod Day\nClamQuotaDaily 1000\n");
@@ -42,4 +46,28 @@ change($two, 'action=reset&client=127.0.7.0/24');
 ok(Httpd::poll(10, sub { $one->row($client)->{used} == 0 }),
     'a network is reset on both');
 is(status($one), 200, 'served');
+
+# ---- a node that is gone for good is forgotten by the command ----
+sub clamquota {
+    my ($exit, $said) = Mirror::run($one, $tool, 'cluster', @_, '--table',
+        "$one->{dir}/state/clamquota.table");
+    return "$exit $said";
+}
+my ($gone) = map { $_->{node} } grep { !$_->{self} }
+    @{$one->json->{cluster}{nodes}};
+$client = '127.0.8.1';
+is(status($two), 200, 'the other node serves a client');
+ok(Httpd::poll(10, sub { ($one->row($client) // { used => 0 })->{used} > 2000 }),
+    'whose share counts here');
+like(clamquota('--forget', $gone), qr/^1 .*: lives, expected a node that is/,
+    'a node that lives is not forgotten');
+like(clamquota('--forget', 'nobody'), qr/^1 .*: no node has this label or id/,
+    'nor one that is not there');
+ok($two->stop, 'it stops');
+ok(Httpd::poll(30, sub { clamquota() =~ /ago, silent/ }), 'it is silent');
+is(clamquota('--forget', $gone), "0 $gone: is forgotten, its shares count no "
+    . "more\n", 'it is forgotten');
+ok(Httpd::poll(10, sub { ($one->row($client) // { used => 0 })->{used} == 0 }),
+    'and its share no longer counts');
+is(scalar @{$one->json->{cluster}{nodes}}, 1, 'nor is it listed');
 finish();

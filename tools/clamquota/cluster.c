@@ -7,22 +7,32 @@
 #include "render/words.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct cluster {
     const char *table;
+    const char *forget;         /* a node's label or id; NULL: none */
 };
 
 static const struct cq_option options[] = {
     { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
       .offset = offsetof(struct cluster, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+      .help = "the counters [" CQ_TABLE_PATH "]" },
+    { .name = "forget", .value = "NODE", .kind = CQ_OPTION_TEXT,
+      .offset = offsetof(struct cluster, forget), .least = 1,
+      .most = CQ_CLUSTER_LABEL_SIZE - 1,
+      .expected = "a label or an id as in clamquota cluster, e.g. --forget "
+          "mirror3",
+      .help = "a node that is gone for good: its shares count no\n"
+              "more. A label, or an id where two have the label" }
 };
 
 static const struct cq_program program = {
     .name = "clamquota cluster",
     .usage = "Usage: clamquota cluster [OPTION]...\n"
         "Shows the nodes that share counters, and their servers.\n\n",
-    .more = "\nExit status: 0 done, 2 usage, 4 not permitted, 6 no table.\n",
+    .more = "\nExit status: 0 done, 1 there is no such node, or it lives, 2\n"
+        "usage, 4 not permitted, 6 no table.\n",
     .options = options,
     .option_n = sizeof(options) / sizeof(options[0])
 };
@@ -133,7 +143,66 @@ static bool print(const struct cq_cluster_status *status, int64_t now_s,
     return good;
 }
 
-static enum cq_exit run(struct cq_look *look, FILE *out)
+/* The node of a label or an id.
+ * @return NULL after a sentence */
+static const struct cq_cluster_node *
+find_node(struct cq_look *look, const struct cq_cluster_status *status,
+          const char *name)
+{
+    const struct cq_cluster_node *found = NULL;
+    char id[20];
+    size_t i, n = 0;
+
+    for (i = 0; i < status->nodes_n; i++) {
+        const struct cq_cluster_node *node = &status->nodes[i];
+
+        snprintf(id, sizeof(id), "%016" PRIx64, node->id);
+        if (strcmp(id, name) == 0) {
+            return node;
+        }
+        if (strcmp(node->label, name) == 0) {
+            found = node;
+            n++;
+        }
+    }
+    if (n == 1) {
+        return found;
+    }
+    cq_say_trouble(&look->say, n == 0
+        ? "--forget \"%.64s\": no node has this label or id, expected one as "
+          "in clamquota cluster"
+        : "--forget \"%.64s\": several nodes have this label, expected the id "
+          "of one as in clamquota cluster", name);
+    return NULL;
+}
+
+static enum cq_exit forget(struct cq_look *look, const char *name, FILE *out)
+{
+    const struct cq_cluster_node *node =
+        find_node(look, look->view.cluster, name);
+    enum cq_status status;
+
+    if (node == NULL) {
+        return CQ_EXIT_PARTLY;
+    }
+    status = cq_node_forget(look->table, node->id, look->clock.now_s * 1000);
+    if (status == CQ_EDUP) {
+        cq_say_trouble(&look->say, node->self
+            ? "--forget %s: is this node, expected one that is gone for good"
+            : "--forget %s: lives, expected a node that is silent: stop its "
+              "httpd first", node->label);
+        return CQ_EXIT_PARTLY;
+    }
+    if (status != CQ_OK) {
+        cq_say_trouble(&look->say, "--forget %s: %s", node->label,
+                       cq_status_word(status));
+        return CQ_EXIT_PARTLY;
+    }
+    fprintf(out, "%s: is forgotten, its shares count no more\n", node->label);
+    return cq_look_confirm(look);
+}
+
+static enum cq_exit run(struct cq_look *look, const char *name, FILE *out)
 {
     struct cq_output output;
     enum cq_exit result = cq_look_totals(look);
@@ -142,6 +211,14 @@ static enum cq_exit run(struct cq_look *look, FILE *out)
         return result;
     }
     cq_output_begin(&output, out);
+    if (look->view.cluster == NULL && name != NULL) {
+        cq_say_trouble(&look->say, "--forget: there is no cluster, httpd "
+                       "counts alone, without ClamQuotaMemcached");
+        return CQ_EXIT_PARTLY;
+    }
+    if (name != NULL) {
+        return forget(look, name, out);
+    }
     if (look->view.cluster == NULL) {
         fputs("No cluster: httpd counts alone, without ClamQuotaMemcached.\n",
               out);
@@ -162,9 +239,10 @@ enum cq_exit cq_command_cluster(int argc, char **argv, FILE *out, FILE *err)
 
     if (cq_look_begin(&look, &program, &cluster, argc, argv, &first, out, err,
                       &result)) {
-        result = cq_look_open(&look, cluster.table, CQ_ATTACH_READ);
+        result = cq_look_open(&look, cluster.table, cluster.forget == NULL
+                              ? CQ_ATTACH_READ : CQ_ATTACH_WRITE);
         if (result == CQ_EXIT_DONE) {
-            result = run(&look, out);
+            result = run(&look, cluster.forget, out);
         }
     }
     cq_look_close(&look);
