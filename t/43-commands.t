@@ -194,7 +194,7 @@ my %expected = (
     q(echo 'include "/etc/clamquota.nft"' >>/etc/nftables.conf) => qr/^$/,
     'systemctl enable nftables' => ['nft flush ruleset',
         qr/^enable nftables$/, "$sets; systemctl enable clamquota-sync; "
-            . $status, qr/flags timeout.*^nft:.*in it +0,/ms],
+            . $status, qr/flags timeout.*^nft:.*in it +0$/ms],
     'apt install iptables-persistent' => qr/^$/,
     'iptables-restore -n <clamquota.iptables' => qr/^$/,
     'ip6tables-restore -n <clamquota.ip6tables' => qr/^$/,
@@ -205,7 +205,7 @@ my %expected = (
         . ' >/etc/default/clamquota-sync' => [undef, qr/^$/,
         "iptables-restore -n <clamquota.iptables; ip6tables-restore -n"
             . " <clamquota.ip6tables; systemctl enable clamquota-sync; $status",
-        qr/^recent:.*in it +0,/ms],
+        qr/^recent:.*in it +0$/ms],
     'apt install ipset iptables-persistent ipset-persistent' => qr/^$/,
     'ipset restore -exist <clamquota.ipset' => qr/^$/,
     'iptables-restore -n <clamquota-ipset.iptables' => qr/^$/,
@@ -214,10 +214,13 @@ my %expected = (
         . ' >/etc/default/clamquota-sync' => qr/^$/,
     'systemctl enable --now clamquota-sync' => qr/^enable clamquota-sync$/,
     '. /etc/default/clamquota-sync' => qr/^$/,
-    'clamquota-sync --status $OPTIONS' => qr/^ipset:.*in it +0,/ms,
+    'clamquota-sync --status $OPTIONS' => qr/^ipset:.*in it +0$/ms,
     'journalctl -u clamquota-sync' => 'there is no journal here',
     'systemctl disable --now clamquota-sync' => 'nothing stays here',
     'clamquota-sync --flush $OPTIONS' => qr/^$/,
+    q(sed -i '/clamquota.nft/d' /etc/nftables.conf) => [undef, qr/^$/,
+        'grep -c clamquota /etc/nftables.conf', qr/^0$/],
+    'rm /etc/clamquota.nft' => qr/^$/,
     'nft delete table inet clamquota' => ['nft -f clamquota.nft', qr/^$/],
 
     # clamquota(7)
@@ -276,6 +279,11 @@ EOT
         . ' http://clamav.example.org/clamquota' => [undef, qr/^/,
         "curl -s 'http://localhost/clamquota?json&client=192.0.2.7' |"
             . " jq '.clients[].used'", qr/^0$/],
+    q(curl -H 'Origin: http://clamav.example.org')
+        . q( -d 'action=exempt&client=192.0.2.0/24&for=1d')
+        . ' http://clamav.example.org/clamquota' => [undef, qr/^/,
+        'clamquota exempt --list && clamquota exempt 192.0.2.0/24 --end',
+        qr{^192\.0\.2\.0/24 .* is no longer exempt$}ms],
     q(curl -s 'http://clamav.example.org/clamquota?json&limit=10000' |)
         . q( jq -r '.clients[] | select(.used >= 1250 * 1048576) | .client')
         => [download('192.0.2.7', 'main.cvd'), qr/^192\.0\.2\.7$/],
@@ -318,7 +326,7 @@ EOT
 
     # clamquota(8)
     'clamquota export sqlite | sqlite3 /tmp/clamquota.db' => qr/^$/,
-    'clamquota show 192.0.2.7' => qr/^  allowance +day \d+ x 50M/m,
+    'clamquota show 192.0.2.7' => qr/^  allowance +day \d+ x \d+[kM]/m,
     'clamquota reset 192.0.2.7' => qr/^192\.0\.2\.7: reset, 1 row$/,
     'clamquota exempt 192.0.2.7 --for 6h' =>
         qr/^192\.0\.2\.7: is exempt until 20/,
