@@ -53,7 +53,7 @@ sub shows {
     like($server->get('/clamquota?openmetrics')->{body},
         qr/^clamquota_up $up\n.*engine="$engine"/ms, "$name: openmetrics");
     my $html = $server->get('/clamquota')->{body};
-    like($html, qr/<style>.*<header>.*Engine $engine/s, "$name: in our style");
+    like($html, qr/<style nonce="\w+">.*<header>.*Engine $engine/s, "$name: in our style");
     my $status = $server->get('/server-status')->{body};
     $notice or return;
     like($_->[1], $notice, "$name: $_->[0] says why and what to do")
