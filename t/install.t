@@ -78,6 +78,7 @@ my %mode = (
     "$root/usr/share/man/man8/clamquota-sync.8"             => 0644,
     "$root/usr/share/man/man8/clamquota.8"                  => 0644,
     (map { ("$root/usr/share/doc/mod_clamquota/examples/$_" => 0644) } qw(
+        clamquota-alerts.yml
         clamquota-ipset.ip6tables clamquota-ipset.iptables
         clamquota-modprobe.conf clamquota-sync.cron clamquota.ip6tables
         clamquota.ipset clamquota.iptables clamquota.nft
