@@ -174,7 +174,7 @@ SKIP: {
         clamquota_forecast_bytes => 3e12 }]) {
         my ($what, $other) = @$_;
         my %fires = map { ($_ => 1) }
-            %$other ? qw(ClamQuotaNotCounting ClamQuotaForecast) : ();
+            %$other ? qw(ClamquotaNotCounting ClamquotaForecast) : ();
         write_file("$server->{dir}/rules.yml", "rule_files: [ '$rules' ]\n"
             . "tests:\n  - interval: 1m\n    input_series:\n"
             . $series->(%$other) . "    promql_expr_test:\n"
