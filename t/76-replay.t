@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Basename 'dirname';
-use Httpd qw(read_file write_file);
+use Httpd;
 use JSON::PP;
 use POSIX 'strftime';
 use Test::More;
@@ -243,6 +243,18 @@ for (['late', '--daily', '0', qr/--daily "0": expected 1 to 8 sizes, e.g/],
     like($said, qr/^clamquota replay: .*$expected.*\n\z/, 'one sentence');
 }
 
+# ---- with a table a client is what it is there ----
+
+write_file("$dir/near", join '', map { qq{$_ - - [01/Mar/2026:10:00:00 +0000]}
+    . qq{ "GET /f HTTP/1.1" 200 1000\n} } '192.0.2.1', '192.0.2.9');
+my $server = Httpd->run(conf => "ClamQuotaPrefix 24 56\nClamQuotaDaily 1M\n");
+is(json('near')->{clients}, 2, 'two addresses');
+is(json('--table', "$server->{dir}/state/clamquota.table", 'near')->{clients},
+    1, 'one client in a table with ClamQuotaPrefix 24 56');
+($status, $out, $said) = replay('--table', 'no-table', 'near');
+is("$status$out", '6', 'no table: exit 6');
+like($said, qr/^clamquota replay: no-table: .*\n\z/, 'one sentence');
+
 # ---- the page, and CSV ----
 
 ($status, $out) = replay('--daily', '2M,500k', 'access.log');
@@ -262,4 +274,4 @@ is_deeply([ map { $_->[8] } grep { $_->[1] eq 'all' } @rows ],
     [ map { $_->{bytes_saved} } @$q ], 'CSV: the same figures');
 is_deeply([ grep { /^[=+\-@]/ } map { @$_ } @rows ], [], 'CSV: no formula');
 
-done_testing();
+finish();

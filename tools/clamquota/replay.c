@@ -3,6 +3,7 @@
 #include "clamquota/command.h"
 
 #include "clamquota/replay_read.h"
+#include "cli/attach.h"
 #include "cli/options.h"
 #include "core/units.h"
 
@@ -44,6 +45,10 @@ static const struct cq_option options[] = {
       .most = 1000, .expected = "a format, e.g. --format vhost",
       .help = "common, combined, vhost, clamav or a LogFormat string\n"
           "[detected]" },
+    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
+      .offset = offsetof(struct cq_replay_options, table),
+      .help = "the counters whose ClamQuotaPrefix says what a client is\n"
+          "[an IPv4 address or an IPv6 /64]" },
     { .name = "json", .kind = CQ_OPTION_FLAG,
       .offset = offsetof(struct cq_replay_options, json), .help = "as JSON" },
     { .name = "csv", .kind = CQ_OPTION_FLAG,
@@ -57,7 +62,8 @@ static const struct cq_program program = {
         "Shows what quotas would have done to the requests of access logs,\n"
         "plain or gzip; \"-\" is standard input.\n\n",
     .more = "\nDays begin at midnight of the time zone of this command (TZ).\n"
-        "Exit status: 0 done, 1 some of it could not be read, 2 usage.\n",
+        "Exit status: 0 done, 1 some of it could not be read, 2 usage, 4\n"
+        "not permitted, 6 no table.\n",
     .options = options,
     .option_n = sizeof(options) / sizeof(options[0]),
     .operand_n = LOGS_MAX
@@ -156,6 +162,27 @@ static enum cq_exit apply_options(struct cq_replay_run *run)
     return CQ_EXIT_DONE;
 }
 
+/* The table is asked for nothing else: what a replay decides by is its own. */
+static enum cq_exit read_prefixes(struct cq_replay_run *run)
+{
+    struct cq_table *table;
+    char why[CQ_WHY_SIZE];
+    enum cq_exit result;
+
+    if (run->options.table == NULL) {
+        return CQ_EXIT_DONE;
+    }
+    result = cq_attach_open(run->options.table, CQ_ATTACH_READ, &table, why,
+                            sizeof(why));
+    if (result != CQ_EXIT_DONE) {
+        fprintf(run->err, "clamquota replay: %s\n", why);
+        return result;
+    }
+    run->prefixes = cq_table_prefixes(table);
+    cq_tablefile_close(table);
+    return CQ_EXIT_DONE;
+}
+
 /* ---- the whole ---- */
 
 static enum cq_exit finish(struct cq_replay_run *run, FILE *out)
@@ -216,6 +243,7 @@ enum cq_exit cq_command_replay(int argc, char **argv, FILE *out, FILE *err)
                                      .period = "month" };
     run->report = (struct cq_log_report){ .err = err,
                                           .program = "clamquota replay" };
+    run->prefixes = (struct cq_prefixes){ 32, 64 };
     run->err = err;
     run->now_s = time(NULL);
     switch (cq_options_read(&program, &run->options, argc, argv, &first, out,
@@ -230,6 +258,9 @@ enum cq_exit cq_command_replay(int argc, char **argv, FILE *out, FILE *err)
             break;
         }
         result = apply_options(run);
+        if (result == CQ_EXIT_DONE) {
+            result = read_prefixes(run);
+        }
         if (result == CQ_EXIT_DONE) {
             result = replay_logs(run, argv + first, (size_t)(argc - first),
                                  out);

@@ -191,7 +191,6 @@ static bool is_printable(const char *text)
 static void open_log(struct cq_replay_run *run, const char *name,
                      struct cq_replay_source *source)
 {
-    static const struct cq_prefixes prefixes = { 32, 64 };
     const struct cq_log_format *format = run->options.format != NULL
         ? &run->format : NULL;
 
@@ -200,8 +199,8 @@ static void open_log(struct cq_replay_run *run, const char *name,
               run->err);
         run->report.bad_n++;
     }
-    else if (cq_log_open(name, format, prefixes, &run->report, &source->log)
-             != CQ_OK) {
+    else if (cq_log_open(name, format, run->prefixes, &run->report,
+                         &source->log) != CQ_OK) {
         fprintf(run->err, "clamquota replay: %s: %s\n", name, strerror(errno));
         run->report.bad_n++;
     }

@@ -15,6 +15,7 @@ struct cq_replay_options {
     int64_t copies_n;
     const char *free;
     const char *format;
+    const char *table;          /* NULL: none */
     bool json;
     bool csv;
 };
@@ -31,6 +32,7 @@ struct cq_replay_run {
     struct cq_replay_logs logs;
     struct cq_log_report report;
     struct cq_log_format format;
+    struct cq_prefixes prefixes;        /* how much of an address is a client */
     regex_t free_paths;         /* --free */
     bool has_free_paths;
     struct cq_replay_source *sources;
