@@ -27,6 +27,9 @@ nghttp2-client openssl procps python3-prometheus-client shellcheck spin strace
 tidy tzdata valgrind wget xfsprogs'
 deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
+# Only for test all: a browser, and what reads the alert rules
+browser_packages='chromium'
+alert_peers='prometheus'
 # Programs of tests whose packages start services; see t/peer/fetch.
 peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
 libapache2-mod-rpaf mariadb-server memcached postgresql sqlite3
@@ -139,9 +142,9 @@ apt-get $install"
 do_test_deps() {
     # shellcheck disable=SC2086 # lists of words
     do_deps $build_packages $run_packages $test_packages \
-        ${CQ_TEST_ALL:+$deb_packages $deb_test_packages}
+        ${CQ_TEST_ALL:+$deb_packages $deb_test_packages $browser_packages}
     # shellcheck disable=SC2086
-    locked t/peer/fetch "$BUILD/peers" $peers
+    locked t/peer/fetch "$BUILD/peers" $peers ${CQ_TEST_ALL:+$alert_peers}
     CQ_TEST_PEERS=$(cd "$BUILD/peers" && pwd)
     export CQ_TEST_PEERS
 }

@@ -213,8 +213,9 @@ static void changes(struct cq_writer *w, const struct cq_view *view)
         return;
     }
     cq_write_raw(w, "<section class=\"card facts\"><h2>Last changes of state"
-                    "</h2>\n<table><caption>In every pool, the newest first"
-                    "</caption>\n<thead><tr><th scope=\"col\">When</th>"
+                    "</h2>\n<div class=\"scroll\"><table><caption>In every "
+                    "pool, the newest first</caption>\n<thead><tr>"
+                    "<th scope=\"col\">When</th>"
                     "<th scope=\"col\">What</th>"
                     "<th scope=\"col\" class=\"n\">Used</th>"
                     "<th scope=\"col\" class=\"n\">Allowance</th>"
@@ -222,7 +223,7 @@ static void changes(struct cq_writer *w, const struct cq_view *view)
     for (i = 0; i < view->change_count; i++) {
         change(w, &view->changes[i]);
     }
-    cq_write_raw(w, "</tbody></table></section>\n");
+    cq_write_raw(w, "</tbody></table></div></section>\n");
 }
 
 static void one(struct cq_writer *w, const struct cq_view *view,
