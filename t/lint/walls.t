@@ -26,8 +26,8 @@ my %may = (    # room => [own headers it may include, system headers]
     log    => [ qr/^(?:core|log)\//,          undef ],
     cli    => [ qr/^(?:core|table|render|cli)\//, undef ],
     sync   => [ qr/^(?:core|table|render|host|jail|cli|sync)\//, undef ],
-    clamquota => [ qr/^(?:core|table|render|host|jail|cli|log|sync\/deny\.h
-                        |clamquota)\b/x, undef ],
+    clamquota => [ qr/^(?:core|table|render|host|jail|cli|log|clamquota)\//,
+        undef ],
 );
 
 for my $room (sort keys %may) {
