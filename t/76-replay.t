@@ -39,7 +39,8 @@ sub log_line {
 
 my %family = ('ClamAV/1.4.6 (OS: Linux)' => 'freshclam',
     'CVDUPDATE/1.1.1 (1)' => 'cvdupdate', 'Debian APT-HTTP/1.3' => 'apt',
-    'curl/7.88.1' => 'curl', 'Wget/1.21.3' => 'wget',
+    'cvdupdate/1.0' => 'cvdupdate', 'curl/7.88.1' => 'curl',
+    'Wget/1.21.3' => 'wget',
     'Mozilla/5.0 (X11) Firefox/115.0' => 'browsers',
     'Mozilla/5.0 (compatible; Googlebot/2.1)' => 'others', '-' => 'others');
 

@@ -2,17 +2,18 @@
 #include "clamquota/replay.h"
 
 #include <string.h>
+#include <strings.h>
 
-/* How agents begin: freshclam says "ClamAV/1.4.6 (OS: ...)". */
+/* How agents begin, in any case: freshclam says "ClamAV/1.4.6 (OS: ...)". */
 static const struct {
     const char *begins;
     enum cq_family family;
 } agents[] = {
-    { "ClamAV/", CQ_FAMILY_FRESHCLAM }, { "freshclam", CQ_FAMILY_FRESHCLAM },
-    { "CVDUPDATE/", CQ_FAMILY_CVDUPDATE }, { "Debian APT", CQ_FAMILY_APT },
+    { "clamav/", CQ_FAMILY_FRESHCLAM }, { "freshclam", CQ_FAMILY_FRESHCLAM },
+    { "cvdupdate", CQ_FAMILY_CVDUPDATE }, { "debian apt", CQ_FAMILY_APT },
     { "apt/", CQ_FAMILY_APT }, { "curl/", CQ_FAMILY_CURL },
-    { "Wget", CQ_FAMILY_WGET }, { "wget", CQ_FAMILY_WGET },
-    { "Mozilla/", CQ_FAMILY_BROWSER }, { "Opera/", CQ_FAMILY_BROWSER }
+    { "wget", CQ_FAMILY_WGET }, { "mozilla/", CQ_FAMILY_BROWSER },
+    { "opera/", CQ_FAMILY_BROWSER }
 };
 
 const char *cq_family_word(enum cq_family family)
@@ -40,8 +41,9 @@ enum cq_family cq_family_find(const char *agent, size_t length)
     for (i = 0; i < sizeof(agents) / sizeof(agents[0]); i++) {
         const char *begins = agents[i].begins;
 
-        if (length > 0 && agent[0] == begins[0] && length >= strlen(begins)
-            && memcmp(agent, begins, strlen(begins)) == 0) {
+        if (length > 0 && (agent[0] | 0x20) == begins[0]
+            && length >= strlen(begins)
+            && strncasecmp(agent, begins, strlen(begins)) == 0) {
             return agents[i].family == CQ_FAMILY_BROWSER
                 && is_robot(agent, length) ? CQ_FAMILY_OTHER
                                            : agents[i].family;
