@@ -131,6 +131,26 @@ $browser->shot("$shots/client-1600-dark.png");
 $browser->view(400, 900, 'light');
 $browser->shot("$shots/client-400-light.png");
 
+# ---- what changes something asks first, and then says what it did ----
+my $used = sub { $server->row('127.0.5.1')->{used} };
+my $act = sub { # a link of the client's own part, with the answer to it
+    $link->($_[0]);
+    like($text->('h1'), qr{^\w+ .*127\.0\.5\.1\?$}, "$_[0]: asks first");
+    $browser->shot("$shots/ask-" . lc($_[0]) =~ s/ .*//r . '.png');
+    $browser->follow('document.querySelector("button[type=submit]").click()');
+    like($browser->value('location.search'), qr/client=127\.0\.5\.1/,
+        'the query is kept');
+    return $text->('.done');
+};
+cmp_ok($used->(), '>', 0, 'the client has used something');
+like($act->('Reset'), qr/127\.0\.5\.1 had used is forgotten/, 'it is done');
+is($used->(), 0, 'so it is');
+like($act->('Exempt'), qr/127\.0\.5\.1/, 'exempt');
+is($server->row('127.0.5.1')->{state}, 'exempt', 'so it is');
+$browser->shot("$shots/exempt-400-light.png");
+like($act->('End exemption'), qr/127\.0\.5\.1/, 'ended');
+is($server->row('127.0.5.1')->{state}, 'ok', 'so it is');
+
 kill TERM => $load;
 waitpid $load, 0;
 is_deeply($browser->{complaints}, [], 'the console is empty');
