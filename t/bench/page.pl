@@ -18,7 +18,8 @@ $ENV{CQ_TEST_MODULE} //= "$build/mod_clamquota.so";
 
 # no pretended time: its library costs more than what is measured
 my $server = Httpd->new(faketime => 0, clients => 4_000_000,
-    conf => "ClamQuotaPeriod Month\nClamQuotaDaily 1M\n");
+    conf => "ClamQuotaPeriod Month\nClamQuotaDaily 1M\n"
+        . "ClamQuotaTimezone UTC\nClamQuotaClient 127.0.0.0/8 Unlimited\n");
 my $table = "$server->{dir}/state/clamquota.table";
 system("$build/bench/page", $table) == 0 or die "no table\n";
 
@@ -26,6 +27,8 @@ chown((stat "$server->{dir}/state")[4, 5], $table);
 write_file("$server->{dir}/htdocs/small", 's' x 1000);
 my $failure = $server->start;
 die $failure if $failure;
+my $used = $server->json('limit=1')->{table}{used};
+$used >= 4_000_000 or die "the table has $used clients\n";
 
 sub median { return (sort { $a <=> $b } @_)[$#_ / 2] }
 
