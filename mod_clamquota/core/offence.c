@@ -33,23 +33,6 @@ enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
     return CQ_OFFENCE_OFFENDER;
 }
 
-const char *cq_offence_word(enum cq_offence offence)
-{
-    switch (offence) {
-    case CQ_OFFENCE_NONE:
-        return "none";
-    case CQ_OFFENCE_EXEMPT:
-        return "exempt";
-    case CQ_OFFENCE_FEW:
-        return "few";
-    case CQ_OFFENCE_RECENT:
-        return "recent";
-    case CQ_OFFENCE_OFFENDER:
-        return "offender";
-    }
-    return "unknown";
-}
-
 enum cq_spared cq_offence_spared(const struct cq_address_facts *facts)
 {
     if (facts->exempt) {

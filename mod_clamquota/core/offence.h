@@ -51,9 +51,6 @@ enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
                               const struct cq_offence_limits *limits,
                               int64_t *due_s);
 
-/** "none", "exempt", "few", "recent", "offender". */
-const char *cq_offence_word(enum cq_offence offence);
-
 /* Why an address is never shut out, whatever its client does; of several
  * reasons the first one here. */
 enum cq_spared {

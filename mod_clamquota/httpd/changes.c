@@ -4,6 +4,7 @@
  * of tools and of other nodes. So no request waits for the log, and a change
  * is logged once. Thousands at midnight, or of an attack, are a number. */
 #include "httpd/private.h"
+#include "render/link.h"
 #include "table/changes.h"
 
 /* of a kind at a time: a screen of lines */
@@ -41,7 +42,8 @@ static const char *moment(int64_t at_s, char *text, size_t size)
 
 static void say(server_rec *s, const struct cq_change *c)
 {
-    char net[CQ_KEY_TEXT_SIZE], text[256];
+    char name[CQ_KEY_TEXT_SIZE], text[256];
+    const char *net;
 
     if (c->net.family == 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0218")
@@ -49,12 +51,7 @@ static void say(server_rec *s, const struct cq_change *c)
                      "were over quota are admitted again", c->clients);
         return;
     }
-    if (c->net.prefix == (c->net.family == 4 ? 32 : 128)) {
-        cq_key_format(&c->net, net, sizeof(net));
-    }
-    else {
-        cq_key_format_cidr(&c->net, net, sizeof(net));
-    }
+    net = cq_link_client(&c->net, name, sizeof(name));
     switch (c->kind) {
     case CQ_CHANGE_OVER:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0210")

@@ -33,16 +33,6 @@ enum cq_table_health cq_table_health(const struct cq_table *t)
         ? CQ_HEALTH_DETACHED : CQ_HEALTH_OK;
 }
 
-const char *cq_health_word(enum cq_table_health health)
-{
-    switch (health) {
-    case CQ_HEALTH_OK: return "ok";
-    case CQ_HEALTH_DETACHED: return "detached";
-    case CQ_HEALTH_LOST: return "lost";
-    default: return "unknown";
-    }
-}
-
 bool cq_file_is_named(int fd, const char *path)
 {
     struct stat open_file, named;

@@ -176,15 +176,6 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
         & ~CQ_MARK_OF_JAIL;
 }
 
-bool cq_table_row_is(const struct cq_table *t, uint32_t row,
-                     const struct cq_row_words *words)
-{
-    struct cq_row_words now;
-
-    cq_table_row_words(t, row, &now);
-    return memcmp(&now, words, sizeof(now)) == 0;
-}
-
 enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
                             const struct cq_key *key,
                             const struct cq_clock *clock, struct cq_row *row)

@@ -41,9 +41,6 @@ enum cq_table_health {
  * cheap enough: two loads. */
 enum cq_table_health cq_table_health(const struct cq_table *table);
 
-/** "ok", "detached", "lost". */
-const char *cq_health_word(enum cq_table_health health);
-
 /** Looks whether the file of the table's name is still the one that is mapped
  * and as long as it was: one stat() and one fstat(), for the housekeeping.
  * @return true: the health got worse and was not reported yet: the caller
@@ -341,10 +338,6 @@ struct cq_row_words {
 void cq_table_row_words(const struct cq_table *table, uint32_t row,
                         struct cq_row_words *words);
 
-/** Are these the words of the row still? */
-bool cq_table_row_is(const struct cq_table *table, uint32_t row,
-                     const struct cq_row_words *words);
-
 /** Was this address ever seen through mod_remoteip, or as the proxy, in any
  * pool? It is the same address in all of them: whoever shuts out addresses
  * leaves it alone. Costs a look-up for each pool. */
@@ -421,7 +414,7 @@ size_t cq_table_history(const struct cq_table *table, struct cq_hour *hours,
 size_t cq_table_days(const struct cq_table *table, struct cq_hour *days,
                      size_t max);
 
-/** Forgets what a client, or each client of a network, has drawn, in every pool
+/** Forgets what a client, or each client of a network, has used, in every pool
  * that it has a row in. What is in flight stays so. In a cluster it is an act
  * for all nodes (shares.h).
  * @param net  canonical, of any prefix: of a part of a client's addresses, the

@@ -158,12 +158,6 @@ END_TEST
 
 START_TEST(words)
 {
-    ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_NONE), "none");
-    ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_EXEMPT), "exempt");
-    ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_FEW), "few");
-    ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_RECENT), "recent");
-    ck_assert_str_eq(cq_offence_word(CQ_OFFENCE_OFFENDER), "offender");
-    ck_assert_str_eq(cq_offence_word((enum cq_offence)99), "unknown");
     ck_assert_ptr_null(cq_spared_word(CQ_SPARED_NOT));
     ck_assert_str_eq(cq_spared_word(CQ_SPARED_EXEMPT), "exempt");
     ck_assert_str_eq(cq_spared_word(CQ_SPARED_PROXIED), "proxied");

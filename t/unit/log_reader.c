@@ -44,7 +44,6 @@ static struct sum read_open(struct cq_log *log, struct cq_log_report *report)
         sum.records++;
         sum.bytes += (uint64_t)record.bytes;
     }
-    ck_assert(cq_log_is_drained(log));
     sum.bad = report->bad_n;
     sum.names = report->name_n;
     return sum;
@@ -281,10 +280,8 @@ START_TEST(pipes)
                      26);
     ck_assert_int_eq(cq_log_next(log, &record), CQ_LOG_RECORD);
     ck_assert_int_eq((int)record.bytes, 5);
-    ck_assert(!cq_log_is_drained(log));
     ck_assert_int_eq(cq_log_next(log, &record), CQ_LOG_RECORD);
     ck_assert_int_eq((int)record.bytes, 6);
-    ck_assert(cq_log_is_drained(log));
     ck_assert_int_eq(cq_log_next(log, &record), CQ_LOG_WAIT);
     ck_assert_int_eq((int)write(ends[1], ".0.2.9 7", 8), 8);
     ck_assert_int_eq(cq_log_next(log, &record), CQ_LOG_WAIT);

@@ -141,7 +141,7 @@ END_TEST
 /* clamquota-sync compares rows by their words: its own marks are none. */
 START_TEST(no_offence)
 {
-    struct cq_row_words words;
+    struct cq_row_words words, later;
     uint64_t position = 0;
     uint32_t row;
 
@@ -150,9 +150,11 @@ START_TEST(no_offence)
     cq_table_row_words(table, row, &words);
     mark(1, true);
     mark(1, true);
-    ck_assert(cq_table_row_is(table, row, &words));
+    cq_table_row_words(table, row, &later);
+    ck_assert_int_eq(memcmp(&later, &words, sizeof(words)), 0);
     refuse(0, 1, 1);
-    ck_assert(!cq_table_row_is(table, row, &words));
+    cq_table_row_words(table, row, &later);
+    ck_assert_int_ne(memcmp(&later, &words, sizeof(words)), 0);
 }
 END_TEST
 

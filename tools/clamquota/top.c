@@ -1,4 +1,4 @@
-/* top - clamquota top: which clients download now, drawn anew each second. */
+/* top - clamquota top: which clients download now, shown anew each second. */
 #include "clamquota/command.h"
 
 #include "clamquota/activity.h"

@@ -119,10 +119,6 @@ void cq_log_stop(struct cq_log *log);
 /** The file descriptor, for poll(). */
 int cq_log_fd(const struct cq_log *log);
 
-/** Has every byte that was read been given out in whole lines? Then a reader
- * that polls may wait without owing a line. */
-bool cq_log_is_drained(const struct cq_log *log);
-
 /** The format in use; NULL until it is detected, before the first record. */
 const struct cq_log_format *cq_log_get_format(const struct cq_log *log);
 

@@ -312,12 +312,6 @@ int cq_log_fd(const struct cq_log *log)
     return log->input.fd;
 }
 
-bool cq_log_is_drained(const struct cq_log *log)
-{
-    return memchr(log->buffer + log->begin, '\n', log->end - log->begin)
-        == NULL;
-}
-
 const struct cq_log_format *cq_log_get_format(const struct cq_log *log)
 {
     return log->format;
