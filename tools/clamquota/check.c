@@ -2,16 +2,9 @@
 #include "clamquota/command.h"
 
 #include "clamquota/look.h"
-#include "core/paths.h"
-
-struct check {
-    const char *table;
-};
 
 static const struct cq_option options[] = {
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct check, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -26,12 +19,14 @@ static const struct cq_program program = {
 
 /* What a server that was killed leaves is no damage: its next start puts it
  * right, and what must hold in motion holds. */
-static enum cq_exit check(struct cq_look *look, FILE *out)
+static enum cq_exit run(void *command, struct cq_look *look)
 {
+    FILE *out = look->output.file;
     bool in_use = cq_tablefile_is_in_use(look->table);
     int wrong = cq_table_check(look->table, false, out);
     enum cq_exit result = cq_look_confirm(look);
 
+    (void)command;
     if (result != CQ_EXIT_DONE) {
         return result;
     }
@@ -53,18 +48,8 @@ static enum cq_exit check(struct cq_look *look, FILE *out)
 
 enum cq_exit cq_command_check(int argc, char **argv, FILE *out, FILE *err)
 {
-    struct check c = { .table = CQ_TABLE_PATH };
-    struct cq_look look;
-    enum cq_exit result;
-    int first;
+    static const struct cq_look_command command = { &program, NULL, run };
+    const char *table = CQ_TABLE_PATH;
 
-    if (cq_look_begin(&look, &program, &c, argc, argv, &first, out, err,
-                      &result)) {
-        result = cq_look_open(&look, c.table, CQ_ATTACH_READ);
-        if (result == CQ_EXIT_DONE) {
-            result = check(&look, out);
-        }
-    }
-    cq_look_close(&look);
-    return result;
+    return cq_look_run(&command, &table, argc, argv, out, err);
 }

@@ -3,7 +3,6 @@
 
 #include "clamquota/columns.h"
 #include "clamquota/look.h"
-#include "core/paths.h"
 #include "render/words.h"
 
 #include <inttypes.h>
@@ -15,9 +14,7 @@ struct cluster {
 };
 
 static const struct cq_option options[] = {
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct cluster, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" },
+    CQ_LOOK_TABLE,
     { .name = "forget", .value = "NODE", .kind = CQ_OPTION_TEXT,
       .offset = offsetof(struct cluster, forget), .least = 1,
       .most = CQ_CLUSTER_LABEL_SIZE - 1,
@@ -176,7 +173,7 @@ find_node(struct cq_look *look, const struct cq_cluster_status *status,
     return NULL;
 }
 
-static enum cq_exit forget(struct cq_look *look, const char *name, FILE *out)
+static enum cq_exit forget(struct cq_look *look, const char *name)
 {
     const struct cq_cluster_node *node =
         find_node(look, look->view.cluster, name);
@@ -198,53 +195,51 @@ static enum cq_exit forget(struct cq_look *look, const char *name, FILE *out)
                        cq_status_word(status));
         return CQ_EXIT_PARTLY;
     }
-    fprintf(out, "%s: is forgotten, its shares count no more\n", node->label);
+    fprintf(look->output.file, "%s: is forgotten, its shares count no more\n",
+            node->label);
     return cq_look_confirm(look);
 }
 
-static enum cq_exit run(struct cq_look *look, const char *name, FILE *out)
+static bool check(void *command, struct cq_look *look, const char *operand,
+                  enum cq_attach_access *access)
 {
-    struct cq_output output;
+    const struct cluster *cluster = command;
+
+    (void)look;
+    (void)operand;
+    *access = cluster->forget != NULL ? CQ_ATTACH_WRITE : CQ_ATTACH_READ;
+    return true;
+}
+
+static enum cq_exit run(void *command, struct cq_look *look)
+{
+    const struct cluster *cluster = command;
     enum cq_exit result = cq_look_totals(look);
 
     if (result != CQ_EXIT_DONE) {
         return result;
     }
-    cq_output_begin(&output, out);
-    if (look->view.cluster == NULL && name != NULL) {
+    if (look->view.cluster == NULL && cluster->forget != NULL) {
         cq_say_trouble(&look->say, "--forget: there is no cluster, httpd "
                        "counts alone, without ClamQuotaMemcached");
         return CQ_EXIT_PARTLY;
     }
-    if (name != NULL) {
-        return forget(look, name, out);
+    if (cluster->forget != NULL) {
+        return forget(look, cluster->forget);
     }
     if (look->view.cluster == NULL) {
         fputs("No cluster: httpd counts alone, without ClamQuotaMemcached.\n",
-              out);
+              look->output.file);
+        return CQ_EXIT_DONE;
     }
-    else if (!print(look->view.cluster, look->clock.now_s, &output)) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
-    }
-    return CQ_EXIT_DONE;
+    return print(look->view.cluster, look->clock.now_s, &look->output)
+        ? CQ_EXIT_DONE : cq_look_no_memory(look);
 }
 
 enum cq_exit cq_command_cluster(int argc, char **argv, FILE *out, FILE *err)
 {
+    static const struct cq_look_command command = { &program, check, run };
     struct cluster cluster = { .table = CQ_TABLE_PATH };
-    struct cq_look look;
-    enum cq_exit result;
-    int first;
 
-    if (cq_look_begin(&look, &program, &cluster, argc, argv, &first, out, err,
-                      &result)) {
-        result = cq_look_open(&look, cluster.table, cluster.forget == NULL
-                              ? CQ_ATTACH_READ : CQ_ATTACH_WRITE);
-        if (result == CQ_EXIT_DONE) {
-            result = run(&look, cluster.forget, out);
-        }
-    }
-    cq_look_close(&look);
-    return result;
+    return cq_look_run(&command, &cluster, argc, argv, out, err);
 }

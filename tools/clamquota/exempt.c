@@ -4,7 +4,6 @@
 #include "clamquota/client_words.h"
 #include "clamquota/columns.h"
 #include "clamquota/target.h"
-#include "core/paths.h"
 #include "core/units.h"
 #include "render/link.h"
 #include "render/words.h"
@@ -16,6 +15,7 @@ struct exempt {
     bool end;
     bool list;
     bool yes;
+    struct cq_key net;
 };
 
 static const struct cq_option options[] = {
@@ -33,9 +33,7 @@ static const struct cq_option options[] = {
     { .name = "yes", .kind = CQ_OPTION_FLAG,
       .offset = offsetof(struct exempt, yes),
       .help = "do not ask before more than one client is exempt" },
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct exempt, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -57,23 +55,20 @@ static const struct cq_column columns[] = {
     { "EXEMPT", false }, { "UNTIL", false }, { "LEFT", false }
 };
 
-static enum cq_exit list(struct cq_look *look, FILE *out)
+static enum cq_exit list(struct cq_look *look)
 {
     struct cq_exemption *all = cq_look_alloc(look, CQ_EXEMPTIONS_MAX
                                                    * sizeof(*all));
     char text[CQ_KEY_TEXT_SIZE];
     struct cq_period period;
-    struct cq_output output;
     struct cq_columns c;
     size_t i, n;
 
     if (all == NULL) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+        return cq_look_no_memory(look);
     }
     cq_table_period(look->table, &period);
     n = cq_exempt_list(look->table, look->clock.now_s, all);
-    cq_output_begin(&output, out);
     cq_columns_begin(&c, columns, sizeof(columns) / sizeof(columns[0]));
     for (i = 0; i < n; i++) {
         cq_columns_text(&c, CQ_STYLE_PLAIN,
@@ -83,9 +78,8 @@ static enum cq_exit list(struct cq_look *look, FILE *out)
         cq_words_duration(cq_columns_cell(&c, CQ_STYLE_PLAIN),
                           all[i].until_s - look->clock.now_s);
     }
-    if (!cq_columns_end(&c, &output)) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+    if (!cq_columns_end(&c, &look->output)) {
+        return cq_look_no_memory(look);
     }
     return cq_look_confirm(look);
 }
@@ -109,22 +103,21 @@ static enum cq_exit report_failure(struct cq_look *look, const char *name,
     return CQ_EXIT_PARTLY;
 }
 
-static enum cq_exit change(const struct exempt *e, struct cq_look *look,
-                           struct cq_key *net, FILE *out)
+static enum cq_exit change(struct exempt *e, struct cq_look *look)
 {
+    struct cq_key *net = &e->net;
     bool is_client = cq_target_is_client(look, net);
     char name[CQ_KEY_TEXT_SIZE];
     enum cq_exit result = CQ_EXIT_DONE;
     enum cq_status status;
     struct cq_period period;
-    struct cq_output output;
     struct cq_writer writer;
     int64_t now_s = look->clock.now_s;
 
     cq_link_client(net, name, sizeof(name));
     if (!e->end && !is_client) {
-        result = cq_target_ask(look, e->yes, out, "exempt %s, each client in "
-                               "it", name);
+        result = cq_target_ask(look, e->yes, "exempt %s, each client in it",
+                               name);
     }
     if (result != CQ_EXIT_DONE) {
         return result;
@@ -134,8 +127,7 @@ static enum cq_exit change(const struct exempt *e, struct cq_look *look,
     if (status != CQ_OK) {
         return report_failure(look, name, status);
     }
-    cq_output_begin(&output, out);
-    cq_write_begin(&writer, &output.sink);
+    cq_write_begin(&writer, &look->output.sink);
     cq_write_raw(&writer, name);
     cq_write_raw(&writer, e->end ? ": is no longer exempt"
                                  : ": is exempt until ");
@@ -148,10 +140,12 @@ static enum cq_exit change(const struct exempt *e, struct cq_look *look,
     return cq_look_confirm(look);
 }
 
-/* @return false after a sentence */
-static bool is_complete(const struct exempt *e, struct cq_look *look,
-                        const char *operand, struct cq_key *net)
+static bool check(void *command, struct cq_look *look, const char *operand,
+                  enum cq_attach_access *access)
 {
+    struct exempt *e = command;
+
+    *access = e->list ? CQ_ATTACH_READ : CQ_ATTACH_WRITE;
     if (e->list && operand == NULL && !e->end && e->for_s == 0) {
         return true;
     }
@@ -161,29 +155,20 @@ static bool is_complete(const struct exempt *e, struct cq_look *look,
                        "1d");
         return false;
     }
-    return cq_target_read(look, operand, net);
+    return cq_target_read(look, operand, &e->net);
+}
+
+static enum cq_exit run(void *command, struct cq_look *look)
+{
+    struct exempt *e = command;
+
+    return e->list ? list(look) : change(e, look);
 }
 
 enum cq_exit cq_command_exempt(int argc, char **argv, FILE *out, FILE *err)
 {
+    static const struct cq_look_command command = { &program, check, run };
     struct exempt e = { .table = CQ_TABLE_PATH };
-    struct cq_look look;
-    struct cq_key net;
-    enum cq_exit result;
-    int first;
 
-    if (cq_look_begin(&look, &program, &e, argc, argv, &first, out, err,
-                      &result)) {
-        result = CQ_EXIT_USAGE;
-        if (is_complete(&e, &look, first < argc ? argv[first] : NULL, &net)) {
-            result = cq_look_open(&look, e.table, e.list ? CQ_ATTACH_READ
-                                                  : CQ_ATTACH_WRITE);
-        }
-        if (result == CQ_EXIT_DONE) {
-            result = e.list ? list(&look, out)
-                            : change(&e, &look, &net, out);
-        }
-    }
-    cq_look_close(&look);
-    return result;
+    return cq_look_run(&command, &e, argc, argv, out, err);
 }

@@ -6,10 +6,7 @@
  * lines make a backslash an ordinary character in all three databases. */
 #include "clamquota/command.h"
 
-#include "cli/attach.h"
-#include "cli/options.h"
-#include "cli/output.h"
-#include "core/paths.h"
+#include "clamquota/look.h"
 #include "render/scan.h"
 #include "table/exempt.h"
 
@@ -102,6 +99,7 @@ static const struct database databases[] = {
 struct export {
     const char *table;
     const char *site;
+    const struct database *database;
 };
 
 static const struct cq_option options[] = {
@@ -110,9 +108,7 @@ static const struct cq_option options[] = {
       .expected = "1 to 64 printable ASCII characters, e.g. --site mirror1",
       .help = "column \"site\" [the node's name in its cluster, else\n"
               "the host's name]" },
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct export, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -127,18 +123,22 @@ static const struct cq_program program = {
     .operand_n = 1
 };
 
-static const struct database *find_database(const char *name, FILE *err)
+static bool find_database(void *command, struct cq_look *look,
+                          const char *operand, enum cq_attach_access *access)
 {
+    struct export *e = command;
     size_t i;
 
-    for (i = 0; name != NULL && i < DATABASE_N; i++) {
-        if (strcmp(databases[i].name, name) == 0) {
-            return &databases[i];
+    (void)access;
+    for (i = 0; operand != NULL && i < DATABASE_N; i++) {
+        if (strcmp(databases[i].name, operand) == 0) {
+            e->database = &databases[i];
+            return true;
         }
     }
-    fputs("clamquota export: expected one of mysql, pgsql and sqlite, e.g. "
-          "clamquota export mysql\n", err);
-    return NULL;
+    cq_say_trouble(&look->say, "expected one of mysql, pgsql and sqlite, e.g. "
+                   "clamquota export mysql");
+    return false;
 }
 
 /* ---- one row ---- */
@@ -238,24 +238,6 @@ static void write_rows(struct cq_writer *writer,
     }
 }
 
-static enum cq_exit write_script(const struct database *database,
-                                 const char *site, struct cq_table *table,
-                                 FILE *out)
-{
-    struct cq_output output;
-    struct cq_writer writer;
-    bool whole;
-
-    cq_output_begin(&output, out);
-    cq_write_begin(&writer, &output.sink);
-    cq_write_raw(&writer, database->begin);
-    write_rows(&writer, database, site, table);
-    whole = cq_attach_is_current(table);
-    cq_write_raw(&writer, whole ? "COMMIT;\n" : "ROLLBACK;\n");
-    cq_write_end(&writer);
-    return whole ? CQ_EXIT_DONE : CQ_EXIT_NO_TABLE;
-}
-
 /* How the cluster calls this node, else the host's name. */
 static void find_site(const struct cq_table *table, char *site, size_t size)
 {
@@ -271,39 +253,34 @@ static void find_site(const struct cq_table *table, char *site, size_t size)
     site[size - 1] = '\0';
 }
 
+static enum cq_exit run(void *command, struct cq_look *look)
+{
+    const struct export *e = command;
+    char site[SITE_MAX + 1];
+    struct cq_writer writer;
+    bool whole;
+
+    find_site(look->table, site, sizeof(site));
+    cq_write_begin(&writer, &look->output.sink);
+    cq_write_raw(&writer, e->database->begin);
+    write_rows(&writer, e->database, e->site != NULL ? e->site : site,
+               look->table);
+    whole = cq_attach_is_current(look->table);
+    cq_write_raw(&writer, whole ? "COMMIT;\n" : "ROLLBACK;\n");
+    cq_write_end(&writer);
+    if (whole) {
+        return CQ_EXIT_DONE;
+    }
+    cq_say_trouble(&look->say, "%s: was cut short or replaced meanwhile, so "
+                   "nothing was exported; try again", e->table);
+    return CQ_EXIT_NO_TABLE;
+}
+
 enum cq_exit cq_command_export(int argc, char **argv, FILE *out, FILE *err)
 {
+    static const struct cq_look_command command = { &program, find_database,
+                                                    run };
     struct export e = { .table = CQ_TABLE_PATH };
-    char site[SITE_MAX + 1], why[CQ_WHY_SIZE];
-    const struct database *database;
-    struct cq_table *table;
-    enum cq_exit result;
-    int first;
 
-    switch (cq_options_read(&program, &e, argc, argv, &first, out, err)) {
-    case CQ_OPTIONS_RUN:
-        break;
-    case CQ_OPTIONS_DONE:
-        return CQ_EXIT_DONE;
-    case CQ_OPTIONS_WRONG:
-        return CQ_EXIT_USAGE;
-    }
-    database = find_database(argv[first], err);
-    if (database == NULL) {
-        return CQ_EXIT_USAGE;
-    }
-    result = cq_attach_open(e.table, CQ_ATTACH_READ, &table, why, sizeof(why));
-    if (result != CQ_EXIT_DONE) {
-        fprintf(err, "clamquota export: %s\n", why);
-        return result;
-    }
-    find_site(table, site, sizeof(site));
-    result = write_script(database, e.site != NULL ? e.site : site, table,
-                          out);
-    if (result != CQ_EXIT_DONE) {
-        fprintf(err, "clamquota export: %s: was cut short or replaced "
-                "meanwhile, so nothing was exported; try again\n", e.table);
-    }
-    cq_tablefile_close(table);
-    return result;
+    return cq_look_run(&command, &e, argc, argv, out, err);
 }

@@ -61,27 +61,8 @@ static void refuse_to_write(struct cq_look *look)
                    owner != NULL ? owner->pw_name : "", look->say.program);
 }
 
-bool cq_look_begin(struct cq_look *look, const struct cq_program *program,
-                   void *into, int argc, char **argv, int *first, FILE *out,
-                   FILE *err, enum cq_exit *exit)
-{
-    memset(look, 0, sizeof(*look));
-    cq_say_open(&look->say, program->name, err, false);
-    switch (cq_options_read(program, into, argc, argv, first, out, err)) {
-    case CQ_OPTIONS_RUN:
-        return true;
-    case CQ_OPTIONS_DONE:
-        *exit = CQ_EXIT_DONE;
-        return false;
-    case CQ_OPTIONS_WRONG:
-    default:
-        *exit = CQ_EXIT_USAGE;
-        return false;
-    }
-}
-
-enum cq_exit cq_look_open(struct cq_look *look, const char *path,
-                          enum cq_attach_access access)
+static enum cq_exit attach(struct cq_look *look, const char *path,
+                           enum cq_attach_access access)
 {
     char why[CQ_WHY_SIZE];
     enum cq_exit result;
@@ -103,6 +84,42 @@ enum cq_exit cq_look_open(struct cq_look *look, const char *path,
     }
     cq_look_again(look);
     return CQ_EXIT_DONE;
+}
+
+enum cq_exit cq_look_run(const struct cq_look_command *command, void *into,
+                         int argc, char **argv, FILE *out, FILE *err)
+{
+    enum cq_attach_access access = CQ_ATTACH_READ;
+    enum cq_exit result = CQ_EXIT_USAGE;
+    struct cq_look look;
+    int first;
+
+    memset(&look, 0, sizeof(look));
+    cq_say_open(&look.say, command->program->name, err, false);
+    cq_output_begin(&look.output, out);
+    switch (cq_options_read(command->program, into, argc, argv, &first, out,
+                            err)) {
+    case CQ_OPTIONS_RUN:
+        if (command->check == NULL
+            || command->check(into, &look, first < argc ? argv[first] : NULL,
+                              &access)) {
+            result = attach(&look, *(const char **)into, access);
+            if (result == CQ_EXIT_DONE) {
+                result = command->run(into, &look);
+            }
+        }
+        break;
+    case CQ_OPTIONS_DONE:
+        result = CQ_EXIT_DONE;
+        break;
+    case CQ_OPTIONS_WRONG:
+        break;
+    }
+    free_blocks(&look);
+    cq_net_free(&look.own);
+    cq_tablefile_close(look.table);
+    cq_say_close(&look.say);
+    return result;
 }
 
 void cq_look_again(struct cq_look *look)
@@ -156,8 +173,7 @@ static enum cq_exit collect(struct cq_look *look, collect_fn *collector,
     free_blocks(look);
     if (collector(&look->view, look->table, &look->clock, query, &facts,
                   &arena) != CQ_OK) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+        return cq_look_no_memory(look);
     }
     return cq_look_confirm(look);
 }
@@ -205,10 +221,8 @@ enum cq_exit cq_look_confirm(struct cq_look *look)
     return CQ_EXIT_NO_TABLE;
 }
 
-void cq_look_close(struct cq_look *look)
+enum cq_exit cq_look_no_memory(struct cq_look *look)
 {
-    free_blocks(look);
-    cq_net_free(&look->own);
-    cq_tablefile_close(look->table);
-    cq_say_close(&look->say);
+    cq_say_trouble(&look->say, "out of memory");
+    return CQ_EXIT_PARTLY;
 }

@@ -1,17 +1,20 @@
-/* look - a subcommand's look at a table: attached, with the time by its own
- * calendar, and with memory for what is copied out of it. One thread. */
+/* look - a subcommand's look at a table: from its command line to its exit
+ * code, with the table attached, the time by the table's own calendar, and
+ * memory for what is copied out of it. One thread. */
 #ifndef CQ_CLAMQUOTA_LOOK_H
 #define CQ_CLAMQUOTA_LOOK_H
 
 #include "cli/attach.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/say.h"
+#include "core/paths.h"
 #include "render/collect.h"
 
-/* begun by cq_look_begin() */
 struct cq_look {
     const char *path;           /* of the table */
-    struct cq_table *table;     /* NULL: none */
+    struct cq_table *table;
+    struct cq_output output;    /* for what was asked */
     struct cq_clock clock;
     struct cq_view view;        /* from cq_look_collect() */
     struct cq_say say;          /* for sentences on standard error */
@@ -20,20 +23,31 @@ struct cq_look {
     struct cq_block *blocks;    /* memory of the view */
 };
 
-/** Begins without a table, and reads the command line.
- * @param into, first, out, err  as in cq_options_read(); err also gets each
- *                later sentence
- * @param exit  result on false: what the subcommand ends with */
-bool cq_look_begin(struct cq_look *look, const struct cq_program *program,
-                   void *into, int argc, char **argv, int *first, FILE *out,
-                   FILE *err, enum cq_exit *exit);
+/* A subcommand. Its own struct begins with the name of the table, which
+ * CQ_LOOK_TABLE reads, and with the defaults in it. */
+struct cq_look_command {
+    const struct cq_program *program;
+    /** Checks what needs no table. NULL: there is nothing to check.
+     * @param operand  NULL: none was given
+     * @param access   CQ_ATTACH_READ, may be changed. CQ_ATTACH_WRITE: a table
+     *                 that may not be written is refused with a sentence that
+     *                 says which user may
+     * @return false after a sentence */
+    bool (*check)(void *command, struct cq_look *look, const char *operand,
+                  enum cq_attach_access *access);
+    /** @return the exit code, after a sentence where something is wrong */
+    enum cq_exit (*run)(void *command, struct cq_look *look);
+};
 
-/** Attaches the table.
- * @param access  CQ_ATTACH_WRITE: a table that may not be written is refused
- *                with a sentence that says which user may
- * @return CQ_EXIT_DONE, else after a sentence. To be closed in any case */
-enum cq_exit cq_look_open(struct cq_look *look, const char *path,
-                          enum cq_attach_access access);
+#define CQ_LOOK_TABLE { .name = "table", .value = "FILE", \
+    .kind = CQ_OPTION_FILE, .offset = 0, \
+    .help = "the counters [" CQ_TABLE_PATH "]" }
+
+/** Runs a subcommand: reads its command line, attaches the table, closes it.
+ * @param into  the subcommand's own struct
+ * @param out, err  as of cq_command_fn */
+enum cq_exit cq_look_run(const struct cq_look_command *command, void *into,
+                         int argc, char **argv, FILE *out, FILE *err);
 
 /** Looks at the clock again: for a subcommand that goes on. */
 void cq_look_again(struct cq_look *look);
@@ -73,6 +87,8 @@ void *cq_look_alloc(struct cq_look *look, size_t size);
 /** The same for those that take an arena. */
 struct cq_arena cq_look_arena(struct cq_look *look);
 
-void cq_look_close(struct cq_look *look);
+/** Says that memory ran out.
+ * @return CQ_EXIT_PARTLY */
+enum cq_exit cq_look_no_memory(struct cq_look *look);
 
 #endif

@@ -5,8 +5,6 @@
 #include "clamquota/client_table.h"
 #include "clamquota/look.h"
 #include "cli/csv.h"
-#include "cli/options.h"
-#include "core/paths.h"
 #include "render/query.h"
 
 #include <string.h>
@@ -24,6 +22,7 @@ struct report {
     int64_t limit;
     bool json;
     bool csv;
+    struct cq_query query;      /* what the above ask for */
 };
 
 static const struct cq_option options[] = {
@@ -51,9 +50,7 @@ static const struct cq_option options[] = {
     { .name = "csv", .kind = CQ_OPTION_FLAG,
       .offset = offsetof(struct report, csv),
       .help = "comma-separated values, with exact numbers" },
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct report, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -96,11 +93,14 @@ static bool read_prefixes(const char *text, struct cq_prefixes *prefixes)
     return true;
 }
 
-/* What needs no table.
- * @return false after a sentence */
-static bool make_query(const struct report *r, struct cq_look *look,
-                       struct cq_query *query)
+static bool make_query(void *command, struct cq_look *look,
+                       const char *operand, enum cq_attach_access *access)
 {
+    struct report *r = command;
+    struct cq_query *query = &r->query;
+
+    (void)operand;
+    (void)access;
     query->limit = (int)r->limit;
     query->filter = r->over ? CQ_FILTER_OVER : CQ_FILTER_ALL;
     query->pool = r->pools.count > 0 ? r->pools.texts[0] : NULL;
@@ -219,53 +219,38 @@ static void print_csv_networks(const struct cq_view *view, FILE *out)
     }
 }
 
-static enum cq_exit print(const struct report *r, struct cq_look *look,
-                          FILE *out)
+static enum cq_exit run(void *command, struct cq_look *look)
 {
-    struct cq_output output;
+    const struct report *r = command;
+    enum cq_exit result;
 
-    cq_output_begin(&output, out);
-    if (r->json) {
-        cq_render_json(&look->view, &output.sink);
+    if (r->query.pool != NULL && !has_pool(look, r->query.pool)) {
+        return CQ_EXIT_USAGE;
     }
-    else if (r->csv && r->by_net != NULL) {
-        print_csv_networks(&look->view, out);
+    result = cq_look_collect(look, &r->query);
+    if (result != CQ_EXIT_DONE) {
+        return result;
+    }
+    if (r->json) {
+        cq_render_json(&look->view, &look->output.sink);
+    }
+    else if (r->csv && r->query.by_net) {
+        print_csv_networks(&look->view, look->output.file);
     }
     else if (r->csv) {
-        print_csv(&look->view, out);
+        print_csv(&look->view, look->output.file);
     }
-    else if (!cq_client_table(&look->view, &output)) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+    else if (!cq_client_table(&look->view, &look->output)) {
+        return cq_look_no_memory(look);
     }
     return CQ_EXIT_DONE;
 }
 
 enum cq_exit cq_command_report(int argc, char **argv, FILE *out, FILE *err)
 {
+    static const struct cq_look_command command = { &program, make_query,
+                                                    run };
     struct report r = { .table = CQ_TABLE_PATH, .sort = "used", .limit = 100 };
-    struct cq_query query = { .sort = CQ_SORT_USED };
-    struct cq_look look;
-    enum cq_exit result;
-    int first;
 
-    if (cq_look_begin(&look, &program, &r, argc, argv, &first, out, err,
-                      &result)) {
-        result = CQ_EXIT_USAGE;
-        if (make_query(&r, &look, &query)) {
-            result = cq_look_open(&look, r.table, CQ_ATTACH_READ);
-        }
-        if (result == CQ_EXIT_DONE && query.pool != NULL
-            && !has_pool(&look, query.pool)) {
-            result = CQ_EXIT_USAGE;
-        }
-        if (result == CQ_EXIT_DONE) {
-            result = cq_look_collect(&look, &query);
-        }
-        if (result == CQ_EXIT_DONE) {
-            result = print(&r, &look, out);
-        }
-    }
-    cq_look_close(&look);
-    return result;
+    return cq_look_run(&command, &r, argc, argv, out, err);
 }

@@ -2,7 +2,6 @@
 #include "clamquota/command.h"
 
 #include "clamquota/target.h"
-#include "core/paths.h"
 #include "render/link.h"
 
 #include <inttypes.h>
@@ -11,6 +10,7 @@ struct reset {
     const char *table;
     bool all;
     bool yes;
+    struct cq_key nets[2];
 };
 
 static const struct cq_option options[] = {
@@ -20,9 +20,7 @@ static const struct cq_option options[] = {
     { .name = "yes", .kind = CQ_OPTION_FLAG,
       .offset = offsetof(struct reset, yes),
       .help = "do not ask before more than one client is reset" },
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct reset, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -37,9 +35,28 @@ static const struct cq_program program = {
     .operand_n = 1
 };
 
-static enum cq_exit reset(const struct reset *r, struct cq_look *look,
-                          struct cq_key *nets, size_t net_n, FILE *out)
+static bool check(void *command, struct cq_look *look, const char *operand,
+                  enum cq_attach_access *access)
 {
+    struct reset *r = command;
+
+    *access = CQ_ATTACH_WRITE;
+    if (!r->all) {
+        return cq_target_read(look, operand, &r->nets[0]);
+    }
+    if (operand != NULL) {
+        cq_say_trouble(&look->say, "\"%s\" and --all: expected one of the "
+                       "two", operand);
+    }
+    return operand == NULL;
+}
+
+static enum cq_exit run(void *command, struct cq_look *look)
+{
+    struct reset *r = command;
+    struct cq_key *nets = r->nets;
+    size_t net_n = r->all ? 2 : 1;
+    FILE *out = look->output.file;
     bool is_client = net_n == 1 && cq_target_is_client(look, &nets[0]);
     enum cq_exit result = CQ_EXIT_DONE;
     int64_t clients = 0, rows = 0;
@@ -56,7 +73,7 @@ static enum cq_exit reset(const struct reset *r, struct cq_look *look,
         clients += n;
     }
     if (result == CQ_EXIT_DONE && clients > 1) {
-        result = cq_target_ask(look, r->yes, out, "reset %s, %" PRId64
+        result = cq_target_ask(look, r->yes, "reset %s, %" PRId64
                                " clients", name, clients);
     }
     if (result != CQ_EXIT_DONE) {
@@ -79,27 +96,9 @@ static enum cq_exit reset(const struct reset *r, struct cq_look *look,
 
 enum cq_exit cq_command_reset(int argc, char **argv, FILE *out, FILE *err)
 {
-    struct reset r = { .table = CQ_TABLE_PATH };
-    struct cq_key nets[2] = { { .family = 4 }, { .family = 6 } };
-    struct cq_look look;
-    enum cq_exit result;
-    int first;
+    static const struct cq_look_command command = { &program, check, run };
+    struct reset r = { .table = CQ_TABLE_PATH,
+                       .nets = { { .family = 4 }, { .family = 6 } } };
 
-    if (cq_look_begin(&look, &program, &r, argc, argv, &first, out, err,
-                      &result)) {
-        result = CQ_EXIT_USAGE;
-        if (r.all && first < argc) {
-            cq_say_trouble(&look.say, "\"%s\" and --all: expected one of the "
-                           "two", argv[first]);
-        }
-        else if (r.all || cq_target_read(&look, first < argc ? argv[first]
-                                                : NULL, &nets[0])) {
-            result = cq_look_open(&look, r.table, CQ_ATTACH_WRITE);
-        }
-        if (result == CQ_EXIT_DONE) {
-            result = reset(&r, &look, nets, r.all ? 2 : 1, out);
-        }
-    }
-    cq_look_close(&look);
-    return result;
+    return cq_look_run(&command, &r, argc, argv, out, err);
 }

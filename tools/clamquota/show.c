@@ -6,7 +6,6 @@
 #include "clamquota/client_words.h"
 #include "clamquota/command.h"
 #include "clamquota/target.h"
-#include "core/paths.h"
 #include "core/units.h"
 #include "render/copies.h"
 #include "render/link.h"
@@ -33,9 +32,7 @@ static const struct cq_option options[] = {
       .offset = offsetof(struct show, lines.jails),
       .help = "where to look for it, as clamquota-sync takes it; may\n"
               "be repeated [the jail that clamquota-sync reported]" },
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct show, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -54,8 +51,8 @@ static const struct cq_program program = {
 
 struct cq_writer *cq_show_line(struct cq_show *s, const char *label)
 {
-    cq_output_label(s->output, label);
-    cq_write_begin(&s->writer, &s->output->sink);
+    cq_output_label(&s->look->output, label);
+    cq_write_begin(&s->writer, &s->look->output.sink);
     return &s->writer;
 }
 
@@ -282,15 +279,15 @@ static void show_command(struct show *s, const char *before,
 {
     char name[CQ_KEY_TEXT_SIZE];
 
-    fprintf(s->lines.output->file, "  clamquota %s %s%s", before,
+    fprintf(s->lines.look->output.file, "  clamquota %s %s%s", before,
             cq_link_client(&s->target, name, sizeof(name)), after);
     if (strcmp(s->table, CQ_TABLE_PATH) != 0) {
-        cq_write_begin(&s->lines.writer, &s->lines.output->sink);
+        cq_write_begin(&s->lines.writer, &s->lines.look->output.sink);
         cq_write_raw(&s->lines.writer, " --table ");
         cq_write_line(&s->lines.writer, s->table);
         cq_write_end(&s->lines.writer);
     }
-    fputc('\n', s->lines.output->file);
+    fputc('\n', s->lines.look->output.file);
 }
 
 static void show_commands(struct show *s)
@@ -298,12 +295,12 @@ static void show_commands(struct show *s)
     if (!s->is_over && !s->is_jailed) {
         return;
     }
-    cq_output_heading(s->lines.output, "To let it in:");
+    cq_output_heading(&s->lines.look->output, "To let it in:");
     show_command(s, "reset", "");
     show_command(s, "exempt", " --for 1d");
     if (s->is_jailed) {
         fputs("clamquota-sync then releases it at its next look, within a "
-              "minute.\n", s->lines.output->file);
+              "minute.\n", s->lines.look->output.file);
     }
 }
 
@@ -320,10 +317,9 @@ static enum cq_exit show_client(struct show *s)
     }
     if (cq_copies_source_begin(&source, look->table, &look->clock, NULL,
                                &arena) != CQ_OK) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+        return cq_look_no_memory(look);
     }
-    cq_output_heading(s->lines.output,
+    cq_output_heading(&s->lines.look->output,
                       cq_link_client(&s->target, name, sizeof(name)));
     show_pools(s, &source);
     s->is_jailed = cq_show_jails(&s->lines, &s->target, s->is_jailed);
@@ -341,36 +337,34 @@ static enum cq_exit show_network(struct show *s)
     enum cq_exit result = cq_look_collect(look, &query);
 
     if (result == CQ_EXIT_DONE
-        && !cq_client_table(&look->view, s->lines.output)) {
-        cq_say_trouble(&look->say, "out of memory");
-        result = CQ_EXIT_PARTLY;
+        && !cq_client_table(&look->view, &look->output)) {
+        result = cq_look_no_memory(look);
     }
     return result;
 }
 
+static bool check(void *command, struct cq_look *look, const char *operand,
+                  enum cq_attach_access *access)
+{
+    struct show *s = command;
+
+    (void)access;
+    s->lines.look = look;
+    return cq_target_read(look, operand, &s->target);
+}
+
+static enum cq_exit run(void *command, struct cq_look *look)
+{
+    struct show *s = command;
+
+    return cq_target_is_client(look, &s->target) ? show_client(s)
+                                                 : show_network(s);
+}
+
 enum cq_exit cq_command_show(int argc, char **argv, FILE *out, FILE *err)
 {
+    static const struct cq_look_command command = { &program, check, run };
     struct show s = { .table = CQ_TABLE_PATH };
-    struct cq_output output;
-    struct cq_look look;
-    enum cq_exit result;
-    int first;
 
-    if (cq_look_begin(&look, &program, &s, argc, argv, &first, out, err,
-                      &result)) {
-        cq_output_begin(&output, out);
-        s.lines.look = &look;
-        s.lines.output = &output;
-        result = CQ_EXIT_USAGE;
-        if (cq_target_read(&look, first < argc ? argv[first] : NULL,
-                           &s.target)) {
-            result = cq_look_open(&look, s.table, CQ_ATTACH_READ);
-        }
-        if (result == CQ_EXIT_DONE) {
-            result = cq_target_is_client(&look, &s.target)
-                ? show_client(&s) : show_network(&s);
-        }
-    }
-    cq_look_close(&look);
-    return result;
+    return cq_look_run(&command, &s, argc, argv, out, err);
 }

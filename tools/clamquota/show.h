@@ -3,13 +3,10 @@
 #define CQ_CLAMQUOTA_SHOW_H
 
 #include "clamquota/look.h"
-#include "cli/options.h"
-#include "cli/output.h"
 
 struct cq_show {
     struct cq_texts jails;      /* --jail */
     struct cq_look *look;
-    struct cq_output *output;
     struct cq_writer writer;    /* of the present line */
 };
 

@@ -46,8 +46,8 @@ enum cq_exit cq_target_count(struct cq_look *look, const struct cq_key *net,
     return result;
 }
 
-enum cq_exit cq_target_ask(struct cq_look *look, bool yes, FILE *out,
-                           const char *format, ...)
+enum cq_exit cq_target_ask(struct cq_look *look, bool yes, const char *format,
+                           ...)
 {
     char question[256], answer[16] = "";
     va_list args;
@@ -64,8 +64,8 @@ enum cq_exit cq_target_ask(struct cq_look *look, bool yes, FILE *out,
                        question);
         return CQ_EXIT_USAGE;
     }
-    fprintf(out, "%s? [y/N] ", question);
-    fflush(out);
+    fprintf(look->output.file, "%s? [y/N] ", question);
+    fflush(look->output.file);
     if (fgets(answer, sizeof(answer), stdin) != NULL
         && (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0)) {
         return CQ_EXIT_DONE;

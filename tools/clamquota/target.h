@@ -24,8 +24,7 @@ enum cq_exit cq_target_count(struct cq_look *look, const struct cq_key *net,
  * @param yes  --yes was given: it is not asked
  * @return CQ_EXIT_DONE: go on; CQ_EXIT_PARTLY: no; CQ_EXIT_USAGE: there is no
  *         terminal. After a sentence */
-enum cq_exit cq_target_ask(struct cq_look *look, bool yes, FILE *out,
-                           const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+enum cq_exit cq_target_ask(struct cq_look *look, bool yes, const char *format,
+                           ...) __attribute__((format(printf, 3, 4)));
 
 #endif

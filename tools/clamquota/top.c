@@ -5,7 +5,6 @@
 #include "clamquota/client_words.h"
 #include "clamquota/columns.h"
 #include "clamquota/look.h"
-#include "core/paths.h"
 #include "core/units.h"
 #include "render/link.h"
 #include "render/words.h"
@@ -38,9 +37,7 @@ static const struct cq_option options[] = {
       .offset = offsetof(struct top, every_s), .least = 1, .most = 3600,
       .expected = "a duration from 1s to 1h, e.g. --every 5s",
       .help = "time from one view to the next [1s]" },
-    { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
-      .offset = offsetof(struct top, table),
-      .help = "the counters [" CQ_TABLE_PATH "]" }
+    CQ_LOOK_TABLE
 };
 
 static const struct cq_program program = {
@@ -200,9 +197,10 @@ static void write_head(struct cq_writer *w, const struct cq_look *look,
 static enum cq_exit print_view(struct cq_look *look,
                                const struct cq_activity *activity,
                                const struct cq_view_totals *before,
-                               int64_t took_ms, struct cq_output *output)
+                               int64_t took_ms)
 {
-    bool is_terminal = isatty(fileno(output->file)) != 0;
+    FILE *out = look->output.file;
+    bool is_terminal = isatty(fileno(out)) != 0;
     struct cq_writer writer;
     struct cq_columns c;
     size_t i;
@@ -211,15 +209,14 @@ static enum cq_exit print_view(struct cq_look *look,
     for (i = 0; i < activity->active_n; i++) {
         add_client(&c, look, &activity->active[i], took_ms);
     }
-    fputs(is_terminal ? CLEAR : "", output->file);
-    cq_write_begin(&writer, &output->sink);
+    fputs(is_terminal ? CLEAR : "", out);
+    cq_write_begin(&writer, &look->output.sink);
     write_head(&writer, look, activity, before, took_ms);
     cq_write_end(&writer);
-    if (!cq_columns_end(&c, output)) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+    if (!cq_columns_end(&c, &look->output)) {
+        return cq_look_no_memory(look);
     }
-    fputs(is_terminal ? "" : "\n", output->file);
+    fputs(is_terminal ? "" : "\n", out);
     return CQ_EXIT_DONE;
 }
 
@@ -231,23 +228,20 @@ static enum cq_exit look_at(struct cq_look *look, struct cq_activity *activity,
     cq_look_again(look);
     if (cq_activity_read(activity, look->table, &look->clock, limit)
         != CQ_OK) {
-        cq_say_trouble(&look->say, "out of memory");
-        return CQ_EXIT_PARTLY;
+        return cq_look_no_memory(look);
     }
     return cq_look_totals(look);
 }
 
-static enum cq_exit run(const struct top *top, struct cq_look *look,
-                        const struct keyboard *keyboard, FILE *out)
+static enum cq_exit redraw(const struct top *top, struct cq_look *look,
+                           const struct keyboard *keyboard)
 {
     struct cq_activity activity = { .rows = NULL };
     struct cq_view_totals before;
-    struct cq_output output;
     int64_t at_ms = now_ms(), took_ms;
     enum cq_exit result;
 
-    cq_output_begin(&output, out);
-    result = look_at(look, &activity, clients_that_fit(&output));
+    result = look_at(look, &activity, clients_that_fit(&look->output));
     while (result == CQ_EXIT_DONE
            && wait_until(keyboard, at_ms + top->every_s * 1000)) {
         before = look->view.totals;
@@ -255,9 +249,9 @@ static enum cq_exit run(const struct top *top, struct cq_look *look,
         at_ms += took_ms;
         result = look_at(look, &activity, activity.limit);
         if (result == CQ_EXIT_DONE) {
-            result = print_view(look, &activity, &before, took_ms, &output);
+            result = print_view(look, &activity, &before, took_ms);
         }
-        if (!cq_output_end(&output)) {
+        if (!cq_output_end(&look->output)) {
             break;              /* main() reports it */
         }
     }
@@ -265,26 +259,24 @@ static enum cq_exit run(const struct top *top, struct cq_look *look,
     return result;
 }
 
-enum cq_exit cq_command_top(int argc, char **argv, FILE *out, FILE *err)
+static enum cq_exit run(void *command, struct cq_look *look)
 {
     const struct sigaction ends = { .sa_handler = stop };
-    struct top top = { .table = CQ_TABLE_PATH, .every_s = 1 };
     struct keyboard keyboard;
-    struct cq_look look;
     enum cq_exit result;
-    int first;
 
-    if (cq_look_begin(&look, &program, &top, argc, argv, &first, out, err,
-                      &result)) {
-        result = cq_look_open(&look, top.table, CQ_ATTACH_READ);
-        if (result == CQ_EXIT_DONE) {
-            (void)sigaction(SIGINT, &ends, NULL);
-            (void)sigaction(SIGTERM, &ends, NULL);
-            open_keyboard(&keyboard, out);
-            result = run(&top, &look, &keyboard, out);
-            close_keyboard(&keyboard);
-        }
-    }
-    cq_look_close(&look);
+    (void)sigaction(SIGINT, &ends, NULL);
+    (void)sigaction(SIGTERM, &ends, NULL);
+    open_keyboard(&keyboard, look->output.file);
+    result = redraw(command, look, &keyboard);
+    close_keyboard(&keyboard);
     return result;
+}
+
+enum cq_exit cq_command_top(int argc, char **argv, FILE *out, FILE *err)
+{
+    static const struct cq_look_command command = { &program, NULL, run };
+    struct top top = { .table = CQ_TABLE_PATH, .every_s = 1 };
+
+    return cq_look_run(&command, &top, argc, argv, out, err);
 }
