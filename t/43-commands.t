@@ -29,8 +29,7 @@ sub commands {
 # README: paragraphs of lines that begin with four blanks, and quoted text that
 # begins with a program. These sections have tables of other things.
 sub readme {
-    my %tables = map { $_ => 1 } 'What it counts and what not',
-        'Where things are', 'Measured numbers';
+    my %tables = map { $_ => 1 } 'Where things are', 'Measured numbers';
     my ($section, @found) = '';
     for my $paragraph (split /\n\n+/, read_file("$Httpd::ROOT/README")) {
         $section = $1 if $paragraph =~ /^([A-Z].*)\n-+$/m;
@@ -48,21 +47,30 @@ sub readme {
 # 42-samples.t loads.
 sub man_page {
     my ($path) = @_;
-    my ($section) = $path =~ m{([^/]+)$};
-    my @displays =
-        grep { defined && !/^(?:\s|ClamQuota|RemoteIP|<|Deny|Require)/ }
-        read_file("$Httpd::ROOT/$path") =~
-            /^\.(?:Dl (.*)|Bd -literal.*\n((?s:.*?))^\.Ed)$/mg;
-    s/\\e/\\/g, s/\n\z// for @displays;
-    return map { /^\[/ ? [$section, $_] : commands($section, $_) } @displays;
+    my ($page) = $path =~ m{([^/]+)$};
+    my ($section, @found) = '';
+    for my $part (split /^(?=\.Sh )/m, read_file("$Httpd::ROOT/$path")) {
+        $section = "$page: $1" if $part =~ /^\.Sh (.*)/;
+        for my $display (grep { defined }
+            $part =~ /^\.(?:Dl (.*)|Bd -literal.*\n((?s:.*?))^\.Ed)$/mg) {
+            next if $display =~ /^(?:\s|ClamQuota|RemoteIP|<|Deny|Require)/;
+            $display =~ s/\\e/\\/g;
+            $display =~ s/\\&//g;
+            $display =~ s/\n\z//;
+            push @found, $display =~ /^\[/ ? [$section, $display]
+                : commands($section, $display);
+        }
+    }
+    return @found;
 }
 
-# Man pages are followed before anything is removed.
-my @commands = readme();
-my ($removal) = grep { $commands[$_][0] =~ /uninstalling/ } 0 .. $#commands;
-splice @commands, $removal // 0, 0, man_page('mod_clamquota/clamquota.7'),
+# All texts are followed before anything is removed.
+my @commands = (readme(), man_page('mod_clamquota/clamquota.7'),
     man_page('tools/sync/clamquota-sync.8'),
-    man_page('tools/clamquota/clamquota.8');
+    man_page('tools/clamquota/clamquota.8'));
+my $last = qr/: (?:UPGRADING|REMOVING)$/;
+@commands = ((grep { $_->[0] !~ $last } @commands),
+    grep { $_->[0] =~ $last } @commands);
 
 # ---- the machine: Debian's httpd as its package leaves it, and the source ----
 
@@ -156,8 +164,6 @@ my %expected = (
     'memcached -m 160 -l 10.0.0.1' => 'serves until it is interrupted;'
         . ' t/lib/Memcached.pm',
     './build.sh test' => 'runs this file',
-    './build.sh test t/NAME.t' => 'runs this file',
-    './build.sh bench' => 'takes minutes',
     './build.sh build' => 'takes long; t/lint/compilers.t',
     './build.sh deb' => 'takes long; t/deb.t',
 
@@ -184,7 +190,7 @@ my %expected = (
     'man ./mod_clamquota/clamquota.7' => qr/^WHICH ANSWER DO MY CLIENTS/m,
     'apachectl graceful' => qr/^$/,
 
-    # README: The kernel jail
+    # clamquota(7): THE KERNEL JAIL
     'cd /usr/share/doc/mod_clamquota/examples' => qr/^$/,
     'apt install nftables' => qr/^$/,
     'nft -f clamquota.nft' => [undef, qr/^$/, $sets, qr/flags timeout/],
@@ -224,14 +230,25 @@ my %expected = (
     'nft delete table inet clamquota' => ['nft -f clamquota.nft', qr/^$/],
 
     # clamquota(7)
+    'a2enconf mirror-quota' => [
+        'echo ClamQuotaTimezone UTC >/etc/apache2/conf-available/'
+            . 'mirror-quota.conf', qr/^Enabling conf mirror-quota/,
+        'a2disconf -q mirror-quota >/dev/null; rm /etc/apache2/conf-available/'
+            . 'mirror-quota.conf; ls /etc/apache2/conf-enabled', qr/^$/],
+    'apt install memcached' => qr/^$/,
+    'clamquota cluster' => qr/^No cluster: /,
     'clamquota-sync --after 5000'
         . ' --jail nft:inet/clamquota/jail4,jail6,deny4,deny6' => ['nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
         qr/^$/],
     'nft list chain inet clamquota jail' => [
         'nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
         qr/ counter packets 0 .* drop$/m],
-    'iptables -t raw -nvL PREROUTING' => qr/ DROP .* DenyAccessClamAV /,
-    'ip6tables -t raw -nvL PREROUTING' => qr/ DROP .* DenyAccessClamAV6 /,
+    'iptables -t raw -nvL PREROUTING' => [
+        'iptables-restore -n <clamquota.iptables',
+        qr/ DROP .* DenyAccessClamAV /],
+    'ip6tables -t raw -nvL PREROUTING' => [
+        'ip6tables-restore -n <clamquota.ip6tables',
+        qr/ DROP .* DenyAccessClamAV6 /],
     'cd /var/log/apache2' => qr/^$/,
     q(zcat -f access.log* | awk '{print $1}' | sort -u | wc -l) => [<<'EOT',
 for id in 1 1 2; do
@@ -247,7 +264,7 @@ EOT
             . ' 1 2 >access.log && rm access.log.2.gz',
         qr/^  Clients refused(?: +1 \(100\.0 %\)){2} +0 \(0\.0 %\)$/m],
     q(grep '^198.51.100.7 ' access.log | awk -F\" '{print $6}' |)
-        . ' sort | uniq -c' => qr/^ +2 curl\/8$/,
+        . ' sort | uniq -c | sort -rn' => qr/^ +2 curl\/8$/,
     q(grep '^198.51.100.7 ' /var/log/apache2/access.log |)
         . q( grep -o 'UUID: [0-9a-f-]*' | sort -u | wc -l) => qr/^2$/,
     'd /run/clamquota 0750 root root' => [undef, undef,
@@ -344,7 +361,7 @@ EOT
     'clamquota exempt ::/0 --for 1d --yes' => qr{^::/0: is exempt until 20},
     'clamquota check' => qr/: in order/,
 
-    # README: Upgrading and uninstalling
+    # clamquota(7): UPGRADING, REMOVING
     './build.sh deb && sudo apt install ./build/deb/*.deb' =>
         'needs packages; t/deb.t',
     'sudo apt purge libapache2-mod-clamquota clamquota-tools' =>
@@ -358,9 +375,6 @@ EOT
     'sudo ./build.sh uninstall' => [undef,
         qr{^The counters stay in /var/lib/clamquota;},
         'find /usr -name "*clamquota*"', qr/^$/],
-    './build.sh clean' => [undef, qr/^$/, 'ls build', qr/No such file/],
-    './build.sh install' => qr/a2enmod clamquota/,
-    './build.sh uninstall' => qr/^The counters stay/,
 );
 
 # ---- what may be missing here: which commands need it, name, how to see ----
