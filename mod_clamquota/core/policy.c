@@ -73,7 +73,7 @@ enum cq_state cq_policy_state(const struct cq_policy *policy,
     return CQ_STATE_OK;
 }
 
-/* When a client that has drawn this much is admitted again. */
+/* When a client that has used this much is admitted again. */
 static int64_t admitted_at_s(const struct cq_policy *policy,
                              int64_t used_bytes,
                              const struct cq_period *period, int64_t now_s)

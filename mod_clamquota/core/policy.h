@@ -27,15 +27,16 @@ struct cq_policy {
 };
 
 struct cq_usage {
-    int64_t used_bytes;         /* drawn in this period, >= 0 */
-    int64_t in_flight_bytes;    /* reserved and not yet drawn, >= 0 */
+    int64_t used_bytes;         /* in this period, >= 0 */
+    int64_t in_flight_bytes;    /* reserved and not yet used, >= 0 */
 };
 
 enum cq_state {
     CQ_STATE_OK = 0,
-    CQ_STATE_OVER,      /* drawn has reached the allowance */
-    CQ_STATE_BUSY,      /* drawn + in flight has; drawn alone has not */
-    CQ_STATE_COPIES,    /* this version of this file was drawn often enough */
+    CQ_STATE_OVER,      /* used has reached the allowance */
+    CQ_STATE_BUSY,      /* used + in flight has, used has not */
+    CQ_STATE_COPIES,    /* this version of this file was downloaded as
+                         * often as it may be */
     CQ_STATE_FREE,      /* counted apart, never refused */
     CQ_STATE_EXEMPT,    /* Unlimited, or exempt for a time */
     CQ_STATE_LOGONLY,   /* would have been refused */
@@ -45,7 +46,7 @@ enum cq_state {
 /** "ok", "over", "busy", "copies", "free", "exempt", "logonly", "error". */
 const char *cq_state_word(enum cq_state state);
 
-/** What a client may have drawn by the end of this day of the period:
+/** What a client may have used by the end of this day of the period:
  * day x daily + grace, saturating at CQ_BYTES_MAX (which also stands for
  * unlimited).
  * @param day  1..31 */
@@ -65,9 +66,9 @@ struct cq_retry {
 };
 
 /** Whole seconds, >= 1, until this client would be admitted: to the first
- * midnight at which day x daily + grace exceeds what is drawn, or to the end
+ * midnight at which day x daily + grace exceeds used, or to the end
  * of the period. BUSY: CQ_BUSY_RETRY_S plus spread % (CQ_BUSY_JITTER_S + 1).
- * COPIES: to the next midnight, whatever was drawn.
+ * COPIES: to the next midnight, whatever used is.
  * Else spread % (jitter + 1) is added. The sum is capped by max_s.
  * @param state  CQ_STATE_OVER, BUSY or COPIES; 0 is returned for others
  * @param retry  NULL: no cap and no jitter (what the page shows) */

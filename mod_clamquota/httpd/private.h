@@ -160,7 +160,7 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 int cq_conf_check_cache(apr_pool_t *ptemp, server_rec *base);
 
 /** Part of it, under `httpd -t` only: warns of files larger than what a new
- * client may draw. */
+ * client may download. */
 void cq_conf_check_files(apr_pool_t *ptemp, server_rec *base);
 
 /** Part of it: warns of an ErrorDocument that would make a redirect of a

@@ -1,6 +1,6 @@
 /* html_me - a client's own figures, for the people behind it.
  *
- * Whoever reads this may never have heard of a quota: it says what was drawn,
+ * The reader may never have heard of a quota: the page shows what was used,
  * when it ends, why there is a limit and what to do instead. */
 #include "render/html.h"
 #include "render/link.h"

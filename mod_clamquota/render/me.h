@@ -42,8 +42,8 @@ struct cq_me_place {
     const struct cq_arena *arena;   /* to look for copies with; NULL: don't */
 };
 
-/** Fills in day, period and pools: first the pool of the place, whether he has
- * drawn anything there or not, then the others in which he has a row.
+/** Fills in day, period and pools: first the pool of the place, whether it has
+ * used anything there or not, then the others in which it has a row.
  * @param me  its client is set, the rest of what is not named above is left
  *            alone */
 void cq_me_collect(struct cq_me *me, const struct cq_table *table,

@@ -1,8 +1,10 @@
 /* account - one request's hold on its client's row, and the counting in it.
  *
- * drawn is the truth about bytes; committed = drawn + what requests have
- * reserved, so that one compare-and-swap on it admits. While an operation has
- * changed the one and not yet the other its ledger entry is in motion. */
+ *   committed(row) = used(row) + sum of left_bytes of the entries that hold it
+ *
+ * so that one compare-and-swap on committed admits. An operation changes these
+ * one after the other; until all agree its ledger entry is in motion, and
+ * cq_table_settle() recomputes committed from used should the process die. */
 #include "table/account.h"
 
 /* how often a row may turn out to be another client's by the time it is held */
@@ -202,7 +204,7 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
     }
     roll(a, clock->period_id);
     c = atomic_load(&hot_of(a)->committed);
-    d = atomic_load(&hot_of(a)->drawn);
+    d = atomic_load(&hot_of(a)->used);
     usage->used_bytes = cq_bytes(d);
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
@@ -224,13 +226,13 @@ bool cq_account_has_room(const struct cq_account *a,
 static void see(const struct cq_account *a, const struct cq_clock *clock,
                 uint64_t c, struct cq_usage *usage)
 {
-    int64_t drawn;
+    int64_t used;
 
     if (usage == NULL) {
         return;
     }
-    drawn = cq_bytes(atomic_load(&hot_of(a)->drawn));
-    usage->used_bytes = drawn < cq_bytes(c) ? drawn : cq_bytes(c);
+    used = cq_bytes(atomic_load(&hot_of(a)->used));
+    usage->used_bytes = used < cq_bytes(c) ? used : cq_bytes(c);
     usage->in_flight_bytes = cq_bytes(c) - usage->used_bytes;
     add_others(a, cq_stamp(c), clock->now_s, usage);
 }
@@ -337,7 +339,7 @@ void cq_account_reserve_at_least(struct cq_account *a, int64_t bytes)
     cq_entry_end(e);
 }
 
-/* Notes what was drawn when this day began. A look at the clock from before
+/* Notes what was used when this day began. A look at the clock from before
  * midnight, or a clock put back over it for a moment, must not begin the day
  * before once more. */
 static void begin_day(struct cq_hot *hot, uint16_t day_stamp)
@@ -345,22 +347,22 @@ static void begin_day(struct cq_hot *hot, uint16_t day_stamp)
     uint64_t base = atomic_load_explicit(&hot->day_base, memory_order_relaxed);
 
     if (cq_stamp(base) != day_stamp && cq_stamp(base) != day_stamp + 1) {
-        uint64_t d = atomic_load(&hot->drawn);
+        uint64_t d = atomic_load(&hot->used);
 
         atomic_compare_exchange_strong(&hot->day_base, &base,
                                        cq_stamped(day_stamp, cq_bytes(d)));
     }
 }
 
-/* Adds to drawn under whatever stamp it has by now. */
-static int64_t draw(struct cq_hot *hot, int64_t bytes)
+/* Adds to used under whatever stamp it has by now. */
+static int64_t add_used(struct cq_hot *hot, int64_t bytes)
 {
-    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    uint64_t d = atomic_load_explicit(&hot->used, memory_order_relaxed);
     uint64_t new;
 
     do {
         new = cq_stamped(cq_stamp(d), cq_bytes(d) + bytes);
-    } while (!atomic_compare_exchange_weak(&hot->drawn, &d, new));
+    } while (!atomic_compare_exchange_weak(&hot->used, &d, new));
     return cq_bytes(new);
 }
 
@@ -384,7 +386,7 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     cq_entry_begin(e);
     CQ_POINT("charge-before");
     if (rest > 0) {
-        /* first committed, so that it is never below drawn; past what it can
+        /* first committed, so that it is never below used; past what it can
          * hold nothing is counted, in either */
         bytes += cq_row_commit(hot, rest < CQ_BYTES_MAX ? rest
                                                         : CQ_BYTES_MAX);
@@ -395,8 +397,8 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
                               memory_order_relaxed);
         CQ_POINT("charge-noted");
     }
-    after = draw(hot, bytes);
-    CQ_POINT("charge-drawn");
+    after = add_used(hot, bytes);
+    CQ_POINT("charge-used");
     cq_row_moved(a->table, a->row);
     cq_entry_end(e);
     if (cq_stamped_get(&hot->others, clock->period_id) != 0) {

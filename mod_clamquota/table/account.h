@@ -25,7 +25,7 @@ static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
 {
     const struct cq_hot *hot = hot_of(a);
 
-    if (cq_stamp(atomic_load_explicit(&hot->drawn, memory_order_relaxed))
+    if (cq_stamp(atomic_load_explicit(&hot->used, memory_order_relaxed))
             == period_id
         && cq_stamp(atomic_load_explicit(&hot->committed,
                                          memory_order_relaxed))

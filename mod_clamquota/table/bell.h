@@ -1,7 +1,7 @@
 /* bell - how a tool learns of offenders at once, without asking.
  *
- * The module rings (layout.h draws it) for each refusal of a client that was
- * refused at least so often as the watcher said. A watcher:
+ * The module rings (layout.h shows it) for each refusal of a client whose
+ * refusals have reached the number that the watcher set. A watcher:
  *
  *     cq_bell_open(); then for ever:
  *         cq_bell_watch(now + some minutes)

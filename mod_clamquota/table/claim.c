@@ -1,10 +1,11 @@
 /* claim - finding a subject's row, a client's or a pair's, and making one.
  *
- * Rows of one subject must never be two, and a row must never pass to another
- * client while somebody still counts in it; the states that see to it are
- * drawn in layout.h. No call waits for another process: where one is seen in
- * the middle of something, the search starts again, a bounded number of
- * times. */
+ *   LIVE(row) and LIVE(other), of one identity   =>  row = other
+ *   a row passes from one subject to another     =>  no entry holds it
+ *
+ * layout.h shows the states that ensure it. No call waits for another process:
+ * where one is in the middle of a step, the search starts again, a bounded
+ * number of times. Called by account.c for every request without a row. */
 #include "table/parts.h"
 
 #include <string.h>
@@ -48,7 +49,7 @@ static bool is_guest(const struct cq_table *t, uint32_t row,
 }
 
 static enum row_class classify(const struct cq_table *t, uint32_t row,
-                               uint16_t period_id, int64_t *drawn)
+                               uint16_t period_id, int64_t *used_bytes)
 {
     const struct cq_hot *hot = &t->hot[row];
     uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
@@ -65,10 +66,10 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
         return ROW_PAST;
     }
     if (is_guest(t, row, period_id)) {
-        *drawn = 0;
+        *used_bytes = 0;
         return ROW_SMALL;
     }
-    *drawn = cq_row_used(hot, period_id)
+    *used_bytes = cq_row_used(hot, period_id)
         + cq_stamped_get(&hot->others, period_id) + 1;
     return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
 }
@@ -99,7 +100,7 @@ static uint64_t network_at(const struct cq_table *t, uint32_t row)
     return hash_network(facts);
 }
 
-/* Whose row goes when all are taken: the smallest drawer, but one of the
+/* Whose row goes when all are taken: the one that used least, but one of the
  * newcomer's own network if it has any here. So a flood of new prefixes out of
  * one network puts out its own. */
 static uint32_t choose_victim(const struct cq_table *t,
@@ -114,13 +115,13 @@ static uint32_t choose_victim(const struct cq_table *t,
     uint32_t i, own;
 
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
-        int64_t drawn = 0;
+        int64_t used_bytes = 0;
         uint32_t row = w->row[i];
-        enum row_class class = classify(t, row, period_id, &drawn);
+        enum row_class class = classify(t, row, period_id, &used_bytes);
 
         own = network != 0 && network_at(t, row) == network;
-        if (class == ROW_SMALL && drawn < least[own]) {
-            least[own] = drawn;
+        if (class == ROW_SMALL && used_bytes < least[own]) {
+            least[own] = used_bytes;
             smallest[own] = row;
         }
     }
@@ -140,11 +141,11 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
     uint32_t i, b;
 
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
-        int64_t drawn = 0;
+        int64_t used_bytes = 0;
         uint32_t row = w->row[i];
 
         b = i / CQ_BUCKET_ROWS;
-        switch (classify(t, row, period_id, &drawn)) {
+        switch (classify(t, row, period_id, &used_bytes)) {
         case ROW_EMPTY:
             if (empty[b] == CQ_NO_ROW) {
                 empty[b] = row;
@@ -196,7 +197,7 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     /* not holders: somebody who still found the old owner may be adding and
      * taking back his one right now */
     atomic_store_explicit(&hot->committed, 0, memory_order_relaxed);
-    atomic_store_explicit(&hot->drawn, 0, memory_order_relaxed);
+    atomic_store_explicit(&hot->used, 0, memory_order_relaxed);
     atomic_store_explicit(&hot->before, 0, memory_order_relaxed);
     atomic_store_explicit(&hot->day_base, 0, memory_order_relaxed);
     atomic_store_explicit(&hot->free_range, 0, memory_order_relaxed);
@@ -260,8 +261,8 @@ static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
 {
     struct cq_hot *hot = &t->hot[row];
     uint64_t old = atomic_load_explicit(&hot->identity, memory_order_acquire);
-    int64_t drawn = 0;
-    enum row_class class = classify(t, row, period_id, &drawn);
+    int64_t used_bytes = 0;
+    enum row_class class = classify(t, row, period_id, &used_bytes);
 
     if ((old & CQ_STATE_MASK) != CQ_LIVE
         || class != (evicts ? ROW_SMALL : ROW_PAST)) {
@@ -299,10 +300,10 @@ static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
 /* Is a row's count of neither this period nor the one before? */
 static bool is_old(const struct cq_hot *hot, uint16_t stamp)
 {
-    uint16_t drawn = cq_stamp(atomic_load(&hot->drawn));
+    uint16_t used = cq_stamp(atomic_load(&hot->used));
     uint16_t before = cq_stamp(atomic_load(&hot->before));
 
-    return drawn != stamp && drawn + 1 != stamp && before != stamp
+    return used != stamp && used + 1 != stamp && before != stamp
         && before + 1 != stamp;
 }
 

@@ -1,4 +1,4 @@
-/* copies - how much of one version of a file a client drew today. */
+/* copies - how much of one version of a file a client has used today. */
 #include "table/copies.h"
 #include "table/account.h"
 

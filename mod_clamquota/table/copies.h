@@ -1,4 +1,4 @@
-/* copies - how much of one version of a file a client drew today.
+/* copies - how much of one version of a file a client has used today.
  *
  * ClamQuotaCopies counts body bytes, not requests, so aborts, resumes and
  * segments come out right by themselves. A version is a path, a size and a
@@ -24,11 +24,11 @@ void cq_version_make(const struct cq_table *table, const char *path,
                      int64_t size_bytes, int64_t mtime_us,
                      struct cq_version *version);
 
-/* what a pair has drawn, body bytes */
+/* what a pair has used, body bytes */
 struct cq_copies {
     int64_t today_bytes;
     int64_t in_flight_bytes;
-    int64_t yesterday_bytes;    /* 0: nothing, or nothing was drawn today and
+    int64_t yesterday_bytes;    /* 0: nothing, or nothing was used today and
                                  * it is longer ago */
 };
 
@@ -47,15 +47,15 @@ enum cq_status cq_copies_open(struct cq_table *table, uint64_t client,
                               const struct cq_clock *clock,
                               struct cq_account *account);
 
-/** What was drawn and is under way. */
+/** What was used today and is in flight. */
 void cq_copies_usage(struct cq_account *account,
                      const struct cq_clock *clock, struct cq_copies *copies);
 
-/** Admits a response: if what was drawn and is in flight today is below n
+/** Admits a response: if what was used and is in flight today is below n
  * copies, reserves its body, in one atomic step.
  * @param n      ClamQuotaCopies, >= 1; 0: admit in any case
  * @param bytes  body bytes the response will have
- * @return CQ_OK; CQ_EFULL: n copies were drawn or are under way */
+ * @return CQ_OK; CQ_EFULL: n copies were used or are in flight */
 enum cq_status cq_copies_admit(struct cq_account *account,
                                const struct cq_clock *clock, int64_t n,
                                const struct cq_version *version,
@@ -68,7 +68,7 @@ void cq_copies_note(struct cq_account *account, int64_t n);
 void cq_copies_charge(struct cq_account *account,
                       const struct cq_clock *clock, int64_t bytes);
 
-/** Forgets what a client has drawn of all versions, today and yesterday; what
+/** Forgets what a client has used of all versions, today and yesterday; what
  * is in flight stays so. Looks at all pairs: for an operator, not for a
  * request that is served.
  * @param client  as cq_copies_open() */
@@ -87,7 +87,7 @@ struct cq_copies_row {
                                  * at most 65,535; 0: none */
 };
 
-/** Copies the next pair that drew something today.
+/** Copies the next pair that has used something today.
  * @param position  0 to begin; updated
  * @return false at the end */
 bool cq_copies_next(const struct cq_table *table,

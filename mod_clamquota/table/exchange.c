@@ -72,7 +72,7 @@ uint32_t cq_share_print(const struct cq_table *t, uint32_t row,
 {
     const struct cq_hot *hot = &t->hot[row];
     uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
-    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    uint64_t d = atomic_load_explicit(&hot->used, memory_order_relaxed);
     uint64_t hash;
 
     if ((id & CQ_STATE_MASK) != CQ_LIVE
@@ -171,7 +171,7 @@ static void raise_used(struct cq_account *a, const struct cq_clock *clock,
     /* as a charge without a reservation: in motion until both agree */
     cq_entry_begin(entry_of(a));
     bytes = cq_row_commit(hot, bytes);
-    cq_stamped_add(&hot->drawn, clock->period_id, bytes);
+    cq_stamped_add(&hot->used, clock->period_id, bytes);
     atomic_fetch_or(&hot->mark, CQ_MARK_RAISED);
     cq_row_moved(a->table, a->row);
     cq_entry_end(entry_of(a));

@@ -38,10 +38,10 @@
  * A client's row (r) is hot[r] and cold[r]:
  *
  *   hot   identity   62 bits of keyed hash of (pool, client), 2 of state
- *         committed  stamp:16 bytes:48   drawn + reserved: what admits
- *         drawn      stamp:16 bytes:48   what left: the truth
- *         before     stamp:16 bytes:48   drawn of the period before
- *         day_base   day:16   bytes:48   drawn when this day began
+ *         committed  stamp:16 bytes:48   used + reserved: what admits
+ *         used       stamp:16 bytes:48   what left: the truth
+ *         before     stamp:16 bytes:48   used of the period before
+ *         day_base   day:16   bytes:48   used when this day began
  *         free_range day:16   bytes:48   small free ranges of this day
  *         holders    open requests and idle connections that hold the
  *                    row:20, turns:12 (how often a holder or a reclaimer
@@ -58,7 +58,7 @@
  * except that its period is a day: ClamQuotaCopies counts by days.
  *
  *         identity   62 bits of keyed hash of (client's identity, version)
- *         committed, drawn, before       body bytes, stamped by day
+ *         committed, used, before        body bytes, stamped by day
  *         free_range                     the client's identity
  *         mark                           ClamQuotaCopies:16
  *         others                         number of the version's name
@@ -66,7 +66,7 @@
  * So a pair is found, made, held, reserved, charged and settled by what does
  * it for clients; its rows lie apart, and neither takes the other's.
  *
- * A stamp is the id of a period (or of a day). drawn and before hold the counts
+ * A stamp is the id of a period (or of a day). used and before hold the counts
  * of two stamps, and a byte counts under the one that was in force when it
  * left: a clock that jumps and comes back finds what it left (row.c).
  *
@@ -75,7 +75,7 @@
  * check.c names what does not hold):
  *
  *   holders(r)   = entries HELD that name r
- *   committed(r) = drawn(r) + sum of left_bytes of those entries
+ *   committed(r) = used(r) + sum of left_bytes of those entries
  *   identity(r) is LIVE, or the whole row is zero but for the turns
  *   LIVE:  r lies in its window, no other row there has its identity
  *   LIVE client: hash(pool, address of cold[r]) = identity(r)
@@ -138,7 +138,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 struct cq_hot {                 /* of a client or of a pair, see above */
     cq_word identity;
     cq_word committed;
-    cq_word drawn;
+    cq_word used;
     cq_word before;
     cq_word day_base;
     cq_word free_range;
@@ -160,7 +160,7 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
 #define CQ_MARK_OVER 0x00020000u        /* cold.over is set */
 #define CQ_MARK_JAILED 0x00040000u      /* clamquota-sync has jailed it */
-#define CQ_MARK_RAISED 0x00080000u      /* drawn is what memcached said */
+#define CQ_MARK_RAISED 0x00080000u      /* used was raised by memcached */
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */
@@ -186,7 +186,7 @@ struct cq_entry {
     _Atomic uint32_t row;
     _Atomic uint32_t purpose;
     uint32_t reserved32;
-    _Atomic int64_t left_bytes; /* reserved and not yet drawn */
+    _Atomic int64_t left_bytes; /* reserved and not yet used */
     uint64_t reserved[4];
 };
 _Static_assert(sizeof(struct cq_entry) == 64, "an entry is a cache line");

@@ -33,7 +33,7 @@
 #define CQ_EXEMPT_SLOTS 1024u
 #define CQ_CHANGES 8192u
 
-typedef _Atomic uint64_t cq_word;       /* one of the words drawn here and in
+typedef _Atomic uint64_t cq_word;       /* one of the words shown here and in
                                          * layout.h */
 
 enum cq_exempt_state { CQ_EXEMPT_FREE = 0, CQ_EXEMPT_WRITING = 1,

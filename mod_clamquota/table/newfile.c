@@ -232,7 +232,7 @@ static enum cq_status place(struct cq_table *to, const struct cq_table *from,
     }
     atomic_store(&to->hot[empty[b]].holders, 0);
     atomic_store(&to->hot[empty[b]].committed,
-                 atomic_load(&to->hot[empty[b]].drawn));
+                 atomic_load(&to->hot[empty[b]].used));
     return CQ_OK;
 }
 

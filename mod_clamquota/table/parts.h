@@ -165,7 +165,7 @@ static inline int64_t cq_sum_bytes(int64_t own_bytes, int64_t others_bytes)
 struct cq_usage cq_row_others(const struct cq_table *table, uint32_t row,
                               uint16_t period_id, int64_t now_s);
 
-/** What a row has drawn in this period: the count that bears its stamp. */
+/** What a row has used in this period: the count that bears its stamp. */
 int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
 
 /** Does the row count in this period, or in one of a clock that was ahead
@@ -173,7 +173,7 @@ int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id);
 static inline bool cq_row_is_current(const struct cq_hot *hot,
                                      uint16_t period_id)
 {
-    return cq_stamp(atomic_load(&hot->drawn)) >= period_id
+    return cq_stamp(atomic_load(&hot->used)) >= period_id
         || cq_stamp(atomic_load(&hot->before)) >= period_id;
 }
 
@@ -233,7 +233,7 @@ enum cq_status cq_account_open_subject(struct cq_table *table,
 bool cq_account_open_row(struct cq_table *table, uint32_t row, uint64_t hash,
                          struct cq_account *account);
 
-/** Forgets what the account's client has drawn; what is in flight stays. */
+/** Forgets what the account's client has used; what is in flight stays. */
 void cq_account_reset(struct cq_account *account);
 
 /* names.c */

@@ -29,7 +29,7 @@ static void copy_figures(const struct cq_table *t, uint32_t i,
     const struct cq_hot *hot = &t->hot[i];
     const struct cq_cold *cold = &t->cold[i];
     uint64_t c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
-    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    uint64_t d = atomic_load_explicit(&hot->used, memory_order_relaxed);
     uint64_t base = atomic_load_explicit(&hot->day_base,
                                          memory_order_relaxed);
     uint32_t mark = atomic_load_explicit(&hot->mark, memory_order_relaxed);
@@ -163,7 +163,7 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
     const struct cq_hot *hot = &t->hot[row];
     const struct cq_cold *cold = &t->cold[row];
     const cq_word *all[] = {
-        &hot->identity, &hot->drawn, &hot->before, &cold->address[0],
+        &hot->identity, &hot->used, &hot->before, &cold->address[0],
         &cold->address[1], &cold->who, &cold->over, &cold->seen
     };
     size_t i, n = sizeof(all) / sizeof(all[0]);

@@ -48,7 +48,7 @@ void cq_holdings_free(struct cq_holdings *h)
 static bool is_zero(const struct cq_table *t, uint32_t row)
 {
     const struct cq_hot *hot = &t->hot[row];
-    uint64_t sum = atomic_load(&hot->committed) | atomic_load(&hot->drawn)
+    uint64_t sum = atomic_load(&hot->committed) | atomic_load(&hot->used)
         | atomic_load(&hot->before) | atomic_load(&hot->day_base)
         | atomic_load(&hot->free_range) | atomic_load(&hot->mark)
         | atomic_load(&hot->others)
@@ -72,8 +72,8 @@ static bool is_zero(const struct cq_table *t, uint32_t row)
  * the later one. */
 static bool gives_way(const struct cq_table *t, uint32_t row, uint32_t twin)
 {
-    uint64_t its = atomic_load(&t->hot[row].drawn);
-    uint64_t other = atomic_load(&t->hot[twin].drawn);
+    uint64_t its = atomic_load(&t->hot[row].used);
+    uint64_t other = atomic_load(&t->hot[twin].used);
 
     return its != other ? its < other : row > twin;
 }
@@ -123,15 +123,15 @@ static enum cq_row_fault fault_of_sums(const struct cq_table *t, uint32_t row,
 {
     const struct cq_hot *hot = &t->hot[row];
     uint64_t committed = atomic_load(&hot->committed);
-    uint64_t drawn = atomic_load(&hot->drawn);
+    uint64_t used = atomic_load(&hot->used);
 
     if ((atomic_load(&hot->holders) & CQ_HOLDERS) != h->holders[row]) {
         return CQ_ROW_HOLDERS;
     }
-    if (cq_stamp(committed) != cq_stamp(drawn)) {
+    if (cq_stamp(committed) != cq_stamp(used)) {
         return CQ_ROW_STAMPS;
     }
-    if ((uint64_t)(cq_bytes(committed) - cq_bytes(drawn))
+    if ((uint64_t)(cq_bytes(committed) - cq_bytes(used))
         != h->left_bytes[row]) {
         return CQ_ROW_IN_FLIGHT;
     }
@@ -192,7 +192,7 @@ static void put_right(struct cq_table *t, uint32_t row,
                       enum cq_row_fault fault, const struct cq_holdings *h)
 {
     struct cq_hot *hot = &t->hot[row];
-    uint64_t drawn = atomic_load(&hot->drawn);
+    uint64_t used = atomic_load(&hot->used);
     uint32_t turns = atomic_load(&hot->holders) & ~CQ_HOLDERS;
 
     switch (fault) {
@@ -203,7 +203,7 @@ static void put_right(struct cq_table *t, uint32_t row,
     case CQ_ROW_STAMPS:
     case CQ_ROW_IN_FLIGHT:
         atomic_store(&hot->committed,
-                     cq_stamped(cq_stamp(drawn), cq_bytes(drawn)
+                     cq_stamped(cq_stamp(used), cq_bytes(used)
                                 + (int64_t)h->left_bytes[row]));
         atomic_store(&hot->holders, turns | h->holders[row]);
         break;
@@ -258,7 +258,7 @@ static int64_t repair_rows(struct cq_table *t, const struct cq_holdings *h)
             fault = cq_row_fault(t, (uint32_t)row, h);
         }
         clients += row < t->rows_n && id != 0
-            && cq_stamp(atomic_load(&t->hot[row].drawn)) == id;
+            && cq_stamp(atomic_load(&t->hot[row].used)) == id;
     }
     atomic_store(&t->header->clients_now, cq_stamped(id, clients));
     return repaired;

@@ -1,18 +1,18 @@
 /* row - the packed counters of one row, and their step into another period.
  *
- * drawn and before hold the counts of two stamps. A step takes drawn to a
- * stamp that neither has, forward or back alike, from nothing; what it leaves
- * is before. A row of which before has the stamp in force comes from a clock
- * that went wrong and came back: only the housekeeping exchanges the two
- * (turnover.c), requests count on where they are until then.
+ *   no step under way  =>  stamp(committed(row)) = stamp(used(row))
  *
- * drawn and committed are two words, so a step of both is two compare-and-
- * swaps; whoever finds a row between them finishes the step. */
+ * The words used and before hold the counts of two stamps. A step moves used
+ * to before and starts at 0 under a stamp that neither has, later or earlier.
+ * A step of used and committed is two compare-and-swaps; the next process that
+ * finds a row between the two finishes the step. Where before has the stamp in
+ * force, a clock went wrong and came back: only turnover.c exchanges the two,
+ * and requests count under the stamp that they find until then. */
 #include "table/parts.h"
 
 int64_t cq_row_used(const struct cq_hot *hot, uint16_t period_id)
 {
-    uint64_t d = atomic_load_explicit(&hot->drawn, memory_order_relaxed);
+    uint64_t d = atomic_load_explicit(&hot->used, memory_order_relaxed);
 
     return cq_stamp(d) == period_id
         ? cq_bytes(d) : cq_stamped_get(&hot->before, period_id);
@@ -31,7 +31,7 @@ uint64_t cq_row_over(const struct cq_table *t, uint32_t row,
     return cq_over_since_s(over) >= cq_calendar_start(t, period_id) ? over : 0;
 }
 
-/* committed follows drawn: what is in flight is all that goes along. */
+/* committed follows used: what is in flight is all that goes along. */
 static void roll_committed(struct cq_hot *hot, uint16_t period_id)
 {
     uint64_t c = atomic_load(&hot->committed);
@@ -48,11 +48,11 @@ static void roll_committed(struct cq_hot *hot, uint16_t period_id)
     }
 }
 
-/* One try to step drawn from d. The count that is left behind is noted in
+/* One try to step used from d. The count that is left behind is noted in
  * before first; before was read ahead of d, so when it is still the same
  * no process has stepped since, and when the step then succeeds before is
- * exactly what drawn was. */
-static bool roll_drawn(struct cq_hot *hot, uint64_t before, uint64_t d,
+ * exactly what used was. */
+static bool roll_used(struct cq_hot *hot, uint64_t before, uint64_t d,
                        uint16_t period_id)
 {
     if (cq_stamp(d) != 0 && before != d
@@ -60,7 +60,7 @@ static bool roll_drawn(struct cq_hot *hot, uint64_t before, uint64_t d,
         return false;
     }
     CQ_POINT("roll-remembered");
-    return atomic_compare_exchange_strong(&hot->drawn, &d,
+    return atomic_compare_exchange_strong(&hot->used, &d,
                                           cq_stamped(period_id, 0));
 }
 
@@ -88,7 +88,7 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
 {
     struct cq_hot *hot = &t->hot[row];
     uint64_t before = atomic_load(&hot->before);
-    uint64_t d = atomic_load(&hot->drawn);
+    uint64_t d = atomic_load(&hot->used);
 
     while (cq_stamp(d) != period_id) {
         /* the caller's look at the calendar may be older than midnight */
@@ -100,12 +100,12 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
             break;
         }
         roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
-        if (roll_drawn(hot, before, d, period_id)) {
-            CQ_POINT("roll-drawn");
+        if (roll_used(hot, before, d, period_id)) {
+            CQ_POINT("roll-used");
             count_client(t, row, period_id);
         }
         before = atomic_load(&hot->before);
-        d = atomic_load(&hot->drawn);
+        d = atomic_load(&hot->used);
     }
     if (cq_stamp(atomic_load(&hot->committed)) != period_id) {
         roll_committed(hot, period_id);

@@ -68,7 +68,7 @@ static void collect_owners(const struct cq_table *t, struct owners *o)
 struct look {
     uint64_t identity;
     uint64_t committed;
-    uint64_t drawn;
+    uint64_t used;
     uint32_t holders;           /* with turns */
 };
 
@@ -78,7 +78,7 @@ static struct look look_at(const struct cq_hot *hot)
 
     look.identity = atomic_load(&hot->identity);
     look.committed = atomic_load(&hot->committed);
-    look.drawn = atomic_load(&hot->drawn);
+    look.used = atomic_load(&hot->used);
     look.holders = atomic_load(&hot->holders);
     return look;
 }
@@ -86,7 +86,7 @@ static struct look look_at(const struct cq_hot *hot)
 static bool same_look(const struct look *a, const struct look *b)
 {
     return a->identity == b->identity && a->committed == b->committed
-        && a->drawn == b->drawn && a->holders == b->holders;
+        && a->used == b->used && a->holders == b->holders;
 }
 
 /* What entries say of a row. An entry of a dead process counts until its share
@@ -177,16 +177,16 @@ static bool recompute(struct cq_table *t, uint32_t row,
             || first.left_bytes != second.left_bytes) {
             continue;
         }
-        if (cq_stamp(look.committed) != cq_stamp(look.drawn)) {
+        if (cq_stamp(look.committed) != cq_stamp(look.used)) {
             /* a process died in a step into another period: finish it */
-            cq_row_roll(t, row, cq_stamp(look.drawn));
+            cq_row_roll(t, row, cq_stamp(look.used));
             continue;
         }
         due = first.left_bytes > (uint64_t)CQ_BYTES_MAX
             ? CQ_BYTES_MAX : (int64_t)first.left_bytes;
         if (atomic_compare_exchange_strong(
                 &hot->committed, &look.committed,
-                cq_stamped(cq_stamp(look.drawn), cq_bytes(look.drawn) + due))
+                cq_stamped(cq_stamp(look.used), cq_bytes(look.used) + due))
             && atomic_compare_exchange_strong(
                 &hot->holders, &look.holders,
                 (look.holders & ~CQ_HOLDERS)
@@ -228,7 +228,7 @@ static bool give_back(struct cq_table *t, struct cq_entry *e, uint32_t row,
     CQ_POINT("settle-begun");
     cq_row_commit(hot, -atomic_load(&e->left_bytes));
     CQ_POINT("settle-given");
-    d = atomic_load(&hot->drawn);
+    d = atomic_load(&hot->used);
     if (cq_stamp(atomic_load(&hot->committed)) != cq_stamp(d)) {
         cq_row_roll(t, row, cq_stamp(d));
     }

@@ -1,6 +1,6 @@
 /* table - the shared counters, as the rest of the house sees them.
  *
- * One memory-mapped file holds a row for each client; layout.h draws it. No
+ * One memory-mapped file holds a row for each client; layout.h shows it. No
  * call here takes a lock, blocks, allocates or makes a system call, except
  * where said. All of them are safe between threads and processes that map the
  * same file, and a process may be killed at any instruction. */
@@ -161,7 +161,7 @@ static inline bool cq_account_is_open(const struct cq_account *account)
     return account->entry != CQ_NO_ENTRY;
 }
 
-/** Is drawn + in flight of an open account below the allowance, here and on the
+/** Is used + in flight of an open account below the allowance, here and on the
  * other nodes of a cluster? */
 bool cq_account_has_room(const struct cq_account *account,
                          const struct cq_clock *clock,
@@ -177,20 +177,20 @@ void cq_account_mark(struct cq_account *account, uint16_t policy_index,
 void cq_account_usage(struct cq_account *account,
                       const struct cq_clock *clock, struct cq_usage *usage);
 
-/** Admits a request: in one atomic step, if drawn + in flight is below the
+/** Admits a request: in one atomic step, if used + in flight is below the
  * allowance, reserves bytes.
  * @param bytes  what the response will cost if known, else 0
  * @param usage  what the decision saw, also when refused; may be NULL
- * @return CQ_OK: admitted; CQ_EFULL: drawn + in flight has reached it */
+ * @return CQ_OK: admitted; CQ_EFULL: used + in flight has reached it */
 enum cq_status cq_account_admit(struct cq_account *account,
                                 const struct cq_clock *clock,
                                 int64_t allowance_bytes, int64_t bytes,
                                 struct cq_usage *usage);
 
-/** Lowers what this request has reserved and not yet drawn to at most this. */
+/** Lowers what this request has reserved and not yet used to at most this. */
 void cq_account_reserve_at_most(struct cq_account *account, int64_t bytes);
 
-/** Raises what this request has reserved and not yet drawn to at least this:
+/** Raises what this request has reserved and not yet used to at least this:
  * for a response that was admitted before its length was known. */
 void cq_account_reserve_at_least(struct cq_account *account, int64_t bytes);
 
@@ -249,7 +249,7 @@ enum cq_notice {
     CQ_NOTICE_PROXY = 1u << 3,      /* a proxy seems to be the client: set by
                                      * httpd/ through cq_table_notice() */
     CQ_NOTICE_EVICT = 1u << 4,      /* a client of this period was evicted */
-    CQ_NOTICE_FILES = 1u << 5,      /* what a client drew of a file was
+    CQ_NOTICE_FILES = 1u << 5,      /* what a client has used of a file was
                                      * forgotten, or found no room */
     CQ_NOTICE_PROXY_REFUSED = 1u << 6,  /* these two are for */
     CQ_NOTICE_GATEWAY_REFUSED = 1u << 7 /* cq_table_notice_first() */

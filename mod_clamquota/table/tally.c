@@ -182,14 +182,14 @@ void cq_account_reset(struct cq_account *a)
     hot = hot_of(a);
     e = entry_of(a);
     before = atomic_load(&hot->before);
-    /* in motion until drawn and committed agree again: whoever finds us dead
-     * in between recomputes committed from drawn */
+    /* in motion until used and committed agree again: if this process dies in
+     * between, cq_table_settle() recomputes committed from used */
     cq_entry_begin(e);
-    d = atomic_load(&hot->drawn);
-    while (!atomic_compare_exchange_weak(&hot->drawn, &d,
+    d = atomic_load(&hot->used);
+    while (!atomic_compare_exchange_weak(&hot->used, &d,
                                          cq_stamped(cq_stamp(d), 0))) {
     }
-    CQ_POINT("reset-drawn");
+    CQ_POINT("reset-used");
     c = atomic_load(&hot->committed);
     while (!atomic_compare_exchange_weak(
         &hot->committed, &c,

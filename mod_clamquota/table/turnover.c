@@ -46,7 +46,7 @@ static void exchange(struct cq_table *t, uint32_t row,
     }
     before = atomic_load(&hot->before);
     if (cq_stamp(before) == stamp
-        && cq_stamp(atomic_load(&hot->drawn)) != stamp
+        && cq_stamp(atomic_load(&hot->used)) != stamp
         && atomic_compare_exchange_strong(&hot->before, &before, 0)) {
         int64_t bytes = cq_bytes(before);
 
@@ -56,7 +56,7 @@ static void exchange(struct cq_table *t, uint32_t row,
         CQ_POINT("exchange-before");
         cq_row_commit(hot, bytes);
         CQ_POINT("exchange-committed");
-        cq_stamped_add(&hot->drawn, stamp, bytes);
+        cq_stamped_add(&hot->used, stamp, bytes);
         cq_row_moved(t, row);
         cq_entry_end(entry_of(&a));
     }
@@ -85,17 +85,17 @@ static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
     for (row = 0; row < t->all_rows_n; row++) {
         const struct cq_hot *hot = &t->hot[row];
         uint16_t stamp = stamp_for(t, (uint32_t)row, clock);
-        uint16_t drawn = cq_stamp(atomic_load_explicit(
-            &hot->drawn, memory_order_relaxed));
+        uint16_t used = cq_stamp(atomic_load_explicit(
+            &hot->used, memory_order_relaxed));
 
-        if (drawn != stamp
+        if (used != stamp
             && cq_stamp(atomic_load_explicit(&hot->before,
                                              memory_order_relaxed))
                    == stamp) {
             exchange(t, (uint32_t)row, clock);
-            drawn = cq_stamp(atomic_load(&hot->drawn));
+            used = cq_stamp(atomic_load(&hot->used));
         }
-        clients += row < t->rows_n && drawn == stamp;
+        clients += row < t->rows_n && used == stamp;
         change.clients += row < t->rows_n
             && take_old_mark(t, (uint32_t)row, clock->period_id);
     }

@@ -74,8 +74,7 @@ is(scalar faults($_), 0, "good: $_") for @good;
 # ---- what is written here ----
 
 # [first line, text] of each piece of a file: comments and strings of C, the
-# words of mdoc, all of anything else. In comments "drawn" is a word of the
-# table (layout.h).
+# words of mdoc, all of anything else.
 sub pieces {
     my ($name) = @_;
     my $text = slurp($name);
@@ -94,7 +93,7 @@ sub pieces {
     {
         my $piece = $1 // $2 // next;
         my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
-        defined $1 ? $piece =~ s/^ +\*(?= |$)|\bdrawn\b//mg
+        defined $1 ? $piece =~ s/^ +\*(?= |$)//mg
             : $piece =~ s/"|\\n/ /g;
         push @pieces, [ $line, $piece ];
     }

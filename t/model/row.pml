@@ -13,7 +13,7 @@
  *   one_row       a row becomes LIVE only if no other of its client is
  *   own_bytes     no row holds another client's bytes
  *   held          a row that a process draws in has its client's identity
- *   balance       quiet: holders(r) = entries HELD, committed(r) = drawn(r)
+ *   balance       quiet: holders(r) = entries HELD, committed(r) = used(r)
  *                 + sum of left, and every row is LIVE or EMPTY and zero
  */
 #define ROWS 2
@@ -28,9 +28,9 @@ mtype = { IDLE, CLAIMING, HELD };                       /* entry's purpose */
 mtype state[ROWS];
 byte client[ROWS];              /* the hash in identity */
 byte committed[ROWS];
-byte drawn[ROWS];
+byte used[ROWS];
 byte holders[ROWS];
-byte tag[ROWS];                 /* 1 + client whose bytes are in drawn */
+byte tag[ROWS];                 /* 1 + client whose bytes are in used */
 
 /* the ledger: entry[p] */
 mtype purpose[PROCS];
@@ -50,7 +50,7 @@ byte kills;                     /* at most so many, to stay finite */
                  :: skip fi
 
 /* cq_row_zero(): not holders */
-#define ZERO(r) committed[r] = 0; drawn[r] = 0; tag[r] = 0
+#define ZERO(r) committed[r] = 0; used[r] = 0; tag[r] = 0
 
 /* cq_window_find(), cq_claim_row(), choose(): what was seen may be over when
  * it is acted upon, so one look at both rows is as good as several */
@@ -114,7 +114,7 @@ again:
        fi;
        committed[r] = 0;                /* cq_row_zero(), before and after */
        POINT;
-       atomic { drawn[r] = 0; tag[r] = 0 };
+       atomic { used[r] = 0; tag[r] = 0 };
        POINT;
        atomic { state[r] = CLAIM; client[r] = c }
     :: else -> goto idle
@@ -172,7 +172,7 @@ hold:   /* hold() */
     atomic {
         assert(client[r] == c && state[r] != EMPTY);    /* held */
         assert(tag[r] == 0 || tag[r] == 1 + c);         /* own_bytes */
-        drawn[r]++; tag[r] = 1 + c
+        used[r]++; tag[r] = 1 + c
     };
     POINT;
     /* cq_account_close() */
@@ -257,7 +257,7 @@ proctype settler()
                             || (state[r] != EMPTY && state[r] != LIVE));
                  if
                  :: restart
-                 :: else -> committed[r] = drawn[r] + sum; holders[r] = n
+                 :: else -> committed[r] = used[r] + sum; holders[r] = n
                  fi
              };
              if
@@ -276,9 +276,9 @@ proctype settler()
         :: r < ROWS ->
            hear(r, sum, n, moving, claims);
            assert(holders[r] == n && n == 0);
-           assert(committed[r] == drawn[r] + sum);
+           assert(committed[r] == used[r] + sum);
            assert(state[r] == LIVE || state[r] == EMPTY);
-           assert(state[r] == LIVE || (drawn[r] == 0 && tag[r] == 0));
+           assert(state[r] == LIVE || (used[r] == 0 && tag[r] == 0));
            r++
         :: else -> break
         od;
@@ -299,9 +299,9 @@ init {
         state[0] = EMPTY; state[1] = EMPTY;
 #ifdef FULL
         /* both rows are others' already: the way is to reclaim */
-        state[0] = LIVE; client[0] = 5; drawn[0] = 1; committed[0] = 1;
+        state[0] = LIVE; client[0] = 5; used[0] = 1; committed[0] = 1;
         tag[0] = 6;
-        state[1] = LIVE; client[1] = 6; drawn[1] = 1; committed[1] = 1;
+        state[1] = LIVE; client[1] = 6; used[1] = 1; committed[1] = 1;
         tag[1] = 7;
 #endif
         kills = KILLS

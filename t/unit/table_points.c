@@ -256,7 +256,7 @@ static void die_at(const char *point, bool full_table)
     cq_account_usage(&ours, &clock, &(struct cq_usage){ 0, 0 });
     row = row_of(t, 0, &clock);
     if (begins(point, "roll-")
-        || strcmp(point, "reset-drawn") == 0
+        || strcmp(point, "reset-used") == 0
         || strcmp(point, "reset-committed") == 0) {
         base = 0;
     }

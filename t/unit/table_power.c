@@ -14,7 +14,7 @@
 
 struct moment {
     unsigned char *bytes;
-    int64_t drawn[STRESS_CLIENTS];      /* of each client until then */
+    int64_t used[STRESS_CLIENTS];      /* of each client until then */
 };
 
 static struct moment moments[MOMENTS];
@@ -22,7 +22,7 @@ static size_t size;
 
 /* Draws for ever; the period ends in the middle of it. */
 static void work(struct cq_table *t, const uint32_t *primes,
-                 _Atomic int64_t *drawn, _Atomic int64_t *now_s,
+                 _Atomic int64_t *used, _Atomic int64_t *now_s,
                  uint64_t seed)
 {
     uint64_t random = seed;
@@ -39,7 +39,7 @@ static void work(struct cq_table *t, const uint32_t *primes,
         if (cq_account_open(t, 0, &key, &clock, &a) == CQ_OK) {
             cq_account_admit(&a, &clock, INT64_MAX, primes[k] * 5, NULL);
             /* first, so that it is never less than what the table has */
-            atomic_fetch_add(&drawn[k], n);
+            atomic_fetch_add(&used[k], n);
             cq_account_charge(&a, &clock, n);
             cq_account_hit(&a, &clock);
             if ((r & 0x300) == 0) {
@@ -53,7 +53,7 @@ static void work(struct cq_table *t, const uint32_t *primes,
 static void take_moments(struct fixture *f, struct cq_table *t,
                          const uint32_t *primes, uint64_t *random)
 {
-    _Atomic int64_t *drawn = shared(STRESS_CLIENTS * sizeof(*drawn));
+    _Atomic int64_t *used = shared(STRESS_CLIENTS * sizeof(*used));
     _Atomic int64_t *now_s = shared(sizeof(*now_s));
     struct timespec some = { 0, 3000000 };
     pid_t pids[3];
@@ -65,7 +65,7 @@ static void take_moments(struct fixture *f, struct cq_table *t,
 
         pids[i] = fork();
         if (pids[i] == 0) {
-            work(t, primes, drawn, now_s, seed);
+            work(t, primes, used, now_s, seed);
         }
     }
     for (i = 0; i < MOMENTS; i++) {
@@ -83,7 +83,7 @@ static void take_moments(struct fixture *f, struct cq_table *t,
         ck_assert_ptr_nonnull(moments[i].bytes);
         memcpy(moments[i].bytes, t->header, size);
         for (k = 0; k < STRESS_CLIENTS; k++) {
-            moments[i].drawn[k] = atomic_load(&drawn[k]);
+            moments[i].used[k] = atomic_load(&used[k]);
         }
         for (p = 0; p < 3; p++) {
             kill(pids[p], SIGCONT);
@@ -97,7 +97,7 @@ static void take_moments(struct fixture *f, struct cq_table *t,
 }
 
 static void assert_image(struct fixture *f, const uint32_t *primes,
-                         const int64_t *drawn)
+                         const int64_t *used)
 {
     struct cq_clock clock;
     struct cq_table_figures figures;
@@ -117,7 +117,7 @@ static void assert_image(struct fixture *f, const uint32_t *primes,
         ck_assert_uint_lt(k, STRESS_CLIENTS);
         ck_assert_int_eq(row.in_flight_bytes, 0);
         ck_assert_int_eq(row.used_bytes % primes[k], 0);
-        ck_assert_int_le(row.used_bytes, drawn[k]);
+        ck_assert_int_le(row.used_bytes, used[k]);
         shown++;
     }
     for (i = 0; i < t->rows_n; i++) {
@@ -167,8 +167,8 @@ START_TEST(pages_of_two_moments)
         ck_assert_int_eq(write(fd, image, size), (ssize_t)size);
         close(fd);
         assert_image(&f, primes,
-                     one->drawn[0] + one->drawn[1] > two->drawn[0]
-                         + two->drawn[1] ? one->drawn : two->drawn);
+                     one->used[0] + one->used[1] > two->used[0]
+                         + two->used[1] ? one->used : two->used);
     }
     free(image);
     fixture_end(&f, NULL);
