@@ -219,7 +219,7 @@ link_programs() {
             -o "$BUILD/$kind/$(basename "$object" .o)" \
             "$object" $with "$BUILD/obj/httpd/marker.o" "$BUILD/libsync.a" \
             "$BUILD/libclamquota.a" "$BUILD/liblog.a" "$BUILD/libjail.a" \
-            "$BUILD/libcli.a" \
+            "$BUILD/libdeny.a" "$BUILD/libcli.a" \
             "$BUILD/libcluster.a" "$BUILD/libcq.a" \
             $(pkg-config --libs check $tool_libraries) $cluster_libraries \
             $(apr-1-config --link-ld) $(apu-1-config --link-ld)
@@ -236,21 +236,24 @@ build_tools() {
     # shellcheck disable=SC2046
     compile "$BUILD/obj/log" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
         $(pkg-config --cflags zlib) -- tools/log/*.c
+    # deny and never files: core, nothing else
+    compile "$BUILD/obj/deny" -std=c11 -pedantic -D_GNU_SOURCE -I tools \
+        -- tools/deny/*.c
     for room in cli sync clamquota; do
         compile "$BUILD/obj/$room" -std=c11 -pedantic -D_GNU_SOURCE \
             -I tools -- "tools/$room"/*.c
     done
     mv "$BUILD/obj/sync/main.o" "$BUILD/obj/clamquota-sync.o"
     mv "$BUILD/obj/clamquota/main.o" "$BUILD/obj/clamquota.o"
-    for room in cli jail log sync clamquota; do
+    for room in cli jail deny log sync clamquota; do
         ar rcs "$BUILD/lib$room.a" "$BUILD/obj/$room"/*.o
     done
     for tool in clamquota-sync:sync clamquota:clamquota; do
         # shellcheck disable=SC2046,SC2086
         $CC $CFLAGS -Wl,--as-needed $LDFLAGS -o "$BUILD/${tool%:*}" \
             "$BUILD/obj/${tool%:*}.o" "$BUILD/lib${tool#*:}.a" \
-            "$BUILD/libjail.a" "$BUILD/liblog.a" "$BUILD/libcli.a" \
-            "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
+            "$BUILD/libjail.a" "$BUILD/libdeny.a" "$BUILD/liblog.a" \
+            "$BUILD/libcli.a" "$BUILD/libcq.a" $(pkg-config --libs $tool_libraries)
     done
 }
 

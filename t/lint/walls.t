@@ -1,4 +1,4 @@
-# core knows nothing; table, jail and log know core; render and cluster know both;
+# core knows nothing; table, jail, deny and log know core; render and cluster know both;
 # only httpd/ knows httpd. The compiler guards the wall to httpd and APR by having no
 # such path; this says which include broke it, and guards the walls between our
 # rooms.
@@ -23,18 +23,20 @@ my %may = (    # room => [own headers it may include, system headers]
     cluster => [ qr/^(?:core|table|cluster)\//, undef ],
     httpd  => [ qr/^(?:core|table|cluster|host|render|httpd)\//, undef ],
     jail   => [ qr/^(?:core|jail)\//,         undef ],
+    deny   => [ qr/^(?:core|deny)\//,         undef ],
     log    => [ qr/^(?:core|log)\//,          undef ],
     cli    => [ qr/^(?:core|table|render|cli)\//, undef ],
-    sync   => [ qr/^(?:core|table|render|host|jail|cli|sync)\//, undef ],
-    clamquota => [ qr/^(?:core|table|render|host|jail|cli|log|clamquota)\//,
-        undef ],
+    sync   => [
+        qr/^(?:core|table|render|host|jail|deny|cli|sync)\//, undef ],
+    clamquota => [
+        qr/^(?:core|table|render|host|jail|deny|cli|log|clamquota)\//, undef ],
 );
 
 for my $room (sort keys %may) {
     my ($own, $system) = @{ $may{$room} };
     my @wrong;
     my $includes = 0;
-    my $top = $room =~ /^(?:jail|log|cli|sync|clamquota)$/ ? 'tools' : 'mod_clamquota';
+    my $top = $room =~ /^(?:jail|deny|log|cli|sync|clamquota)$/ ? 'tools' : 'mod_clamquota';
     for my $name (files("$top/$room/*.[ch]")) {
         my $text = code($name, keep_strings => 1);
         while ($text =~ /^\s*#\s*include\s*([<"])([^>"]+)[>"]/mg) {

@@ -43,10 +43,12 @@ static bool read_never(struct cq_sync *sync)
         good = cq_wanted_add(&all, &one);
     }
     for (i = sync->lists.deny_n; i < sync->lists.count; i++) {
-        const struct cq_wanted_list *list = &sync->lists.files[i].entries;
+        const struct cq_deny_list *list = &sync->lists.files[i].entries;
 
         for (j = 0; good && j < list->count; j++) {
-            good = cq_wanted_add(&all, &list->entries[j]);
+            const struct cq_wanted one = { .client = list->entries[j].net };
+
+            good = cq_wanted_add(&all, &one);
         }
     }
     cq_wanted_finish(&all);
@@ -70,9 +72,9 @@ static void read_lists(struct cq_sync *sync)
     bool knows_own = read_own(sync);
 
     cq_lists_read(&sync->lists, &sync->say);
-    sync->knows_denied = cq_lists_know(&sync->lists, CQ_DENY_ANY_FORM);
+    sync->knows_denied = cq_lists_know(&sync->lists, CQ_DENY_FILE);
     sync->knows_never = read_never(sync) && knows_own
-        && cq_lists_know(&sync->lists, CQ_DENY_PLAIN_ONLY);
+        && cq_lists_know(&sync->lists, CQ_NEVER_FILE);
 }
 
 /* ---- deny files ---- */
@@ -94,12 +96,14 @@ static bool add_denied(struct cq_sync *sync, enum cq_depth depth)
     size_t i, j, spared_n = 0;
 
     for (i = 0; i < sync->lists.deny_n; i++) {
-        const struct cq_wanted_list *list = &sync->lists.files[i].entries;
+        const struct cq_deny_list *list = &sync->lists.files[i].entries;
 
         for (j = 0; j < list->count; j++) {
-            struct cq_wanted wanted = list->entries[j];
+            const struct cq_wanted wanted = {
+                .client = list->entries[j].net,
+                .from = { (uint32_t)i + 1, list->entries[j].line }
+            };
 
-            wanted.from.file = (uint32_t)i + 1;
             if (is_spared(sync, &wanted.client)) {
                 spared_n++;
             }

@@ -4,20 +4,13 @@
 #define CQ_SYNC_LISTS_H
 
 #include "cli/options.h"
-#include "sync/deny.h"
-
-/* A file above this is no list that a person keeps: 64 MiB hold four million
- * addresses. */
-#define CQ_LIST_SIZE_MAX (INT64_C(64) << 20)
-
-/* Editors truncate a file and write it anew: one that changed less than this
- * time ago is not read yet. */
-#define CQ_LIST_QUIET_MS 1000
+#include "cli/say.h"
+#include "deny/deny.h"
 
 struct cq_list {
     const char *path;           /* the caller's */
     enum cq_deny_form form;
-    struct cq_wanted_list entries;
+    struct cq_deny_list entries;
     bool is_known;              /* it was read, now or before */
 };
 
@@ -34,9 +27,8 @@ struct cq_lists {
 bool cq_lists_open(struct cq_lists *lists, const struct cq_texts *deny,
                    const struct cq_texts *never);
 
-/** Reads the files. One that cannot be read is trouble; what it said before
- * stays. Waits for one that is just being written until it is at rest, at most
- * two seconds or until a signal comes; then what it said before stays, too. */
+/** Reads the files (cq_deny_read()). One that cannot be read is trouble; what
+ * it said before stays. */
 void cq_lists_read(struct cq_lists *lists, struct cq_say *say);
 
 /** Is each file of this form known, so that what none of them names can be

@@ -1,10 +1,11 @@
-/* sync/deny and sync/lists: every form of line, what is said about the others,
- * and files that can't be read. */
-#include "sync/lists.h"
+/* deny: every form of line, what is reported of the others, and files that
+ * can't be read. */
+#include "deny/deny.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -14,80 +15,90 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* what was said, and the list, in one text */
+/* what was reported, a line each, and the list, in one text */
 struct result {
     char *said;
     size_t said_n;
-    struct cq_say say;
-    struct cq_wanted_list list;
+    FILE *to;
+    size_t n[CQ_DENY_NOTE + 1];     /* findings of each kind */
+    struct cq_deny_list list;
     char keys[4096];
 };
 
-static struct result *new_result(bool verbose)
+static struct result *new_result(void)
 {
     struct result *r = calloc(1, sizeof(*r));
-    FILE *err;
 
     ck_assert(r != NULL);
-    err = open_memstream(&r->said, &r->said_n);
-    ck_assert(fflush(err) == 0);
-    cq_say_open(&r->say, "p", err, verbose);
+    r->to = open_memstream(&r->said, &r->said_n);
+    ck_assert(fflush(r->to) == 0);
     return r;
 }
 
 static void free_result(struct result *r)
 {
-    fclose(r->say.err);
+    fclose(r->to);
     free(r->said);
-    cq_say_close(&r->say);
-    cq_wanted_free(&r->list);
+    cq_deny_free(&r->list);
     free(r);
+}
+
+static void note(void *baton, enum cq_deny_finding finding,
+                 const char *sentence)
+{
+    struct result *r = baton;
+
+    r->n[finding]++;
+    fprintf(r->to, "%s\n", sentence);
+    fflush(r->to);
+}
+
+static void parse(struct result *r, const char *text, size_t size,
+                  enum cq_deny_form form)
+{
+    ck_assert_int_eq(cq_deny_parse("f", text, size, form, &r->list, note, r),
+                     CQ_OK);
 }
 
 static int compare(const void *a, const void *b)
 {
-    const struct cq_wanted *one = a;
-    const struct cq_wanted *other = b;
+    const struct cq_deny_entry *one = a;
+    const struct cq_deny_entry *other = b;
 
-    return cq_key_compare(&one->client, &other->client);
+    return cq_key_compare(&one->net, &other->net);
 }
 
 /* in order, each once */
-static const char *keys_of(const struct cq_wanted_list *list,
-                           struct result *r)
+static const char *keys_text(struct result *r)
 {
-    struct cq_wanted sorted[64];
+    struct cq_deny_entry sorted[64];
     size_t i, n = 0;
 
-    ck_assert_uint_le(list->count, COUNT(sorted));
+    ck_assert_uint_le(r->list.count, COUNT(sorted));
     r->keys[0] = '\0';
-    for (i = 0; i < list->count; i++) {
-        sorted[i] = list->entries[i];
+    for (i = 0; i < r->list.count; i++) {
+        sorted[i] = r->list.entries[i];
     }
-    qsort(sorted, list->count, sizeof(sorted[0]), compare);
-    for (i = 0; i < list->count; i++) {
+    qsort(sorted, r->list.count, sizeof(sorted[0]), compare);
+    for (i = 0; i < r->list.count; i++) {
         char text[CQ_KEY_TEXT_SIZE];
 
         if (i == 0 || compare(&sorted[i - 1], &sorted[i]) != 0) {
             n += (size_t)snprintf(r->keys + n, sizeof(r->keys) - n, "%s%s",
                                   i > 0 ? " " : "",
-                                  cq_key_format_cidr(&sorted[i].client, text,
+                                  cq_key_format_cidr(&sorted[i].net, text,
                                                      sizeof(text)));
         }
     }
     return r->keys;
 }
 
-static const char *keys_text(struct result *r)
-{
-    return keys_of(&r->list, r);
-}
-
 struct reading {
     const char *text;
     const char *keys;
-    const char *complaint;      /* in what is said; NULL: nothing is */
-    const char *note;           /* in what -v says; NULL: nothing */
+    const char *complaint;      /* in what is wrong; NULL: nothing is */
+    const char *note;           /* in a note; NULL: there is none, unless there
+                                 * is a complaint */
 };
 
 static const struct reading readings[] = {
@@ -117,9 +128,6 @@ static const struct reading readings[] = {
     { "Deny from 2000::/3 32.0.0.0/7 2001::/16 1.0.0.0/8",
       "1.0.0.0/8 2001::/16",
       "f:1: \"32.0.0.0/7\": that is far too many", NULL },
-    /* what a terminal would obey is not shown */
-    { "\xc2\x9b" "1m\x9b" "2\xc3\xa9\x1b[", "",
-      "f:1: \"??1m?2\xc3\xa9?[\": not an address", NULL },
     { "+192.0.2.1", "", "f:1: \"+192.0.2.1\"", NULL },
     /* the old .htaccess */
     { "Deny from 1.2.3.4 5.6.7.0/24\n", "1.2.3.4/32 5.6.7.0/24", NULL, NULL },
@@ -216,12 +224,11 @@ static const struct {
 
 START_TEST(what_is_lifted)
 {
-    struct result *r = new_result(false);
+    struct result *r = new_result();
 
-    ck_assert(cq_deny_parse("f", lifted[_i].text, strlen(lifted[_i].text),
-                            CQ_DENY_ANY_FORM, &r->list, &r->say) == CQ_OK);
+    parse(r, lifted[_i].text, strlen(lifted[_i].text), CQ_DENY_FILE);
     ck_assert_str_eq(keys_text(r), lifted[_i].keys);
-    ck_assert_uint_eq(r->say.troubles, 0);
+    ck_assert_uint_eq(r->n[CQ_DENY_WRONG], 0);
     ck_assert_msg(lifted[_i].said == NULL ? r->said[0] == '\0'
                   : strstr(r->said, lifted[_i].said) != NULL, "%s", r->said);
     free_result(r);
@@ -231,48 +238,82 @@ END_TEST
 START_TEST(each_line)
 {
     const struct reading *c = &readings[_i];
-    struct result *r = new_result(true);
-    size_t size = strlen(c->text);
+    struct result *r = new_result();
 
-    ck_assert_int_eq(cq_deny_parse("f", c->text, size, CQ_DENY_ANY_FORM,
-                                   &r->list, &r->say), CQ_OK);
+    parse(r, c->text, strlen(c->text), CQ_DENY_FILE);
     ck_assert_str_eq(keys_text(r), c->keys);
-    if (c->complaint == NULL && c->note == NULL) {
-        ck_assert_str_eq(r->said, "");
-    }
-    if (c->complaint != NULL) {
-        ck_assert_msg(strstr(r->said, c->complaint) != NULL, "%s", r->said);
-    }
-    ck_assert_msg((c->complaint != NULL) == (r->say.troubles > 0), "%s",
+    ck_assert_uint_eq(r->n[CQ_DENY_WRONG] > 0, c->complaint != NULL);
+    ck_assert_msg(c->complaint == NULL
+                  || strstr(r->said, c->complaint) != NULL, "%s", r->said);
+    ck_assert_msg(c->note != NULL ? strstr(r->said, c->note) != NULL
+                  : c->complaint != NULL || r->said[0] == '\0', "%s",
                   r->said);
-    if (c->note != NULL) {
-        ck_assert_msg(strstr(r->said, c->note) != NULL, "%s", r->said);
-    }
-    free_result(r);
-
-    /* a note is for -v only */
-    r = new_result(false);
-    ck_assert_int_eq(cq_deny_parse("f", c->text, size, CQ_DENY_ANY_FORM,
-                                   &r->list, &r->say), CQ_OK);
-    ck_assert_str_eq(keys_text(r), c->keys);
-    ck_assert_msg((c->complaint == NULL) == (r->said[0] == '\0'), "%s",
-                  r->said);
+    ck_assert_uint_eq(r->n[CQ_DENY_LEFT_OUT], 0);
     free_result(r);
 }
 END_TEST
 
-START_TEST(plain_only)
+/* A NUL ends no text, and the lines behind it are read. */
+START_TEST(nul)
+{
+    static const char text[] = "192.0.2.1\0\n192.0.2.2";
+    struct result *r = new_result();
+
+    parse(r, text, sizeof(text) - 1, CQ_DENY_FILE);
+    ck_assert_str_eq(keys_text(r), "192.0.2.2/32");
+    ck_assert_ptr_nonnull(strstr(r->said, "f:1: \"192.0.2.1?\": not an"));
+    free_result(r);
+}
+END_TEST
+
+START_TEST(never_file)
 {
     static const char text[] = "192.0.2.7\n0.0.0.0/0\nDeny from 1.2.3.4\n"
                                "Options None\n# no\n2001:db8::/32";
-    struct result *r = new_result(false);
+    struct result *r = new_result();
 
-    ck_assert_int_eq(cq_deny_parse("f", text, strlen(text), CQ_DENY_PLAIN_ONLY,
-                                   &r->list, &r->say), CQ_OK);
+    parse(r, text, strlen(text), CQ_NEVER_FILE);
     ck_assert_str_eq(keys_text(r), "0.0.0.0/0 192.0.2.7/32 2001:db8::/32");
-    ck_assert_uint_eq(r->say.troubles, 2);
-    ck_assert(strstr(r->said, "f:3: \"Deny\"") != NULL);
-    ck_assert(strstr(r->said, "f:4: \"Options\"") != NULL);
+    ck_assert_uint_eq(r->n[CQ_DENY_WRONG], 2);
+    ck_assert_ptr_nonnull(strstr(r->said, "f:3: \"Deny\""));
+    ck_assert_ptr_nonnull(strstr(r->said, "f:4: \"Options\""));
+    free_result(r);
+}
+END_TEST
+
+/* The narrowest entry that holds the whole of a client, in its first line. */
+START_TEST(find)
+{
+    static const struct {
+        const char *client;
+        const char *net;        /* NULL: the file does not name it */
+        uint32_t line;
+    } asked[] = {
+        { "10.1.2.3", "10.1.0.0/16", 2 }, { "10.2.0.1", "10.0.0.0/8", 1 },
+        { "10.1.2.4", "10.1.2.4/32", 4 }, { "11.0.0.1", NULL, 0 },
+        { "2001:db8:0:1::/64", "2001:db8:0:1::/64", 5 },
+        { "2001:db8::/64", NULL, 0 }
+    };
+    static const char text[] = "Deny from 10\n10.1.0.0/16\n10.1.0.0/16\n"
+        "10.1.2.4\n2001:db8:0:1::/64\n2001:db8::1\n";
+    struct result *r = new_result();
+
+    parse(r, text, strlen(text), CQ_DENY_FILE);
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        const struct cq_deny_entry *found;
+        char net[CQ_KEY_TEXT_SIZE];
+        struct cq_key key;
+
+        ck_assert_int_eq(cq_key_parse(&key, asked[i].client, NULL), CQ_OK);
+        found = cq_deny_find(&r->list, &key);
+        ck_assert_msg((found == NULL) == (asked[i].net == NULL), "%s",
+                      asked[i].client);
+        if (found != NULL) {
+            ck_assert_str_eq(cq_key_format_cidr(&found->net, net,
+                                                sizeof(net)), asked[i].net);
+            ck_assert_uint_eq(found->line, asked[i].line);
+        }
+    }
     free_result(r);
 }
 END_TEST
@@ -280,54 +321,33 @@ END_TEST
 /* Noise of every byte: nothing crashes, nothing is taken for an address. */
 START_TEST(noise)
 {
+    struct result *r = new_result();
     char text[4096];
     uint32_t x = 1;
 
     for (int turn = 0; turn < 200; turn++) {
-        struct result *r = new_result(true);
-
         for (size_t i = 0; i < sizeof(text); i++) {
             x = x * UINT32_C(1664525) + UINT32_C(1013904223);
             text[i] = (char)(x >> 24);
         }
-        ck_assert_int_eq(cq_deny_parse("f", text, sizeof(text),
-                                       CQ_DENY_ANY_FORM, &r->list, &r->say),
-                         CQ_OK);
+        parse(r, text, sizeof(text), CQ_DENY_FILE);
         ck_assert_uint_eq(r->list.count, 0);
-        for (const char *at = r->said; *at != '\0'; at++) {
-            ck_assert(*at == '\n' || (unsigned char)*at >= ' ');
-        }
-        free_result(r);
     }
+    free_result(r);
 }
 END_TEST
 
 START_TEST(many_bad_lines)
 {
-    char text[100 * 4 + 1] = "";
-    struct result *r = new_result(false);
-    size_t i, lines = 0;
+    char text[100 * 2];
+    struct result *r = new_result();
 
-    for (i = 0; i < 100; i++) {
-        snprintf(text + 4 * i, 5, "x%02zu\n", i);
+    for (size_t i = 0; i < sizeof(text); i++) {
+        text[i] = "x\n"[i % 2];
     }
-    ck_assert_int_eq(cq_deny_parse("f", text, 400, CQ_DENY_ANY_FORM,
-                                   &r->list, &r->say), CQ_OK);
-    for (i = 0; i < r->said_n; i++) {
-        lines += r->said[i] == '\n';
-    }
-    ck_assert_uint_eq(lines, CQ_DENY_COMPLAINTS_MAX + 1);
-    ck_assert(strstr(r->said, "f: 80 more lines") != NULL);
-
-    /* next minute it is known, and still counted */
-    cq_say_begin(&r->say);
-    rewind(r->say.err);
-    r->said[0] = '\0';
-    ck_assert_int_eq(cq_deny_parse("f", text, 400, CQ_DENY_ANY_FORM,
-                                   &r->list, &r->say), CQ_OK);
-    fflush(r->say.err);
-    ck_assert_str_eq(r->said, "");
-    ck_assert_uint_eq(r->say.troubles, CQ_DENY_COMPLAINTS_MAX + 1);
+    parse(r, text, sizeof(text), CQ_DENY_FILE);
+    ck_assert_uint_eq(r->n[CQ_DENY_WRONG], CQ_DENY_COMPLAINTS_MAX + 1);
+    ck_assert_ptr_nonnull(strstr(r->said, "f: 80 more lines"));
     free_result(r);
 }
 END_TEST
@@ -367,54 +387,43 @@ static void write_list(const char *text, long age_ms)
     }
 }
 
-static struct cq_lists lists_of(enum cq_deny_form form)
+static bool read_list(struct result *r, enum cq_deny_form form,
+                      const char **why)
 {
-    static struct cq_texts none, one = { .count = 1 };
-    struct cq_lists lists = { .files = NULL };
-
-    one.texts[0] = path;
-    ck_assert(form == CQ_DENY_ANY_FORM ? cq_lists_open(&lists, &one, &none)
-                                       : cq_lists_open(&lists, &none, &one));
-    return lists;
+    return cq_deny_read(path, form, &r->list, note, r, why);
 }
 
-/* A file that was never read is not known, one that was stays as it was. */
+/* One that can't be read leaves the list as it was. */
 START_TEST(unreadable)
 {
-    struct cq_lists lists = lists_of(CQ_DENY_ANY_FORM);
-    struct result *r = new_result(false);
+    struct result *r = new_result();
+    const char *why = NULL;
 
-    cq_lists_read(&lists, &r->say);
-    ck_assert(!cq_lists_know(&lists, CQ_DENY_ANY_FORM)
-              && cq_lists_know(&lists, CQ_DENY_PLAIN_ONLY));
-    ck_assert_ptr_nonnull(strstr(r->said, "No such file or directory; until"));
+    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_str_eq(why, "No such file or directory");
     write_list("Deny from 1.2.3.4\n2001:db8::1", 5000);
-    cq_lists_read(&lists, &r->say);
-    ck_assert(cq_lists_know(&lists, CQ_DENY_ANY_FORM));
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r),
-                     "1.2.3.4/32 2001:db8::1/128");
-    ck_assert_uint_eq(lists.files[0].entries.entries[0].from.line, 2);
+    ck_assert(read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_str_eq(keys_text(r), "1.2.3.4/32 2001:db8::1/128");
+    ck_assert_uint_eq(r->list.entries[0].line, 2);
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    cq_lists_read(&lists, &r->say);
-    ck_assert_ptr_nonnull(strstr(r->said, "no regular file; what it said be"));
+    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_str_eq(why, "it is no regular file");
     unlink(path);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    cq_lists_read(&lists, &r->say);
-    ck_assert_ptr_nonnull(strstr(r->said, "Is a directory"));
+    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_str_eq(why, "Is a directory");
     ck_assert_int_eq(rmdir(path), 0);
     write_list("", 0);
-    ck_assert_int_eq(truncate(path, CQ_LIST_SIZE_MAX + 1), 0);
-    cq_lists_read(&lists, &r->say);
-    ck_assert_ptr_nonnull(strstr(r->said, "it is larger than 64 MiB"));
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r),
-                     "1.2.3.4/32 2001:db8::1/128");
-    ck_assert(cq_lists_know(&lists, CQ_DENY_ANY_FORM));
+    ck_assert_int_eq(truncate(path, CQ_DENY_SIZE_MAX + 1), 0);
+    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_ptr_nonnull(strstr(why, "it is larger than 64 MiB"));
+    ck_assert_str_eq(keys_text(r), "1.2.3.4/32 2001:db8::1/128");
     /* a deny file may be empty */
     write_list("", 5000);
-    cq_lists_read(&lists, &r->say);
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "");
-    cq_lists_close(&lists);
+    ck_assert(read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_str_eq(keys_text(r), "");
+    ck_assert_str_eq(r->said, "");
     free_result(r);
 }
 END_TEST
@@ -422,24 +431,18 @@ END_TEST
 /* An editor truncates a file and writes it anew. */
 START_TEST(restless)
 {
-    struct cq_lists lists = lists_of(CQ_DENY_PLAIN_ONLY);
-    struct result *r = new_result(false);
+    struct result *r = new_result();
+    const char *why = NULL;
 
-    write_list("192.0.2.7\n", 5000);
-    cq_lists_read(&lists, &r->say);
     /* what changes just now is read when it is at rest */
     write_list("192.0.2.8\n", 0);
-    cq_lists_read(&lists, &r->say);
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "192.0.2.8/32");
-    ck_assert_uint_eq(r->say.troubles, 0);
+    ck_assert(read_list(r, CQ_NEVER_FILE, &why));
+    ck_assert_str_eq(keys_text(r), "192.0.2.8/32");
     /* left empty, it is no list */
     write_list("", 0);
-    cq_lists_read(&lists, &r->say);
-    ck_assert(cq_lists_know(&lists, CQ_DENY_PLAIN_ONLY));
-    ck_assert_uint_eq(r->say.troubles, 1);
-    ck_assert_ptr_nonnull(strstr(r->said, "it is empty, as after a write"));
-    ck_assert_str_eq(keys_of(&lists.files[0].entries, r), "192.0.2.8/32");
-    cq_lists_close(&lists);
+    ck_assert(!read_list(r, CQ_NEVER_FILE, &why));
+    ck_assert_ptr_nonnull(strstr(why, "it is empty, as after a write"));
+    ck_assert_str_eq(keys_text(r), "192.0.2.8/32");
     free_result(r);
 }
 END_TEST
@@ -447,8 +450,8 @@ END_TEST
 /* Not even opened: to open a device can do something. */
 START_TEST(no_device)
 {
-    struct cq_lists lists = lists_of(CQ_DENY_ANY_FORM);
-    struct result *r = new_result(false);
+    struct result *r = new_result();
+    const char *why = NULL;
     char pipe[sizeof(path) + 8];
     struct inotify_event event;
     int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -457,20 +460,19 @@ START_TEST(no_device)
     ck_assert_int_eq(mkfifo(pipe, 0600), 0);
     ck_assert_int_eq(symlink(pipe, path), 0);
     ck_assert_int_ge(inotify_add_watch(watch, pipe, IN_OPEN), 0);
-    cq_lists_read(&lists, &r->say);
-    ck_assert_ptr_nonnull(strstr(r->said, "it is no regular file"));
+    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
+    ck_assert_str_eq(why, "it is no regular file");
     ck_assert_int_eq(read(watch, &event, sizeof(event)), -1);
     ck_assert_int_eq(errno, EAGAIN);
     close(watch);
     unlink(pipe);
-    cq_lists_close(&lists);
     free_result(r);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("sync/deny");
+    Suite *suite = suite_create("deny");
     TCase *text = tcase_create("text");
     TCase *disk = tcase_create("files");
     SRunner *runner = srunner_create(suite);
@@ -479,7 +481,9 @@ int main(void)
     suite_add_tcase(suite, text);
     tcase_add_loop_test(text, each_line, 0, (int)COUNT(readings));
     tcase_add_loop_test(text, what_is_lifted, 0, (int)COUNT(lifted));
-    tcase_add_test(text, plain_only);
+    tcase_add_test(text, nul);
+    tcase_add_test(text, never_file);
+    tcase_add_test(text, find);
     tcase_add_test(text, noise);
     tcase_add_test(text, many_bad_lines);
     suite_add_tcase(suite, disk);

@@ -1,5 +1,5 @@
 /* address - an address as httpd's access directives write it. */
-#include "sync/deny.h"
+#include "deny/deny.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

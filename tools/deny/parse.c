@@ -1,11 +1,11 @@
-/* deny - reads old .htaccess files and plain lists, line by line.
+/* parse - reads old .htaccess files and plain lists, line by line.
  *
  * A line is what httpd takes for one: a backslash at its end continues it on
  * the next. The text is cut into words in place. */
-#include "sync/deny.h"
-
 #include "core/net.h"
+#include "deny/deny.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -20,22 +20,20 @@
 
 #define BLANKS " \t\r\v\f"
 
-/* Stands for the line feed of a line that goes on. */
-#define JOINT '\v'
-
 struct parser {
     const char *path;
     enum cq_deny_form form;
-    struct cq_say *say;
+    cq_deny_report *report;
+    void *baton;
     size_t line;
     size_t complaints;
     bool no_memory;
-    struct cq_wanted_list found;
+    struct cq_deny_list found;
     /* sections that do not hold for all requests */
     size_t depth;
     char section[24];           /* the outermost one */
     /* "Deny from", which the directives of httpd beside it may lift */
-    struct cq_wanted_list denied;
+    struct cq_deny_list denied;
     struct cq_net_list allowed; /* value: the line of the Allow */
     size_t satisfies_any;       /* line; 0: none */
     bool deny_is_last;          /* Order allow,deny: no Allow lifts a Deny */
@@ -43,34 +41,48 @@ struct parser {
 
 /* ---- what is reported ---- */
 
+static void report(struct parser *p, enum cq_deny_finding finding, size_t line,
+                   const char *word, const char *why)
+{
+    char text[CQ_DENY_SENTENCE_SIZE];
+
+    if (p->report == NULL
+        || (finding != CQ_DENY_NOTE
+            && p->complaints++ >= CQ_DENY_COMPLAINTS_MAX)) {
+        return;
+    }
+    switch (finding) {
+    case CQ_DENY_WRONG:
+        snprintf(text, sizeof(text), "%s:%zu: \"%.80s\": %s; this is passed "
+                 "over", p->path, line, word, why);
+        break;
+    case CQ_DENY_LEFT_OUT:
+        snprintf(text, sizeof(text), "%s:%zu: is left out: %s; to jail these "
+                 "addresses, put them into a file of their own", p->path,
+                 line, why);
+        break;
+    case CQ_DENY_NOTE:
+        snprintf(text, sizeof(text), "%s:%zu: \"%.80s\" is left out: %s",
+                 p->path, line, word, why);
+        break;
+    }
+    p->report(p->baton, finding, text);
+}
+
 static void complain(struct parser *p, const char *word, const char *why)
 {
-    if (p->complaints++ < CQ_DENY_COMPLAINTS_MAX) {
-        cq_say_trouble(p->say, "%s:%zu: \"%.80s\": %s; this is passed over",
-                       p->path, p->line, word, why);
-    }
+    report(p, CQ_DENY_WRONG, p->line, word, why);
 }
 
-static void note(const struct parser *p, const char *word, const char *why)
+static void note(struct parser *p, const char *word, const char *why)
 {
-    if (p->say->verbose) {
-        cq_say_info(p->say, "%s:%zu: \"%.80s\" is left out: %s", p->path,
-                    p->line, word, why);
-    }
+    report(p, CQ_DENY_NOTE, p->line, word, why);
 }
 
-/* A line that may not hold for every request: no failure, reported once. */
+/* A line that may not hold for every request. */
 static void leave_out(struct parser *p, size_t line, const char *why)
 {
-    char topic[CQ_SAY_SIZE];
-
-    if (p->complaints++ < CQ_DENY_COMPLAINTS_MAX) {
-        snprintf(topic, sizeof(topic), "%s:%zu: left out: %s", p->path, line,
-                 why);
-        cq_say_state(p->say, topic, "%s:%zu: is left out: %s; to jail these "
-                     "addresses, put them into a file of their own", p->path,
-                     line, why);
-    }
+    report(p, CQ_DENY_LEFT_OUT, line, "", why);
 }
 
 /* ---- addresses ---- */
@@ -99,31 +111,35 @@ static char *next_word(char **line)
     return word;
 }
 
-static void add_address(struct parser *p, struct cq_wanted_list *list,
+static bool is_word(const char *word, const char *expected)
+{
+    return word != NULL && strcasecmp(word, expected) == 0;
+}
+
+static void add_address(struct parser *p, struct cq_deny_list *list,
                         const struct cq_key *key, const char *word)
 {
-    const struct cq_wanted wanted = {
-        .client = *key, .from = { .line = (uint32_t)p->line }
-    };
+    const struct cq_deny_entry entry = { .net = *key,
+                                         .line = (uint32_t)p->line };
     bool is_vast = key->prefix < (key->family == 4 ? LEAST_V4_BITS
                                                    : LEAST_V6_BITS);
 
-    if (key->prefix == 0 && p->form == CQ_DENY_ANY_FORM) {
+    if (key->prefix == 0 && p->form == CQ_DENY_FILE) {
         note(p, word, "that is everybody");
     }
-    else if (is_vast && p->form == CQ_DENY_ANY_FORM) {
+    else if (is_vast && p->form == CQ_DENY_FILE) {
         complain(p, word, "that is far too many to shut out, expected a "
                  "prefix of 8 or more bits (IPv6: 16)");
     }
     else {
-        p->no_memory |= !cq_wanted_add(list, &wanted);
+        p->no_memory |= !cq_deny_add(list, &entry);
     }
 }
 
 /* What may stand behind "Deny from" beside addresses. */
 static const char *no_address(const char *word)
 {
-    if (strcasecmp(word, "all") == 0) {
+    if (is_word(word, "all")) {
         return "that is everybody";
     }
     if (strncasecmp(word, "env=", 4) == 0) {
@@ -140,7 +156,7 @@ static const char *no_address(const char *word)
 
 /* The rest of "Deny from" (into p->denied) or "Require not ip". */
 static void read_addresses(struct parser *p, char *line,
-                           struct cq_wanted_list *list)
+                           struct cq_deny_list *list)
 {
     char *word = next_word(&line);
 
@@ -176,14 +192,14 @@ static void read_require(struct parser *p, char *line)
 {
     char *word = next_word(&line);
 
-    if (word == NULL || strcasecmp(word, "not") != 0
-        || (word = next_word(&line)) == NULL) {
+    if (!is_word(word, "not")) {
         return;
     }
-    if (strcasecmp(word, "ip") == 0) {
+    word = next_word(&line);
+    if (is_word(word, "ip")) {
         read_addresses(p, line, &p->found);
     }
-    else {
+    else if (word != NULL) {
         note(p, word, "only \"Require not ip\" names addresses");
     }
 }
@@ -218,7 +234,7 @@ static void read_allow(struct parser *p, char *line)
     char *word = next_word(&line);
     const char *why;
 
-    if (word == NULL || strcasecmp(word, "from") != 0) {
+    if (!is_word(word, "from")) {
         return;
     }
     while ((word = next_word(&line)) != NULL) {
@@ -238,25 +254,20 @@ static void read_allow(struct parser *p, char *line)
 /* Reads Order, Allow and Satisfy; false: it is another directive. */
 static bool read_lift(struct parser *p, const char *directive, char *line)
 {
-    char *word;
-
-    if (strcasecmp(directive, "allow") == 0) {
+    if (is_word(directive, "allow")) {
         read_allow(p, line);
-        return true;
     }
-    if (strcasecmp(directive, "order") == 0) {
-        word = next_word(&line);
+    else if (is_word(directive, "order")) {
         /* httpd's default is deny,allow; mutual-failure is as allow,deny */
-        p->deny_is_last = word != NULL && strcasecmp(word, "deny,allow") != 0;
-        return true;
+        p->deny_is_last = !is_word(next_word(&line), "deny,allow");
     }
-    if (strcasecmp(directive, "satisfy") == 0) {
-        word = next_word(&line);
-        p->satisfies_any = word != NULL && strcasecmp(word, "any") == 0
-            ? p->line : 0;
-        return true;
+    else if (is_word(directive, "satisfy")) {
+        p->satisfies_any = is_word(next_word(&line), "any") ? p->line : 0;
     }
-    return false;
+    else {
+        return false;
+    }
+    return true;
 }
 
 /* The line of an Allow that touches an address; 0: there is none. */
@@ -281,18 +292,18 @@ static void add_denied(struct parser *p)
 
     (void)cq_net_seal(&p->allowed, NULL);       /* none is in it twice */
     for (i = 0; i < p->denied.count; i++) {
-        const struct cq_wanted *denied = &p->denied.entries[i];
+        const struct cq_deny_entry *denied = &p->denied.entries[i];
         size_t line = p->satisfies_any != 0 ? p->satisfies_any
-            : find_allow(p, &denied->client);
+            : find_allow(p, &denied->net);
         char why[64];
 
         if (line == 0) {
-            p->no_memory |= !cq_wanted_add(&p->found, denied);
+            p->no_memory |= !cq_deny_add(&p->found, denied);
             continue;
         }
         snprintf(why, sizeof(why), "\"%s\" in line %zu may lift it",
                  p->satisfies_any != 0 ? "Satisfy Any" : "Allow", line);
-        leave_out(p, denied->from.line, why);
+        leave_out(p, denied->line, why);
     }
 }
 
@@ -329,23 +340,23 @@ static void read_line(struct parser *p, char *line)
     if (word == NULL) {
         return;
     }
-    if (p->form == CQ_DENY_PLAIN_ONLY) {
+    if (p->form == CQ_NEVER_FILE) {
         read_plain(p, word, line);
     }
     else if (*word == '<') {
         read_section(p, word);
     }
-    else if (strcasecmp(word, "deny") == 0) {
+    else if (is_word(word, "deny")) {
         word = next_word(&line);
-        if (word == NULL || strcasecmp(word, "from") != 0) {
+        if (is_word(word, "from")) {
+            read_addresses(p, line, &p->denied);
+        }
+        else {
             complain(p, word != NULL ? word : "Deny",
                      "expected Deny from, e.g. Deny from 192.0.2.7");
         }
-        else {
-            read_addresses(p, line, &p->denied);
-        }
     }
-    else if (strcasecmp(word, "require") == 0) {
+    else if (is_word(word, "require")) {
         read_require(p, line);
     }
     else if (read_lift(p, word, line)) {
@@ -358,80 +369,79 @@ static void read_line(struct parser *p, char *line)
     }
 }
 
-/* A copy in which a line that goes on has a JOINT in the place of its line
- * feed; NULL: no memory. */
-static char *join_lines(const char *text, size_t size)
+/* Cuts off the line at *rest: a backslash at its end continues it on the next.
+ * @param rest    moved behind it; NULL behind the last
+ * @param line_n  result: lines of the file that it has */
+static char *next_line(char **rest, size_t *line_n)
 {
-    char *copy = malloc(size + 1);
-    size_t i;
+    char *line = *rest, *end = line;
 
-    for (i = 0; copy != NULL && i < size; i++) {
-        size_t before = i - (i > 0 && text[i - 1] == '\r');
+    for (*line_n = 1; (end = strchr(end, '\n')) != NULL; (*line_n)++) {
+        char *last = end - (end > line && end[-1] == '\r');
 
-        /* a NUL would end the text; no word is right with a ? in it */
-        copy[i] = text[i] == '\0' ? '?' : text[i] == JOINT ? ' ' : text[i];
-        if (text[i] == '\n' && before > 0 && text[before - 1] == '\\') {
-            copy[before - 1] = ' ';
-            copy[i] = JOINT;
+        if (last == line || last[-1] != '\\') {
+            *end = '\0';
+            *rest = end + 1;
+            return line;
         }
+        last[-1] = *end = ' ';
     }
-    if (copy != NULL) {
-        if (size > 0 && copy[size - 1] == '\\') {
-            copy[size - 1] = ' ';   /* there is nothing to join */
-        }
-        copy[size] = '\0';
+    end = strchr(line, '\0');
+    if (end > line && end[-1] == '\\') {
+        end[-1] = ' ';          /* there is nothing to join */
     }
-    return copy;
+    *rest = NULL;
+    return line;
 }
 
-static void read_text(struct parser *p, char *line)
+static void read_text(struct parser *p, char *text)
 {
-    size_t line_n = 1;
-    char *end;
+    size_t line_n = 0;
 
     /* an editor's byte order mark */
-    if (strncmp(line, "\xef\xbb\xbf", 3) == 0) {
-        line += 3;
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
     }
-    for (; line != NULL && !p->no_memory; line = end) {
-        char *at;
-
-        end = strchr(line, '\n');
-        if (end != NULL) {
-            *end++ = '\0';
-        }
-        p->line = line_n++;
-        for (at = line; (at = strchr(at, JOINT)) != NULL; at++) {
-            line_n++;
-        }
-        read_line(p, line);
+    for (p->line = 1; text != NULL && !p->no_memory; p->line += line_n) {
+        read_line(p, next_line(&text, &line_n));
     }
 }
 
 enum cq_status cq_deny_parse(const char *path, const char *text, size_t size,
                              enum cq_deny_form form,
-                             struct cq_wanted_list *list, struct cq_say *say)
+                             struct cq_deny_list *list,
+                             cq_deny_report *to, void *baton)
 {
-    struct parser p = { .path = path, .form = form, .say = say };
-    char *copy = join_lines(text, size);
+    struct parser p = { .path = path, .form = form, .report = to,
+                        .baton = baton };
+    char *copy = malloc(size + 1);
+    size_t i;
 
     if (copy == NULL) {
         return CQ_ENOMEM;
     }
+    for (i = 0; i < size; i++) {
+        /* a NUL would end the text; no word is right with a ? in it */
+        copy[i] = text[i] == '\0' ? '?' : text[i];
+    }
+    copy[size] = '\0';
     read_text(&p, copy);
     add_denied(&p);
     free(copy);
-    cq_wanted_free(&p.denied);
+    cq_deny_free(&p.denied);
     cq_net_free(&p.allowed);
     if (p.no_memory) {
-        cq_wanted_free(&p.found);
+        cq_deny_free(&p.found);
         return CQ_ENOMEM;
     }
     if (p.complaints > CQ_DENY_COMPLAINTS_MAX) {
-        cq_say_trouble(say, "%s: %zu more lines or words like these", path,
-                       p.complaints - CQ_DENY_COMPLAINTS_MAX);
+        char sentence[CQ_DENY_SENTENCE_SIZE];
+
+        snprintf(sentence, sizeof(sentence), "%s: %zu more lines or words "
+                 "like these", path, p.complaints - CQ_DENY_COMPLAINTS_MAX);
+        to(baton, CQ_DENY_WRONG, sentence);
     }
-    cq_wanted_free(list);
+    cq_deny_free(list);
     *list = p.found;
     return CQ_OK;
 }
