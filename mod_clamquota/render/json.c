@@ -4,6 +4,8 @@
  * was added since stands at the end of its object. Every integer is exact. */
 #include "render/json.h"
 
+#include "render/cluster_cells.h"
+
 /* ,"name": as it starts every member but the first */
 static void member(struct cq_writer *w, const char *name, int64_t value)
 {
@@ -59,18 +61,12 @@ static void member_quota(struct cq_writer *w, const char *name, bool limited,
     }
 }
 
-/* 16 hexadecimal digits: an id is no number to compute with */
+/* digits in quotes: an id is no number to compute with */
 static void member_id(struct cq_writer *w, uint64_t id)
 {
-    char digits[17];
-    int i;
+    char digits[CQ_NODE_ID_SIZE];
 
-    for (i = 15; i >= 0; i--) {
-        digits[i] = "0123456789abcdef"[id & 15];
-        id >>= 4;
-    }
-    digits[16] = '\0';
-    member_text(w, "id", digits);
+    member_text(w, "id", cq_node_id(id, digits));
 }
 
 /* what stands before item i of an array, each item on a line of its own */

@@ -116,6 +116,53 @@ START_TEST(automatic)
 }
 END_TEST
 
+START_TEST(html)
+{
+    const char *text;
+
+    make_cluster();
+    text = rendered(cq_render_html, &view);
+    ck_assert_ptr_nonnull(strstr(text,
+        "<th scope=\"col\">Settings</th></tr></thead>\n<tbody>\n"
+        "<tr><th scope=\"row\">a</th><td data-label=\"Id\">00123456789abcde"
+        "</td><td data-label=\"Seen\">this node</td>"
+        "<td data-label=\"Clock\">0 ms</td>"
+        "<td data-label=\"Settings\">as here</td></tr>\n"
+        "<tr><th scope=\"row\">b</th><td data-label=\"Id\">ffffffffffffffff"
+        "</td><td data-label=\"Seen\"><span class=\"badge b-over\">1 min ago, "
+        "silent</span></td><td data-label=\"Clock\">-2,000 ms</td>"
+        "<td data-label=\"Settings\"><span class=\"badge b-over\">other "
+        "servers</span></td></tr>\n</tbody></table></div>\n"));
+    ck_assert_ptr_nonnull(strstr(text,
+        "<th scope=\"col\">Errors</th></tr></thead>\n<tbody>\n"
+        "<tr><th scope=\"row\">127.0.0.1:11211</th><td data-label=\"State\">"
+        "<span class=\"badge b-ok\">up</span></td>"
+        "<td data-label=\"Errors\">0</td></tr>\n"
+        "<tr><th scope=\"row\">[::1]:11212</th><td data-label=\"State\">"
+        "<span class=\"badge b-over\">down</span></td>"
+        "<td data-label=\"Errors\">7</td></tr>\n</tbody>"));
+    ck_assert_ptr_nonnull(strstr(text,
+        "<tr><th scope=\"row\">Lag</th><td data-label=\"Value\">1,234 ms</td>"
+        "</tr>\n<tr><th scope=\"row\">Rounds</th><td data-label=\"Value\">11"
+        "</td></tr>\n"));
+    cluster.nodes[1].other_servers = false;
+    cluster.nodes[1].other_daily = true;
+    cluster.nodes[1].last_seen_s = 0;
+    cluster.nodes_n = 2;
+    cluster.servers_n = 0;
+    text = rendered(cq_render_html, &view);
+    ck_assert_ptr_nonnull(strstr(text, "b-over\">never</span>"));
+    ck_assert_ptr_nonnull(strstr(text, "<td data-label=\"Settings\">other "
+                                 "quota</td></tr>\n</tbody>"));
+    ck_assert_ptr_nonnull(strstr(text, "<th scope=\"col\">Errors</th></tr>"
+                                 "</thead>\n<tbody>\n</tbody>"));
+    cluster.nodes[1].other_period = true;
+    ck_assert_ptr_nonnull(strstr(rendered(cq_render_html, &view),
+                                 "other period, zone or prefix: shares "
+                                 "nothing</span>"));
+}
+END_TEST
+
 /* labels come from the network */
 START_TEST(hostile)
 {
@@ -157,6 +204,7 @@ int main(void)
     tcase_add_test(tcase, json);
     tcase_add_test(tcase, openmetrics);
     tcase_add_test(tcase, automatic);
+    tcase_add_test(tcase, html);
     tcase_add_test(tcase, hostile);
     tcase_add_test(tcase, status_section);
     suite_add_tcase(suite, tcase);

@@ -3,9 +3,8 @@
 
 #include "clamquota/columns.h"
 #include "clamquota/look.h"
-#include "render/words.h"
+#include "render/cluster_cells.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 struct cluster {
@@ -43,101 +42,44 @@ static const struct cq_column server_columns[] = {
     { "SERVER", false }, { "STATE", false }, { "ERRORS", true }
 };
 
-static void add_seen(struct cq_columns *c, const struct cq_cluster_node *node,
-                     int64_t now_s)
-{
-    struct cq_writer *w;
+static const struct cq_column figure_columns[] = {
+    { "FIGURE", false }, { "VALUE", false }
+};
 
-    if (node->self) {
-        cq_columns_text(c, CQ_STYLE_PLAIN, "this node");
-        return;
-    }
-    if (node->last_seen_s == 0) {
-        cq_columns_text(c, CQ_STYLE_BAD, "never");
-        return;
-    }
-    w = cq_columns_cell(c, node->alive ? CQ_STYLE_GOOD : CQ_STYLE_BAD);
-    cq_words_duration(w, now_s - node->last_seen_s);
-    cq_write_raw(w, node->alive ? " ago" : " ago, silent");
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct cq_writer *begin_cell(void *columns, enum cq_tone tone)
+{
+    return cq_columns_cell(columns, tone == CQ_TONE_GOOD ? CQ_STYLE_GOOD
+                                    : tone == CQ_TONE_BAD ? CQ_STYLE_BAD
+                                    : CQ_STYLE_PLAIN);
 }
 
-static void add_settings(struct cq_columns *c,
-                         const struct cq_cluster_node *node)
+static enum cq_exit print(struct cq_look *look)
 {
-    if (node->other_period) {
-        cq_columns_text(c, CQ_STYLE_BAD,
-                        "other period, zone or prefix: shares nothing");
+    static const struct {
+        const struct cq_column *columns;
+        size_t n;
+    } parts[] = {
+        [CQ_CLUSTER_NODES] = { node_columns, COUNT(node_columns) },
+        [CQ_CLUSTER_SERVERS] = { server_columns, COUNT(server_columns) },
+        [CQ_CLUSTER_FIGURES] = { figure_columns, COUNT(figure_columns) }
+    };
+    int i;
+
+    for (i = CQ_CLUSTER_NODES; i <= CQ_CLUSTER_FIGURES; i++) {
+        struct cq_columns columns;
+        const struct cq_cells cells = { &columns, begin_cell, cq_write_line };
+
+        fputs(i > 0 ? "\n" : "", look->output.file);
+        cq_columns_begin(&columns, parts[i].columns, parts[i].n);
+        cq_cluster_cells(&cells, (enum cq_cluster_part)i, look->view.cluster,
+                         look->clock.now_s);
+        if (!cq_columns_end(&columns, &look->output)) {
+            return cq_look_no_memory(look);
+        }
     }
-    else if (node->other_servers) {
-        cq_columns_text(c, CQ_STYLE_BAD, "other servers");
-    }
-    else {
-        cq_columns_text(c, CQ_STYLE_PLAIN,
-                        node->other_daily ? "other quota" : "as here");
-    }
-}
-
-static void add_node(struct cq_columns *c, const struct cq_cluster_node *node,
-                     int64_t now_s)
-{
-    char id[20];
-    struct cq_writer *w;
-
-    cq_columns_text(c, CQ_STYLE_PLAIN, node->label);
-    snprintf(id, sizeof(id), "%016" PRIx64, node->id);
-    cq_columns_text(c, CQ_STYLE_PLAIN, id);
-    add_seen(c, node, now_s);
-    w = cq_columns_cell(c, CQ_STYLE_PLAIN);
-    cq_words_count(w, node->offset_ms);
-    cq_write_raw(w, " ms");
-    add_settings(c, node);
-}
-
-static void print_number(struct cq_output *output, const char *label,
-                         int64_t number, const char *unit)
-{
-    struct cq_writer writer;
-
-    cq_output_label(output, label);
-    cq_write_begin(&writer, &output->sink);
-    cq_words_count(&writer, number);
-    cq_write_raw(&writer, unit);
-    cq_write_end(&writer);
-}
-
-static bool print(const struct cq_cluster_status *status, int64_t now_s,
-                  struct cq_output *output)
-{
-    struct cq_columns c;
-    bool good;
-    size_t i;
-
-    cq_columns_begin(&c, node_columns, 5);
-    for (i = 0; i < status->nodes_n; i++) {
-        add_node(&c, &status->nodes[i], now_s);
-    }
-    good = cq_columns_end(&c, output);
-    fputc('\n', output->file);
-    cq_columns_begin(&c, server_columns, 3);
-    for (i = 0; i < status->servers_n; i++) {
-        cq_columns_text(&c, CQ_STYLE_PLAIN, status->servers[i].name);
-        cq_columns_text(&c, status->servers[i].up ? CQ_STYLE_GOOD
-                                                  : CQ_STYLE_BAD,
-                        status->servers[i].up ? "up" : "down");
-        cq_columns_count(&c, status->servers[i].errors);
-    }
-    good = cq_columns_end(&c, output) && good;
-    fputc('\n', output->file);
-    print_number(output, "lag", status->lag_ms, " ms\n");
-    print_number(output, "rounds", status->rounds, "");
-    fprintf(output->file, ", %" PRId64 " of them failed\n",
-            status->failed_rounds);
-    print_number(output, "waiting", status->waiting, " groups of 16 rows\n");
-    print_number(output, "lost shares", status->missing,
-                 " own ones that a server had lost, written again\n");
-    print_number(output, "raised", status->raised,
-                 " rows raised to what the cluster knew\n");
-    return good;
+    return CQ_EXIT_DONE;
 }
 
 /* The node of a label or an id.
@@ -147,14 +89,13 @@ find_node(struct cq_look *look, const struct cq_cluster_status *status,
           const char *name)
 {
     const struct cq_cluster_node *found = NULL;
-    char id[20];
+    char id[CQ_NODE_ID_SIZE];
     size_t i, n = 0;
 
     for (i = 0; i < status->nodes_n; i++) {
         const struct cq_cluster_node *node = &status->nodes[i];
 
-        snprintf(id, sizeof(id), "%016" PRIx64, node->id);
-        if (strcmp(id, name) == 0) {
+        if (strcmp(cq_node_id(node->id, id), name) == 0) {
             return node;
         }
         if (strcmp(node->label, name) == 0) {
@@ -232,8 +173,7 @@ static enum cq_exit run(void *command, struct cq_look *look)
               look->output.file);
         return CQ_EXIT_DONE;
     }
-    return print(look->view.cluster, look->clock.now_s, &look->output)
-        ? CQ_EXIT_DONE : cq_look_no_memory(look);
+    return print(look);
 }
 
 enum cq_exit cq_command_cluster(int argc, char **argv, FILE *out, FILE *err)
