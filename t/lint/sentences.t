@@ -80,7 +80,8 @@ sub pieces {
     my $text = slurp($name);
     if ($name =~ /\.[1-8]$/) {
         $text =~ s/^\.\\".*$//mg;
-        $text =~ s/^\.(?:Sh|Ss|Pp|Bl|El|It|Bd|Ed|Dl)\b/\f/mg;
+        $text =~ s/^\.(?:Sh|Ss)\b(.*)$/\f$1\f/mg;
+        $text =~ s/^\.(?:Pp|Bl|El|It|Bd|Ed|Dl)\b/\f/mg;
         $text =~ s/^\.[A-Z]\w\b//mg;
     }
     if ($name !~ /\.[ch]$/) {
