@@ -217,7 +217,7 @@ static void merge(struct cq_exchange *x, const struct cq_value *r,
         struct cq_act act;
 
         get_act(r->bytes + HEAD_SIZE + ACT_SIZE * i, &act);
-        if (act.kind != 0 && act.at_ms > 0 && cq_key_valid(&act.net)
+        if (act.kind != 0 && act.at_ms > 0 && cq_key_is_valid(&act.net)
             && act.at_ms <= x->now_ms + CQ_RESET_AHEAD_MS
             && !is_past(x, &act)
             && cq_act_note(x->table, &act, x->now_ms) == CQ_EFULL

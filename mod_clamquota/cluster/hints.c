@@ -138,7 +138,7 @@ static void make_guest(struct cq_exchange *x, const unsigned char *at)
     memcpy(key.bytes, at + 8, 16);
     key.family = at[24];
     key.prefix = at[25];
-    if (!cq_key_valid(&key)
+    if (!cq_key_is_valid(&key)
         || key.prefix != (key.family == 4 ? prefixes.v4_bits
                                           : prefixes.v6_bits)) {
         return;

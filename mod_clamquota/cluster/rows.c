@@ -118,7 +118,7 @@ static void exchange_client(struct batch *b, struct cq_pending *p,
     int64_t known_ms = cq_acts_reset_ms(x, &share->key);
     struct cq_item_sum sum = cq_item_add_up(item, x->node, known_ms,
                                             cq_node_lives, x);
-    struct cq_share_news news = { 0 };
+    struct cq_share_update update = { 0 };
     int64_t own_bytes = 0;
     bool raised;
 
@@ -133,19 +133,19 @@ static void exchange_client(struct batch *b, struct cq_pending *p,
                                   && sum.own->reset_ms >= known_ms)) {
         x->status.missing++;
     }
-    news.forget = sum.reset_ms > known_ms;
-    news.own_bytes = own_bytes;
-    news.others_used_bytes = sum.used_bytes;
-    news.others_in_flight_bytes = sum.in_flight_bytes;
-    news.until_s = (x->now_ms + cq_lapse_ms(x)) / 1000 + 1;
-    news.allowance_bytes = find_allowance(x, share);
-    if (!cq_share_apply(x->table, share, &news, &x->clock, &raised)) {
+    update.forget = sum.reset_ms > known_ms;
+    update.own_bytes = own_bytes;
+    update.others_used_bytes = sum.used_bytes;
+    update.others_in_flight_bytes = sum.in_flight_bytes;
+    update.until_s = (x->now_ms + cq_lapse_ms(x)) / 1000 + 1;
+    update.allowance_bytes = find_allowance(x, share);
+    if (!cq_share_apply(x->table, share, &update, &x->clock, &raised)) {
         *confirmed = 0;         /* another client's by now */
         return;
     }
     x->status.raised += raised;
     if (share->used_bytes > 0
-        && sum.used_bytes >= news.allowance_bytes - share->used_bytes) {
+        && sum.used_bytes >= update.allowance_bytes - share->used_bytes) {
         cq_hint_add(x, share);
     }
     *confirmed = put_share(b, p, item, &sum, cas) ? share->print : 0;

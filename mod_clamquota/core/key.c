@@ -52,7 +52,8 @@ static void cut(uint8_t bytes[16], unsigned bits)
 }
 
 /* Are the first `bits` (0..128) the same? */
-static bool same_bits(const uint8_t a[16], const uint8_t b[16], unsigned bits)
+static bool prefixes_match(const uint8_t a[16], const uint8_t b[16],
+                           unsigned bits)
 {
     unsigned whole = bits / 8;
     unsigned mask = 0xff00u >> (bits % 8) & 0xffu;
@@ -241,7 +242,7 @@ const char *cq_key_format_cidr(const struct cq_key *key, char *text,
     return text;
 }
 
-bool cq_key_valid(const struct cq_key *key)
+bool cq_key_is_valid(const struct cq_key *key)
 {
     uint8_t network[16];
 
@@ -275,7 +276,7 @@ bool cq_key_contains(const struct cq_key *net, const struct cq_key *key)
     return net->family == key->family
            && net->prefix <= key->prefix
            && net->prefix <= family_bits(net->family)
-           && same_bits(net->bytes, key->bytes, net->prefix);
+           && prefixes_match(net->bytes, key->bytes, net->prefix);
 }
 
 bool cq_key_touches(const struct cq_key *a, const struct cq_key *b)

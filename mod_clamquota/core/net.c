@@ -35,7 +35,7 @@ static int compare_rules(const void *a, const void *b)
 enum cq_status cq_net_add(struct cq_net_list *list, const struct cq_key *net,
                           int64_t value)
 {
-    if (list->sealed || !cq_key_valid(net)) {
+    if (list->sealed || !cq_key_is_valid(net)) {
         return CQ_EINVAL;
     }
     if (list->count == list->capacity) {
@@ -125,7 +125,7 @@ const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
     struct cq_key wanted;
     size_t i;
 
-    if (!list->sealed || !cq_key_valid(key)) {
+    if (!list->sealed || !cq_key_is_valid(key)) {
         return NULL;
     }
     /* Each turn leaves one prefix length behind: at most 129. */
@@ -152,7 +152,7 @@ bool cq_net_touches(const struct cq_net_list *list, const struct cq_key *key)
     if (cq_net_find(list, key) != NULL) {
         return true;
     }
-    if (!list->sealed || !cq_key_valid(key)) {
+    if (!list->sealed || !cq_key_is_valid(key)) {
         return false;
     }
     /* Of each run of longer prefixes the first that does not sort before the

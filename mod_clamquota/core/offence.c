@@ -4,11 +4,11 @@
 
 #include <stddef.h>
 
-enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
-                              const struct cq_policy *policy, bool refuses,
-                              int day, int64_t now_s,
-                              const struct cq_offence_limits *limits,
-                              int64_t *due_s)
+enum cq_offence cq_offence_judge(const struct cq_offence_facts *facts,
+                                 const struct cq_policy *policy, bool refuses,
+                                 int day, int64_t now_s,
+                                 const struct cq_offence_limits *limits,
+                                 int64_t *due_s)
 {
     struct cq_usage usage = { facts->used_bytes, 0 };
     enum cq_state state = cq_policy_state(policy, &usage, day);
@@ -33,7 +33,7 @@ enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
     return CQ_OFFENCE_OFFENDER;
 }
 
-enum cq_spared cq_offence_spared(const struct cq_address_facts *facts)
+enum cq_spared cq_spared_reason(const struct cq_address_facts *facts)
 {
     if (facts->exempt) {
         return CQ_SPARED_EXEMPT;

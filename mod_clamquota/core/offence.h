@@ -45,11 +45,11 @@ enum cq_offence {
  * @param day      of the period, 1..31
  * @param due_s    for CQ_OFFENCE_RECENT: the unix second from which it is one;
  *                 may be NULL */
-enum cq_offence cq_offence_of(const struct cq_offence_facts *facts,
-                              const struct cq_policy *policy, bool refuses,
-                              int day, int64_t now_s,
-                              const struct cq_offence_limits *limits,
-                              int64_t *due_s);
+enum cq_offence cq_offence_judge(const struct cq_offence_facts *facts,
+                                 const struct cq_policy *policy, bool refuses,
+                                 int day, int64_t now_s,
+                                 const struct cq_offence_limits *limits,
+                                 int64_t *due_s);
 
 /* Why an address is never shut out, whatever its client does; of several
  * reasons the first one here. */
@@ -80,7 +80,7 @@ struct cq_address_facts {
 };
 
 /** May this address be shut out ("jailable"), and if not, why not? */
-enum cq_spared cq_offence_spared(const struct cq_address_facts *facts);
+enum cq_spared cq_spared_reason(const struct cq_address_facts *facts);
 
 /** "exempt", "proxied", "reserved", "own", "never", "prefix"; NULL for
  * CQ_SPARED_NOT. */

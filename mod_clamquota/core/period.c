@@ -258,7 +258,7 @@ enum cq_status cq_period_at(enum cq_period_kind kind, enum cq_zone zone,
 enum cq_status cq_period_next(const struct cq_period *period,
                               struct cq_period *next)
 {
-    if (!cq_period_valid(period)) {
+    if (!cq_period_is_valid(period)) {
         return CQ_EINVAL;
     }
     return cq_period_at((enum cq_period_kind)period->kind,
@@ -313,7 +313,7 @@ const char *cq_period_kind_word(enum cq_period_kind kind)
     return "unknown";
 }
 
-int cq_period_valid(const struct cq_period *period)
+int cq_period_is_valid(const struct cq_period *period)
 {
     int64_t civil = period->first_day - INT64_C(1);
     int64_t slack_s = period->zone == CQ_ZONE_LOCAL ? OFFSET_MAX_S : 0;
@@ -369,9 +369,9 @@ static void believe(struct cq_clock_watch *watch, int64_t wall_s,
     watch->doubted_id = 0;
 }
 
-enum cq_clock_step cq_clock_look(struct cq_clock_watch *watch,
-                                 uint16_t in_force_id, uint16_t seen_id,
-                                 int64_t wall_s, int64_t boot_s)
+enum cq_clock_step cq_clock_observe(struct cq_clock_watch *watch,
+                                    uint16_t in_force_id, uint16_t seen_id,
+                                    int64_t wall_s, int64_t boot_s)
 {
     /* no period at all (a clock before 1970-01-02): nothing to adopt */
     if (seen_id == 0) {

@@ -76,7 +76,7 @@ const char *cq_period_kind_word(enum cq_period_kind kind);
 
 /** Can this period have been made by cq_period_at()? (kind, zone, days and
  * midnights in range and ascending.) For readers of a file. */
-int cq_period_valid(const struct cq_period *period);
+int cq_period_is_valid(const struct cq_period *period);
 
 /* ---- which period is in force, when the clock may lie ---- */
 
@@ -117,8 +117,8 @@ struct cq_clock_watch {
  * @param wall_s       CLOCK_REALTIME in seconds
  * @param boot_s       CLOCK_BOOTTIME in seconds
  * One watcher at a time; not thread-safe. */
-enum cq_clock_step cq_clock_look(struct cq_clock_watch *watch,
-                                 uint16_t in_force_id, uint16_t seen_id,
-                                 int64_t wall_s, int64_t boot_s);
+enum cq_clock_step cq_clock_observe(struct cq_clock_watch *watch,
+                                    uint16_t in_force_id, uint16_t seen_id,
+                                    int64_t wall_s, int64_t boot_s);
 
 #endif

@@ -191,8 +191,8 @@ enum cq_status cq_duration_parse_s(const char *text, int64_t *seconds)
 }
 
 /* Writes a finished number behind its sign. */
-static const char *put_signed(bool negative, const char *number, char *text,
-                              size_t size)
+static const char *write_signed(bool negative, const char *number, char *text,
+                                size_t size)
 {
     size_t n = strlen(number);
     size_t at = 0;
@@ -271,12 +271,12 @@ const char *cq_size_format_exact(int64_t bytes, char *text, size_t size)
             memcpy(best, other, sizeof(best));
         }
     }
-    return put_signed(bytes < 0, best, text, size);
+    return write_signed(bytes < 0, best, text, size);
 }
 
 /* Decimal digits without snprintf(): this runs in every refusal.
  * @return where the number ends */
-static char *put_digits(uint64_t n, char *at)
+static char *write_digits(uint64_t n, char *at)
 {
     char digits[20];
     size_t count = 0;
@@ -302,8 +302,8 @@ const char *cq_size_format_human(int64_t bytes, char *text, size_t size)
     char number[NUMBER_SIZE];
 
     if (n < 1024) {
-        memcpy(put_digits(n, number), " B", sizeof(" B"));
-        return put_signed(bytes < 0, number, text, size);
+        memcpy(write_digits(n, number), " B", sizeof(" B"));
+        return write_signed(bytes < 0, number, text, size);
     }
     for (size_t i = 0; i <= last; i++) {
         unsigned shift = 10 * ((unsigned)i + 1);
@@ -313,7 +313,7 @@ const char *cq_size_format_human(int64_t bytes, char *text, size_t size)
         tenths = (n >> shift) * 10 + ((rest * 10 + half) >> shift);
         /* what rounds up to 1024.0 is 1.0 of the next unit */
         if (tenths < 10240 || i == last) {
-            char *at = put_digits(tenths / 10, number);
+            char *at = write_digits(tenths / 10, number);
 
             *at++ = '.';
             *at++ = (char)('0' + tenths % 10);
@@ -322,5 +322,5 @@ const char *cq_size_format_human(int64_t bytes, char *text, size_t size)
             break;
         }
     }
-    return put_signed(bytes < 0, number, text, size);
+    return write_signed(bytes < 0, number, text, size);
 }

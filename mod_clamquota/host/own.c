@@ -9,8 +9,8 @@
 
 static const struct cq_prefixes whole = { 32, 128 };
 
-static enum cq_status key_of(const struct sockaddr *address,
-                             struct cq_key *key)
+static enum cq_status make_key(const struct sockaddr *address,
+                               struct cq_key *key)
 {
     if (address->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const void *)address;
@@ -26,8 +26,9 @@ static enum cq_status key_of(const struct sockaddr *address,
     return CQ_EINVAL;
 }
 
-static enum cq_status add(struct cq_net_list *list, const struct cq_key *key,
-                          enum cq_own own)
+static enum cq_status add_address(struct cq_net_list *list,
+                                  const struct cq_key *key,
+                                  enum cq_own own)
 {
     return cq_net_has(list, key) ? CQ_OK : cq_net_add(list, key, own);
 }
@@ -43,8 +44,8 @@ static enum cq_status add_interfaces(struct cq_net_list *list)
     for (at = interfaces; at != NULL && status == CQ_OK; at = at->ifa_next) {
         struct cq_key key;
 
-        if (at->ifa_addr != NULL && key_of(at->ifa_addr, &key) == CQ_OK) {
-            status = add(list, &key, CQ_OWN_INTERFACE);
+        if (at->ifa_addr != NULL && make_key(at->ifa_addr, &key) == CQ_OK) {
+            status = add_address(list, &key, CQ_OWN_INTERFACE);
         }
     }
     freeifaddrs(interfaces);
@@ -110,14 +111,14 @@ static enum cq_status add_gateways(struct cq_net_list *list, const char *path,
         struct cq_key key;
 
         if (read(line, &key)) {
-            status = add(list, &key, CQ_OWN_GATEWAY);
+            status = add_address(list, &key, CQ_OWN_GATEWAY);
         }
     }
     fclose(routes);
     return status;
 }
 
-enum cq_status cq_own_addresses(struct cq_net_list *list)
+enum cq_status cq_own_collect(struct cq_net_list *list)
 {
     enum cq_status status = add_interfaces(list);
 

@@ -5,7 +5,7 @@
 
 #include "core/net.h"
 
-/* the value of a rule that cq_own_addresses() adds */
+/* the value of a rule that cq_own_collect() adds */
 enum cq_own {
     CQ_OWN_INTERFACE = 0,       /* an address of this machine */
     CQ_OWN_GATEWAY              /* a default gateway: where it masquerades, as
@@ -20,6 +20,6 @@ enum cq_own {
  * where these are missing there are no gateways.
  * @param list  not sealed; addresses that stand in it already are left alone
  * @return CQ_OK; CQ_EIO (errno tells); CQ_ENOMEM. What was added stays. */
-enum cq_status cq_own_addresses(struct cq_net_list *list);
+enum cq_status cq_own_collect(struct cq_net_list *list);
 
 #endif

@@ -197,7 +197,7 @@ void cq_client_book(struct cq_client *client, enum cq_column column,
         cq_account_charge(&client->account, clock, bytes);
         return;
     }
-    cq_account_free(&client->account, clock, bytes);
+    cq_account_charge_free(&client->account, clock, bytes);
     if (client->has_free_range) {
         granted = bytes < client->granted_bytes ? bytes
                                                 : client->granted_bytes;

@@ -41,8 +41,8 @@ static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
     facts.over_since_s = row.over_since_s;
     facts.refusals = row.over_refusals;
     facts.exempt = cq_exempt_until(cq_site.table, key) > clock->now_s;
-    return cq_offence_of(&facts, &policy, pool->refuses, clock->day,
-                         clock->now_s, &limits, NULL) == CQ_OFFENCE_OFFENDER;
+    return cq_offence_judge(&facts, &policy, pool->refuses, clock->day,
+                            clock->now_s, &limits, NULL) == CQ_OFFENCE_OFFENDER;
 }
 
 static bool is_in_table(const struct cq_pool_decl *pool)

@@ -130,7 +130,7 @@ CQ_SELDOM static int refuse(request_rec *r, struct cq_request *q,
     d->verdict = CQ_VERDICT_REFUSED;
     cq_copies_end(&q->pair);
     cq_account_reserve_at_most(&client->account, 0);
-    cq_account_refused(&client->account, &client->clock, d->state);
+    cq_account_count_refusal(&client->account, &client->clock, d->state);
     cq_table_total_add(cq_site.table, client->pool->index, CQ_TOTAL_REFUSED,
                        1);
     cq_table_period(cq_site.table, &period);

@@ -147,7 +147,7 @@ CQ_SELDOM static void begin_copies(struct cq_request *q, const request_rec *r,
 
 static void count_hit(struct cq_request *q, const request_rec *r)
 {
-    if (cq_account_hit(&q->client.account, &q->client.clock) == 1
+    if (cq_account_count_hit(&q->client.account, &q->client.clock) == 1
         && cq_peer_may_be_proxy(r)) {
         cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
         cq_notices_say(r->server);

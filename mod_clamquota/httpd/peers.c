@@ -44,7 +44,7 @@ void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
     const char *names;
 
     (void)cq_net_seal(&conf->proxies, NULL);    /* none is in it twice */
-    if (cq_own_addresses(&conf->own_addresses) != CQ_OK
+    if (cq_own_collect(&conf->own_addresses) != CQ_OK
         || cq_net_seal(&conf->own_addresses, NULL) != CQ_OK) {
         conf->drop_after_n = 0;
         if (drops) {
@@ -112,7 +112,7 @@ enum cq_spared cq_peer_spared(const conn_rec *c, const struct cq_key *key,
     facts.own = facts.own
         || (key_of(c->local_addr, cq_site.prefixes, &local)
             && cq_key_compare(&local, key) == 0);
-    return cq_offence_spared(&facts);
+    return cq_spared_reason(&facts);
 }
 
 bool cq_peer_may_be_proxy(const request_rec *r)

@@ -187,7 +187,7 @@ static enum cq_spared spared(const struct cq_scan *scan,
         .own = touches_list(scan->own, &row->key)
     };
 
-    return cq_offence_spared(&facts);
+    return cq_spared_reason(&facts);
 }
 
 void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,

@@ -44,7 +44,7 @@ uint64_t cq_table_identity(const struct cq_table *t, uint16_t pool,
     return cq_identity(t, pool, key);
 }
 
-static void fetch(const struct cq_table *t, uint32_t home)
+static void prefetch_home(const struct cq_table *t, uint32_t home)
 {
     __builtin_prefetch(&t->hot[home], 1);
     __builtin_prefetch(&t->hot[home ^ 1], 1);
@@ -69,11 +69,11 @@ static bool find_and_hold(struct cq_account *a, const struct cq_homes *homes,
         }
         if (hold(t, a->entry, row, subject->hash)) {
             a->row = row;
-            roll(a, clock->period_id);
+            roll_row(a, clock->period_id);
             return true;
         }
     }
-    cq_entry_give(t, a->entry);
+    cq_entry_release(t, a->entry);
     a->entry = CQ_NO_ENTRY;
     if (subject->guest) {
         return false;
@@ -102,9 +102,9 @@ enum cq_status cq_account_open_subject(struct cq_table *t,
     if (cq_table_health(t) == CQ_HEALTH_LOST) {
         return CQ_EIO;
     }
-    fetch(t, homes.row[0]);     /* on its way during what follows */
-    fetch(t, homes.row[1]);     /* one in seven is there */
-    a->entry = cq_entry_take(t);
+    prefetch_home(t, homes.row[0]); /* on its way during what follows */
+    prefetch_home(t, homes.row[1]); /* one in seven is there */
+    a->entry = cq_entry_acquire(t);
     if (a->entry == CQ_NO_ENTRY) {
         return CQ_ENOMEM;
     }
@@ -117,9 +117,9 @@ bool cq_account_open_row(struct cq_table *t, uint32_t row, uint64_t hash,
     a->table = t;
     a->row = row;
     a->allowance_bytes = INT64_MAX;
-    a->entry = cq_entry_take(t);
+    a->entry = cq_entry_acquire(t);
     if (a->entry != CQ_NO_ENTRY && !hold(t, a->entry, row, hash)) {
-        cq_entry_give(t, a->entry);
+        cq_entry_release(t, a->entry);
         a->entry = CQ_NO_ENTRY;
     }
     return cq_account_is_open(a);
@@ -130,8 +130,8 @@ enum cq_status cq_account_open(struct cq_table *t, uint16_t pool,
                                const struct cq_clock *clock,
                                struct cq_account *a)
 {
-    struct cq_subject subject = cq_subject_of(t, cq_identity(t, pool, key),
-                                              pool, key);
+    struct cq_subject subject = cq_subject_make(t, cq_identity(t, pool, key),
+                                                pool, key);
 
     return cq_account_open_subject(t, &subject, clock, a);
 }
@@ -143,17 +143,17 @@ void cq_account_close(struct cq_account *a)
     if (!cq_account_is_open(a)) {
         return;
     }
-    e = entry_of(a);
+    e = ledger_entry(a);
     if (atomic_load_explicit(&e->left_bytes, memory_order_relaxed) > 0) {
         cq_account_reserve_at_most(a, 0);
     }
     cq_entry_begin(e);
     CQ_POINT("close-before");
-    atomic_fetch_sub(&hot_of(a)->holders, 1);
+    atomic_fetch_sub(&hot_row(a)->holders, 1);
     CQ_POINT("close-released");
     atomic_store_explicit(&e->row, CQ_NO_ROW, memory_order_relaxed);
     cq_entry_end(e);
-    cq_entry_give(a->table, a->entry);
+    cq_entry_release(a->table, a->entry);
     a->entry = CQ_NO_ENTRY;
 }
 
@@ -164,7 +164,7 @@ static void add_others(const struct cq_account *a, uint16_t period_id,
 {
     struct cq_usage others;
 
-    if (cq_stamped_get(&hot_of(a)->others, period_id) == 0) {
+    if (cq_stamped_get(&hot_row(a)->others, period_id) == 0) {
         return;
     }
     others = cq_row_others(a->table, a->row, period_id, now_s);
@@ -178,7 +178,7 @@ static bool has_reached(const struct cq_account *a,
                         const struct cq_clock *clock, uint64_t c,
                         int64_t allowance_bytes)
 {
-    int64_t others = cq_stamped_get(&hot_of(a)->others, cq_stamp(c));
+    int64_t others = cq_stamped_get(&hot_row(a)->others, cq_stamp(c));
     struct cq_usage now;
 
     if (cq_sum_bytes(cq_bytes(c), others) < allowance_bytes) {
@@ -202,9 +202,9 @@ void cq_account_usage(struct cq_account *a, const struct cq_clock *clock,
     if (!cq_account_is_open(a)) {
         return;
     }
-    roll(a, clock->period_id);
-    c = atomic_load(&hot_of(a)->committed);
-    d = atomic_load(&hot_of(a)->used);
+    roll_row(a, clock->period_id);
+    c = atomic_load(&hot_row(a)->committed);
+    d = atomic_load(&hot_row(a)->used);
     usage->used_bytes = cq_bytes(d);
     if (cq_stamp(c) == cq_stamp(d) && cq_bytes(c) > cq_bytes(d)) {
         usage->in_flight_bytes = cq_bytes(c) - cq_bytes(d);
@@ -217,28 +217,28 @@ bool cq_account_has_room(const struct cq_account *a,
                          int64_t allowance_bytes)
 {
     return !has_reached(a, clock,
-                        atomic_load_explicit(&hot_of(a)->committed,
+                        atomic_load_explicit(&hot_row(a)->committed,
                                              memory_order_relaxed),
                         allowance_bytes);
 }
 
 /* What a decision saw that was made with c. */
-static void see(const struct cq_account *a, const struct cq_clock *clock,
-                uint64_t c, struct cq_usage *usage)
+static void fill_usage(const struct cq_account *a, const struct cq_clock *clock,
+                       uint64_t c, struct cq_usage *usage)
 {
     int64_t used;
 
     if (usage == NULL) {
         return;
     }
-    used = cq_bytes(atomic_load(&hot_of(a)->used));
+    used = cq_bytes(atomic_load(&hot_row(a)->used));
     usage->used_bytes = used < cq_bytes(c) ? used : cq_bytes(c);
     usage->in_flight_bytes = cq_bytes(c) - usage->used_bytes;
     add_others(a, cq_stamp(c), clock->now_s, usage);
 }
 
 /* As much of n as the packed count can take. */
-static int64_t fitting(int64_t n, uint64_t word)
+static int64_t clip_bytes(int64_t n, uint64_t word)
 {
     int64_t room = CQ_BYTES_MAX - cq_bytes(word);
 
@@ -262,18 +262,18 @@ enum cq_status cq_account_admit(struct cq_account *a,
         }
         return CQ_OK;
     }
-    hot = hot_of(a);
-    e = entry_of(a);
-    roll(a, clock->period_id);
+    hot = hot_row(a);
+    e = ledger_entry(a);
+    roll_row(a, clock->period_id);
     cq_entry_begin(e);
     c = atomic_load_explicit(&hot->committed, memory_order_relaxed);
     do {
         if (has_reached(a, clock, c, allowance_bytes)) {
             cq_entry_end(e);
-            see(a, clock, c, usage);
+            fill_usage(a, clock, c, usage);
             return CQ_EFULL;
         }
-        n = fitting(bytes, c);
+        n = clip_bytes(bytes, c);
     } while (!atomic_compare_exchange_weak(
         &hot->committed, &c, cq_stamped(cq_stamp(c), cq_bytes(c) + n)));
     CQ_POINT("admit-committed");
@@ -282,9 +282,9 @@ enum cq_status cq_account_admit(struct cq_account *a,
                                                memory_order_relaxed) + n,
                           memory_order_relaxed);
     CQ_POINT("admit-noted");
-    cq_row_moved(a->table, a->row);
+    cq_row_mark_moved(a->table, a->row);
     cq_entry_end(e);
-    see(a, clock, c, usage);
+    fill_usage(a, clock, c, usage);
     if ((atomic_load_explicit(&hot->mark, memory_order_relaxed)
          & CQ_MARK_OVER) != 0) {
         cq_account_clear_over(a, clock);
@@ -300,7 +300,7 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     if (!cq_account_is_open(a)) {
         return;
     }
-    e = entry_of(a);
+    e = ledger_entry(a);
     bytes = bytes > 0 ? bytes : 0;
     left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
     if (left <= bytes) {
@@ -310,9 +310,9 @@ void cq_account_reserve_at_most(struct cq_account *a, int64_t bytes)
     CQ_POINT("refund-before");
     atomic_store_explicit(&e->left_bytes, bytes, memory_order_relaxed);
     CQ_POINT("refund-noted");
-    cq_row_commit(hot_of(a), bytes - left);
+    cq_row_commit(hot_row(a), bytes - left);
     CQ_POINT("refund-given");
-    cq_row_moved(a->table, a->row);
+    cq_row_mark_moved(a->table, a->row);
     cq_entry_end(e);
 }
 
@@ -324,18 +324,18 @@ void cq_account_reserve_at_least(struct cq_account *a, int64_t bytes)
     if (!cq_account_is_open(a)) {
         return;
     }
-    e = entry_of(a);
+    e = ledger_entry(a);
     left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
     if (left >= bytes) {
         return;
     }
     cq_entry_begin(e);
     CQ_POINT("raise-before");
-    left += cq_row_commit(hot_of(a), bytes - left < CQ_BYTES_MAX
+    left += cq_row_commit(hot_row(a), bytes - left < CQ_BYTES_MAX
                                          ? bytes - left : CQ_BYTES_MAX);
     CQ_POINT("raise-committed");
     atomic_store_explicit(&e->left_bytes, left, memory_order_relaxed);
-    cq_row_moved(a->table, a->row);
+    cq_row_mark_moved(a->table, a->row);
     cq_entry_end(e);
 }
 
@@ -376,9 +376,9 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     if (bytes <= 0 || !cq_account_is_open(a)) {
         return;
     }
-    hot = hot_of(a);
-    e = entry_of(a);
-    roll(a, clock->period_id);
+    hot = hot_row(a);
+    e = ledger_entry(a);
+    roll_row(a, clock->period_id);
     begin_day(hot, clock->day_stamp);
     left = atomic_load_explicit(&e->left_bytes, memory_order_relaxed);
     rest = bytes > left ? bytes - left : 0;
@@ -399,7 +399,7 @@ void cq_account_charge(struct cq_account *a, const struct cq_clock *clock,
     }
     after = add_used(hot, bytes);
     CQ_POINT("charge-used");
-    cq_row_moved(a->table, a->row);
+    cq_row_mark_moved(a->table, a->row);
     cq_entry_end(e);
     if (cq_stamped_get(&hot->others, clock->period_id) != 0) {
         after += cq_row_others(a->table, a->row, clock->period_id,

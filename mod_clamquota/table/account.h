@@ -5,25 +5,25 @@
 
 #include "table/parts.h"
 
-static inline struct cq_hot *hot_of(const struct cq_account *a)
+static inline struct cq_hot *hot_row(const struct cq_account *a)
 {
     return &a->table->hot[a->row];
 }
 
-static inline struct cq_cold *cold_of(const struct cq_account *a)
+static inline struct cq_cold *cold_row(const struct cq_account *a)
 {
     return &a->table->cold[a->row];
 }
 
-static inline struct cq_entry *entry_of(const struct cq_account *a)
+static inline struct cq_entry *ledger_entry(const struct cq_account *a)
 {
     return &a->table->ledger[a->entry];
 }
 
 /* The stamp check of every operation: the slow path once per row and month. */
-static inline uint16_t roll(const struct cq_account *a, uint16_t period_id)
+static inline uint16_t roll_row(const struct cq_account *a, uint16_t period_id)
 {
-    const struct cq_hot *hot = hot_of(a);
+    const struct cq_hot *hot = hot_row(a);
 
     if (cq_stamp(atomic_load_explicit(&hot->used, memory_order_relaxed))
             == period_id

@@ -26,7 +26,8 @@ void cq_calendar_set(struct cq_table *t, const struct cq_period *period)
     atomic_store_explicit(&slot->id, period->id, memory_order_release);
 }
 
-static const struct cq_period *slot_of(const struct cq_table *t, uint32_t id)
+static const struct cq_period *find_period(const struct cq_table *t,
+                                           uint32_t id)
 {
     const struct cq_calendar_slot *slot =
         &t->header->calendar[id % CQ_CALENDAR];
@@ -40,7 +41,7 @@ static const struct cq_period *slot_of(const struct cq_table *t, uint32_t id)
 
 int64_t cq_calendar_start(const struct cq_table *t, uint16_t id)
 {
-    const struct cq_period *p = slot_of(t, id);
+    const struct cq_period *p = find_period(t, id);
 
     return p != NULL ? p->midnight_s[0] : 0;
 }
@@ -48,18 +49,18 @@ int64_t cq_calendar_start(const struct cq_table *t, uint16_t id)
 bool cq_calendar_get(const struct cq_table *t, uint16_t id,
                      struct cq_period *period)
 {
-    const struct cq_period *p = slot_of(t, id);
+    const struct cq_period *p = find_period(t, id);
 
     if (p == NULL) {
         return false;
     }
     *period = *p;
     /* enough to be read safely; cq_table_check() asks for all of it */
-    return slot_of(t, id) == p && period->days >= 1
+    return find_period(t, id) == p && period->days >= 1
         && period->days <= CQ_PERIOD_MAX_DAYS;
 }
 
-bool cq_calendar_sound(const struct cq_table *t)
+bool cq_calendar_is_sound(const struct cq_table *t)
 {
     uint32_t id = atomic_load(&t->header->period_id);
     uint32_t step;
@@ -69,7 +70,7 @@ bool cq_calendar_sound(const struct cq_table *t)
 
         /* absent is no damage: its writer may be at it or have died there */
         if (cq_calendar_get(t, (uint16_t)(id + step), &period)
-            && !cq_period_valid(&period)) {
+            && !cq_period_is_valid(&period)) {
             return false;
         }
     }
@@ -90,10 +91,10 @@ void cq_table_clock(struct cq_table *t, int64_t now_s, struct cq_clock *clock)
 {
     uint32_t id = atomic_load_explicit(&t->header->period_id,
                                        memory_order_acquire);
-    const struct cq_period *p = slot_of(t, id);
+    const struct cq_period *p = find_period(t, id);
 
     if (p != NULL && now_s >= p->midnight_s[p->days]) {
-        const struct cq_period *next = slot_of(t, id + 1);
+        const struct cq_period *next = find_period(t, id + 1);
 
         if (next != NULL && now_s >= next->midnight_s[0]
             && now_s < next->midnight_s[next->days]) {
@@ -105,7 +106,7 @@ void cq_table_clock(struct cq_table *t, int64_t now_s, struct cq_clock *clock)
             else {
                 id++;           /* a tool sees the step and can't make it */
             }
-            p = slot_of(t, id);
+            p = find_period(t, id);
         }
     }
     clock->now_s = now_s;
@@ -150,7 +151,8 @@ enum cq_clock_step cq_table_tick(struct cq_table *t,
     cq_table_clock(t, wall_s, &clock);
     if (cq_period_at((enum cq_period_kind)g->period_kind,
                      (enum cq_zone)g->zone, wall_s, &seen) == CQ_OK) {
-        step = cq_clock_look(watch, clock.period_id, seen.id, wall_s, boot_s);
+        step = cq_clock_observe(watch, clock.period_id, seen.id, wall_s,
+                                boot_s);
         if (step == CQ_CLOCK_ADOPT) {
             cq_calendar_set(t, &seen);
             atomic_store(&t->header->period_id, seen.id);

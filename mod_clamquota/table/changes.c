@@ -37,9 +37,9 @@ void cq_change_note(struct cq_table *t, const struct cq_change *c)
     atomic_store(&slot->seal, change_seal(t, number, words));
 }
 
-void cq_change_of_row(struct cq_table *t, uint32_t row,
-                      enum cq_change_kind kind, int64_t now_s,
-                      int64_t used_bytes, int64_t allowance_bytes)
+void cq_change_note_row(struct cq_table *t, uint32_t row,
+                        enum cq_change_kind kind, int64_t now_s,
+                        int64_t used_bytes, int64_t allowance_bytes)
 {
     const struct cq_cold *cold = &t->cold[row];
     uint64_t who = atomic_load(&cold->who);
@@ -90,7 +90,7 @@ static bool read_change(const struct cq_table *t, uint32_t number,
     c->used_bytes = (int64_t)words[4];
     *(kind == CQ_CHANGE_EXEMPT ? &c->until_s : &c->allowance_bytes)
         = (int64_t)words[5];
-    return kind != 0 && kind < CQ_CHANGE_KINDS && cq_key_valid(&c->net);
+    return kind != 0 && kind < CQ_CHANGE_KINDS && cq_key_is_valid(&c->net);
 }
 
 size_t cq_changes_read(const struct cq_table *t, const struct cq_key *client,
@@ -114,16 +114,16 @@ bool cq_changes_next(struct cq_table *t, struct cq_change *change,
                      int64_t *lost)
 {
     uint32_t next = atomic_load(&t->header->change_n);
-    uint32_t said = atomic_load(&t->header->changes_said);
+    uint32_t logged = atomic_load(&t->header->changes_logged);
 
-    if (next - said > CQ_CHANGES) {
-        *lost += next - said - CQ_CHANGES;
-        said = next - CQ_CHANGES;
+    if (next - logged > CQ_CHANGES) {
+        *lost += next - logged - CQ_CHANGES;
+        logged = next - CQ_CHANGES;
     }
-    while (said != next) {
-        bool whole = read_change(t, said, change);
+    while (logged != next) {
+        bool whole = read_change(t, logged, change);
 
-        atomic_store(&t->header->changes_said, ++said);
+        atomic_store(&t->header->changes_logged, ++logged);
         if (whole) {
             return true;
         }

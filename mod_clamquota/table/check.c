@@ -63,7 +63,7 @@ static void check_cluster(struct check *c)
         complain(c, "the node has no id");
     }
     for (g = 0; g < cq_groups_n(t); g++) {
-        if (atomic_load(&t->moved[g]) > CQ_TAKEN) {
+        if (atomic_load(&t->moved[g]) > CQ_IN_EXCHANGE) {
             complain(c, "group %" PRIu64 " of rows has an unknown mark", g);
         }
     }
@@ -88,7 +88,7 @@ static void check_calendar(struct check *c)
     struct cq_period period;
 
     if (!cq_calendar_get(c->table, id, &period)
-        || !cq_period_valid(&period)) {
+        || !cq_period_is_valid(&period)) {
         complain(c, "period %u is in force, but its calendar is missing or "
                  "damaged", id);
     }

@@ -27,7 +27,7 @@ enum row_class {
     ROW_EMPTY,
     ROW_PAST,           /* of a past period, held by nobody */
     ROW_SMALL,          /* of this period, held by nobody, not over */
-    ROW_TAKEN
+    ROW_BUSY
 };
 
 static void pause_shortly(void)
@@ -48,8 +48,8 @@ static bool is_guest(const struct cq_table *t, uint32_t row,
         && cq_stamped_get(&t->cold[row].refused, period_id) == 0;
 }
 
-static enum row_class classify(const struct cq_table *t, uint32_t row,
-                               uint16_t period_id, int64_t *used_bytes)
+static enum row_class classify_row(const struct cq_table *t, uint32_t row,
+                                   uint16_t period_id, int64_t *used_bytes)
 {
     const struct cq_hot *hot = &t->hot[row];
     uint64_t id = atomic_load_explicit(&hot->identity, memory_order_acquire);
@@ -60,7 +60,7 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
     if ((id & CQ_STATE_MASK) != CQ_LIVE
         || (atomic_load_explicit(&hot->holders, memory_order_relaxed)
             & CQ_HOLDERS) != 0) {
-        return ROW_TAKEN;
+        return ROW_BUSY;
     }
     if (!cq_row_is_current(hot, period_id)) {
         return ROW_PAST;
@@ -71,12 +71,12 @@ static enum row_class classify(const struct cq_table *t, uint32_t row,
     }
     *used_bytes = cq_row_used(hot, period_id)
         + cq_stamped_get(&hot->others, period_id) + 1;
-    return cq_row_over_since(t, row, period_id) != 0 ? ROW_TAKEN : ROW_SMALL;
+    return cq_row_over_since(t, row, period_id) != 0 ? ROW_BUSY : ROW_SMALL;
 }
 
 /* The /48 of an IPv6 client: its owner has 65,536 clients. 0 for IPv4, where
  * no network has many. */
-static uint64_t hash_network(const uint64_t facts[3])
+static uint64_t network_number(const uint64_t facts[3])
 {
     struct cq_key key;
     uint64_t network = 0;
@@ -89,7 +89,7 @@ static uint64_t hash_network(const uint64_t facts[3])
     return network;
 }
 
-static uint64_t network_at(const struct cq_table *t, uint32_t row)
+static uint64_t read_network(const struct cq_table *t, uint32_t row)
 {
     const struct cq_cold *cold = &t->cold[row];
     uint64_t facts[3];
@@ -97,7 +97,7 @@ static uint64_t network_at(const struct cq_table *t, uint32_t row)
     facts[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
     facts[1] = atomic_load_explicit(&cold->address[1], memory_order_relaxed);
     facts[2] = atomic_load_explicit(&cold->who, memory_order_relaxed);
-    return hash_network(facts);
+    return network_number(facts);
 }
 
 /* Whose row goes when all are taken: the one that used least, but one of the
@@ -109,7 +109,7 @@ static uint32_t choose_victim(const struct cq_table *t,
                               uint16_t period_id)
 {
     uint64_t network = subject->region == &t->pairs
-                       ? 0 : hash_network(subject->facts);
+                       ? 0 : network_number(subject->facts);
     uint32_t smallest[2] = { CQ_NO_ROW, CQ_NO_ROW };
     int64_t least[2] = { INT64_MAX, INT64_MAX };
     uint32_t i, own;
@@ -117,9 +117,9 @@ static uint32_t choose_victim(const struct cq_table *t,
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         int64_t used_bytes = 0;
         uint32_t row = w->row[i];
-        enum row_class class = classify(t, row, period_id, &used_bytes);
+        enum row_class class = classify_row(t, row, period_id, &used_bytes);
 
-        own = network != 0 && network_at(t, row) == network;
+        own = network != 0 && read_network(t, row) == network;
         if (class == ROW_SMALL && used_bytes < least[own]) {
             least[own] = used_bytes;
             smallest[own] = row;
@@ -131,9 +131,9 @@ static uint32_t choose_victim(const struct cq_table *t,
 /* The row to take for a new client: one of the pairs where the search begins,
  * unless the bucket is rather full; an empty one, else one of a past period,
  * balanced between the two buckets; else choose_victim()'s. */
-static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
-                       const struct cq_subject *subject, uint16_t period_id,
-                       bool *evicts)
+static uint32_t choose_row(const struct cq_table *t, const struct cq_window *w,
+                           const struct cq_subject *subject, uint16_t period_id,
+                           bool *evicts)
 {
     uint32_t empty[2] = { CQ_NO_ROW, CQ_NO_ROW };
     uint32_t past[2] = { CQ_NO_ROW, CQ_NO_ROW };
@@ -145,7 +145,7 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
         uint32_t row = w->row[i];
 
         b = i / CQ_BUCKET_ROWS;
-        switch (classify(t, row, period_id, &used_bytes)) {
+        switch (classify_row(t, row, period_id, &used_bytes)) {
         case ROW_EMPTY:
             if (empty[b] == CQ_NO_ROW) {
                 empty[b] = row;
@@ -157,7 +157,7 @@ static uint32_t choose(const struct cq_table *t, const struct cq_window *w,
             }
             break;
         case ROW_SMALL:
-        case ROW_TAKEN:
+        case ROW_BUSY:
             full[b]++;
             break;
         }
@@ -262,7 +262,7 @@ static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
     struct cq_hot *hot = &t->hot[row];
     uint64_t old = atomic_load_explicit(&hot->identity, memory_order_acquire);
     int64_t used_bytes = 0;
-    enum row_class class = classify(t, row, period_id, &used_bytes);
+    enum row_class class = classify_row(t, row, period_id, &used_bytes);
 
     if ((old & CQ_STATE_MASK) != CQ_LIVE
         || class != (evicts ? ROW_SMALL : ROW_PAST)) {
@@ -342,7 +342,7 @@ bool cq_row_erase(struct cq_table *t, uint32_t entry, uint32_t row,
 
 /* Ends our claim of a row that another one has won or killed. Nothing was
  * counted in it, and the address is zeroed with it. */
-static void give_up(struct cq_table *t, uint32_t row)
+static void abandon_claim(struct cq_table *t, uint32_t row)
 {
     cq_row_zero(t, row);
     CQ_POINT("claim-zeroed");
@@ -352,8 +352,8 @@ static void give_up(struct cq_table *t, uint32_t row)
 
 /* Is our claim the only row of this client? Of several claims the one in the
  * lowest row wins; the loser is killed by the winner or sees for himself. */
-static bool alone(struct cq_table *t, const struct cq_window *w,
-                  uint32_t own, uint64_t hash, bool impatient)
+static bool kill_rivals(struct cq_table *t, const struct cq_window *w,
+                        uint32_t own, uint64_t hash, bool impatient)
 {
     uint32_t i;
 
@@ -388,7 +388,7 @@ static void try_claim(struct cq_table *t, uint32_t entry,
     struct cq_entry *e = &t->ledger[entry];
     uint64_t hash = subject->hash;
     bool evicts;
-    uint32_t row = choose(t, w, subject, period_id, &evicts);
+    uint32_t row = choose_row(t, w, subject, period_id, &evicts);
     uint64_t expected = CQ_EMPTY;
 
     if (row == CQ_NO_ROW) {
@@ -411,11 +411,11 @@ static void try_claim(struct cq_table *t, uint32_t entry,
         CQ_POINT("claim-named");
         expected = hash | CQ_CLAIM;
         atomic_thread_fence(memory_order_seq_cst);
-        if (!alone(t, w, row, hash, impatient)
+        if (!kill_rivals(t, w, row, hash, impatient)
             || !atomic_compare_exchange_strong(&t->hot[row].identity,
                                                &expected, hash | CQ_LIVE)) {
             CQ_POINT("claim-lost");
-            give_up(t, row);
+            abandon_claim(t, row);
         }
     }
     CQ_POINT("claim-done");
@@ -429,7 +429,7 @@ uint32_t cq_claim_row(struct cq_table *t, uint32_t entry,
     struct cq_window w;
     int searches;
 
-    cq_window_of(subject->region, hash, &w);
+    cq_window_fill(subject->region, hash, &w);
     for (searches = 0; searches < SEARCHES_MAX; searches++) {
         bool in_motion = false;
         uint32_t i;

@@ -14,8 +14,8 @@ static struct cq_clock by_days(const struct cq_clock *clock)
     return days;
 }
 
-static uint64_t identity_of(const struct cq_table *t, uint64_t client,
-                            uint64_t version)
+static uint64_t pair_identity(const struct cq_table *t, uint64_t client,
+                              uint64_t version)
 {
     const uint64_t words[2] = { client, version };
     uint64_t h = cq_hash_words(&t->header->geometry.seed, words, 2)
@@ -49,7 +49,7 @@ enum cq_status cq_copies_open(struct cq_table *t, uint64_t client,
 {
     struct cq_clock days = by_days(clock);
     struct cq_subject subject = {
-        &t->pairs, identity_of(t, client, version->hash),
+        &t->pairs, pair_identity(t, client, version->hash),
         { client, cq_name_keep(t, version, clock->day_stamp), 0 }, false
     };
 
@@ -74,11 +74,11 @@ void cq_copies_usage(struct cq_account *a, const struct cq_clock *clock,
     copies->today_bytes = usage.used_bytes;
     copies->in_flight_bytes = usage.in_flight_bytes;
     copies->yesterday_bytes = cq_stamped_get(
-        &hot_of(a)->before, (uint16_t)(days.period_id - 1));
+        &hot_row(a)->before, (uint16_t)(days.period_id - 1));
 }
 
 /* n x size, and never so much that nothing could be added */
-static int64_t limit_of(int64_t n, int64_t size_bytes)
+static int64_t copies_limit(int64_t n, int64_t size_bytes)
 {
     /* an empty file has no copies to count */
     if (n <= 0 || size_bytes <= 0 || n > CQ_BYTES_MAX / size_bytes) {
@@ -94,7 +94,7 @@ enum cq_status cq_copies_admit(struct cq_account *a,
 {
     struct cq_clock days = by_days(clock);
     enum cq_status status =
-        cq_account_admit(a, &days, limit_of(n, version->size_bytes), bytes,
+        cq_account_admit(a, &days, copies_limit(n, version->size_bytes), bytes,
                          NULL);
 
     /* a pair is never marked as over: it has no cold line to note that in */
@@ -161,7 +161,7 @@ static bool copy_pair(const struct cq_table *t, const struct cq_hot *hot,
         || atomic_load_explicit(&hot->identity, memory_order_relaxed) != id) {
         return false;
     }
-    if (identity_of(t, copy->client, version) != (id & ~CQ_STATE_MASK)) {
+    if (pair_identity(t, copy->client, version) != (id & ~CQ_STATE_MASK)) {
         copy->path[0] = '\0';       /* another version's by now */
         copy->size_bytes = 0;
         copy->mtime_us = 0;
@@ -202,8 +202,8 @@ bool cq_copies_find(const struct cq_table *t, const struct cq_clock *clock,
                     uint64_t client, const struct cq_copies_name *name,
                     struct cq_copies_row *copy)
 {
-    uint64_t id = identity_of(t, client,
-                              atomic_load(&t->names[name->number].version));
+    uint64_t id = pair_identity(t, client,
+                                atomic_load(&t->names[name->number].version));
     struct cq_homes homes;
     uint32_t row;
 

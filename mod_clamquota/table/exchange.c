@@ -44,14 +44,14 @@ bool cq_group_find(const struct cq_table *t, uint64_t *group)
 
 void cq_group_begin(struct cq_table *t, uint64_t group)
 {
-    atomic_exchange(&t->moved[group], CQ_TAKEN);
+    atomic_exchange(&t->moved[group], CQ_IN_EXCHANGE);
 }
 
 void cq_group_end(struct cq_table *t, uint64_t group)
 {
-    uint8_t taken = CQ_TAKEN;
+    uint8_t marked = CQ_IN_EXCHANGE;
 
-    atomic_compare_exchange_strong(&t->moved[group], &taken, CQ_READ_BACK);
+    atomic_compare_exchange_strong(&t->moved[group], &marked, CQ_READ_BACK);
 }
 
 uint64_t cq_rows_n(const struct cq_table *t)
@@ -142,18 +142,18 @@ struct cq_usage cq_row_others(const struct cq_table *t, uint32_t row,
 /* The sum last, so that a reader in between finds too much used rather than
  * too little. */
 static void set_others(struct cq_table *t, uint32_t row, uint16_t period_id,
-                       const struct cq_share_news *news)
+                       const struct cq_share_update *update)
 {
-    int64_t kib = (news->others_in_flight_bytes + 1023) >> 10;
+    int64_t kib = (update->others_in_flight_bytes + 1023) >> 10;
     uint64_t flight, sum;
 
     kib = kib < CQ_FLIGHT_KIB_MAX ? kib : CQ_FLIGHT_KIB_MAX;
-    flight = kib > 0 && news->until_s > 0
-        ? (uint64_t)kib << CQ_FLIGHT_SHIFT | (uint64_t)news->until_s : 0;
+    flight = kib > 0 && update->until_s > 0
+        ? (uint64_t)kib << CQ_FLIGHT_SHIFT | (uint64_t)update->until_s : 0;
     kib = flight != 0 ? kib : 0;
-    sum = news->others_used_bytes + kib > 0
+    sum = update->others_used_bytes + kib > 0
         ? cq_stamped(period_id, cq_sum_bytes(kib << 10,
-                                             news->others_used_bytes)) : 0;
+                                             update->others_used_bytes)) : 0;
     /* only what changed, so that a file's pages stay clean */
     if (atomic_load(&t->flights[row]) != flight) {
         atomic_store(&t->flights[row], flight);
@@ -166,19 +166,19 @@ static void set_others(struct cq_table *t, uint32_t row, uint16_t period_id,
 static void raise_used(struct cq_account *a, const struct cq_clock *clock,
                        int64_t bytes)
 {
-    struct cq_hot *hot = hot_of(a);
+    struct cq_hot *hot = hot_row(a);
 
     /* as a charge without a reservation: in motion until both agree */
-    cq_entry_begin(entry_of(a));
+    cq_entry_begin(ledger_entry(a));
     bytes = cq_row_commit(hot, bytes);
     cq_stamped_add(&hot->used, clock->period_id, bytes);
     atomic_fetch_or(&hot->mark, CQ_MARK_RAISED);
-    cq_row_moved(a->table, a->row);
-    cq_entry_end(entry_of(a));
+    cq_row_mark_moved(a->table, a->row);
+    cq_entry_end(ledger_entry(a));
 }
 
 bool cq_share_apply(struct cq_table *t, struct cq_share *share,
-                    const struct cq_share_news *news,
+                    const struct cq_share_update *update,
                     const struct cq_clock *clock, bool *raised)
 {
     struct cq_account a;
@@ -188,22 +188,22 @@ bool cq_share_apply(struct cq_table *t, struct cq_share *share,
     if (!cq_account_open_row(t, share->row, share->identity, &a)) {
         return false;
     }
-    if (roll(&a, clock->period_id) != clock->period_id) {
+    if (roll_row(&a, clock->period_id) != clock->period_id) {
         cq_account_close(&a);
         return false;           /* midnight in between, or a wrong clock's */
     }
-    if (news->forget) {
+    if (update->forget) {
         cq_account_reset(&a);
     }
-    used = cq_row_used(hot_of(&a), clock->period_id);
-    if (used < news->own_bytes) {
-        raise_used(&a, clock, news->own_bytes - used);
+    used = cq_row_used(hot_row(&a), clock->period_id);
+    if (used < update->own_bytes) {
+        raise_used(&a, clock, update->own_bytes - used);
         *raised = true;
     }
-    set_others(t, share->row, clock->period_id, news);
-    used = cq_row_used(hot_of(&a), clock->period_id);
-    if (cq_sum_bytes(used, news->others_used_bytes) >= news->allowance_bytes
-        && news->allowance_bytes < CQ_BYTES_MAX) {
+    set_others(t, share->row, clock->period_id, update);
+    used = cq_row_used(hot_row(&a), clock->period_id);
+    if (cq_sum_bytes(used, update->others_used_bytes) >= update->allowance_bytes
+        && update->allowance_bytes < CQ_BYTES_MAX) {
         cq_account_set_over(&a, clock);
     }
     cq_account_close(&a);
@@ -218,18 +218,18 @@ bool cq_guest_make(struct cq_table *t, uint16_t pool, const struct cq_key *key,
     struct cq_subject subject;
     struct cq_account a;
 
-    if (pool >= cq_table_pool_count(t) || !cq_key_valid(key)) {
+    if (pool >= cq_table_pool_count(t) || !cq_key_is_valid(key)) {
         return false;
     }
-    subject = cq_subject_of(t, cq_identity(t, pool, key), pool, key);
+    subject = cq_subject_make(t, cq_identity(t, pool, key), pool, key);
     subject.guest = true;
     if (cq_account_open_subject(t, &subject, clock, &a) != CQ_OK) {
         return false;
     }
-    if ((atomic_load(&hot_of(&a)->mark) & CQ_MARK_POLICY) == 0) {
+    if ((atomic_load(&hot_row(&a)->mark) & CQ_MARK_POLICY) == 0) {
         cq_account_mark(&a, cq_rules_index(t, pool, key), false);
     }
-    cq_row_moved(t, a.row);
+    cq_row_mark_moved(t, a.row);
     *row = a.row;
     cq_account_close(&a);
     return true;

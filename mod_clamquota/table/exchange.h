@@ -52,7 +52,7 @@ bool cq_share_read(const struct cq_table *table, uint32_t row,
                    const struct cq_clock *clock, struct cq_share *share);
 
 /* what an item says of a client */
-struct cq_share_news {
+struct cq_share_update {
     bool forget;                /* of a reset that this row has not seen */
     int64_t own_bytes;          /* this node's own share has at least these */
     int64_t others_used_bytes;
@@ -68,7 +68,7 @@ struct cq_share_news {
  * @param raised  result: the row had less than its own share
  * @return false: it is another client's, or the ledger is full */
 bool cq_share_apply(struct cq_table *table, struct cq_share *share,
-                    const struct cq_share_news *news,
+                    const struct cq_share_update *update,
                     const struct cq_clock *clock, bool *raised);
 
 /** Makes the row of a client that another node names, marked to be exchanged,

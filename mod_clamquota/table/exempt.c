@@ -66,7 +66,7 @@ static bool exempt_read(const struct cq_table *t, uint32_t place,
     net->prefix = (uint8_t)(*what >> CQ_EXEMPT_PREFIX_SHIFT);
     return atomic_load_explicit(&slot->seal, memory_order_relaxed)
             == exempt_seal(t, *what, address)
-        && cq_key_valid(net);
+        && cq_key_is_valid(net);
 }
 
 /* ---- the header's word ---- */
@@ -85,7 +85,7 @@ static uint32_t exempt_next(uint32_t word, uint32_t places)
 }
 
 /* The list has changed, and at least this number of places is in use. */
-static void tell_readers(struct cq_table *t, uint32_t places)
+static void invalidate_answers(struct cq_table *t, uint32_t places)
 {
     uint32_t word = atomic_load(&t->header->exempt);
     uint32_t now;
@@ -139,32 +139,33 @@ static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
 }
 
 /* @return false: another one has taken the place */
-static bool take_place(struct cq_table *t, uint32_t place, uint64_t what,
-                       const struct cq_key *net, int64_t until_s,
-                       int64_t now_s)
+static bool claim_place(struct cq_table *t, uint32_t place, uint64_t what,
+                        const struct cq_key *net, int64_t until_s,
+                        int64_t now_s)
 {
     struct cq_exempt_slot *slot = &t->exemptions[place];
     uint64_t address[2];
-    uint64_t mine = ((what >> CQ_EXEMPT_TURN_SHIFT) + 1)
+    uint64_t claimed = ((what >> CQ_EXEMPT_TURN_SHIFT) + 1)
                         << CQ_EXEMPT_TURN_SHIFT
         | (uint64_t)net->family << CQ_EXEMPT_FAMILY_SHIFT
         | (uint64_t)net->prefix << CQ_EXEMPT_PREFIX_SHIFT;
 
-    mine = exempt_in_state(mine, CQ_EXEMPT_WRITING, now_s);
-    if (!atomic_compare_exchange_strong(&slot->what, &what, mine)) {
+    claimed = exempt_in_state(claimed, CQ_EXEMPT_WRITING, now_s);
+    if (!atomic_compare_exchange_strong(&slot->what, &what, claimed)) {
         return false;
     }
     CQ_POINT("exempt-taken");
-    tell_readers(t, place + 1);
+    invalidate_answers(t, place + 1);
     CQ_POINT("exempt-told");
     memcpy(address, net->bytes, sizeof(address));
     atomic_store(&slot->address[0], address[0]);
     CQ_POINT("exempt-half");
     atomic_store(&slot->address[1], address[1]);
-    atomic_store(&slot->seal, exempt_seal(t, mine, address));
+    atomic_store(&slot->seal, exempt_seal(t, claimed, address));
     CQ_POINT("exempt-sealed");
     return atomic_compare_exchange_strong(
-        &slot->what, &mine, exempt_in_state(mine, CQ_EXEMPT_LIVE, until_s));
+        &slot->what, &claimed, exempt_in_state(claimed, CQ_EXEMPT_LIVE,
+                                               until_s));
 }
 
 /* Frees the places of a network from one on.
@@ -203,10 +204,10 @@ static void note_exemption(struct cq_table *t, const struct cq_key *net,
 }
 
 /* Sets it in this table alone. */
-static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
-                               int64_t until_s, int64_t now_s)
+static enum cq_status set_locally(struct cq_table *t, const struct cq_key *net,
+                                  int64_t until_s, int64_t now_s)
 {
-    bool is_news = false;
+    bool is_new = false;
 
     for (;;) {
         uint64_t what = 0, spare_what = 0;
@@ -218,8 +219,8 @@ static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
             return CQ_EFULL;
         }
         if (place == NO_PLACE) {
-            is_news = true;
-            (void)take_place(t, spare, spare_what, net, until_s, now_s);
+            is_new = true;
+            (void)claim_place(t, spare, spare_what, net, until_s, now_s);
             continue;           /* it is found now, or another one's is */
         }
         if (atomic_compare_exchange_strong(
@@ -227,8 +228,8 @@ static enum cq_status set_here(struct cq_table *t, const struct cq_key *net,
                 exempt_in_state(what, CQ_EXEMPT_LIVE, until_s))) {
             CQ_POINT("exempt-set");
             free_places(t, net, place + 1, now_s);
-            tell_readers(t, place + 1);
-            if (is_news || exempt_until_s(what) != until_s) {
+            invalidate_answers(t, place + 1);
+            if (is_new || exempt_until_s(what) != until_s) {
                 note_exemption(t, net, until_s, now_s);
             }
             return CQ_OK;
@@ -240,12 +241,12 @@ enum cq_status cq_exempt_apply(struct cq_table *t, const struct cq_key *net,
                                int64_t until_s, int64_t now_s)
 {
     if (until_s > now_s && until_s <= CQ_EXEMPT_UNTIL_MAX_S) {
-        return set_here(t, net, until_s, now_s);
+        return set_locally(t, net, until_s, now_s);
     }
     if (free_places(t, net, 0, now_s) == 0) {
         return CQ_ENOENT;
     }
-    tell_readers(t, 0);
+    invalidate_answers(t, 0);
     note_exemption(t, net, 0, now_s);
     return CQ_OK;
 }
@@ -258,12 +259,12 @@ enum cq_status cq_exempt_set(struct cq_table *t, const struct cq_key *net,
     if (!t->writable) {
         return CQ_EACCES;
     }
-    if (!cq_key_valid(net) || now_s < 0 || until_s <= now_s
+    if (!cq_key_is_valid(net) || now_s < 0 || until_s <= now_s
         || until_s > CQ_EXEMPT_UNTIL_MAX_S) {
         return CQ_EINVAL;
     }
     cq_act_note(t, &act, now_s * 1000);
-    return set_here(t, net, until_s, now_s);
+    return set_locally(t, net, until_s, now_s);
 }
 
 enum cq_status cq_exempt_end(struct cq_table *t, const struct cq_key *net,
@@ -347,8 +348,8 @@ enum cq_status cq_exempt_nets(const struct cq_table *t, int64_t now_s,
 }
 
 /* cq_key_touches() for a whole list: a fifth of its instructions. */
-static bool touches(const struct cq_exempt_slot *slot, uint64_t what,
-                    const struct cq_key *client, const uint64_t address[2])
+static bool may_touch(const struct cq_exempt_slot *slot, uint64_t what,
+                      const struct cq_key *client, const uint64_t address[2])
 {
     unsigned bits = (unsigned)(what >> CQ_EXEMPT_PREFIX_SHIFT) & 0xffu;
     uint64_t high, low;
@@ -382,7 +383,7 @@ int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
 
         if (exempt_state(what) == CQ_EXEMPT_LIVE
             && exempt_until_s(what) > until_s
-            && touches(slot, what, client, own)
+            && may_touch(slot, what, client, own)
             && exempt_read(t, i, &what, &net)
             && cq_key_touches(&net, client)) {
             until_s = exempt_until_s(what);

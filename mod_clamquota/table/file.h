@@ -20,7 +20,7 @@ enum cq_status cq_fail(const struct cq_why *why, enum cq_status status,
     __attribute__((format(printf, 3, 4)));
 
 /** CQ_EACCES or CQ_EIO for an errno. */
-enum cq_status cq_status_of_errno(int error);
+enum cq_status cq_status_from_errno(int error);
 
 /** Maps an open file whose geometry was found sound; what the file itself
  * says of that from now on is not asked.

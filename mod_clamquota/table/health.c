@@ -47,7 +47,7 @@ bool cq_table_inspect(struct cq_table *t)
     struct cq_condition *c = t->condition;
     enum cq_table_health health;
     struct stat st;
-    uint32_t said;
+    uint32_t reported;
 
     /* A file that is shorter has lost pages that may not have been touched yet;
      * one that shows another opening was overwritten under us. */
@@ -60,7 +60,8 @@ bool cq_table_inspect(struct cq_table *t)
         atomic_store(&c->detached, 1);
     }
     health = cq_table_health(t);
-    said = atomic_load(&c->said);
-    return (uint32_t)health > said
-        && atomic_compare_exchange_strong(&c->said, &said, (uint32_t)health);
+    reported = atomic_load(&c->reported);
+    return (uint32_t)health > reported
+        && atomic_compare_exchange_strong(&c->reported, &reported,
+                                          (uint32_t)health);
 }

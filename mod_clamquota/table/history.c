@@ -14,17 +14,17 @@ static const enum cq_total watched[4] = {
 };
 
 /* as unsigned: a damaged file's sums may overflow */
-static int64_t plus(int64_t a, int64_t b)
+static int64_t add_wrapping(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static int64_t minus(int64_t a, int64_t b)
+static int64_t subtract_wrapping(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a - (uint64_t)b);
 }
 
-static void sums(const struct cq_table *t, int64_t sum[4])
+static void sum_totals(const struct cq_table *t, int64_t sum[4])
 {
     size_t n = cq_table_pool_count(t);
     size_t pool;
@@ -36,7 +36,7 @@ static void sums(const struct cq_table *t, int64_t sum[4])
 
         cq_table_totals(t, (uint16_t)pool, totals);
         for (i = 0; i < 4; i++) {
-            sum[i] = plus(sum[i], totals[watched[i]]);
+            sum[i] = add_wrapping(sum[i], totals[watched[i]]);
         }
     }
 }
@@ -87,7 +87,7 @@ void cq_history_repair(struct cq_table *t)
     int64_t sum[4];
     int i;
 
-    sums(t, sum);
+    sum_totals(t, sum);
     for (i = 0; i < 4; i++) {
         if (atomic_load(&t->header->counted[i]) > sum[i]) {
             atomic_store(&t->header->counted[i], sum[i]);
@@ -111,10 +111,10 @@ void cq_history_tick(struct cq_table *t, const struct cq_clock *clock)
         begin_history_day(t, clock);
         filling_day = clock->day_stamp;
     }
-    sums(t, sum);
+    sum_totals(t, sum);
     for (i = 0; i < 4; i++) {
-        int64_t grown = minus(sum[i],
-                              atomic_load(&t->header->counted[i]));
+        int64_t grown = subtract_wrapping(sum[i],
+                                          atomic_load(&t->header->counted[i]));
 
         atomic_fetch_add(&hour_at(t, filling_s)->count[i], grown);
         atomic_fetch_add(&day_at(t, filling_day)->count[i], grown);
@@ -141,8 +141,8 @@ static struct cq_hour read_slot(const struct cq_table *t, int64_t start_s,
     for (i = 0; i < 4; i++) {
         count[i] = atomic_load(&slot[i]);
         if (sum != NULL) {
-            count[i] = plus(count[i],
-                minus(sum[i], atomic_load(&t->header->counted[i])));
+            count[i] = add_wrapping(count[i],
+                subtract_wrapping(sum[i], atomic_load(&t->header->counted[i])));
         }
     }
     return (struct cq_hour){ start_s, count[0], count[1], count[2], count[3] };
@@ -156,9 +156,9 @@ size_t cq_table_history(const struct cq_table *t, struct cq_hour *hours,
     size_t n = 0;
     uint32_t ago;
 
-    sums(t, sum);
+    sum_totals(t, sum);
     for (ago = CQ_HOURS; ago-- > 0;) {
-        int64_t start_s = minus(filling_s, (int64_t)ago * HOUR_S);
+        int64_t start_s = subtract_wrapping(filling_s, (int64_t)ago * HOUR_S);
         const struct cq_hour_slot *slot;
 
         if (start_s <= 0 || ago >= max || n == max) {
@@ -181,7 +181,7 @@ size_t cq_table_days(const struct cq_table *t, struct cq_hour *days,
     size_t n = 0;
     uint32_t ago;
 
-    sums(t, sum);
+    sum_totals(t, sum);
     for (ago = CQ_DAYS; ago-- > 0;) {
         const struct cq_day_slot *slot = day_at(t, filling - ago);
 

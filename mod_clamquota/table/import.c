@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LEDGER_2_BRIEF 64u      /* entries behind ledger_n of them */
+#define LEDGER_2_EXTRA 64u      /* entries behind ledger_n of them */
 
 struct geometry_2 {
     uint64_t magic;
@@ -83,7 +83,7 @@ static bool is_layout_2(const struct geometry_2 *g, off_t size)
      * the other */
     memset(&plan, 0, sizeof(plan));
     cq_geometry_plan(&plan, g->clients_n, g->files_n,
-                     g->ledger_n + LEDGER_2_BRIEF, false);
+                     g->ledger_n + LEDGER_2_EXTRA, false);
     return g->rows_n == plan.rows_n && g->file_rows_n == plan.file_rows_n
         && g->names_n == plan.names_n && g->pools_at == plan.pools_at
         && g->stripes_at == plan.stripes_at
@@ -98,7 +98,8 @@ static bool is_layout_2(const struct geometry_2 *g, off_t size)
 }
 
 /* A header of today's for the rows of the old file. */
-static void fill_header_of_2(struct cq_header *to, const struct header_2 *from)
+static void fill_header_from_2(struct cq_header *to,
+                               const struct header_2 *from)
 {
     struct cq_geometry *g = &to->geometry;
     int i;
@@ -126,7 +127,7 @@ static void fill_header_of_2(struct cq_header *to, const struct header_2 *from)
     atomic_store(&to->hour_start_s, from->hour_start_s);
 }
 
-static void view_of_2(struct cq_table *t, unsigned char *at,
+static void view_sections_2(struct cq_table *t, unsigned char *at,
                  const struct geometry_2 *g)
 {
     struct cq_geometry sections = t->header->geometry;
@@ -179,8 +180,8 @@ enum cq_status cq_import_open(int fd, const char *path,
     import->base = base;
     import->size = (size_t)g.file_size;
     cq_guard_begin(base, import->size, &t->condition->lost);
-    fill_header_of_2(t->header, base);
-    view_of_2(t, base, &g);
+    fill_header_from_2(t->header, base);
+    view_sections_2(t, base, &g);
     t->fd = fd;
     return cq_table_repair(t, &repaired);
 }

@@ -98,10 +98,10 @@ static void note_change(struct cq_table *t, uint32_t row, bool jailed)
     cq_table_clock(t, (int64_t)time(NULL), &clock);
     if (cq_row_copy(t, row, &clock, &copy)) {
         cq_table_policy_info(t, copy.pool, copy.policy_index, &info);
-        cq_change_of_row(t, row, jailed ? CQ_CHANGE_JAILED
+        cq_change_note_row(t, row, jailed ? CQ_CHANGE_JAILED
                                         : CQ_CHANGE_RELEASED, clock.now_s,
-                         copy.used_bytes,
-                         cq_policy_allowance(&info.policy, clock.day));
+                           copy.used_bytes,
+                           cq_policy_allowance(&info.policy, clock.day));
     }
 }
 
@@ -148,9 +148,9 @@ void cq_table_mark_dropped(struct cq_table *t, uint16_t pool,
             & CQ_MARK_DROPPED) != 0) {
         return;
     }
-    cq_change_of_row(t, row, CQ_CHANGE_DROPPED, clock->now_s,
-                     cq_row_used(&t->hot[row], clock->period_id),
-                     allowance_bytes);
+    cq_change_note_row(t, row, CQ_CHANGE_DROPPED, clock->now_s,
+                       cq_row_used(&t->hot[row], clock->period_id),
+                       allowance_bytes);
 }
 
 bool cq_table_refused_in_jail(const struct cq_table *t,

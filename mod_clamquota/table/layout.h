@@ -359,7 +359,7 @@ struct cq_header {
      * leaves its cluster for a while finds its own shares again. */
     cq_word node;               /* this node's id; 0: none yet */
     cq_word machine;            /* that the table was made on */
-    _Atomic uint32_t changes_said;  /* of change_n: are in the log */
+    _Atomic uint32_t changes_logged; /* of change_n: are in the log */
 };
 _Static_assert(sizeof(struct cq_geometry) <= 256, "see gap");
 _Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");
@@ -375,7 +375,7 @@ struct cq_region {
 struct cq_condition {
     _Atomic uint32_t lost;      /* a page of the mapping was (guard.h) */
     _Atomic uint32_t detached;  /* its name is gone or another file's */
-    _Atomic uint32_t said;      /* enum cq_table_health that was reported */
+    _Atomic uint32_t reported;  /* enum cq_table_health that was reported */
 };
 
 /* a process's view of the file */

@@ -23,7 +23,7 @@
  * What a killed child changed and did not mark is marked when its ledger entry
  * is settled. TAKEN of an exchanger that died counts as MOVED. */
 #define CQ_MOVED_ROWS 16u
-enum cq_moved { CQ_READ_BACK = 0, CQ_MOVED = 1, CQ_TAKEN = 2 };
+enum cq_moved { CQ_READ_BACK = 0, CQ_MOVED = 1, CQ_IN_EXCHANGE = 2 };
 
 /* What of hot.others is in flight: KiB:29, counted until an unix second:35. It
  * lapses by itself: a node that died, or an exchanger that did, locks no client

@@ -28,7 +28,7 @@ static struct flock make_lock(uint64_t ticket)
 
 /* A ticket that no living process has: the lock is the proof. Numbers begin
  * anew after 2^30 processes. */
-static uint64_t take_ticket(struct cq_table *t)
+static uint64_t acquire_ticket(struct cq_table *t)
 {
     for (;;) {
         uint64_t ticket = atomic_fetch_add(&t->header->ticket, 1)
@@ -49,7 +49,7 @@ void cq_table_enter(struct cq_table *t)
     uint32_t pid = (uint32_t)getpid();
 
     atomic_store(&t->header->closed, 0);
-    t->owner = take_ticket(t);
+    t->owner = acquire_ticket(t);
     t->stripe = pid % CQ_STRIPES;
     atomic_store(&t->spare[0], CQ_NO_ENTRY);
     atomic_store(&t->spare[1], CQ_NO_ENTRY);
@@ -69,7 +69,7 @@ static void raise_high(struct cq_table *t, uint32_t entry)
     }
 }
 
-static bool take(struct cq_table *t, uint32_t entry)
+static bool try_acquire(struct cq_table *t, uint32_t entry)
 {
     uint64_t nobody = 0;
 
@@ -80,18 +80,18 @@ static bool take(struct cq_table *t, uint32_t entry)
                                           t->owner);
 }
 
-uint32_t cq_entry_take(struct cq_table *t)
+uint32_t cq_entry_acquire(struct cq_table *t)
 {
     /* Only a hint: of two threads that try it one goes on to the search, so
      * it need not be taken away from the other by a locked exchange. */
     uint32_t entry = atomic_load_explicit(&t->spare[0], memory_order_relaxed);
     uint32_t probes;
 
-    if (entry != CQ_NO_ENTRY && take(t, entry)) {
+    if (entry != CQ_NO_ENTRY && try_acquire(t, entry)) {
         return entry;
     }
     entry = atomic_load_explicit(&t->spare[1], memory_order_relaxed);
-    if (entry != CQ_NO_ENTRY && take(t, entry)) {
+    if (entry != CQ_NO_ENTRY && try_acquire(t, entry)) {
         return entry;
     }
     for (probes = 0; probes < PROBES_MAX && probes < t->ledger_n; probes++) {
@@ -100,7 +100,7 @@ uint32_t cq_entry_take(struct cq_table *t)
         /* first the mark: who dies in between must be found by a scan */
         raise_high(t, entry);
         CQ_POINT("entry-marked");
-        if (take(t, entry)) {
+        if (try_acquire(t, entry)) {
             CQ_POINT("entry-taken");
             return entry;
         }
@@ -111,7 +111,7 @@ uint32_t cq_entry_take(struct cq_table *t)
     return CQ_NO_ENTRY;
 }
 
-void cq_entry_give(struct cq_table *t, uint32_t entry)
+void cq_entry_release(struct cq_table *t, uint32_t entry)
 {
     atomic_store_explicit(&t->ledger[entry].purpose, CQ_ENTRY_IDLE,
                           memory_order_relaxed);

@@ -13,8 +13,8 @@
 /* no name, as a number */
 #define NO_NAME UINT64_MAX
 
-static uint64_t checksum_of(const struct cq_table *t, uint64_t version,
-                            const struct cq_name_slot *slot)
+static uint64_t name_checksum(const struct cq_table *t, uint64_t version,
+                              const struct cq_name_slot *slot)
 {
     const uint64_t facts[3] = { version, (uint64_t)slot->size_bytes,
                                 (uint64_t)slot->mtime_us };
@@ -42,7 +42,7 @@ static void write_name(const struct cq_table *t, struct cq_name_slot *slot,
     else {
         memcpy(slot->path, end, length);
     }
-    atomic_store(&slot->checksum, checksum_of(t, version->hash, slot));
+    atomic_store(&slot->checksum, name_checksum(t, version->hash, slot));
     atomic_store(&slot->version, version->hash);
 }
 
@@ -100,7 +100,7 @@ uint64_t cq_name_copy(const struct cq_table *t, uint64_t number,
     seen.mtime_us = slot->mtime_us;
     memcpy(seen.path, slot->path, sizeof(seen.path));
     if (version == 0
-        || atomic_load(&slot->checksum) != checksum_of(t, version, &seen)) {
+        || atomic_load(&slot->checksum) != name_checksum(t, version, &seen)) {
         return 0;
     }
     seen.path[sizeof(seen.path) - 1] = '\0';

@@ -115,7 +115,7 @@ enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
     if (fd < 0) {
         const char *slash = strrchr(want->path, '/');
 
-        status = cq_fail(why, cq_status_of_errno(errno),
+        status = cq_fail(why, cq_status_from_errno(errno),
             "%s: cannot be made in its directory: %s; the directory must "
             "exist and be writable for who starts the server, e.g. "
             "install -d -m 0750 %.*s", want->path, strerror(errno),
@@ -181,7 +181,7 @@ enum cq_status cq_newfile_publish(const struct cq_table *table,
             return cq_fail(why, CQ_ELOCKED, "%s: was made by another server "
                            "at this moment; start again", path);
         }
-        return cq_fail(why, cq_status_of_errno(errno),
+        return cq_fail(why, cq_status_from_errno(errno),
                        "%s: cannot be made: %s", path, strerror(errno));
     }
     sync_directory(path);
@@ -197,8 +197,8 @@ static bool is_current(const struct cq_table *t, uint64_t row)
 }
 
 /* Puts a row of another table where this one's search finds it. */
-static enum cq_status place(struct cq_table *to, const struct cq_table *from,
-                            uint64_t row)
+static enum cq_status copy_row(struct cq_table *to, const struct cq_table *from,
+                               uint64_t row)
 {
     uint64_t id = atomic_load(&from->hot[row].identity);
     struct cq_window w;
@@ -211,7 +211,7 @@ static enum cq_status place(struct cq_table *to, const struct cq_table *from,
     if (pair && to->pairs.buckets_n == 0) {
         return CQ_EFULL;
     }
-    cq_window_of(pair ? &to->pairs : &to->clients, id & ~CQ_STATE_MASK, &w);
+    cq_window_fill(pair ? &to->pairs : &to->clients, id & ~CQ_STATE_MASK, &w);
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         b = i / CQ_BUCKET_ROWS;
         if (atomic_load(&to->hot[w.row[i]].identity) != CQ_EMPTY) {
@@ -248,7 +248,7 @@ static enum cq_status copy_rows(struct cq_table *to,
         /* of pairs as many as fit: one that is forgotten harms nobody */
         if ((id & CQ_STATE_MASK) == CQ_LIVE
             && (pair || is_current(from, row)) == current
-            && place(to, from, row) != CQ_OK && current && !pair) {
+            && copy_row(to, from, row) != CQ_OK && current && !pair) {
             return CQ_EFULL;
         }
     }

@@ -39,8 +39,8 @@ struct cq_window {
     uint32_t row[CQ_WINDOW_ROWS];   /* in the order of looking */
 };
 
-void cq_window_of(const struct cq_region *region, uint64_t hash,
-                  struct cq_window *window);
+void cq_window_fill(const struct cq_region *region, uint64_t hash,
+                    struct cq_window *window);
 
 /* Where the search in each of the two buckets begins: there and in the line
  * beside it nine of ten clients are found. */
@@ -67,10 +67,10 @@ struct cq_subject {
                                  * row that is free, and evicts no other */
 };
 
-static inline struct cq_subject cq_subject_of(const struct cq_table *table,
-                                              uint64_t identity,
-                                              uint16_t pool,
-                                              const struct cq_key *key)
+static inline struct cq_subject cq_subject_make(const struct cq_table *table,
+                                                uint64_t identity,
+                                                uint16_t pool,
+                                                const struct cq_key *key)
 {
     struct cq_subject subject = {
         &table->clients, identity, { 0, 0, 0 }, false
@@ -137,7 +137,7 @@ static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
 }
 
 /* Says that a row moved, after it did (layout.h). */
-static inline void cq_row_moved(struct cq_table *table, uint32_t row)
+static inline void cq_row_mark_moved(struct cq_table *table, uint32_t row)
 {
     _Atomic uint8_t *moved;
 
@@ -249,9 +249,9 @@ uint64_t cq_name_copy(const struct cq_table *table, uint64_t number,
                       struct cq_copies_row *copy);
 
 /* ledger.c */
-uint32_t cq_entry_take(struct cq_table *table);
+uint32_t cq_entry_acquire(struct cq_table *table);
 
-void cq_entry_give(struct cq_table *table, uint32_t entry);
+void cq_entry_release(struct cq_table *table, uint32_t entry);
 
 /** How many entries a scan has to look at; never more than there are. */
 uint32_t cq_ledger_high(const struct cq_table *table);
@@ -370,7 +370,7 @@ void cq_calendar_prepare_next(struct cq_table *table);
 
 /** Are the period in force and the next one what a period can be? Asked once
  * by who attaches to a file; a server writes them anew. */
-bool cq_calendar_sound(const struct cq_table *table);
+bool cq_calendar_is_sound(const struct cq_table *table);
 
 /** Unix second at which a period began; 0 when it is not in the calendar. */
 int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
@@ -378,15 +378,15 @@ int64_t cq_calendar_start(const struct cq_table *table, uint16_t id);
 /* changes.c */
 
 /** Notes a change of state of a row's client, with what its mark says of it. */
-void cq_change_of_row(struct cq_table *table, uint32_t row,
-                      enum cq_change_kind kind, int64_t now_s,
-                      int64_t used_bytes, int64_t allowance_bytes);
+void cq_change_note_row(struct cq_table *table, uint32_t row,
+                        enum cq_change_kind kind, int64_t now_s,
+                        int64_t used_bytes, int64_t allowance_bytes);
 
 /* reset.c */
 
 /** Does what cq_table_reset() does, in this table alone. */
-int cq_reset_here(struct cq_table *table, const struct cq_key *net,
-                  const struct cq_clock *clock);
+int cq_reset_locally(struct cq_table *table, const struct cq_key *net,
+                     const struct cq_clock *clock);
 
 /* exempt.c */
 

@@ -213,7 +213,7 @@ void cq_table_totals(const struct cq_table *t, uint16_t pool,
 
 /* ---- things to say once ---- */
 
-#define UNSAID_SHIFT 16
+#define UNLOGGED_SHIFT 16
 
 void cq_table_notice(struct cq_table *t, uint32_t notice)
 {
@@ -223,7 +223,7 @@ void cq_table_notice(struct cq_table *t, uint32_t notice)
     while ((old & notice) == 0
            && !atomic_compare_exchange_weak(
                &t->header->notices, &old,
-               old | notice | (notice << UNSAID_SHIFT))) {
+               old | notice | (notice << UNLOGGED_SHIFT))) {
     }
 }
 
@@ -240,11 +240,11 @@ uint32_t cq_table_notices(struct cq_table *t)
     uint32_t old = atomic_load_explicit(&t->header->notices,
                                         memory_order_relaxed);
 
-    if (old >> UNSAID_SHIFT == 0) {
+    if (old >> UNLOGGED_SHIFT == 0) {
         return 0;
     }
     old = atomic_fetch_and(&t->header->notices,
-                           (UINT32_C(1) << UNSAID_SHIFT) - 1);
+                           (UINT32_C(1) << UNLOGGED_SHIFT) - 1);
     /* of a request that was under way when the header became zeros */
-    return cq_table_health(t) != CQ_HEALTH_LOST ? old >> UNSAID_SHIFT : 0;
+    return cq_table_health(t) != CQ_HEALTH_LOST ? old >> UNLOGGED_SHIFT : 0;
 }

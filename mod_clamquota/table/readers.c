@@ -81,7 +81,7 @@ static uint64_t copy_unproven(const struct cq_table *t, uint32_t i,
     copy_figures(t, i, clock, row);
     atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&t->hot[i].identity, memory_order_relaxed)
-            == id && cq_key_valid(&row->key) ? id : 0;
+            == id && cq_key_is_valid(&row->key) ? id : 0;
 }
 
 bool cq_row_copy(const struct cq_table *t, uint32_t i,
@@ -184,7 +184,7 @@ enum cq_status cq_table_row(const struct cq_table *t, uint16_t pool,
     struct cq_window w;
     uint32_t i;
 
-    cq_window_of(&t->clients, hash, &w);
+    cq_window_fill(&t->clients, hash, &w);
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         if (atomic_load_explicit(&t->hot[w.row[i]].identity,
                                  memory_order_relaxed) == (hash | CQ_LIVE)

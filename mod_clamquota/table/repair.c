@@ -70,7 +70,8 @@ static bool is_zero(const struct cq_table *t, uint32_t row)
 
 /* Of two rows of one client the one with the older or smaller count goes, or
  * the later one. */
-static bool gives_way(const struct cq_table *t, uint32_t row, uint32_t twin)
+static bool is_lesser_twin(const struct cq_table *t, uint32_t row,
+                           uint32_t twin)
 {
     uint64_t its = atomic_load(&t->hot[row].used);
     uint64_t other = atomic_load(&t->hot[twin].used);
@@ -78,28 +79,28 @@ static bool gives_way(const struct cq_table *t, uint32_t row, uint32_t twin)
     return its != other ? its < other : row > twin;
 }
 
-static enum cq_row_fault fault_of_place(const struct cq_table *t,
-                                        uint32_t row, uint64_t id)
+static enum cq_row_fault place_fault(const struct cq_table *t,
+                                     uint32_t row, uint64_t id)
 {
     struct cq_window w;
     bool found = false;
     uint32_t i;
 
-    cq_window_of(cq_row_is_pair(t, row) ? &t->pairs : &t->clients,
-                 id & ~CQ_STATE_MASK, &w);
+    cq_window_fill(cq_row_is_pair(t, row) ? &t->pairs : &t->clients,
+                   id & ~CQ_STATE_MASK, &w);
     for (i = 0; i < CQ_WINDOW_ROWS; i++) {
         if (w.row[i] == row) {
             found = true;
         }
         else if (atomic_load(&t->hot[w.row[i]].identity) == id
-                 && gives_way(t, row, w.row[i])) {
+                 && is_lesser_twin(t, row, w.row[i])) {
             return CQ_ROW_TWIN;
         }
     }
     return found ? CQ_ROW_SOUND : CQ_ROW_MISPLACED;
 }
 
-static enum cq_row_fault fault_of_name(const struct cq_table *t, uint32_t row)
+static enum cq_row_fault name_fault(const struct cq_table *t, uint32_t row)
 {
     struct cq_clock clock = { 0 };
     struct cq_row copy;
@@ -118,8 +119,8 @@ static enum cq_row_fault fault_of_name(const struct cq_table *t, uint32_t row)
            ? CQ_ROW_MARK : CQ_ROW_SOUND;
 }
 
-static enum cq_row_fault fault_of_sums(const struct cq_table *t, uint32_t row,
-                                       const struct cq_holdings *h)
+static enum cq_row_fault sums_fault(const struct cq_table *t, uint32_t row,
+                                    const struct cq_holdings *h)
 {
     const struct cq_hot *hot = &t->hot[row];
     uint64_t committed = atomic_load(&hot->committed);
@@ -154,16 +155,16 @@ enum cq_row_fault cq_row_fault(const struct cq_table *t, uint32_t row,
         }
         return id == CQ_EMPTY ? CQ_ROW_NOT_EMPTY : CQ_ROW_UNFINISHED;
     }
-    fault = fault_of_place(t, row, id);
+    fault = place_fault(t, row, id);
     /* in motion an address may be read while the row becomes another's */
     if (fault == CQ_ROW_SOUND) {
-        fault = fault_of_name(t, row);
+        fault = name_fault(t, row);
     }
     if (h == NULL) {
         return fault == CQ_ROW_UNNAMED || fault == CQ_ROW_MARK
                ? CQ_ROW_SOUND : fault;
     }
-    return fault == CQ_ROW_SOUND ? fault_of_sums(t, row, h) : fault;
+    return fault == CQ_ROW_SOUND ? sums_fault(t, row, h) : fault;
 }
 
 const char *cq_row_fault_text(enum cq_row_fault fault)
@@ -188,8 +189,8 @@ const char *cq_row_fault_text(enum cq_row_fault fault)
 
 /* ---- putting it right ---- */
 
-static void put_right(struct cq_table *t, uint32_t row,
-                      enum cq_row_fault fault, const struct cq_holdings *h)
+static void repair_row(struct cq_table *t, uint32_t row,
+                       enum cq_row_fault fault, const struct cq_holdings *h)
 {
     struct cq_hot *hot = &t->hot[row];
     uint64_t used = atomic_load(&hot->used);
@@ -254,7 +255,7 @@ static int64_t repair_rows(struct cq_table *t, const struct cq_holdings *h)
 
         repaired += fault != CQ_ROW_SOUND;
         while (fault != CQ_ROW_SOUND) {
-            put_right(t, (uint32_t)row, fault, h);
+            repair_row(t, (uint32_t)row, fault, h);
             fault = cq_row_fault(t, (uint32_t)row, h);
         }
         clients += row < t->rows_n && id != 0

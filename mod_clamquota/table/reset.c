@@ -34,7 +34,7 @@ static int reset_client(struct cq_table *t, const struct cq_key *client,
         struct cq_window w;
         uint32_t i;
 
-        cq_window_of(&t->clients, identity, &w);
+        cq_window_fill(&t->clients, identity, &w);
         for (i = 0; i < CQ_WINDOW_ROWS; i++) {
             if (atomic_load(&t->hot[w.row[i]].identity)
                 == (identity | CQ_LIVE)) {
@@ -45,8 +45,8 @@ static int reset_client(struct cq_table *t, const struct cq_key *client,
     return rows;
 }
 
-int cq_reset_here(struct cq_table *t, const struct cq_key *net,
-                  const struct cq_clock *clock)
+int cq_reset_locally(struct cq_table *t, const struct cq_key *net,
+                     const struct cq_clock *clock)
 {
     struct cq_prefixes prefixes = t->header->geometry.prefixes;
     struct cq_change change = { .kind = CQ_CHANGE_RESET,
@@ -83,5 +83,5 @@ int cq_table_reset(struct cq_table *t, const struct cq_key *net,
     /* noted first: what the exchanger reads of a row between the two counts
      * as from before the act */
     cq_act_note(t, &act, clock->now_s * 1000);
-    return cq_reset_here(t, &key, clock);
+    return cq_reset_locally(t, &key, clock);
 }

@@ -7,7 +7,8 @@
 #define CLIENT_RULE "ClamQuotaClient "
 
 /* The network of a ClamQuotaClient rule, if it is one and whole. */
-static bool net_of(const struct cq_policy_slot *slot, struct cq_key *net)
+static bool parse_rule_net(const struct cq_policy_slot *slot,
+                           struct cq_key *net)
 {
     char rule[CQ_RULE_SIZE];
 
@@ -32,7 +33,8 @@ enum cq_status cq_rules_read(const struct cq_table *t, int64_t now_s,
         int64_t daily_bytes = atomic_load(&t->policies[i].daily_bytes);
         struct cq_key net;
 
-        if (cq_policy_slot_in_force(t, i) && net_of(&t->policies[i], &net)
+        if (cq_policy_slot_in_force(t, i) && parse_rule_net(&t->policies[i],
+                                                            &net)
             && cq_net_add(&rules->nets, &net, daily_bytes) == CQ_ENOMEM) {
             cq_rules_free(rules);
             return CQ_ENOMEM;
@@ -84,7 +86,7 @@ uint16_t cq_rules_index(const struct cq_table *t, uint16_t pool,
         if (slot->pool == pool) {
             length = -1;
         }
-        else if (net_of(slot, &net) && cq_key_contains(&net, key)) {
+        else if (parse_rule_net(slot, &net) && cq_key_contains(&net, key)) {
             length = net.prefix;
         }
         if (length > longest && cq_policy_slot_in_force(t, i)) {

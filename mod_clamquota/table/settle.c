@@ -26,7 +26,7 @@ struct owners {
     size_t alive_n;
 };
 
-static bool known(const uint64_t *list, size_t n, uint64_t owner)
+static bool is_listed(const uint64_t *list, size_t n, uint64_t owner)
 {
     size_t i;
 
@@ -47,8 +47,8 @@ static void collect_owners(const struct cq_table *t, struct owners *o)
     for (i = 0; i < high; i++) {
         uint64_t owner = atomic_load(&t->ledger[i].owner);
 
-        if (owner == 0 || owner == last || known(o->dead, o->dead_n, owner)
-            || known(o->alive, o->alive_n, owner)) {
+        if (owner == 0 || owner == last || is_listed(o->dead, o->dead_n, owner)
+            || is_listed(o->alive, o->alive_n, owner)) {
             continue;
         }
         last = owner;
@@ -63,27 +63,27 @@ static void collect_owners(const struct cq_table *t, struct owners *o)
     }
 }
 
-/* ---- one look at a row and at who speaks of it ---- */
+/* ---- a snapshot of a row, and what entries hold in it ---- */
 
-struct look {
+struct snapshot {
     uint64_t identity;
     uint64_t committed;
     uint64_t used;
     uint32_t holders;           /* with turns */
 };
 
-static struct look look_at(const struct cq_hot *hot)
+static struct snapshot read_snapshot(const struct cq_hot *hot)
 {
-    struct look look;
+    struct snapshot snapshot;
 
-    look.identity = atomic_load(&hot->identity);
-    look.committed = atomic_load(&hot->committed);
-    look.used = atomic_load(&hot->used);
-    look.holders = atomic_load(&hot->holders);
-    return look;
+    snapshot.identity = atomic_load(&hot->identity);
+    snapshot.committed = atomic_load(&hot->committed);
+    snapshot.used = atomic_load(&hot->used);
+    snapshot.holders = atomic_load(&hot->holders);
+    return snapshot;
 }
 
-static bool same_look(const struct look *a, const struct look *b)
+static bool snapshots_agree(const struct snapshot *a, const struct snapshot *b)
 {
     return a->identity == b->identity && a->committed == b->committed
         && a->used == b->used && a->holders == b->holders;
@@ -91,15 +91,16 @@ static bool same_look(const struct look *a, const struct look *b)
 
 /* What entries say of a row. An entry of a dead process counts until its share
  * is released, but not if the process was in the middle of a change. */
-struct voices {
+struct row_holdings {
     uint64_t left_bytes;
     uint32_t holders;
     uint32_t motions;           /* sum of the counters */
-    bool moving;                /* a living one is in the middle of something */
-    bool claims;                /* a living one may be making it its own */
+    bool is_moving;             /* a living one is in the middle of something */
+    bool has_claimant;          /* a living one may be making it its own */
 };
 
-static void hear_entry(const struct cq_entry *e, bool dead, struct voices *v)
+static void add_entry(const struct cq_entry *e, bool dead,
+                      struct row_holdings *v)
 {
     uint32_t motion = atomic_load_explicit(&e->motion, memory_order_acquire);
     uint32_t purpose = atomic_load(&e->purpose);
@@ -109,10 +110,10 @@ static void hear_entry(const struct cq_entry *e, bool dead, struct voices *v)
     }
     v->motions += motion;
     if (motion % 2 != 0) {
-        v->moving = true;
+        v->is_moving = true;
     }
     if (purpose == CQ_ENTRY_CLAIMING && !dead) {
-        v->claims = true;
+        v->has_claimant = true;
     }
     if (purpose == CQ_ENTRY_HELD) {
         v->left_bytes += (uint64_t)atomic_load(&e->left_bytes);
@@ -120,14 +121,14 @@ static void hear_entry(const struct cq_entry *e, bool dead, struct voices *v)
     }
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load(&e->motion) != motion) {
-        v->moving = true;
+        v->is_moving = true;
     }
 }
 
-static struct voices hear(const struct cq_table *t, uint32_t row,
-                          const struct owners *o)
+static struct row_holdings sum_holdings(const struct cq_table *t, uint32_t row,
+                                        const struct owners *o)
 {
-    struct voices v = { 0 };
+    struct row_holdings v = { 0 };
     uint32_t high = cq_ledger_high(t);
     uint32_t i;
 
@@ -140,7 +141,7 @@ static struct voices hear(const struct cq_table *t, uint32_t row,
         }
         owner = atomic_load(&e->owner);
         if (owner != 0) {
-            hear_entry(e, known(o->dead, o->dead_n, owner), &v);
+            add_entry(e, is_listed(o->dead, o->dead_n, owner), &v);
         }
     }
     return v;
@@ -152,44 +153,46 @@ static struct voices hear(const struct cq_table *t, uint32_t row,
  * same twice nobody counted, and between equal looks (turns included) nobody
  * came or went: the look in the middle shows what they hold and what is too
  * much. That stays too much whatever they do afterwards. */
-static bool recompute(struct cq_table *t, uint32_t row,
-                      const struct owners *o)
+static bool recompute_row(struct cq_table *t, uint32_t row,
+                          const struct owners *o)
 {
     struct cq_hot *hot = &t->hot[row];
     int tries;
 
     for (tries = 0; tries < SETTLE_TRIES; tries++) {
-        struct look before = look_at(hot);
-        struct voices first = hear(t, row, o);
-        struct look look = look_at(hot);
-        struct voices second = hear(t, row, o);
-        struct look after = look_at(hot);
+        struct snapshot before = read_snapshot(hot);
+        struct row_holdings first = sum_holdings(t, row, o);
+        struct snapshot snapshot = read_snapshot(hot);
+        struct row_holdings second = sum_holdings(t, row, o);
+        struct snapshot after = read_snapshot(hot);
         int64_t due;
 
-        if (look.identity != CQ_EMPTY
-            && (look.identity & CQ_STATE_MASK) != CQ_LIVE) {
+        if (snapshot.identity != CQ_EMPTY
+            && (snapshot.identity & CQ_STATE_MASK) != CQ_LIVE) {
             return false;       /* being made another's: next time */
         }
-        if (!same_look(&before, &look) || !same_look(&look, &after)
-            || first.moving || second.moving
+        if (!snapshots_agree(&before, &snapshot) || !snapshots_agree(&snapshot,
+                                                                     &after)
+            || first.is_moving || second.is_moving
             || first.motions != second.motions
             || first.holders != second.holders
             || first.left_bytes != second.left_bytes) {
             continue;
         }
-        if (cq_stamp(look.committed) != cq_stamp(look.used)) {
+        if (cq_stamp(snapshot.committed) != cq_stamp(snapshot.used)) {
             /* a process died in a step into another period: finish it */
-            cq_row_roll(t, row, cq_stamp(look.used));
+            cq_row_roll(t, row, cq_stamp(snapshot.used));
             continue;
         }
         due = first.left_bytes > (uint64_t)CQ_BYTES_MAX
             ? CQ_BYTES_MAX : (int64_t)first.left_bytes;
         if (atomic_compare_exchange_strong(
-                &hot->committed, &look.committed,
-                cq_stamped(cq_stamp(look.used), cq_bytes(look.used) + due))
+                &hot->committed, &snapshot.committed,
+                cq_stamped(cq_stamp(snapshot.used),
+                           cq_bytes(snapshot.used) + due))
             && atomic_compare_exchange_strong(
-                &hot->holders, &look.holders,
-                (look.holders & ~CQ_HOLDERS)
+                &hot->holders, &snapshot.holders,
+                (snapshot.holders & ~CQ_HOLDERS)
                     | (first.holders & CQ_HOLDERS))) {
             return true;
         }
@@ -198,23 +201,24 @@ static bool recompute(struct cq_table *t, uint32_t row,
 }
 
 /* Does a dead entry tell all by itself? */
-static bool is_plain(const struct cq_table *t, const struct cq_entry *e,
-                     uint32_t row)
+static bool is_consistent(const struct cq_table *t, const struct cq_entry *e,
+                          uint32_t row)
 {
-    struct look look = look_at(&t->hot[row]);
+    struct snapshot snapshot = read_snapshot(&t->hot[row]);
     int64_t left = atomic_load(&e->left_bytes);
 
     return atomic_load(&e->motion) % 2 == 0
-        && (look.identity & CQ_STATE_MASK) == CQ_LIVE
-        && (look.holders & CQ_HOLDERS) != 0
-        && left >= 0 && left <= cq_bytes(look.committed);
+        && (snapshot.identity & CQ_STATE_MASK) == CQ_LIVE
+        && (snapshot.holders & CQ_HOLDERS) != 0
+        && left >= 0 && left <= cq_bytes(snapshot.committed);
 }
 
-static bool give_back(struct cq_table *t, struct cq_entry *e, uint32_t row,
-                      const struct owners *o)
+static bool release_holding(struct cq_table *t, struct cq_entry *e,
+                            uint32_t row,
+                            const struct owners *o)
 {
     struct cq_hot *hot = &t->hot[row];
-    bool plain = is_plain(t, e, row);
+    bool consistent = is_consistent(t, e, row);
     uint64_t d;
 
     /* in motion, as if its owner did it: it has no voice from now on, and if
@@ -222,8 +226,8 @@ static bool give_back(struct cq_table *t, struct cq_entry *e, uint32_t row,
     if (atomic_load(&e->motion) % 2 == 0) {
         cq_entry_begin(e);
     }
-    if (!plain) {
-        return recompute(t, row, o);
+    if (!consistent) {
+        return recompute_row(t, row, o);
     }
     CQ_POINT("settle-begun");
     cq_row_commit(hot, -atomic_load(&e->left_bytes));
@@ -247,17 +251,17 @@ static bool finish_claim(struct cq_table *t, uint32_t row,
                          const struct owners *o)
 {
     struct cq_hot *hot = &t->hot[row];
-    struct look before = look_at(hot);
-    struct voices v;
-    struct look after;
+    struct snapshot before = read_snapshot(hot);
+    struct row_holdings v;
+    struct snapshot after;
     uint64_t id = before.identity;
 
     if (id == CQ_EMPTY || (id & CQ_STATE_MASK) == CQ_LIVE) {
         return true;
     }
-    v = hear(t, row, o);
-    after = look_at(hot);
-    if (v.claims || v.moving || after.identity != id
+    v = sum_holdings(t, row, o);
+    after = read_snapshot(hot);
+    if (v.has_claimant || v.is_moving || after.identity != id
         || (after.holders & ~CQ_HOLDERS) != (before.holders & ~CQ_HOLDERS)) {
         return false;           /* perhaps a living one's: next time */
     }
@@ -289,7 +293,7 @@ static void free_entry(struct cq_entry *e)
     atomic_store(&e->owner, 0);
 }
 
-static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
+static bool settle_entry(struct cq_table *t, uint32_t entry, bool has_claimant,
                          const struct owners *o)
 {
     struct cq_entry *e = &t->ledger[entry];
@@ -298,17 +302,17 @@ static bool settle_entry(struct cq_table *t, uint32_t entry, bool claims,
     bool is_claim = purpose == CQ_ENTRY_CLAIMING;
     bool done = true;
 
-    if (is_claim != claims) {
+    if (is_claim != has_claimant) {
         return false;
     }
     if (row < t->all_rows_n && is_claim) {
         done = finish_claim(t, row, o);
     }
     else if (row < t->all_rows_n && purpose == CQ_ENTRY_HELD) {
-        done = give_back(t, e, row, o);
+        done = release_holding(t, e, row, o);
     }
     if (row < t->all_rows_n) {
-        cq_row_moved(t, row);   /* the dead one may have come no farther */
+        cq_row_mark_moved(t, row); /* the dead one may have come no farther */
     }
     if (done) {
         free_entry(e);
@@ -332,7 +336,7 @@ int cq_table_settle(struct cq_table *t)
      * only when they are whole */
     for (round = 0; o->dead_n > 0 && round < 2; round++) {
         for (i = 0; i < high; i++) {
-            if (known(o->dead, o->dead_n, atomic_load(&t->ledger[i].owner))
+            if (is_listed(o->dead, o->dead_n, atomic_load(&t->ledger[i].owner))
                 && settle_entry(t, i, round == 0, o)) {
                 settled++;
             }

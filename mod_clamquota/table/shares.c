@@ -31,7 +31,7 @@ static uint64_t random_id(void)
     return id;
 }
 
-static void forget_all(struct cq_table *t)
+static void forget_clients(struct cq_table *t)
 {
     uint64_t row;
 
@@ -53,7 +53,7 @@ void cq_node_renew(struct cq_table *t)
     /* The id last: should this process die before, the next one finds that two
      * have it and begins again. With the new id first, rows that were not yet
      * forgotten would count a second time under it. */
-    forget_all(t);
+    forget_clients(t);
     atomic_store(&t->header->node, random_id());
 }
 
@@ -109,7 +109,7 @@ static bool copy_act(const struct cq_act_slot *slot, struct cq_act *act,
     act->at_ms = atomic_load(&slot->at_ms);
     act->until_s = atomic_load(&slot->until_s);
     atomic_thread_fence(memory_order_acquire);
-    return atomic_load(&slot->state) == *state && cq_key_valid(&act->net);
+    return atomic_load(&slot->state) == *state && cq_key_is_valid(&act->net);
 }
 
 /* Is a as good as there already? */
@@ -135,23 +135,23 @@ static struct cq_act_slot *find_slot(struct cq_table *t,
     for (i = 0; i < CQ_ACTS_MAX; i++) {
         struct cq_act_slot *slot = &t->cluster->acts[i];
         struct cq_act other;
-        uint64_t its;
+        uint64_t other_state;
 
-        if (copy_act(slot, &other, &its)) {
+        if (copy_act(slot, &other, &other_state)) {
             *known = *known || covers(&other, act);
             if (other.at_ms < act->at_ms
                 && (found == NULL || other.at_ms < oldest_ms)) {
                 found = slot;
                 oldest_ms = other.at_ms;
-                *state = its;
+                *state = other_state;
             }
         }
         else if (oldest_ms != INT64_MIN || found == NULL) {
-            if ((its & STATE_MASK) == CQ_ACT_FREE
-                || (int64_t)(its >> 2) + CQ_ACT_WRITING_S < now_s) {
+            if ((other_state & STATE_MASK) == CQ_ACT_FREE
+                || (int64_t)(other_state >> 2) + CQ_ACT_WRITING_S < now_s) {
                 found = slot;
                 oldest_ms = INT64_MIN;
-                *state = its;
+                *state = other_state;
             }
         }
     }
@@ -197,7 +197,7 @@ enum cq_status cq_act_note(struct cq_table *t, const struct cq_act *act,
     struct cq_act own = *act;
     bool known;
 
-    if (t->cluster == NULL || !cq_key_valid(&act->net)) {
+    if (t->cluster == NULL || !cq_key_is_valid(&act->net)) {
         return CQ_EINVAL;
     }
     if (own.at_ms == 0) {
@@ -331,7 +331,7 @@ int cq_acts_apply(struct cq_table *t, const struct cq_clock *clock)
         }
         else if (is_new) {
             if (act.kind == CQ_ACT_RESET) {
-                cq_reset_here(t, &act.net, clock);
+                cq_reset_locally(t, &act.net, clock);
             }
             else if (act.kind == CQ_ACT_EXEMPT && !is_covered(t, i, &act)) {
                 (void)cq_exempt_apply(t, &act.net, act.until_s, clock->now_s);

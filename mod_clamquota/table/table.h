@@ -200,8 +200,9 @@ void cq_account_charge(struct cq_account *account,
                        const struct cq_clock *clock, int64_t bytes);
 
 /** Books bytes that left, in the free column. */
-void cq_account_free(struct cq_account *account, const struct cq_clock *clock,
-                     int64_t bytes);
+void cq_account_charge_free(struct cq_account *account,
+                            const struct cq_clock *clock,
+                            int64_t bytes);
 
 /** Bytes of small ranges that were free today; adds some. (FreeRangeDaily)
  * @param bytes  0 to only look
@@ -211,15 +212,16 @@ int64_t cq_account_free_range(struct cq_account *account,
 
 /** Tallies a hit (a response that counts as one) and the time of it.
  * @return the client's hits in this period, 1 for the first */
-int64_t cq_account_hit(struct cq_account *account,
-                       const struct cq_clock *clock);
+int64_t cq_account_count_hit(struct cq_account *account,
+                             const struct cq_clock *clock);
 
 /** Tallies a refusal; notes since when the client is over, and rings for who
  * watches. BUSY refusals count in the totals only; COPIES is the client's
  * refusal, but no offence; LOGONLY is none, and tallied as would_refuse.
  * @param state  CQ_STATE_OVER, BUSY, COPIES or LOGONLY */
-void cq_account_refused(struct cq_account *account,
-                        const struct cq_clock *clock, enum cq_state state);
+void cq_account_count_refusal(struct cq_account *account,
+                              const struct cq_clock *clock,
+                              enum cq_state state);
 
 /** Gives back what is reserved and lets the row go. A second call does
  * nothing. */

@@ -125,10 +125,10 @@ static enum cq_status create(const struct cq_tablefile_want *want,
 /* Makes a table of what another one holds and gives it the name. The old one
  * stays mapped and locked until then.
  * @param rows  false: without its clients, for another calendar */
-static enum cq_status succeed(const struct cq_tablefile_want *want,
-                              const struct cq_table *old,
-                              struct cq_table **table, bool rows,
-                              unsigned *events, const struct cq_why *why)
+static enum cq_status replace_table(const struct cq_tablefile_want *want,
+                                    const struct cq_table *old,
+                                    struct cq_table **table, bool rows,
+                                    unsigned *events, const struct cq_why *why)
 {
     char *temporary = NULL;
     enum cq_status status = cq_newfile_make(want, table, &temporary, why);
@@ -152,8 +152,8 @@ static enum cq_status succeed(const struct cq_tablefile_want *want,
     return status;
 }
 
-static bool other_calendar(const struct cq_tablefile_want *want,
-                           const struct cq_geometry *g)
+static bool has_other_calendar(const struct cq_tablefile_want *want,
+                               const struct cq_geometry *g)
 {
     return g->period_kind != want->kind || g->zone != want->zone
         || g->prefixes.v4_bits != want->prefixes.v4_bits
@@ -162,8 +162,8 @@ static bool other_calendar(const struct cq_tablefile_want *want,
 
 /* Repairs what was left in the middle of a step. While children of an earlier
  * server still count, only what the dead left is touched. */
-static enum cq_status repair(struct cq_table *t, unsigned *events,
-                             const struct cq_why *why)
+static enum cq_status repair_table(struct cq_table *t, unsigned *events,
+                                   const struct cq_why *why)
 {
     int64_t repaired = 0;
 
@@ -189,11 +189,11 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
     struct cq_geometry g = (*table)->header->geometry;
     uint32_t ledger_n = want->ledger_entries != 0 ? want->ledger_entries
                                                   : CQ_LEDGER_DEFAULT;
-    bool restart = other_calendar(want, &g);
+    bool restart = has_other_calendar(want, &g);
     bool resize = g.clients_n != want->clients || g.ledger_n != ledger_n
         || g.files_n != want->files || (g.cluster_size > 0) != want->cluster;
     struct cq_table *new = NULL;
-    enum cq_status status = repair(*table, events, why);
+    enum cq_status status = repair_table(*table, events, why);
 
     if (status != CQ_OK) {
         return status;
@@ -207,7 +207,7 @@ static enum cq_status adjust(const struct cq_tablefile_want *want,
             "it cannot get its new %s: end them first", want->path,
             restart ? "period, time zone or prefixes" : "size");
     }
-    status = succeed(want, *table, &new, !restart, events, why);
+    status = replace_table(want, *table, &new, !restart, events, why);
     if (status == CQ_OK) {
         cq_tablefile_close(*table);
         *table = new;
@@ -240,9 +240,9 @@ static bool set_aside(const char *path, const char *suffix,
             && unlink(path) == 0);
 }
 
-static enum cq_status older(const struct cq_tablefile_want *want, int fd,
-                            uint32_t version, struct cq_table **table,
-                            unsigned *events, const struct cq_why *why)
+static enum cq_status open_older(const struct cq_tablefile_want *want, int fd,
+                                 uint32_t version, struct cq_table **table,
+                                 unsigned *events, const struct cq_why *why)
 {
     char suffix[16];
     struct cq_import import;
@@ -251,9 +251,9 @@ static enum cq_status older(const struct cq_tablefile_want *want, int fd,
     status = version == 2 ? cq_import_open(fd, want->path, &import, why)
                           : CQ_ECORRUPT;
     if (status == CQ_OK) {
-        bool rows = !other_calendar(want, &import.table.header->geometry);
+        bool rows = !has_other_calendar(want, &import.table.header->geometry);
 
-        status = succeed(want, &import.table, table, rows, events, why);
+        status = replace_table(want, &import.table, table, rows, events, why);
         *events |= status != CQ_OK ? 0
                  : rows ? CQ_TABLE_IMPORTED
                         : CQ_TABLE_IMPORTED | CQ_TABLE_RESTARTED;
@@ -269,7 +269,7 @@ static enum cq_status older(const struct cq_tablefile_want *want, int fd,
     if (!set_aside(want->path, suffix, why)) {
         int error = errno;
 
-        return cq_fail(why, cq_status_of_errno(error),
+        return cq_fail(why, cq_status_from_errno(error),
             "%s: a table of the older layout %u that could not be set aside "
             "as %s%s: %s", want->path, version, want->path, suffix,
             strerror(error));
@@ -278,9 +278,9 @@ static enum cq_status older(const struct cq_tablefile_want *want, int fd,
     return create(want, table, events, why);
 }
 
-static enum cq_status damaged(const struct cq_tablefile_want *want,
-                              struct cq_table **table, unsigned *events,
-                              const struct cq_why *why)
+static enum cq_status replace_damaged(const struct cq_tablefile_want *want,
+                                      struct cq_table **table, unsigned *events,
+                                      const struct cq_why *why)
 {
     char suffix[16] = ".damaged";
     int n;
@@ -289,7 +289,7 @@ static enum cq_status damaged(const struct cq_tablefile_want *want,
         if (errno != EEXIST || n == DAMAGED_MAX) {
             int error = errno;
 
-            return cq_fail(why, cq_status_of_errno(error),
+            return cq_fail(why, cq_status_from_errno(error),
                 "%s: the table is damaged and could not be set aside as "
                 "%s%s: %s; move the file away to start with new counters",
                 want->path, want->path, suffix, strerror(error));
@@ -321,12 +321,12 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
     }
     switch (cq_file_validate(fd, want->path, &g, &status, why)) {
     case CQ_FILE_OLDER:
-        status = older(want, fd, g.version, table, events, why);
+        status = open_older(want, fd, g.version, table, events, why);
         close(fd);
         return status;
     case CQ_FILE_DAMAGED:
         close(fd);
-        return damaged(want, table, events, why);
+        return replace_damaged(want, table, events, why);
     case CQ_FILE_BAD:
         close(fd);
         return status;
@@ -342,15 +342,15 @@ static enum cq_status open_existing(const struct cq_tablefile_want *want,
     if (status == CQ_ECORRUPT) {
         cq_tablefile_close(*table);
         *table = NULL;
-        return damaged(want, table, events, why);
+        return replace_damaged(want, table, events, why);
     }
     return adjust(want, table, events, why);
 }
 
 /* What every table needs that a server has opened, new or old. */
-static enum cq_status begin(const struct cq_tablefile_want *want,
-                            struct cq_table *t, unsigned *events,
-                            const struct cq_why *why)
+static enum cq_status begin_service(const struct cq_tablefile_want *want,
+                                    struct cq_table *t, unsigned *events,
+                                    const struct cq_why *why)
 {
     enum cq_status status = CQ_OK;
 
@@ -411,7 +411,7 @@ enum cq_status cq_tablefile_open(const struct cq_tablefile_want *want,
         status = open_existing(want, fd, table, events, &why);
     }
     if (status == CQ_OK) {
-        status = begin(want, *table, events, &why);
+        status = begin_service(want, *table, events, &why);
     }
     if (status != CQ_OK) {
         cq_tablefile_close(*table);
@@ -453,7 +453,7 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
         return status;
     }
     status = cq_file_counts(*table, path, &why);
-    if (status == CQ_OK && !cq_calendar_sound(*table)) {
+    if (status == CQ_OK && !cq_calendar_is_sound(*table)) {
         status = cq_fail(&why, CQ_ECORRUPT, "%s: the table's calendar is "
             "damaged: start the server once to have it written anew", path);
     }

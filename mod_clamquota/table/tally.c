@@ -5,11 +5,11 @@
  * ranges of a day. */
 #include "table/account.h"
 
-void cq_account_free(struct cq_account *a, const struct cq_clock *clock,
-                     int64_t bytes)
+void cq_account_charge_free(struct cq_account *a, const struct cq_clock *clock,
+                            int64_t bytes)
 {
     if (bytes > 0 && cq_account_is_open(a)) {
-        cq_stamped_add(&cold_of(a)->free, clock->period_id, bytes);
+        cq_stamped_add(&cold_row(a)->free, clock->period_id, bytes);
     }
 }
 
@@ -23,7 +23,7 @@ int64_t cq_account_free_range(struct cq_account *a,
     if (!cq_account_is_open(a)) {
         return 0;
     }
-    word = &hot_of(a)->free_range;
+    word = &hot_row(a)->free_range;
     if (cq_stamp(atomic_load_explicit(word, memory_order_relaxed))
         == day + 1) {
         day++;          /* as in begin_day(): no day begins twice */
@@ -41,15 +41,15 @@ void cq_account_mark(struct cq_account *a, uint16_t policy_index,
     if (!cq_account_is_open(a)) {
         return;
     }
-    old = atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed);
+    old = atomic_load_explicit(&hot_row(a)->mark, memory_order_relaxed);
     do {
         new = (old & ~CQ_MARK_POLICY) | policy_index
             | (proxied ? CQ_MARK_PROXIED : 0);
     } while (new != old
-             && !atomic_compare_exchange_weak(&hot_of(a)->mark, &old, new));
+             && !atomic_compare_exchange_weak(&hot_row(a)->mark, &old, new));
 }
 
-int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
+int64_t cq_account_count_hit(struct cq_account *a, const struct cq_clock *clock)
 {
     cq_word *word;
     uint64_t old, now_s = (uint64_t)clock->now_s;
@@ -57,13 +57,13 @@ int64_t cq_account_hit(struct cq_account *a, const struct cq_clock *clock)
     if (!cq_account_is_open(a)) {
         return 0;
     }
-    word = &cold_of(a)->seen;
+    word = &cold_row(a)->seen;
     old = atomic_load_explicit(word, memory_order_relaxed);
     while (cq_seen_s(old) != clock->now_s
            && !atomic_compare_exchange_weak(
                word, &old, (old >> CQ_SEEN_SHIFT << CQ_SEEN_SHIFT) | now_s)) {
     }
-    return cq_stamped_add(&cold_of(a)->hits, clock->period_id, 1);
+    return cq_stamped_add(&cold_row(a)->hits, clock->period_id, 1);
 }
 
 /* ---- over quota ---- */
@@ -72,11 +72,11 @@ CQ_SELDOM void cq_account_set_over(struct cq_account *a,
                                    const struct cq_clock *clock)
 {
     int64_t start_s = cq_calendar_start(a->table, clock->period_id);
-    uint64_t old = atomic_load(&cold_of(a)->over);
+    uint64_t old = atomic_load(&cold_row(a)->over);
     bool is_first;
 
     if (cq_over_since_s(old) >= start_s
-        && (atomic_load_explicit(&hot_of(a)->mark, memory_order_relaxed)
+        && (atomic_load_explicit(&hot_row(a)->mark, memory_order_relaxed)
             & CQ_MARK_OVER) != 0) {
         return;
     }
@@ -84,13 +84,13 @@ CQ_SELDOM void cq_account_set_over(struct cq_account *a,
      * one of all callers changes it. */
     is_first = cq_over_since_s(old) < start_s
         && atomic_compare_exchange_strong(
-            &cold_of(a)->over, &old, cq_over(clock->now_s, clock->day, 0));
+            &cold_row(a)->over, &old, cq_over(clock->now_s, clock->day, 0));
     CQ_POINT("over-since");
-    atomic_fetch_or(&hot_of(a)->mark, CQ_MARK_OVER);
+    atomic_fetch_or(&hot_row(a)->mark, CQ_MARK_OVER);
     if (is_first) {
-        cq_change_of_row(a->table, a->row, CQ_CHANGE_OVER, clock->now_s,
-                         cq_row_used(hot_of(a), clock->period_id),
-                         a->allowance_bytes);
+        cq_change_note_row(a->table, a->row, CQ_CHANGE_OVER, clock->now_s,
+                           cq_row_used(hot_row(a), clock->period_id),
+                           a->allowance_bytes);
     }
 }
 
@@ -105,19 +105,19 @@ CQ_SELDOM void cq_account_clear_over(struct cq_account *a,
         return;
     }
     was_over = cq_row_over_since(a->table, a->row, clock->period_id) != 0;
-    atomic_store(&cold_of(a)->over, 0);
-    mark = atomic_fetch_and(&hot_of(a)->mark,
+    atomic_store(&cold_row(a)->over, 0);
+    mark = atomic_fetch_and(&hot_row(a)->mark,
                             ~(CQ_MARK_OVER | CQ_MARK_DROPPED));
     if (was_over && (mark & CQ_MARK_OVER) != 0) {
-        cq_change_of_row(a->table, a->row, CQ_CHANGE_AGAIN, clock->now_s,
-                         cq_row_used(hot_of(a), clock->period_id),
-                         a->allowance_bytes);
+        cq_change_note_row(a->table, a->row, CQ_CHANGE_AGAIN, clock->now_s,
+                           cq_row_used(hot_row(a), clock->period_id),
+                           a->allowance_bytes);
     }
 }
 
 static void count_would_refuse(struct cq_account *a)
 {
-    cq_word *word = &cold_of(a)->seen;
+    cq_word *word = &cold_row(a)->seen;
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
 
     while (old >> CQ_SEEN_SHIFT < CQ_WOULD_REFUSE_MAX
@@ -133,7 +133,7 @@ static void count_would_refuse(struct cq_account *a)
 static uint32_t count_refusal(struct cq_account *a,
                               const struct cq_clock *clock)
 {
-    cq_word *word = &cold_of(a)->over;
+    cq_word *word = &cold_row(a)->over;
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
     uint64_t new;
 
@@ -146,8 +146,9 @@ static uint32_t count_refusal(struct cq_account *a,
     return cq_over_refusals(new);
 }
 
-void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
-                        enum cq_state state)
+void cq_account_count_refusal(struct cq_account *a,
+                              const struct cq_clock *clock,
+                              enum cq_state state)
 {
     if (!cq_account_is_open(a)) {
         return;
@@ -158,8 +159,8 @@ void cq_account_refused(struct cq_account *a, const struct cq_clock *clock,
     if (state != CQ_STATE_OVER && state != CQ_STATE_COPIES) {
         return;
     }
-    cq_stamped_add(&cold_of(a)->refused, clock->period_id, 1);
-    cq_row_moved(a->table, a->row);     /* to hear of the others sooner */
+    cq_stamped_add(&cold_row(a)->refused, clock->period_id, 1);
+    cq_row_mark_moved(a->table, a->row); /* to hear of the others sooner */
     CQ_POINT("refused-tallied");
     if (state == CQ_STATE_OVER) {
         cq_account_set_over(a, clock);
@@ -179,8 +180,8 @@ void cq_account_reset(struct cq_account *a)
     if (!cq_account_is_open(a)) {
         return;
     }
-    hot = hot_of(a);
-    e = entry_of(a);
+    hot = hot_row(a);
+    e = ledger_entry(a);
     before = atomic_load(&hot->before);
     /* in motion until used and committed agree again: if this process dies in
      * between, cq_table_settle() recomputes committed from used */
@@ -196,7 +197,7 @@ void cq_account_reset(struct cq_account *a)
         cq_stamped(cq_stamp(c), cq_bytes(c) - cq_bytes(d)))) {
     }
     CQ_POINT("reset-committed");
-    cq_row_moved(a->table, a->row);
+    cq_row_mark_moved(a->table, a->row);
     cq_entry_end(e);
     /* unless somebody just stepped into another period and needs it */
     if (cq_stamp(before) != cq_stamp(d)) {
@@ -207,7 +208,7 @@ void cq_account_reset(struct cq_account *a)
                                        cq_stamped(cq_stamp(d), 0));
     }
     if (!cq_row_is_pair(a->table, a->row)) {
-        cold = cold_of(a);
+        cold = cold_row(a);
         atomic_store(&hot->others, 0);
         atomic_store(&hot->day_base, 0);
         atomic_store(&hot->free_range, 0);

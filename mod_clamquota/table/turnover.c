@@ -19,7 +19,7 @@ static uint16_t stamp_for(const struct cq_table *t, uint32_t row,
 /* What a row has counted under a wrong clock, if its period does not border on
  * the one in force; taken out, as it goes along. Else it stays where it is:
  * that the clock was wrong then or is wrong now looks the same. */
-static int64_t take_stray(struct cq_hot *hot, uint16_t stamp)
+static int64_t remove_stray(struct cq_hot *hot, uint16_t stamp)
 {
     uint64_t left = atomic_load(&hot->before);
 
@@ -31,7 +31,7 @@ static int64_t take_stray(struct cq_hot *hot, uint16_t stamp)
 
 /* Takes the old count out of before, so that the row steps like any other, and
  * adds it again. A process that dies in between leaves the client with less. */
-static void exchange(struct cq_table *t, uint32_t row,
+static void turn_row(struct cq_table *t, uint32_t row,
                      const struct cq_clock *clock)
 {
     struct cq_hot *hot = &t->hot[row];
@@ -51,20 +51,20 @@ static void exchange(struct cq_table *t, uint32_t row,
         int64_t bytes = cq_bytes(before);
 
         cq_row_roll(t, row, stamp);
-        bytes += take_stray(hot, stamp);
-        cq_entry_begin(entry_of(&a));
+        bytes += remove_stray(hot, stamp);
+        cq_entry_begin(ledger_entry(&a));
         CQ_POINT("exchange-before");
         cq_row_commit(hot, bytes);
         CQ_POINT("exchange-committed");
         cq_stamped_add(&hot->used, stamp, bytes);
-        cq_row_moved(t, row);
-        cq_entry_end(entry_of(&a));
+        cq_row_mark_moved(t, row);
+        cq_entry_end(ledger_entry(&a));
     }
     cq_account_close(&a);
 }
 
 /* Is it marked as over quota in a period before, of which it knows no more? */
-static bool take_old_mark(struct cq_table *t, uint32_t row, uint16_t period_id)
+static bool clear_old_mark(struct cq_table *t, uint32_t row, uint16_t period_id)
 {
     _Atomic uint32_t *mark = &t->hot[row].mark;
 
@@ -75,7 +75,7 @@ static bool take_old_mark(struct cq_table *t, uint32_t row, uint16_t period_id)
             & CQ_MARK_OVER) != 0;
 }
 
-static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
+static void turn_rows(struct cq_table *t, const struct cq_clock *clock)
 {
     struct cq_change change = { .kind = CQ_CHANGE_PERIOD,
                                 .at_s = clock->now_s };
@@ -92,12 +92,12 @@ static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
             && cq_stamp(atomic_load_explicit(&hot->before,
                                              memory_order_relaxed))
                    == stamp) {
-            exchange(t, (uint32_t)row, clock);
+            turn_row(t, (uint32_t)row, clock);
             used = cq_stamp(atomic_load(&hot->used));
         }
         clients += row < t->rows_n && used == stamp;
         change.clients += row < t->rows_n
-            && take_old_mark(t, (uint32_t)row, clock->period_id);
+            && clear_old_mark(t, (uint32_t)row, clock->period_id);
     }
     if (change.clients > 0) {
         cq_change_note(t, &change);
@@ -106,9 +106,9 @@ static void exchange_all(struct cq_table *t, const struct cq_clock *clock)
                  cq_stamped(clock->period_id, clients));
 }
 
-static void erase_all(struct cq_table *t, const struct cq_clock *clock)
+static void erase_old_rows(struct cq_table *t, const struct cq_clock *clock)
 {
-    uint32_t entry = cq_entry_take(t);
+    uint32_t entry = cq_entry_acquire(t);
     uint64_t row;
 
     for (row = 0; entry != CQ_NO_ENTRY && row < t->all_rows_n; row++) {
@@ -117,7 +117,7 @@ static void erase_all(struct cq_table *t, const struct cq_clock *clock)
     }
     if (entry != CQ_NO_ENTRY) {
         atomic_store(&t->header->erased_id, clock->period_id);
-        cq_entry_give(t, entry);
+        cq_entry_release(t, entry);
     }
 }
 
@@ -131,7 +131,7 @@ void cq_turnover(struct cq_table *t, const struct cq_clock *clock)
         && clock->now_s < clock->next_day_s;
 
     if (atomic_load(&h->turned_id) != id) {
-        exchange_all(t, clock);
+        turn_rows(t, clock);
         atomic_store(&h->turned_s, clock->now_s);
         atomic_store(&h->turned_id, id);
     }
@@ -139,6 +139,6 @@ void cq_turnover(struct cq_table *t, const struct cq_clock *clock)
         && (id == erased + 1
             || (steady && clock->now_s - atomic_load(&h->turned_s)
                               >= BELIEVED_AFTER_S))) {
-        erase_all(t, clock);
+        erase_old_rows(t, clock);
     }
 }

@@ -28,16 +28,10 @@ enum cq_status cq_fail(const struct cq_why *why, enum cq_status status,
     return status;
 }
 
-enum cq_status cq_status_of_errno(int error)
+enum cq_status cq_status_from_errno(int error)
 {
     return error == EACCES || error == EPERM || error == EROFS ? CQ_EACCES
                                                                : CQ_EIO;
-}
-
-static enum cq_status bad(enum cq_status *status, enum cq_status value)
-{
-    *status = value;
-    return value;
 }
 
 /* The same numbers must come out when the file is planned anew. */
@@ -114,44 +108,44 @@ enum cq_file_kind cq_file_validate(int fd, const char *path,
     ssize_t n = pread(fd, g, sizeof(*g), 0);
 
     if (n < 0 || fstat(fd, &st) != 0) {
-        bad(status, cq_fail(why, CQ_EIO, "%s: cannot be read: %s", path,
-                            strerror(errno)));
+        *status = cq_fail(why, CQ_EIO, "%s: cannot be read: %s", path,
+                          strerror(errno));
         return CQ_FILE_BAD;
     }
     if (st.st_size == 0 || is_all_zeros(fd, st.st_size)) {
-        bad(status, cq_fail(why, CQ_ECORRUPT, "%s: the table is empty: it was "
+        *status = cq_fail(why, CQ_ECORRUPT, "%s: the table is empty: it was "
             "cut short or never written to the disk; move the file away to "
-            "start with new counters", path));
+            "start with new counters", path);
         return CQ_FILE_DAMAGED;
     }
     if ((size_t)n < sizeof(g->magic) || g->magic != CQ_MAGIC) {
-        bad(status, cq_fail(why, CQ_ENOTTABLE,
+        *status = cq_fail(why, CQ_ENOTTABLE,
             "%s: not a clamquota table: expected a file made by this module; "
-            "move it away or name another with ClamQuotaTable", path));
+            "move it away or name another with ClamQuotaTable", path);
         return CQ_FILE_BAD;
     }
     if ((size_t)n == sizeof(*g) && g->version < CQ_LAYOUT_VERSION) {
         return CQ_FILE_OLDER;
     }
     if ((size_t)n == sizeof(*g) && g->version > CQ_LAYOUT_VERSION) {
-        bad(status, cq_fail(why, CQ_EVERSION,
+        *status = cq_fail(why, CQ_EVERSION,
             "%s: a clamquota table of layout %u, expected %u at most: it was "
             "made by a newer version; install that, or move the file away",
-            path, g->version, CQ_LAYOUT_VERSION));
+            path, g->version, CQ_LAYOUT_VERSION);
         return CQ_FILE_BAD;
     }
     if ((size_t)n < sizeof(*g) || g->checksum != cq_geometry_checksum(g)
         || !geometry_is_ours(g)) {
-        bad(status, cq_fail(why, CQ_ECORRUPT,
+        *status = cq_fail(why, CQ_ECORRUPT,
             "%s: the table's header is damaged (its checksum does not "
-            "agree): move the file away to start with new counters", path));
+            "agree): move the file away to start with new counters", path);
         return CQ_FILE_DAMAGED;
     }
     if ((uint64_t)st.st_size != g->file_size) {
-        bad(status, cq_fail(why, CQ_ECORRUPT,
+        *status = cq_fail(why, CQ_ECORRUPT,
             "%s: the table has %lld bytes, expected %llu: it was cut short "
             "or written to; move the file away to start with new counters",
-            path, (long long)st.st_size, (unsigned long long)g->file_size));
+            path, (long long)st.st_size, (unsigned long long)g->file_size);
         return CQ_FILE_DAMAGED;
     }
     return CQ_FILE_GOOD;
@@ -239,7 +233,7 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
                 "%s: is a directory, expected a file such as "
                 CQ_TABLE_PATH, path);
         }
-        return cq_fail(why, cq_status_of_errno(error),
+        return cq_fail(why, cq_status_from_errno(error),
                        "%s: cannot be opened: %s", path, strerror(error));
     }
     if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {

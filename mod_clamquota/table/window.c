@@ -18,18 +18,18 @@ static uint64_t scale(uint64_t hash, uint64_t n)
 #endif
 }
 
-static uint32_t home_of(uint64_t hash)
+static uint32_t home_offset(uint64_t hash)
 {
     return (uint32_t)(hash >> 2) % CQ_BUCKET_ROWS;
 }
 
 /* the first row of the client's first bucket */
-static uint32_t first_of(const struct cq_region *r, uint64_t hash)
+static uint32_t first_bucket(const struct cq_region *r, uint64_t hash)
 {
     return r->first + (uint32_t)(scale(hash, r->buckets_n) * CQ_BUCKET_ROWS);
 }
 
-static uint32_t second_of(const struct cq_region *r, uint64_t hash)
+static uint32_t second_bucket(const struct cq_region *r, uint64_t hash)
 {
     /* an odd constant (2^64 / golden ratio) makes another number of the hash
      * for the second choice */
@@ -43,12 +43,12 @@ static uint32_t second_of(const struct cq_region *r, uint64_t hash)
     return r->first + (uint32_t)(second * CQ_BUCKET_ROWS);
 }
 
-void cq_window_of(const struct cq_region *region, uint64_t hash,
-                  struct cq_window *window)
+void cq_window_fill(const struct cq_region *region, uint64_t hash,
+                    struct cq_window *window)
 {
-    uint32_t first = first_of(region, hash);
-    uint32_t second = second_of(region, hash);
-    uint32_t home = home_of(hash);
+    uint32_t first = first_bucket(region, hash);
+    uint32_t second = second_bucket(region, hash);
+    uint32_t home = home_offset(hash);
     uint32_t i;
 
     for (i = 0; i < CQ_BUCKET_ROWS; i++) {
@@ -61,14 +61,15 @@ void cq_window_of(const struct cq_region *region, uint64_t hash,
 
 struct cq_homes cq_window_homes(const struct cq_region *r, uint64_t hash)
 {
-    uint32_t home = home_of(hash);
+    uint32_t home = home_offset(hash);
 
     return (struct cq_homes){
-        { first_of(r, hash) + home, second_of(r, hash) + home }
+        { first_bucket(r, hash) + home, second_bucket(r, hash) + home }
     };
 }
 
-static bool is_at(const struct cq_table *t, uint32_t row, uint64_t identity)
+static bool has_identity(const struct cq_table *t, uint32_t row,
+                         uint64_t identity)
 {
     return atomic_load_explicit(&t->hot[row].identity, memory_order_acquire)
         == identity;
@@ -85,15 +86,15 @@ uint32_t cq_window_find(const struct cq_table *t, const struct cq_homes *homes,
          * row numbers of a bucket differ in the low bits only (a region
          * begins with a whole bucket) */
         uint32_t row = homes->row[b]
-            ^ (uint32_t)!is_at(t, homes->row[b], identity);
+            ^ (uint32_t)!has_identity(t, homes->row[b], identity);
 
-        if (is_at(t, row, identity)) {
+        if (has_identity(t, row, identity)) {
             return row;
         }
     }
     for (b = 0; b < 2; b++) {
         for (i = 2; i < CQ_BUCKET_ROWS; i++) {
-            if (is_at(t, homes->row[b] ^ i, identity)) {
+            if (has_identity(t, homes->row[b] ^ i, identity)) {
                 return homes->row[b] ^ i;
             }
         }

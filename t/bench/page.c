@@ -59,7 +59,7 @@ static struct cq_table *make_table(const char *path, uint64_t clients,
         cq_account_mark(&account, index, false);
         cq_account_charge(&account, clock,
                           (int64_t)(i * 2654435761u % (2 * DAILY)));
-        cq_account_hit(&account, clock);
+        cq_account_count_hit(&account, clock);
         cq_account_close(&account);
     }
     return table;

@@ -84,9 +84,9 @@ static void make_table(const char *path, size_t over_n)
         cq_account_charge(&account, &clock, i < over_n ? 2 * DAILY + (int)i
                                                        : DAILY / 2);
         for (int n = 0; i < over_n && n < CQ_OFFENCE_AFTER; n++) {
-            cq_account_refused(&account, &clock, CQ_STATE_OVER);
+            cq_account_count_refusal(&account, &clock, CQ_STATE_OVER);
         }
-        cq_account_hit(&account, &clock);
+        cq_account_count_hit(&account, &clock);
         cq_account_close(&account);
     }
     cq_tablefile_close(table);
@@ -141,7 +141,7 @@ static void offend(struct cq_table *table, int n)
     }
     cq_account_charge(&account, &clock, 2 * DAILY);
     for (int i = 0; i < CQ_OFFENCE_AFTER; i++) {
-        cq_account_refused(&account, &clock, CQ_STATE_OVER);
+        cq_account_count_refusal(&account, &clock, CQ_STATE_OVER);
     }
     cq_account_close(&account);
 }

@@ -20,7 +20,7 @@ static void fill(struct cq_table *table, uint32_t clients_n)
         struct cq_account a = open_client(table, k, &clock);
 
         cq_account_charge(&a, &clock, 1000 + k % 1000);
-        cq_account_hit(&a, &clock);
+        cq_account_count_hit(&a, &clock);
         cq_account_close(&a);
     }
 }

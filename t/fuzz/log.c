@@ -24,7 +24,7 @@ static void read_line(const struct cq_log_format *format, const char *text,
         }
         HOLDS(r.bytes >= 0 && r.body_bytes >= -1);
         HOLDS(r.status == 0 || (r.status >= 100 && r.status <= 999));
-        HOLDS(!r.has_client || cq_key_valid(&r.client));
+        HOLDS(!r.has_client || cq_key_is_valid(&r.client));
         HOLDS(!r.has_time || r.time_s >= 86400);
         check_text(r.vhost, text, size);
         check_text(r.method, text, size);

@@ -42,7 +42,7 @@ static void fuzz_network(const char *text)
         HOLDS(why != NULL);
         return;
     }
-    HOLDS(cq_key_valid(&key));
+    HOLDS(cq_key_is_valid(&key));
     cq_key_format_cidr(&key, written, sizeof(written));
     HOLDS(cq_key_parse(&again, written, NULL) == CQ_OK);
     HOLDS(cq_key_compare(&key, &again) == 0);

@@ -70,7 +70,7 @@ static void draw(char **words)
             &account);
     cq_account_charge(&account, &clock, strtoll(words[2], NULL, 10));
     while (refusals-- > 0) {
-        cq_account_refused(&account, &clock, CQ_STATE_OVER);
+        cq_account_count_refusal(&account, &clock, CQ_STATE_OVER);
     }
     cq_account_close(&account);
 }

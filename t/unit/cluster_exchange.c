@@ -43,7 +43,7 @@ static bool admits(struct node *node, uint32_t k, int64_t allowance,
     bool admitted = cq_account_admit(&a, &clock, allowance, 0, usage) == CQ_OK;
 
     if (!admitted) {
-        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+        cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     }
     cq_account_close(&a);
     return admitted;

@@ -119,7 +119,7 @@ static void refuse(struct node *node, uint32_t k, int n)
     struct cq_account a = open_client(node->table, k, &clock);
 
     while (n-- > 0) {
-        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+        cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     }
     cq_account_close(&a);
 }

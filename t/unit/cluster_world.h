@@ -414,7 +414,7 @@ static inline void node_charge(struct node *node, uint32_t k, int64_t bytes)
     struct cq_account a = open_client(node->table, k, &clock);
 
     cq_account_charge(&a, &clock, bytes);
-    cq_account_hit(&a, &clock);
+    cq_account_count_hit(&a, &clock);
     cq_account_close(&a);
 }
 

@@ -56,7 +56,7 @@ static enum cq_clock_step look(struct machine *m, int64_t wall_passed,
     m->wall_s += wall_passed;
     m->boot_s += boot_passed;
     seen = id_at(m->kind, m->wall_s);
-    step = cq_clock_look(&m->watch, m->in_force, seen, m->wall_s, m->boot_s);
+    step = cq_clock_observe(&m->watch, m->in_force, seen, m->wall_s, m->boot_s);
     if (step == CQ_CLOCK_ADOPT) {
         m->in_force = seen;
     }
@@ -104,7 +104,7 @@ START_TEST(next_also_at_the_first_look)
 {
     struct cq_clock_watch watch = { 0 };
 
-    ck_assert_int_eq(cq_clock_look(&watch, 683, 684, WALL, BOOT),
+    ck_assert_int_eq(cq_clock_observe(&watch, 683, 684, WALL, BOOT),
                      CQ_CLOCK_ADOPT);
 }
 END_TEST
@@ -230,15 +230,15 @@ START_TEST(doubt_ends_at_the_second)
 {
     struct cq_clock_watch watch = { 0 };
 
-    ck_assert_int_eq(cq_clock_look(&watch, 100, 100, WALL, BOOT),
+    ck_assert_int_eq(cq_clock_observe(&watch, 100, 100, WALL, BOOT),
                      CQ_CLOCK_STAY);
-    ck_assert_int_eq(cq_clock_look(&watch, 100, 90, WALL - DAY, BOOT),
+    ck_assert_int_eq(cq_clock_observe(&watch, 100, 90, WALL - DAY, BOOT),
                      CQ_CLOCK_DOUBT);
-    ck_assert_int_eq(cq_clock_look(&watch, 100, 90, WALL - DAY,
-                                   BOOT + CQ_CLOCK_DOUBT_S - 1),
+    ck_assert_int_eq(cq_clock_observe(&watch, 100, 90, WALL - DAY,
+                                      BOOT + CQ_CLOCK_DOUBT_S - 1),
                      CQ_CLOCK_STAY);
-    ck_assert_int_eq(cq_clock_look(&watch, 100, 90, WALL - DAY,
-                                   BOOT + CQ_CLOCK_DOUBT_S),
+    ck_assert_int_eq(cq_clock_observe(&watch, 100, 90, WALL - DAY,
+                                      BOOT + CQ_CLOCK_DOUBT_S),
                      CQ_CLOCK_ADOPT);
 }
 END_TEST
@@ -280,8 +280,10 @@ START_TEST(a_look_at_the_second_of_the_boot)
 {
     struct cq_clock_watch watch = { 0 };
 
-    ck_assert_int_eq(cq_clock_look(&watch, 100, 100, WALL, 0), CQ_CLOCK_STAY);
-    ck_assert_int_eq(cq_clock_look(&watch, 100, 103, WALL + 3 * DAY, 3 * DAY),
+    ck_assert_int_eq(cq_clock_observe(&watch, 100, 100, WALL, 0),
+                     CQ_CLOCK_STAY);
+    ck_assert_int_eq(cq_clock_observe(&watch, 100, 103, WALL + 3 * DAY,
+                                      3 * DAY),
                      CQ_CLOCK_ADOPT);
 }
 END_TEST
@@ -331,21 +333,21 @@ START_TEST(no_period_is_never_adopted)
     struct cq_clock_watch watch = { 0 };
 
     for (int i = 0; i < 10; i++) {
-        ck_assert_int_eq(cq_clock_look(&watch, 683, 0, 5, BOOT + 100 * i),
+        ck_assert_int_eq(cq_clock_observe(&watch, 683, 0, 5, BOOT + 100 * i),
                          CQ_CLOCK_STAY);
     }
     /* ids do not wrap: 0 is not what follows the last one */
-    ck_assert_int_eq(cq_clock_look(&watch, UINT16_MAX, 0, WALL, BOOT),
+    ck_assert_int_eq(cq_clock_observe(&watch, UINT16_MAX, 0, WALL, BOOT),
                      CQ_CLOCK_STAY);
-    ck_assert_int_eq(cq_clock_look(&watch, UINT16_MAX - 1, UINT16_MAX, WALL,
-                                   BOOT), CQ_CLOCK_ADOPT);
-    ck_assert_int_eq(cq_clock_look(&watch, UINT16_MAX, 1, WALL - DAY, BOOT),
+    ck_assert_int_eq(cq_clock_observe(&watch, UINT16_MAX - 1, UINT16_MAX, WALL,
+                                      BOOT), CQ_CLOCK_ADOPT);
+    ck_assert_int_eq(cq_clock_observe(&watch, UINT16_MAX, 1, WALL - DAY, BOOT),
                      CQ_CLOCK_DOUBT);
     /* a doubt does not outlive it */
-    ck_assert_int_eq(cq_clock_look(&watch, UINT16_MAX, 0, 5, BOOT + 100),
+    ck_assert_int_eq(cq_clock_observe(&watch, UINT16_MAX, 0, 5, BOOT + 100),
                      CQ_CLOCK_STAY);
-    ck_assert_int_eq(cq_clock_look(&watch, UINT16_MAX, 1, WALL - DAY,
-                                   BOOT + 400), CQ_CLOCK_DOUBT);
+    ck_assert_int_eq(cq_clock_observe(&watch, UINT16_MAX, 1, WALL - DAY,
+                                      BOOT + 400), CQ_CLOCK_DOUBT);
 }
 END_TEST
 

@@ -101,7 +101,7 @@ START_TEST(reads)
         ck_assert_msg(cq_key_parse(&key, good[i].text, &why) == CQ_OK,
                       "%s: %s", good[i].text, why);
         ck_assert_str_eq(why, "untouched");
-        ck_assert(cq_key_valid(&key));
+        ck_assert(cq_key_is_valid(&key));
         ck_assert_str_eq(cq_key_format(&key, text, sizeof(text)),
                          good[i].address);
         ck_assert_str_eq(cq_key_format_cidr(&key, text, sizeof(text)),
@@ -220,7 +220,7 @@ static void cut_everywhere(const uint8_t *addr, size_t addr_len)
             EXPECT(bit_of(key.bytes, bit)
                    == (bit < prefix ? bit_of(addr, bit) : 0));
         }
-        EXPECT(cq_key_valid(&key));
+        EXPECT(cq_key_is_valid(&key));
         cq_key_format_cidr(&key, text, sizeof(text));
         EXPECT(cq_key_parse(&again, text, NULL) == CQ_OK);
         expect_equal(&again, &key);
@@ -228,7 +228,7 @@ static void cut_everywhere(const uint8_t *addr, size_t addr_len)
         for (unsigned bit = 0; bit < 128; bit++) {
             again = key;
             flip(again.bytes, bit);
-            EXPECT(cq_key_valid(&again) == (bit < prefix));
+            EXPECT(cq_key_is_valid(&again) == (bit < prefix));
             EXPECT(cq_key_compare(&again, &key) != 0);
             /* a whole address differing there: inside only if behind */
             if (bit < bits) {
@@ -299,32 +299,32 @@ START_TEST(valid_refuses)
         .bytes = { 0, 0x64, 0xff, 0x9b }, .family = 6
     };
 
-    ck_assert(cq_key_valid(&key));
+    ck_assert(cq_key_is_valid(&key));
     key.prefix = 33;
-    ck_assert(!cq_key_valid(&key));
+    ck_assert(!cq_key_is_valid(&key));
     for (unsigned family = 0; family <= 255; family++) {
         key.family = (uint8_t)family;
         key.prefix = 0;
-        ck_assert_int_eq(cq_key_valid(&key), family == 4 || family == 6);
+        ck_assert_int_eq(cq_key_is_valid(&key), family == 4 || family == 6);
         key.prefix = 129;
-        ck_assert(!cq_key_valid(&key));
+        ck_assert(!cq_key_is_valid(&key));
         key.prefix = 255;
-        ck_assert(!cq_key_valid(&key));
+        ck_assert(!cq_key_is_valid(&key));
     }
     /* behind the four bytes of an IPv4 key everything is zero */
     key = key_of("192.0.2.7");
     key.bytes[15] = 1;
-    ck_assert(!cq_key_valid(&key));
+    ck_assert(!cq_key_is_valid(&key));
     /* what would be IPv4 had it come in by a constructor */
-    ck_assert(!cq_key_valid(&mapped));
+    ck_assert(!cq_key_is_valid(&mapped));
     mapped.prefix = 128;
-    ck_assert(!cq_key_valid(&mapped));
+    ck_assert(!cq_key_is_valid(&mapped));
     for (unsigned bits = 96; bits <= 128; bits++) {
         translated.prefix = (uint8_t)bits;
-        ck_assert(!cq_key_valid(&translated));
+        ck_assert(!cq_key_is_valid(&translated));
     }
     translated.prefix = 95;
-    ck_assert(cq_key_valid(&translated));
+    ck_assert(cq_key_is_valid(&translated));
 }
 END_TEST
 

@@ -79,7 +79,7 @@ START_TEST(around_translated)
     struct cq_key none = key_of("0.0.0.0/0");
 
     ck_assert_int_eq(cq_key_make(&key, address, 16, by_64), CQ_OK);
-    ck_assert(cq_key_valid(&key));
+    ck_assert(cq_key_is_valid(&key));
     ck_assert_uint_eq(key.family, 6);
     ck_assert_int_eq(cq_net_add(&list, &all, 6), CQ_OK);
     ck_assert_int_eq(cq_net_add(&list, &none, 4), CQ_OK);

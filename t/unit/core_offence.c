@@ -21,7 +21,7 @@ static struct cq_offence_facts offender(void)
 
 static enum cq_offence of(const struct cq_offence_facts *facts)
 {
-    return cq_offence_of(facts, &policy, true, 2, NOW_S, &limits, NULL);
+    return cq_offence_judge(facts, &policy, true, 2, NOW_S, &limits, NULL);
 }
 
 START_TEST(an_offender)
@@ -45,10 +45,10 @@ START_TEST(not_over)
     facts.used_bytes = 2499;
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_NONE);
     facts = offender();
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 3, NOW_S, &limits,
-                                   NULL), CQ_OFFENCE_NONE);
-    ck_assert_int_eq(cq_offence_of(&facts, &raised, true, 2, NOW_S, &limits,
-                                   NULL), CQ_OFFENCE_NONE);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 3, NOW_S, &limits,
+                                      NULL), CQ_OFFENCE_NONE);
+    ck_assert_int_eq(cq_offence_judge(&facts, &raised, true, 2, NOW_S, &limits,
+                                      NULL), CQ_OFFENCE_NONE);
     facts.over_since_s = 0;
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_NONE);
     facts = offender();
@@ -66,8 +66,8 @@ START_TEST(few_refusals)
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_FEW);
     facts.refusals = 1;
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_FEW);
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 2, NOW_S, &one,
-                                   NULL), CQ_OFFENCE_OFFENDER);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, NOW_S, &one,
+                                      NULL), CQ_OFFENCE_OFFENDER);
     /* few is said first: there is no second from which he is one */
     facts.refusals = 2;
     facts.over_since_s = NOW_S;
@@ -82,25 +82,25 @@ START_TEST(over_since_a_moment)
     int64_t due_s = -1;
 
     facts.over_since_s = NOW_S - 59;
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 2, NOW_S, &limits,
-                                   &due_s), CQ_OFFENCE_RECENT);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, NOW_S, &limits,
+                                      &due_s), CQ_OFFENCE_RECENT);
     ck_assert_int_eq(due_s, NOW_S + 1);
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_RECENT);
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 2, due_s, &limits,
-                                   NULL), CQ_OFFENCE_OFFENDER);
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 2, due_s - 1,
-                                   &limits, NULL), CQ_OFFENCE_RECENT);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, due_s, &limits,
+                                      NULL), CQ_OFFENCE_OFFENDER);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, due_s - 1,
+                                      &limits, NULL), CQ_OFFENCE_RECENT);
     /* the clock was put back: not yet */
     facts.over_since_s = NOW_S + 3600;
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_RECENT);
     facts.over_since_s = NOW_S;
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 2, NOW_S, &at_once,
-                                   NULL), CQ_OFFENCE_OFFENDER);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, NOW_S, &at_once,
+                                      NULL), CQ_OFFENCE_OFFENDER);
     /* told only where it is asked for */
     due_s = -1;
     facts = offender();
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, true, 2, NOW_S, &limits,
-                                   &due_s), CQ_OFFENCE_OFFENDER);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, NOW_S, &limits,
+                                      &due_s), CQ_OFFENCE_OFFENDER);
     ck_assert_int_eq(due_s, -1);
 }
 END_TEST
@@ -111,12 +111,12 @@ START_TEST(exempt)
     struct cq_policy unlimited = { CQ_UNLIMITED, 0 };
     struct cq_policy none = { 0, 500 };
 
-    ck_assert_int_eq(cq_offence_of(&facts, &unlimited, true, 2, NOW_S,
-                                   &limits, NULL), CQ_OFFENCE_EXEMPT);
-    ck_assert_int_eq(cq_offence_of(&facts, &none, true, 2, NOW_S, &limits,
-                                   NULL), CQ_OFFENCE_EXEMPT);
-    ck_assert_int_eq(cq_offence_of(&facts, &policy, false, 2, NOW_S, &limits,
-                                   NULL), CQ_OFFENCE_EXEMPT);
+    ck_assert_int_eq(cq_offence_judge(&facts, &unlimited, true, 2, NOW_S,
+                                      &limits, NULL), CQ_OFFENCE_EXEMPT);
+    ck_assert_int_eq(cq_offence_judge(&facts, &none, true, 2, NOW_S, &limits,
+                                      NULL), CQ_OFFENCE_EXEMPT);
+    ck_assert_int_eq(cq_offence_judge(&facts, &policy, false, 2, NOW_S, &limits,
+                                      NULL), CQ_OFFENCE_EXEMPT);
     facts.exempt = true;
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_EXEMPT);
 }
@@ -131,28 +131,28 @@ START_TEST(spared)
     struct cq_address_facts facts = free;
 
     ck_assert_int_eq(cq_key_parse(&key, "192.0.2.7", NULL), CQ_OK);
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_NOT);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_NOT);
     facts.client_bits = 24;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_PREFIX);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_PREFIX);
     facts.never = true;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_NEVER);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_NEVER);
     facts.own = true;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_OWN);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_OWN);
     ck_assert_int_eq(cq_key_parse(&key, "127.0.0.1", NULL), CQ_OK);
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_RESERVED);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_RESERVED);
     facts.proxied = true;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_PROXIED);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_PROXIED);
     facts.exempt = true;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_EXEMPT);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_EXEMPT);
     facts = free;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_RESERVED);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_RESERVED);
     /* everybody, as a prefix of 0 makes of each client */
     ck_assert_int_eq(cq_key_parse(&key, "0.0.0.0/0", NULL), CQ_OK);
     facts.client_bits = 0;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_RESERVED);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_RESERVED);
     ck_assert_int_eq(cq_key_parse(&key, "198.51.100.0/24", NULL), CQ_OK);
     facts.client_bits = -1;
-    ck_assert_int_eq(cq_offence_spared(&facts), CQ_SPARED_NOT);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_NOT);
 }
 END_TEST
 

@@ -157,7 +157,7 @@ static void walk(enum cq_period_kind kind, int64_t from_s, int64_t to_s)
         EXPECT(memcmp(&later, &after, sizeof(after)) == 0);
         EXPECT(cq_period_next(&period, &next) == CQ_OK);
         EXPECT(memcmp(&next, &after, sizeof(after)) == 0);
-        EXPECT(cq_period_valid(&period));
+        EXPECT(cq_period_is_valid(&period));
         for (int day = 1; day <= period.days; day++) {
             int64_t midnight = period.midnight_s[day - 1];
 
@@ -296,7 +296,7 @@ static void expect_invalid(const struct cq_period *period, const char *what)
 {
     struct cq_period next;
 
-    ck_assert_msg(!cq_period_valid(period), "%s, %s",
+    ck_assert_msg(!cq_period_is_valid(period), "%s, %s",
                   cq_period_kind_word((enum cq_period_kind)period->kind),
                   what);
     ck_assert_int_eq(cq_period_next(period, &next), CQ_EINVAL);
@@ -314,25 +314,25 @@ START_TEST(invalid_periods)
         for (int n = 0; n <= 255; n++) {
             bad = good;
             bad.kind = (uint8_t)n;
-            EXPECT(cq_period_valid(&bad) == (n == good.kind));
+            EXPECT(cq_period_is_valid(&bad) == (n == good.kind));
             bad = good;
             bad.zone = (uint8_t)n;
-            EXPECT(cq_period_valid(&bad)
+            EXPECT(cq_period_is_valid(&bad)
                    == (n == CQ_ZONE_LOCAL || n == CQ_ZONE_UTC));
             bad = good;
             bad.days = (uint8_t)n;
-            EXPECT(cq_period_valid(&bad) == (n == good.days));
+            EXPECT(cq_period_is_valid(&bad) == (n == good.days));
             bad = good;
             bad.reserved = (uint8_t)n;
-            EXPECT(cq_period_valid(&bad) == (n == 0));
+            EXPECT(cq_period_is_valid(&bad) == (n == 0));
         }
         for (int n = 0; n <= UINT16_MAX; n++) {
             bad = good;
             bad.id = (uint16_t)n;
-            EXPECT(cq_period_valid(&bad) == (n == good.id));
+            EXPECT(cq_period_is_valid(&bad) == (n == good.id));
             bad = good;
             bad.first_day = (uint16_t)n;
-            EXPECT(cq_period_valid(&bad) == (n == good.first_day));
+            EXPECT(cq_period_is_valid(&bad) == (n == good.first_day));
         }
         for (int i = 0; i <= good.days; i++) {
             bad = good;
@@ -355,7 +355,7 @@ START_TEST(invalid_local_midnights)
     struct cq_period bad;
 
     good.zone = CQ_ZONE_LOCAL;
-    ck_assert(cq_period_valid(&good));
+    ck_assert(cq_period_is_valid(&good));
     for (int i = 0; i <= good.days; i++) {
         /* as far as a zone may lie, and a second more */
         bad = good;
@@ -373,16 +373,16 @@ START_TEST(invalid_local_midnights)
     /* a week that begins on Tuesday, with midnights that could be its own */
     bad = at(CQ_PERIOD_WEEK, 20780 * DAY);
     bad.zone = CQ_ZONE_LOCAL;
-    ck_assert(cq_period_valid(&bad));
+    ck_assert(cq_period_is_valid(&bad));
     bad.first_day++;
     expect_invalid(&bad, "from Tuesday");
     /* one empty day is known on this earth; a period is never empty */
     bad = good;
     bad.midnight_s[12] = bad.midnight_s[11];
-    ck_assert(cq_period_valid(&bad));
+    ck_assert(cq_period_is_valid(&bad));
     bad = at(CQ_PERIOD_DAY, 20780 * DAY);
     bad.zone = CQ_ZONE_LOCAL;
-    ck_assert(cq_period_valid(&bad));
+    ck_assert(cq_period_is_valid(&bad));
     bad.midnight_s[1] = bad.midnight_s[0];
     expect_invalid(&bad, "empty");
 }

@@ -45,7 +45,7 @@ static struct cq_period at(enum cq_period_kind kind, int64_t now_s)
 
     ck_assert_msg(cq_period_at(kind, CQ_ZONE_LOCAL, now_s, &period) == CQ_OK,
                   "%s: %lld", getenv("TZ"), (long long)now_s);
-    EXPECT(cq_period_valid(&period));
+    EXPECT(cq_period_is_valid(&period));
     EXPECT(period.midnight_s[0] <= now_s);
     EXPECT(now_s < period.midnight_s[period.days]);
     return period;
@@ -336,7 +336,7 @@ START_TEST(read_in_another_zone)
     ck_assert(enter("CET-1CEST,M3.5.0,M10.5.0/3"));
     month = at(CQ_PERIOD_MONTH, 1792890000);
     ck_assert(enter("AAA11"));
-    ck_assert(cq_period_valid(&month));
+    ck_assert(cq_period_is_valid(&month));
     for (int day = 1; day <= 31; day++) {
         ck_assert_int_eq(cq_period_day(&month, month.midnight_s[day - 1]),
                          day);

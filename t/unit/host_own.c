@@ -30,10 +30,10 @@ START_TEST(as_the_kernel_says)
     struct ifaddrs *interfaces, *at;
     size_t n, i;
 
-    ck_assert_int_eq(cq_own_addresses(&list), CQ_OK);
+    ck_assert_int_eq(cq_own_collect(&list), CQ_OK);
     n = list.count;
     /* none twice, also not when asked twice: else it could not be sealed */
-    ck_assert_int_eq(cq_own_addresses(&list), CQ_OK);
+    ck_assert_int_eq(cq_own_collect(&list), CQ_OK);
     ck_assert_uint_eq(list.count, n);
     ck_assert_int_eq(cq_net_seal(&list, NULL), CQ_OK);
     for (i = 0; i < n; i++) {
@@ -107,9 +107,9 @@ START_TEST(a_sealed_list)
     struct cq_net_list list = { .rules = NULL };
     struct cq_net_list own = { .rules = NULL };
 
-    ck_assert_int_eq(cq_own_addresses(&own), CQ_OK);
+    ck_assert_int_eq(cq_own_collect(&own), CQ_OK);
     ck_assert_int_eq(cq_net_seal(&list, NULL), CQ_OK);
-    ck_assert_int_eq(cq_own_addresses(&list),
+    ck_assert_int_eq(cq_own_collect(&list),
                      own.count > 0 ? CQ_EINVAL : CQ_OK);
     ck_assert_uint_eq(list.count, 0);
     cq_net_free(&own);

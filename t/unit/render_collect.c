@@ -64,7 +64,7 @@ static void draw(uint16_t pool, uint16_t policy, const char *client,
                                       bytes + reserved_bytes, NULL),
                      CQ_OK);
     cq_account_charge(&account, &clock_now, bytes);
-    cq_account_hit(&account, &clock_now);
+    cq_account_count_hit(&account, &clock_now);
     cq_table_total_add(table, pool, CQ_TOTAL_SENT, bytes);
     cq_table_total_add(table, pool, CQ_TOTAL_HITS, 1);
     if (reserved_bytes == 0) {

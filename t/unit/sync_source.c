@@ -65,10 +65,10 @@ static uint32_t draw(uint16_t pool, uint32_t k, int64_t bytes, int refusals,
 
     ck_assert_int_eq(cq_account_open(table, pool, &key, &clock, &a), CQ_OK);
     row = a.row;
-    (void)cq_account_hit(&a, &clock);
+    (void)cq_account_count_hit(&a, &clock);
     cq_account_charge(&a, &clock, bytes);
     while (refusals-- > 0) {
-        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+        cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     }
     cq_account_close(&a);
     return row;
@@ -136,7 +136,7 @@ START_TEST(foreign_prefix)
     ck_assert_int_eq(cq_account_open(table, 0, &key, &clock, &a), CQ_OK);
     cq_account_charge(&a, &clock, 20000);
     for (i = 0; i < 200; i++) {
-        cq_account_refused(&a, &clock, CQ_STATE_OVER);
+        cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     }
     cq_account_close(&a);
     draw(0, 2, 20000, 200, NOON_S);

@@ -76,7 +76,7 @@ START_TEST(busy_and_over)
     ck_assert_int_eq(cq_account_admit(&b, &clock, 100, 1, &usage), CQ_EFULL);
     ck_assert_int_eq(usage.used_bytes, 0);      /* busy: none of it drawn */
     ck_assert_int_eq(usage.in_flight_bytes, 150);
-    cq_account_refused(&b, &clock, CQ_STATE_BUSY);
+    cq_account_count_refusal(&b, &clock, CQ_STATE_BUSY);
     ck_assert_int_eq(row_of(t, 1, &clock).over_since_s, 0);
     ck_assert_int_eq(row_of(t, 1, &clock).refused, 0);
 
@@ -90,8 +90,8 @@ START_TEST(busy_and_over)
     ck_assert_int_eq(usage.used_bytes, 100);
     ck_assert_int_eq(usage.in_flight_bytes, 50);
     clock.now_s++;
-    cq_account_refused(&b, &clock, CQ_STATE_OVER);
-    cq_account_refused(&b, &clock, CQ_STATE_LOGONLY);
+    cq_account_count_refusal(&b, &clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&b, &clock, CQ_STATE_LOGONLY);
     ck_assert_int_eq(row_of(t, 1, &clock).over_since_s, NOON_S + 2);
     ck_assert_int_eq(row_of(t, 1, &clock).refused, 1);
 
@@ -114,13 +114,13 @@ START_TEST(over_ends_with_the_period)
     struct cq_clock clock = clock_at(t, NOON_S);
     struct cq_account a = open_client(t, 1, &clock);
 
-    cq_account_refused(&a, &clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     ck_assert_int_eq(row_of(t, 1, &clock).over_since_s, NOON_S);
     clock = clock_at(t, NEXT_MONTH_S + 5);
     ck_assert_int_eq(row_of(t, 1, &clock).over_since_s, 0);
     cq_account_charge(&a, &clock, 1);
     ck_assert_int_eq(row_of(t, 1, &clock).over_since_s, 0);
-    cq_account_refused(&a, &clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     ck_assert_int_eq(row_of(t, 1, &clock).over_since_s, NEXT_MONTH_S + 5);
     ck_assert_int_eq(row_of(t, 1, &clock).refused, 1);
     cq_account_close(&a);
@@ -136,11 +136,11 @@ START_TEST(tallies)
     struct cq_account a = open_client(t, 1, &clock);
     struct cq_row row;
 
-    cq_account_free(&a, &clock, 10);
-    cq_account_free(&a, &clock, 5);
-    cq_account_hit(&a, &clock);
+    cq_account_charge_free(&a, &clock, 10);
+    cq_account_charge_free(&a, &clock, 5);
+    cq_account_count_hit(&a, &clock);
     clock.now_s += 7;
-    cq_account_hit(&a, &clock);
+    cq_account_count_hit(&a, &clock);
     cq_account_mark(&a, 3, false);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 0), 0);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 30), 30);
@@ -194,8 +194,8 @@ START_TEST(saturates)
     cq_account_charge(&a, &clock, INT64_MAX);
     assert_row(t, 1, &clock, CQ_BYTES_MAX, 0);
     cq_account_charge(&a, &clock, 1);
-    cq_account_free(&a, &clock, INT64_MAX);
-    cq_account_free(&a, &clock, INT64_MAX);
+    cq_account_charge_free(&a, &clock, INT64_MAX);
+    cq_account_charge_free(&a, &clock, INT64_MAX);
     cq_account_close(&a);
     cq_account_close(&b);
     assert_row(t, 1, &clock, CQ_BYTES_MAX, 0);
@@ -286,7 +286,7 @@ START_TEST(reset)
     cq_account_close(&b);
     cq_account_admit(&a, &clock, 1000, 900, NULL);
     cq_account_charge(&a, &clock, 400);
-    cq_account_refused(&a, &clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
     ck_assert_int_eq(cq_table_reset(t, &other, &clock), 0);
     ck_assert_int_eq(cq_table_reset(t, &key, &clock), 2);
     assert_row(t, 1, &clock, 0, 500);
@@ -387,9 +387,9 @@ START_TEST(ledger_full)
                          CQ_OK);
         cq_account_charge(&none, &clock, 50);
         cq_account_reserve_at_least(&none, 9);
-        cq_account_free(&none, &clock, 7);
-        ck_assert_int_eq(cq_account_hit(&none, &clock), 0);
-        cq_account_refused(&none, &clock, CQ_STATE_OVER);
+        cq_account_charge_free(&none, &clock, 7);
+        ck_assert_int_eq(cq_account_count_hit(&none, &clock), 0);
+        cq_account_count_refusal(&none, &clock, CQ_STATE_OVER);
         cq_account_close(&none);
     }
     assert_row(t, 1, &clock, 0, 0);

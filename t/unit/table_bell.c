@@ -30,7 +30,7 @@ static uint32_t refuse(uint32_t n, int times, enum cq_state state)
     uint32_t row = a.row;
 
     while (times-- > 0) {
-        cq_account_refused(&a, &now, state);
+        cq_account_count_refusal(&a, &now, state);
     }
     cq_account_close(&a);
     return row;

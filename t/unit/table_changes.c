@@ -55,7 +55,7 @@ static void ask(uint32_t k, int64_t allowance_bytes, int64_t bytes)
         cq_account_charge(&a, &now, bytes);
     }
     else {
-        cq_account_refused(&a, &now, CQ_STATE_OVER);
+        cq_account_count_refusal(&a, &now, CQ_STATE_OVER);
     }
     cq_account_close(&a);
 }

@@ -109,7 +109,7 @@ START_TEST(evicts_the_smallest)
     ck_assert_uint_eq(cq_table_notices(t), CQ_NOTICE_FILL);
     held = open_client(t, 0, &clock);
     over = open_client(t, 1, &clock);
-    cq_account_refused(&over, &clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&over, &clock, CQ_STATE_OVER);
     cq_account_close(&over);
     fill(t, 2, 1000, &clock);                       /* drive out 2 and 3 */
     ck_assert_int_eq(cq_table_row(t, 0, &gone, &clock, &row), CQ_ENOENT);

@@ -34,7 +34,7 @@ static void refuse(uint16_t pool, uint32_t n, int times)
     ck_assert_int_eq(cq_account_open(table, pool, &key, &now, &a), CQ_OK);
     cq_account_charge(&a, &now, 1000);
     while (times-- > 0) {
-        cq_account_refused(&a, &now, CQ_STATE_OVER);
+        cq_account_count_refusal(&a, &now, CQ_STATE_OVER);
     }
     cq_account_close(&a);
 }

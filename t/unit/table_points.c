@@ -123,11 +123,11 @@ static void count(struct cq_table *t, const struct cq_clock *clock,
     t->header->bell.until_s = INT64_MAX;    /* somebody watches, asleep */
     t->header->bell.after = 1;
     t->header->bell.sleeping = 1;
-    cq_account_refused(&a, clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&a, clock, CQ_STATE_OVER);
     cq_account_admit(&a, clock, INT64_MAX, 40, NULL);
     cq_account_close(&a);
     a = open_client(t, 0, clock);
-    cq_account_refused(&a, clock, CQ_STATE_OVER);
+    cq_account_count_refusal(&a, clock, CQ_STATE_OVER);
     cq_account_close(&a);
 }
 

@@ -41,9 +41,9 @@ static void work(struct cq_table *t, const uint32_t *primes,
             /* first, so that it is never less than what the table has */
             atomic_fetch_add(&used[k], n);
             cq_account_charge(&a, &clock, n);
-            cq_account_hit(&a, &clock);
+            cq_account_count_hit(&a, &clock);
             if ((r & 0x300) == 0) {
-                cq_account_refused(&a, &clock, CQ_STATE_OVER);
+                cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
             }
             cq_account_close(&a);
         }

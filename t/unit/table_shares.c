@@ -48,16 +48,16 @@ static void read_back(uint32_t row)
     ck_assert(!has_moved(row));
 }
 
-static void tell(uint32_t k, struct cq_share_news news)
+static void tell(uint32_t k, struct cq_share_update update)
 {
     struct cq_share share;
     bool raised;
 
-    if (news.allowance_bytes == 0) {
-        news.allowance_bytes = CQ_BYTES_MAX;
+    if (update.allowance_bytes == 0) {
+        update.allowance_bytes = CQ_BYTES_MAX;
     }
     ck_assert(cq_share_read(table, row_number(k), &now, &share));
-    ck_assert(cq_share_apply(table, &share, &news, &now, &raised));
+    ck_assert(cq_share_apply(table, &share, &update, &now, &raised));
 }
 
 START_TEST(every_change_is_marked)
@@ -85,7 +85,7 @@ START_TEST(every_change_is_marked)
     cq_account_charge(&a, &now, 10);
     ck_assert(has_moved(row));
     read_back(row);
-    cq_account_refused(&a, &now, CQ_STATE_OVER);
+    cq_account_count_refusal(&a, &now, CQ_STATE_OVER);
     ck_assert(has_moved(row));
     read_back(row);
     cq_account_close(&a);           /* refunds */
@@ -122,7 +122,7 @@ START_TEST(others_admit_and_refuse)
 
     begin(60);
     charge_client(table, 1, &now, 100);
-    tell(1, (struct cq_share_news){ .others_used_bytes = 50,
+    tell(1, (struct cq_share_update){ .others_used_bytes = 50,
         .others_in_flight_bytes = 2000, .until_s = NOON_S + 5 });
     a = open_client(table, 1, &now);
     cq_account_usage(&a, &now, &usage);
@@ -163,7 +163,7 @@ START_TEST(sums_saturate)
 
     begin(60);
     charge_client(table, 1, &now, 100);
-    tell(1, (struct cq_share_news){ .others_used_bytes = CQ_BYTES_MAX,
+    tell(1, (struct cq_share_update){ .others_used_bytes = CQ_BYTES_MAX,
         .others_in_flight_bytes = CQ_BYTES_MAX, .until_s = NOON_S + 5 });
     a = open_client(table, 1, &now);
     ck_assert_int_eq(cq_account_admit(&a, &now, CQ_BYTES_MAX, 1, &usage),
@@ -191,7 +191,7 @@ START_TEST(guests)
         key = client(k);
         if (cq_guest_make(table, 0, &key, &now, &row)) {
             made++;
-            tell(k, (struct cq_share_news){ .others_used_bytes = 1000,
+            tell(k, (struct cq_share_update){ .others_used_bytes = 1000,
                                             .allowance_bytes = 1000 });
             ck_assert_int_eq(row_of(table, k, &now).over_since_s, NOON_S);
         }
@@ -204,7 +204,7 @@ START_TEST(guests)
         struct cq_account a = open_client(table, k, &now);
 
         cq_account_charge(&a, &now, 1);
-        cq_account_hit(&a, &now);
+        cq_account_count_hit(&a, &now);
         cq_account_close(&a);
     }
     for (k = 0; k < 60; k++) {
@@ -224,7 +224,7 @@ START_TEST(others_weigh)
 
     begin(60);
     charge_client(table, 1, &now, 1);
-    tell(1, (struct cq_share_news){ .others_used_bytes = 5000 });
+    tell(1, (struct cq_share_update){ .others_used_bytes = 5000 });
     for (k = 100; k < 600; k++) {
         charge_client(table, k, &now, 1000);
     }

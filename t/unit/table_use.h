@@ -47,7 +47,7 @@ static inline void use_all(struct cq_table *t)
             cq_account_admit(&a, &clock, 1000, 10, &usage);
             cq_account_charge(&a, &clock, 20);
             cq_account_usage(&a, &clock, &usage);
-            cq_account_refused(&a, &clock, CQ_STATE_OVER);
+            cq_account_count_refusal(&a, &clock, CQ_STATE_OVER);
             cq_account_close(&a);
         }
         cq_table_reset(t, &key, &clock);

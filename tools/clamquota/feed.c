@@ -207,12 +207,12 @@ static void charge(struct feed *feed, struct cq_account *account,
     struct cq_table *table = feed->table.table;
 
     if (is_free) {
-        cq_account_free(account, &feed->clock, bytes);
+        cq_account_charge_free(account, &feed->clock, bytes);
     }
     else {
         cq_account_charge(account, &feed->clock, bytes);
     }
-    cq_account_hit(account, &feed->clock);
+    cq_account_count_hit(account, &feed->clock);
     cq_table_total_add(table, feed->table.pool,
                        is_free ? CQ_TOTAL_FREE : CQ_TOTAL_SENT, bytes);
     cq_table_total_add(table, feed->table.pool, CQ_TOTAL_HITS, 1);
@@ -223,7 +223,7 @@ static void refuse(struct feed *feed, struct cq_account *account,
 {
     struct cq_table *table = feed->table.table;
 
-    cq_account_refused(account, &feed->clock, CQ_STATE_OVER);
+    cq_account_count_refusal(account, &feed->clock, CQ_STATE_OVER);
     cq_table_total_add(table, feed->table.pool, CQ_TOTAL_REFUSED, 1);
     cq_table_total_add(table, feed->table.pool, CQ_TOTAL_REFUSED_BYTES,
                        bytes);

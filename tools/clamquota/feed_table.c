@@ -93,10 +93,10 @@ static void adopt(const struct cq_feed_table *t,
     if (t->clients_n == 0) {
         want->clients = (uint64_t)figures.capacity;
     }
-    if (t->kind == 0 && cq_period_valid(&period)) {
+    if (t->kind == 0 && cq_period_is_valid(&period)) {
         want->kind = (enum cq_period_kind)period.kind;
     }
-    if (cq_period_valid(&period)) {
+    if (cq_period_is_valid(&period)) {
         want->zone = (enum cq_zone)period.zone;
     }
     cq_tablefile_close(table);

@@ -78,7 +78,7 @@ static enum cq_exit attach(struct cq_look *look, const char *path,
         refuse_to_write(look);
         return CQ_EXIT_NOT_PERMITTED;
     }
-    if (cq_own_addresses(&look->own) != CQ_OK
+    if (cq_own_collect(&look->own) != CQ_OK
         || cq_net_seal(&look->own, &twice) != CQ_OK) {
         cq_net_free(&look->own);
     }

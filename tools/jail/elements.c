@@ -20,7 +20,7 @@ bool cq_jail_address(struct cq_key *key, const void *bytes, int set)
     *key = (struct cq_key){ .family = is_v4 ? 4 : 6,
                             .prefix = is_v4 ? 32 : 128 };
     memcpy(key->bytes, bytes, is_v4 ? 4 : 16);
-    return cq_key_valid(key);
+    return cq_key_is_valid(key);
 }
 
 bool cq_jail_elements_add(struct cq_jail_elements *elements,

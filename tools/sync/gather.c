@@ -13,7 +13,7 @@ static bool read_own(struct cq_sync *sync)
 {
     struct cq_net_list own = { .rules = NULL };
 
-    if (cq_own_addresses(&own) != CQ_OK) {
+    if (cq_own_collect(&own) != CQ_OK) {
         cq_say_trouble(&sync->say, "this machine's own addresses are not "
                        "known (%s): no client is jailed anew",
                        strerror(errno));
@@ -88,7 +88,7 @@ static bool is_spared(const struct cq_sync *sync, const struct cq_key *key)
         .never = cq_net_touches(&sync->never, key)
     };
 
-    return cq_offence_spared(&facts) != CQ_SPARED_NOT;
+    return cq_spared_reason(&facts) != CQ_SPARED_NOT;
 }
 
 static bool add_denied(struct cq_sync *sync, enum cq_depth depth)

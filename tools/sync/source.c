@@ -29,7 +29,7 @@ static enum cq_spared spared(const struct cq_source *source,
         .never = cq_net_touches(source->terms.never, &row->key)
     };
 
-    return cq_offence_spared(&facts);
+    return cq_spared_reason(&facts);
 }
 
 /* Judges v->row by the policy of the configuration in force, not the row's.
@@ -49,9 +49,9 @@ static bool judge(struct cq_source *source, struct verdict *v)
 
     policy = cq_rules_policy(&source->rules, row->pool, &row->key, &refuses);
     v->allowance_bytes = cq_policy_allowance(&policy, source->clock.day);
-    v->offence = cq_offence_of(&facts, &policy, refuses, source->clock.day,
-                               source->clock.now_s, &source->terms.limits,
-                               &due_s);
+    v->offence = cq_offence_judge(&facts, &policy, refuses, source->clock.day,
+                                  source->clock.now_s, &source->terms.limits,
+                                  &due_s);
     v->spared = v->offence == CQ_OFFENCE_OFFENDER ? spared(source, row)
                                                   : CQ_SPARED_NOT;
     if (v->offence == CQ_OFFENCE_RECENT
