@@ -35,7 +35,7 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
 {
     int room = fake.capacity - count_in();
 
-    ck_assert_uint_le(count, jail->batch);
+    ck_assert_uint_le(count, jail->kind->batch);
     ck_assert_uint_gt(count, 0);
     fake.commits++;
     if (fake.commits == fake.lost_at) {
@@ -65,7 +65,7 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
 }
 
 static const struct cq_jail_kind kind = {
-    .name = "fake", .commit = commit, .how_to_make = { "make it" },
+    .name = "fake", .batch = 16, .commit = commit, .how_to_make = { "make it" },
     .how_to_raise = "raise it"
 };
 static struct cq_jail jail;
@@ -78,14 +78,13 @@ static void begin(void)
     memset(&fake, 0, sizeof(fake));
     fake.capacity = KEYS;
     jail = (struct cq_jail){ .kind = &kind, .spec = spec, .place = "the list ",
-                             .names = { "x" }, .is_listed = true,
-                             .batch = 16 };
+                             .names = { "x" }, .is_listed = true };
     for (int i = 0; i < KEYS; i++) {
         uint8_t bytes[4] = { 10, 0, 0, (uint8_t)i };
 
         changes[i] = (struct cq_jail_change){ .op = CQ_JAIL_ADD,
                                               .has_failed = true };
-        cq_jail_address(&changes[i].key, bytes, CQ_JAIL_V4);
+        changes[i].key = cq_jail_address(bytes, CQ_JAIL_V4);
     }
 }
 

@@ -108,7 +108,8 @@ START_TEST(names)
     char name[4];
     const char *at = "a-,b";
 
-    ck_assert(cq_jail_read_name(&at, ",", "-", name, sizeof(name)));
+    ck_assert(cq_jail_read_name(&at, ',', CQ_JAIL_LETTERS "-", name,
+                                sizeof(name)));
     ck_assert_str_eq(name, "a-");
     ck_assert_str_eq(at, ",b");
     for (const char *const *bad = (const char *const[]){ "", ",", "-a", "a.",
@@ -116,7 +117,8 @@ START_TEST(names)
                                                          "a b", NULL };
          *bad != NULL; bad++) {
         at = *bad;
-        ck_assert_msg(!cq_jail_read_name(&at, ",", "-", name, sizeof(name)),
+        ck_assert_msg(!cq_jail_read_name(&at, ',', CQ_JAIL_LETTERS "-", name,
+                                sizeof(name)),
                       "%s", *bad);
     }
 }
@@ -165,16 +167,15 @@ START_TEST(elements)
     } added[] = {
         { "2001:db8::", 5 }, { "192.0.2.7", 1 }, { "10.0.0.0", 2 },
         { "192.0.2.7", 99 }, { "192.0.2.7", 4 }, { "10.0.0.1", 7 },
-        { "2001:db8::", CQ_JAIL_GONE }, { "10.0.0.1", CQ_JAIL_GONE },
-        { "10.0.0.1", 3 }, { "10.0.0.9", CQ_JAIL_GONE }
+        { "2001:db8::", CQ_JAIL_GONE }, { "10.0.0.9", CQ_JAIL_GONE }
     }, sorted[] = {
-        { "10.0.0.0", 2 }, { "10.0.0.1", 3 }, { "192.0.2.7", 4 }
+        { "10.0.0.0", 2 }, { "10.0.0.1", 7 }, { "192.0.2.7", 99 }
     };
     struct cq_jail_elements list = { .list = NULL };
     char text[CQ_KEY_TEXT_SIZE];
     size_t i;
 
-    ck_assert(cq_jail_elements_sort(&list));
+    cq_jail_elements_sort(&list);
     ck_assert_uint_eq(list.count, 0);
     for (i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
         struct cq_key key = key_of(added[i].key);
@@ -182,7 +183,7 @@ START_TEST(elements)
         ck_assert(cq_jail_elements_add(&list, &key, false,
                                        added[i].expires_at_s));
     }
-    ck_assert(cq_jail_elements_sort(&list));
+    cq_jail_elements_sort(&list);
     ck_assert_uint_eq(list.count, 3);
     for (i = 0; i < sizeof(sorted) / sizeof(sorted[0]); i++) {
         ck_assert_str_eq(cq_key_format(&list.list[i].key, text, sizeof(text)),
@@ -212,7 +213,7 @@ START_TEST(sorts)
                                      prefixes), CQ_OK);
         ck_assert(cq_jail_elements_add(&list, &key, false, i + 1));
     }
-    ck_assert(cq_jail_elements_sort(&list));
+    cq_jail_elements_sort(&list);
     ck_assert_uint_gt(list.count, 2);
     for (size_t i = 1; i < list.count; i++) {
         ck_assert_int_lt(cq_key_compare(&list.list[i - 1].key,

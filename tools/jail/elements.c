@@ -13,14 +13,13 @@ int64_t cq_jail_now_s(void)
     return now.tv_sec;
 }
 
-bool cq_jail_address(struct cq_key *key, const void *bytes, int set)
+struct cq_key cq_jail_address(const void *bytes, int set)
 {
     bool is_v4 = set % 2 == CQ_JAIL_V4;
+    struct cq_key key = { .family = is_v4 ? 4 : 6, .prefix = is_v4 ? 32 : 128 };
 
-    *key = (struct cq_key){ .family = is_v4 ? 4 : 6,
-                            .prefix = is_v4 ? 32 : 128 };
-    memcpy(key->bytes, bytes, is_v4 ? 4 : 16);
-    return cq_key_is_valid(key);
+    memcpy(key.bytes, bytes, is_v4 ? 4 : 16);
+    return key;
 }
 
 bool cq_jail_elements_add(struct cq_jail_elements *elements,
@@ -46,69 +45,35 @@ bool cq_jail_elements_add(struct cq_jail_elements *elements,
     return true;
 }
 
-/* The bytes of a key from the least significant one in cq_key_compare(). */
-#define KEY_BYTES 18
-
-static uint8_t key_byte(const struct cq_key *key, int i)
+/* By key; of equal keys the one that was removed is the first, the one that
+ * expires last is the last. */
+static int compare(const void *a, const void *b)
 {
-    return i == 0 ? key->prefix : i == 17 ? key->family : key->bytes[16 - i];
+    const struct cq_jail_element *one = a;
+    const struct cq_jail_element *other = b;
+    int order = cq_key_compare(&one->key, &other->key);
+
+    return order != 0 ? order : (one->expires_at_s > other->expires_at_s)
+                                - (one->expires_at_s < other->expires_at_s);
 }
 
-/* Puts them in the order of one byte, those of equal bytes as they were.
- * @return false: all have the same, nothing was done */
-static bool sort_by_byte(const struct cq_jail_element *from,
-                         struct cq_jail_element *to, size_t count, int byte)
+void cq_jail_elements_sort(struct cq_jail_elements *elements)
 {
-    size_t starts[257] = { 0 }, i;
-
-    for (i = 0; i < count; i++) {
-        starts[key_byte(&from[i].key, byte) + 1]++;
-    }
-    if (starts[key_byte(&from[0].key, byte) + 1] == count) {
-        return false;
-    }
-    for (i = 0; i < 256; i++) {
-        starts[i + 1] += starts[i];
-    }
-    for (i = 0; i < count; i++) {
-        to[starts[key_byte(&from[i].key, byte)]++] = from[i];
-    }
-    return true;
-}
-
-/* A radix sort: a tenth of the time of qsort() for 100,000 addresses, and it
- * keeps the order of equal keys. */
-bool cq_jail_elements_sort(struct cq_jail_elements *elements)
-{
-    struct cq_jail_element *from = elements->list, *to, *other;
-    size_t i, n = 0;
-    int byte;
+    struct cq_jail_element *list = elements->list;
+    size_t i, next, n = 0;
 
     if (elements->is_sorted || elements->count == 0) {
-        return true;
+        return;
     }
-    to = reallocarray(NULL, elements->room, sizeof(*to));
-    if (to == NULL) {
-        return false;
-    }
-    for (byte = 0; byte < KEY_BYTES; byte++) {
-        if (sort_by_byte(from, to, elements->count, byte)) {
-            other = from;
-            from = to;
-            to = other;
+    qsort(list, elements->count, sizeof(*list), compare);
+    for (i = 0; i < elements->count; i = next) {
+        for (next = i + 1; next < elements->count
+             && cq_key_compare(&list[i].key, &list[next].key) == 0; next++) {
         }
-    }
-    free(to);
-    elements->list = from;
-    for (i = 0; i < elements->count; i++) {
-        bool is_last = i + 1 == elements->count
-            || cq_key_compare(&from[i].key, &from[i + 1].key) != 0;
-
-        if (is_last && from[i].expires_at_s != CQ_JAIL_GONE) {
-            from[n++] = from[i];
+        if (list[i].expires_at_s != CQ_JAIL_GONE) {
+            list[n++] = list[next - 1];
         }
     }
     elements->count = n;
     elements->is_sorted = true;
-    return true;
 }

@@ -2,6 +2,7 @@
  * of them do alike. Changes go to a kind in batches; a batch of which one
  * change is bad is halved until the bad one is alone. */
 #include "jail/kind.h"
+#include "jail/netlink.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,21 +19,15 @@ struct cq_key cq_jail_element_key(const struct cq_key *client)
 
 /* --- specs ---------------------------------------------------------------- */
 
-bool cq_jail_read_name(const char **at, const char *ends, const char *also,
+bool cq_jail_read_name(const char **at, char end, const char *letters,
                        char *name, size_t size)
 {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
-    size_t length = strcspn(*at, ends), i;
+    size_t length = strspn(*at, letters);
+    char behind = (*at)[length];
 
-    if (length == 0 || length >= size) {
+    if (strspn(*at, CQ_JAIL_LETTERS) == 0 || length >= size
+        || (behind != end && behind != '\0')) {
         return false;
-    }
-    for (i = 0; i < length; i++) {
-        if (strchr(letters, (*at)[i]) == NULL
-            && (i == 0 || strchr(also, (*at)[i]) == NULL)) {
-            return false;
-        }
     }
     memcpy(name, *at, length);
     name[length] = '\0';
@@ -50,7 +45,7 @@ static const char *read_names(struct cq_jail *jail, const char *at)
         if (n == kind->set_most) {
             return "there are too many names";
         }
-        if (!cq_jail_read_name(&at, ",", kind->name_also, jail->names[n],
+        if (!cq_jail_read_name(&at, ',', kind->name_letters, jail->names[n],
                                kind->name_size)) {
             return "a name is empty, too long, or has a character that is no "
                    "letter, digit or, behind the first, one of _ - .";
@@ -102,12 +97,13 @@ enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
     if (made != NULL) {
         made->kind = kind;
         made->spec = strdup(spec);
+        made->link = calloc(1, sizeof(*made->link));
         made->access = access;
         made->lease_s = lease_s < CQ_JAIL_LEASE_MOST_S ? lease_s
                                                        : CQ_JAIL_LEASE_MOST_S;
         made->dropped_packets = -1;
         snprintf(made->place, sizeof(made->place), "%s", kind->place);
-        if (made->spec != NULL) {
+        if (made->spec != NULL && made->link != NULL) {
             wrong = kind->parse == NULL ? NULL : kind->parse(made, &at);
             wrong = wrong == NULL ? read_names(made, at) : wrong;
         }
@@ -130,7 +126,11 @@ const char *cq_jail_spec(const struct cq_jail *jail)
 void cq_jail_close(struct cq_jail *jail)
 {
     if (jail != NULL) {
-        jail->kind->close(jail);
+        if (jail->kind->close != NULL) {
+            jail->kind->close(jail);
+        }
+        cq_netlink_close(jail->link);
+        free(jail->link);
         free(jail->elements.list);
         free(jail->networks.list);
         free(jail->spec);
@@ -189,6 +189,23 @@ static enum cq_jail_status fail(struct cq_jail *jail, int error,
     return faults[i].status;
 }
 
+int cq_jail_for_sets(struct cq_jail *jail, int (*read)(struct cq_jail *jail))
+{
+    int error = 0, i;
+
+    for (i = 0; i < CQ_JAIL_SETS && error == 0; i++) {
+        if (jail->names[i][0] != '\0') {
+            jail->set = i;
+            jail->wrong = NULL;
+            error = read(jail);
+            if (error == 0 && jail->wrong != NULL) {
+                error = EMEDIUMTYPE;
+            }
+        }
+    }
+    return error;
+}
+
 static enum cq_jail_status not_listed(const struct cq_jail *jail,
                                       struct cq_jail_why *why)
 {
@@ -232,15 +249,13 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
 
     jail->now_s = cq_jail_now_s();
     error = jail->kind->list(jail);
-    if (error == 0 && (!cq_jail_elements_sort(&jail->elements)
-                       || !cq_jail_elements_sort(&jail->networks))) {
-        error = ENOMEM;
-    }
     jail->is_listed = error == 0;
     if (error != 0) {
         *contents = (struct cq_jail_contents){ .element_n = 0 };
         return fail(jail, error, NULL, why);
     }
+    cq_jail_elements_sort(&jail->elements);
+    cq_jail_elements_sort(&jail->networks);
     *contents = (struct cq_jail_contents){
         .elements = jail->elements.list, .element_n = jail->elements.count,
         .networks = jail->networks.list, .network_n = jail->networks.count,
@@ -252,87 +267,68 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
     return CQ_JAIL_OK;
 }
 
-/* Where changes are, while they are carried out. */
-struct run {
-    struct cq_jail *jail;
-    bool is_full[2];            /* no more is added */
-    bool is_over;               /* nothing more is tried */
-    enum cq_jail_status status; /* the worst, with its reason */
-    struct cq_jail_why *why;
-};
-
 /* Marks what has no place, so that it is not tried.
  * @return whether anything is left */
-static bool skip_full(const struct run *run, struct cq_jail_change *changes,
+static bool skip_full(const bool is_full[2], struct cq_jail_change *changes,
                       size_t count)
 {
     bool is_left = false;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        changes[i].has_failed |= changes[i].op == CQ_JAIL_ADD
-            && run->is_full[cq_jail_index(&changes[i].key)];
+        changes[i].has_failed = changes[i].op == CQ_JAIL_ADD
+            && is_full[cq_jail_index(&changes[i].key)];
         is_left |= !changes[i].has_failed;
     }
     return is_left;
-}
-
-/* Commits a batch, or its halves. */
-static void commit(struct run *run, struct cq_jail_change *changes,
-                   size_t count)
-{
-    size_t half = count / 2, i;
-    struct cq_jail_why said;
-    enum cq_jail_status status;
-    int error;
-
-    if (!run->is_over && skip_full(run, changes, count)) {
-        error = run->jail->kind->commit(run->jail, changes, count);
-        /* a full nft set has no room to make sure that it is there */
-        if (error == 0 || (error == ENFILE && count == 1
-                           && changes[0].op == CQ_JAIL_REMOVE)) {
-            return;
-        }
-        status = fail(run->jail, error, count == 1 ? &changes[0].key : NULL,
-                      &said);
-        run->is_over = status > CQ_JAIL_PARTLY || error == EINTR;
-        if (count > 1 && !run->is_over) {
-            commit(run, changes, half);
-            commit(run, changes + half, count - half);
-            return;
-        }
-        run->is_full[cq_jail_index(&changes[0].key)] |= error == ENFILE;
-        /* the first reason, unless a worse one follows */
-        if (status > run->status) {
-            run->status = status;
-            *run->why = said;
-        }
-    }
-    for (i = 0; i < count; i++) {
-        changes[i].has_failed = true;
-    }
 }
 
 enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why)
 {
-    struct run run = { .jail = jail, .is_over = !jail->is_listed,
-                       .why = why };
-    size_t i, n;
+    enum cq_jail_status worst = CQ_JAIL_OK, status;
+    bool is_full[2] = { false, false };     /* no more is added */
+    bool is_over = !jail->is_listed;        /* nothing more is tried */
+    size_t i = 0, n, bad_end = 0;           /* a batch up to there has failed */
+    struct cq_jail_why said;
 
-    if (!jail->is_listed) {
-        run.status = not_listed(jail, why);
+    if (is_over) {
+        worst = not_listed(jail, why);
     }
-    for (i = 0; i < count; i++) {
-        changes[i].has_failed = false;
+    while (i < count && !is_over) {
+        int error = 0;
+
+        n = jail->kind->batch < count - i ? jail->kind->batch : count - i;
+        n = i < bad_end ? (bad_end - i + 1) / 2 : n;
+        if (skip_full(is_full, changes + i, n)) {
+            error = jail->kind->commit(jail, changes + i, n);
+        }
+        /* a full nft set has no room to make sure that it is there */
+        if (error == 0 || (error == ENFILE && n == 1
+                           && changes[i].op == CQ_JAIL_REMOVE)) {
+            i += n;
+            continue;
+        }
+        status = fail(jail, error, n == 1 ? &changes[i].key : NULL, &said);
+        is_over = status > CQ_JAIL_PARTLY || error == EINTR;
+        bad_end = i + n;
+        if (n > 1 && !is_over) {
+            continue;
+        }
+        /* the first reason, unless a worse one follows */
+        if (status > worst) {
+            worst = status;
+            *why = said;
+        }
+        is_full[cq_jail_index(&changes[i].key)] |= error == ENFILE;
+        changes[i].has_failed = true;
+        i += !is_over;
     }
-    for (i = 0; i < count; i += n) {
-        n = jail->batch > 0 && jail->batch < count - i ? jail->batch
-                                                       : count - i;
-        commit(&run, changes + i, n);
+    for (; i < count; i++) {
+        changes[i].has_failed = true;
     }
-    return run.status;
+    return worst;
 }
 
 enum cq_jail_status cq_jail_deny(struct cq_jail *jail,

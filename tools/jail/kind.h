@@ -25,25 +25,28 @@
 /* Clients of IPv4 and IPv6, networks of IPv4 and IPv6. */
 enum { CQ_JAIL_V4, CQ_JAIL_V6, CQ_JAIL_DENY4, CQ_JAIL_DENY6, CQ_JAIL_SETS };
 
-/* An array that grows; all zero bytes: empty. Of equal keys the one that was
- * added last counts. */
+/* An array that grows; all zero bytes: empty. Of equal keys the one that expires
+ * last counts, and none if one of them was removed. */
 struct cq_jail_elements {
     struct cq_jail_element *list;
     size_t count, room;
     bool is_sorted;
 };
 
-/* as expires_at_s: the element of this key was removed */
+/* as expires_at_s, before all others: the element of this key was removed */
 #define CQ_JAIL_GONE 0
+
+struct cq_netlink;
 
 struct cq_jail_kind {
     const char *name;           /* what stands before the colon */
     const char *expected;       /* form and example, for a bad spec */
     size_t size;                /* of its struct, whose first member is the
                                  * struct cq_jail */
+    size_t batch;               /* changes of one commit */
     int set_most;               /* 2 or 4 */
     size_t name_size;           /* of a set, with its NUL */
-    const char *name_also;      /* in a name, behind its first character */
+    const char *name_letters;   /* of a name, behind its first character */
     const char *place;          /* what stands before the name of a set in a
                                  * sentence; the default */
     const char *how_to_make[CQ_JAIL_SETS];      /* a set; clauses */
@@ -54,12 +57,12 @@ struct cq_jail_kind {
     const char *(*parse)(struct cq_jail *jail, const char **at);
 
     /* Checks the sets, and brings elements and networks up to date, in any
-     * order; and batch, capacity, bits, dropped_packets. */
+     * order; and capacity, bits, dropped_packets. */
     int (*list)(struct cq_jail *jail);
 
-    /* Carries out changes[0..count), count <= jail->batch, except those that
-     * have failed already. On an error the others may have been done, and can
-     * be repeated. */
+    /* Carries out changes[0..count), count <= batch, except those that have
+     * failed already. On an error the others may have been done, and can be
+     * repeated. */
     int (*commit)(struct cq_jail *jail, const struct cq_jail_change *changes,
                   size_t count);
 
@@ -68,7 +71,8 @@ struct cq_jail_kind {
                 size_t count);
 
     bool (*has_changed)(struct cq_jail *jail);  /* NULL: it cannot tell */
-    void (*close)(struct cq_jail *jail);    /* frees all but jail.c's part */
+    void (*close)(struct cq_jail *jail);    /* frees all but jail.c's part;
+                                             * NULL: there is nothing more */
 };
 
 /* The part of a jail that all kinds have. [0] is of IPv4, [1] of IPv6. */
@@ -83,25 +87,33 @@ struct cq_jail {
     int64_t now_s;              /* at the beginning of a listing */
     int set;                    /* that an error is about */
     const char *wrong;          /* EMEDIUMTYPE: a clause, e.g. "is constant" */
-    size_t batch;               /* changes of one commit */
     int64_t capacity[2];        /* -1: no limit; 0: no set */
     bool shares_capacity;       /* [0] is for both families together */
     uint8_t bits[2];            /* prefix of a client that a packet's address
                                  * is masked to; 0: no set */
     int64_t dropped_packets;    /* -1: no rule is known */
     struct cq_jail_elements elements, networks;
+    struct cq_netlink *link;    /* to the kernel's netfilter */
 };
 
 extern const struct cq_jail_kind cq_jail_recent;
 extern const struct cq_jail_kind cq_jail_nft;
 extern const struct cq_jail_kind cq_jail_ipset;
 
-/** Copies a name of [A-Za-z0-9_] and, behind its first character, of `also`.
- * @param at     moved to the first of `ends`, or to the end of the text
- * @param name   buffer of size bytes
+/* What a name begins with. */
+#define CQ_JAIL_LETTERS \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
+
+/** Copies a name of these letters that begins with one of CQ_JAIL_LETTERS.
+ * @param at    moved to `end`, or to the end of the text
+ * @param name  buffer of size bytes
  * @return false: empty, too long, or another character */
-bool cq_jail_read_name(const char **at, const char *ends, const char *also,
+bool cq_jail_read_name(const char **at, char end, const char *letters,
                        char *name, size_t size);
+
+/** Does this for each set that is named, as jail->set.
+ * @return 0, an error of it, or EMEDIUMTYPE when it set jail->wrong */
+int cq_jail_for_sets(struct cq_jail *jail, int (*read)(struct cq_jail *jail));
 
 /** CLOCK_MONOTONIC, which like the kernel's time-outs does not count while
  * the machine sleeps. */
@@ -113,11 +125,11 @@ static inline int cq_jail_index(const struct cq_key *key)
     return key->family == 6;
 }
 
-/** Makes the key of an address.
+/** The key of an address, not cq_key_valid() if that is IPv4-mapped: it stands
+ * in no packet.
  * @param bytes  in network order, 4 or 16
- * @param set    whose family it is of
- * @return false: IPv4-mapped, which stands in no packet */
-bool cq_jail_address(struct cq_key *key, const void *bytes, int set);
+ * @param set    whose family it is of */
+struct cq_key cq_jail_address(const void *bytes, int set);
 
 /** Appends.
  * @return false: no memory */
@@ -125,8 +137,7 @@ bool cq_jail_elements_add(struct cq_jail_elements *elements,
                           const struct cq_key *key, bool is_operators,
                           int64_t expires_at_s);
 
-/** Sorts by key, so that each is there once and none that was removed.
- * @return false: no memory */
-bool cq_jail_elements_sort(struct cq_jail_elements *elements);
+/** Sorts by key, so that each is there once and none that was removed. */
+void cq_jail_elements_sort(struct cq_jail_elements *elements);
 
 #endif

@@ -5,15 +5,12 @@
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
 
-/* one error for each message of a transaction; what is lost is ENOBUFS */
-#define ANSWER_ROOM (1024 * 1024)
-
 /* the kernel fills at most 32 KiB of a listing at once (NLMSG_GOODSIZE) */
 #define ANSWER_SIZE 65536
 
 void cq_netlink_close(struct cq_netlink *link)
 {
-    if (link->socket != NULL) {
+    if (link != NULL && link->socket != NULL) {
         mnl_socket_close(link->socket);
         link->socket = NULL;
     }
@@ -43,8 +40,7 @@ static int open_socket(struct cq_netlink *link)
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, size) != 0) {
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, size);
     }
-    room = ANSWER_ROOM;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, size);
+    /* an error does not repeat its message, so that all of them have room */
     mnl_socket_setsockopt(link->socket, NETLINK_CAP_ACK, &one, sizeof(one));
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) != 0) {
         room = 64 * 1024;
@@ -56,39 +52,33 @@ static int open_socket(struct cq_netlink *link)
     return 0;
 }
 
-/* NLMSG_ALIGN, without its mixture of signs */
-static size_t aligned(const struct nlmsghdr *message)
+/* Bytes of all messages that were begun. */
+static size_t count_bytes(const struct cq_netlink *link)
 {
-    return (message->nlmsg_len + 3u) & ~(size_t)3;
-}
-
-/* Bytes of all messages. */
-static size_t used(const struct cq_netlink *link)
-{
-    return link->length + (link->last == NULL ? 0 : aligned(link->last));
+    return link->last == NULL ? 0
+           : (size_t)((char *)mnl_nlmsg_get_payload_tail(link->last)
+                      - link->out);
 }
 
 size_t cq_netlink_left(const struct cq_netlink *link)
 {
-    size_t n = used(link);
+    size_t n = count_bytes(link);
 
     return n < link->send_room ? link->send_room - n : 0;
 }
 
-struct nlmsghdr *cq_netlink_begin(struct cq_netlink *link, uint16_t type,
-                                  uint16_t flags, uint8_t family,
-                                  uint16_t resource)
+struct nlmsghdr *cq_netlink_begin(struct cq_netlink *link, int subsystem,
+                                  int type, uint16_t flags, uint8_t family)
 {
     struct nfgenmsg *netfilter;
 
-    link->length = used(link);
-    link->last = mnl_nlmsg_put_header(link->out + link->length);
-    link->last->nlmsg_type = type;
+    link->last = mnl_nlmsg_put_header(link->out + count_bytes(link));
+    link->last->nlmsg_type = (uint16_t)(subsystem << 8 | type);
     link->last->nlmsg_flags = NLM_F_REQUEST | flags;
+    link->last->nlmsg_seq = link->sequence;
     netfilter = mnl_nlmsg_put_extra_header(link->last, sizeof(*netfilter));
     netfilter->nfgen_family = family;
     netfilter->version = NFNETLINK_V0;
-    netfilter->res_id = htons(resource);
     return link->last;
 }
 
@@ -103,7 +93,7 @@ static int read_answers(struct cq_netlink *link, mnl_cb_t answer, void *data)
         ssize_t n = mnl_socket_recvfrom(link->socket, bytes, sizeof(bytes));
 
         if (n < 0 && answer == NULL && errno == EAGAIN) {
-            return 0;       /* a transaction that nothing was wrong with */
+            return 0;       /* changes that nothing was wrong with */
         }
         errno = n < 0 ? errno : 0;
         status = n < 0 ? MNL_CB_ERROR
@@ -119,26 +109,15 @@ static int read_answers(struct cq_netlink *link, mnl_cb_t answer, void *data)
 int cq_netlink_ask(struct cq_netlink *link, mnl_cb_t answer, void *data)
 {
     int error = open_socket(link);
-    size_t length = used(link), at = 0;
+    size_t length = count_bytes(link);
 
-    link->length = 0;
     link->last = NULL;
     if (error != 0) {
         return error;
     }
+    error = mnl_socket_sendto(link->socket, link->out, length) < 0
+            ? errno : read_answers(link, answer, data);
     link->sequence++;
-    while (at < length) {
-        struct nlmsghdr *message =
-            (struct nlmsghdr *)(void *)(link->out + at);
-
-        message->nlmsg_seq = link->sequence;
-        at += aligned(message);
-    }
-    if (mnl_socket_sendto(link->socket, link->out, length) < 0) {
-        error = errno;
-    } else {
-        error = read_answers(link, answer, data);
-    }
     if (error != 0) {
         /* what is left of the answers goes with the socket */
         cq_netlink_close(link);
@@ -181,14 +160,6 @@ const struct nlattr *cq_netlink_find(const struct nlattr *nest, uint16_t type)
     return wanted.found;
 }
 
-int cq_netlink_for_each(const struct nlmsghdr *message, uint16_t type,
-                        mnl_attr_cb_t one, void *data)
-{
-    const struct nlattr *list = cq_netlink_attribute(message, type);
-
-    return list == NULL ? MNL_CB_OK : mnl_attr_parse_nested(list, one, data);
-}
-
 uint64_t cq_netlink_number(const struct nlattr *attribute, uint64_t none)
 {
     size_t length = attribute == NULL ? 0
@@ -204,4 +175,31 @@ uint64_t cq_netlink_number(const struct nlattr *attribute, uint64_t none)
         number = number << 8 | bytes[i];
     }
     return number;
+}
+
+const char *cq_netlink_text(const struct nlattr *attribute)
+{
+    return attribute != NULL
+           && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0
+           ? mnl_attr_get_str(attribute) : "";
+}
+
+bool cq_netlink_address(const struct nlattr *attribute, int set,
+                        struct cq_key *key)
+{
+    if (attribute == NULL
+        || mnl_attr_get_payload_len(attribute) != (set % 2 == 0 ? 4 : 16)) {
+        return false;
+    }
+    *key = cq_jail_address(mnl_attr_get_payload(attribute), set);
+    return true;
+}
+
+void cq_netlink_put_address(struct nlmsghdr *message, uint16_t nest,
+                            uint16_t type, const struct cq_key *key)
+{
+    struct nlattr *address = mnl_attr_nest_start(message, nest);
+
+    mnl_attr_put(message, type, key->family == 4 ? 4 : 16, key->bytes);
+    mnl_attr_nest_end(message, address);
 }

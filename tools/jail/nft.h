@@ -25,44 +25,23 @@ struct cq_nft {
     uint32_t generation;
     int64_t has_expired_s;          /* 0: nothing is listed */
     int64_t changed_s;              /* when others' change was seen */
-    struct cq_netlink link;
 };
 
 /** Begins a message about the table. */
-struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, uint16_t type,
-                              uint16_t flags);
+struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, int type, uint16_t flags);
 
 /** Asks for the kernel's generation. @return 0 or an errno */
 int cq_nft_read_generation(struct cq_nft *nft, uint32_t *generation);
 
 /** Asks for the generation and, if that is another one than nft->generation,
  * forgets what was listed and reads the sets' headers: type, flags, size.
- * @return 0 or an errno, of kind.h; EINTR: others changed them meanwhile */
-int cq_nft_check_sets(struct cq_nft *nft);
-
-/** Reads elements and networks; has_expired_s is no later than the first of
- * them expires.
- * @return as above */
-int cq_nft_read_contents(struct cq_nft *nft);
+ * @param contents  reads elements and networks, too, unless they are listed
+ * @return 0 or an errno, of kind.h; EINTR: others changed them meanwhile, at
+ *         each try */
+int cq_nft_look(struct cq_nft *nft, bool contents);
 
 /** The address behind a network.
  * @return false: there is none, it ends with the last address */
 bool cq_nft_range_end(const struct cq_key *net, uint8_t end[16]);
-
-/** How many changes one transaction may have: what the socket takes. */
-size_t cq_nft_batch(const struct cq_nft *nft);
-
-/** Carries out changes in one transaction, on condition that the generation is
- * still nft->generation, and notes the new one.
- * @param changes  struct cq_jail_change
- * @return 0 or an errno: nothing was done then. EINTR: it is another one */
-int cq_nft_send_changes(struct cq_nft *nft, const void *changes, size_t count);
-
-/** Empties the interval sets and puts networks in, on the same condition; in
- * several transactions if they are more than the socket takes.
- * @param networks  struct cq_key
- * @return as above */
-int cq_nft_send_networks(struct cq_nft *nft, const void *networks,
-                         size_t count);
 
 #endif

@@ -5,24 +5,34 @@
 #include <errno.h>
 #include <string.h>
 
-struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, uint16_t type,
-                              uint16_t flags)
+/* tries, if changes of other programs interrupt a reading */
+#define TRIES 3
+
+/* For this long after others' change a listing may lack elements, because the
+ * kernel still grows its hash (measured; lib/rhashtable.c); a later listing
+ * reads all of them once more. */
+#define UNSETTLED_S 2
+
+/* A rule may add and remove elements when packets arrive, which is no new
+ * generation. The elements are read again at this interval in any case. */
+#define READ_AGAIN_S 600
+
+struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, int type, uint16_t flags)
 {
-    return cq_netlink_begin(&nft->link,
-                            (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
-                            flags, nft->family, 0);
+    return cq_netlink_begin(nft->jail.link, NFNL_SUBSYS_NFTABLES, type, flags,
+                            nft->family);
 }
 
 /* Asks about jail->set: NFTA_SET_TABLE and NFTA_SET_ELEM_LIST_TABLE are one
  * number, as are NFTA_SET_NAME and NFTA_SET_ELEM_LIST_SET. */
-static int ask(struct cq_nft *nft, uint16_t type, uint16_t flags,
-               mnl_cb_t answer, void *data)
+static int ask(struct cq_jail *jail, int type, uint16_t flags, mnl_cb_t answer)
 {
+    struct cq_nft *nft = (struct cq_nft *)jail;
     struct nlmsghdr *message = cq_nft_begin(nft, type, flags);
 
     mnl_attr_put_strz(message, NFTA_SET_TABLE, nft->table);
-    mnl_attr_put_strz(message, NFTA_SET_NAME, nft->jail.names[nft->jail.set]);
-    return cq_netlink_ask(&nft->link, answer, data);
+    mnl_attr_put_strz(message, NFTA_SET_NAME, jail->names[jail->set]);
+    return cq_netlink_ask(jail->link, answer, nft);
 }
 
 static int read_generation(const struct nlmsghdr *message, void *data)
@@ -35,7 +45,7 @@ static int read_generation(const struct nlmsghdr *message, void *data)
 int cq_nft_read_generation(struct cq_nft *nft, uint32_t *generation)
 {
     cq_nft_begin(nft, NFT_MSG_GETGEN, 0);
-    return cq_netlink_ask(&nft->link, read_generation, generation);
+    return cq_netlink_ask(nft->jail.link, read_generation, generation);
 }
 
 /* --- headers -------------------------------------------------------------- */
@@ -67,7 +77,7 @@ static const char *check_header(int set, uint64_t type, uint64_t flags)
                             "stay for ever" : NULL;
 }
 
-static int read_header(const struct nlmsghdr *message, void *data)
+static int read_header_answer(const struct nlmsghdr *message, void *data)
 {
     const struct nlattr *size = cq_netlink_find(
         cq_netlink_attribute(message, NFTA_SET_DESC), NFTA_SET_DESC_SIZE);
@@ -89,45 +99,9 @@ static int read_header(const struct nlmsghdr *message, void *data)
     return MNL_CB_STOP;
 }
 
-/* Does this for each set that is named. */
-static int for_sets(struct cq_nft *nft, uint16_t type, uint16_t flags,
-                    mnl_cb_t answer, void *data)
+static int read_header(struct cq_jail *jail)
 {
-    int error = 0, i;
-
-    for (i = 0; i < CQ_JAIL_SETS && error == 0; i++) {
-        if (nft->jail.names[i][0] != '\0') {
-            nft->jail.set = i;
-            nft->jail.wrong = NULL;
-            error = ask(nft, type, flags, answer, data);
-            if (error == 0 && nft->jail.wrong != NULL) {
-                error = EMEDIUMTYPE;
-            }
-        }
-    }
-    return error;
-}
-
-int cq_nft_check_sets(struct cq_nft *nft)
-{
-    uint32_t before = 0, after = 0;
-    int error = cq_nft_read_generation(nft, &before);
-
-    if (error != 0 || before == nft->generation) {
-        return error;
-    }
-    nft->has_expired_s = 0;
-    nft->generation = 0;            /* the kernel's is never 0 */
-    nft->changed_s = cq_jail_now_s();
-    error = for_sets(nft, NFT_MSG_GETSET, 0, read_header, nft);
-    if (error == 0) {
-        error = cq_nft_read_generation(nft, &after);
-    }
-    if (error == 0 && after != before) {
-        error = EINTR;
-    }
-    nft->generation = error == 0 ? before : 0;
-    return error;
+    return ask(jail, NFT_MSG_GETSET, 0, read_header_answer);
 }
 
 /* --- contents ------------------------------------------------------------- */
@@ -146,8 +120,8 @@ static bool read_client(struct cq_nft *nft, const struct nlattr *element,
     int64_t expires_at_s = CQ_JAIL_PERMANENT;
 
     if (left_ms != UINT64_MAX) {
-        /* rounded up: it is gone when it is believed here */
-        expires_at_s = jail->now_s + (int64_t)(left_ms / 1000) + 1;
+        /* rounded up; what is still there then is read once more */
+        expires_at_s = jail->now_s + (int64_t)(left_ms + 999) / 1000;
         if (expires_at_s < nft->has_expired_s) {
             nft->has_expired_s = expires_at_s;
         }
@@ -165,18 +139,14 @@ static int read_element(const struct nlattr *element, void *data)
 {
     struct cq_nft *nft = data;
     struct cq_jail *jail = &nft->jail;
-    const struct nlattr *value = cq_netlink_find(
-        cq_netlink_find(element, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
-    bool is_client = jail->set <= CQ_JAIL_V6, is_valid;
+    bool is_client = jail->set <= CQ_JAIL_V6;
     struct cq_key key;
 
-    if (value == NULL || mnl_attr_get_payload_len(value)
-                         != (jail->set % 2 == 0 ? 4 : 16)) {
+    if (!cq_netlink_address(
+            cq_netlink_find(cq_netlink_find(element, NFTA_SET_ELEM_KEY),
+                            NFTA_DATA_VALUE), jail->set, &key)
+        || (is_client && !cq_key_valid(&key))) {
         return MNL_CB_OK;       /* the catch-all element has no key */
-    }
-    is_valid = cq_jail_address(&key, mnl_attr_get_payload(value), jail->set);
-    if (is_client && !is_valid) {
-        return MNL_CB_OK;       /* mapped: of no packet */
     }
     if ((cq_netlink_number(cq_netlink_find(element, NFTA_SET_ELEM_FLAGS), 0)
          & NFT_SET_ELEM_INTERVAL_END) != 0) {
@@ -188,10 +158,18 @@ static int read_element(const struct nlattr *element, void *data)
            ? MNL_CB_OK : MNL_CB_ERROR;
 }
 
-static int read_elements(const struct nlmsghdr *message, void *data)
+static int read_elements_answer(const struct nlmsghdr *message, void *data)
 {
-    return cq_netlink_for_each(message, NFTA_SET_ELEM_LIST_ELEMENTS,
-                               read_element, data);
+    const struct nlattr *list =
+        cq_netlink_attribute(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+
+    return list == NULL ? MNL_CB_OK
+           : mnl_attr_parse_nested(list, read_element, data);
+}
+
+static int read_elements(struct cq_jail *jail)
+{
+    return ask(jail, NFT_MSG_GETSETELEM, NLM_F_DUMP, read_elements_answer);
 }
 
 bool cq_nft_range_end(const struct cq_key *net, uint8_t end[16])
@@ -207,42 +185,30 @@ bool cq_nft_range_end(const struct cq_key *net, uint8_t end[16])
     return i >= 0;
 }
 
-/* The number of its leading bits that are not all zero behind. */
-static int significant_bits(const struct cq_key *key)
-{
-    int bits = key->family == 4 ? 32 : 128;
-
-    while (bits > 0
-           && (key->bytes[(bits - 1) / 8] & 0x80u >> (bits - 1) % 8) == 0) {
-        bits--;
-    }
-    return bits;
-}
-
 /* The network from one edge to the next (all zero: to the last address), or
- * one of prefix 0 for a range that is no network. The length of a network is
- * the lowest bit that is set in one of them. */
+ * one of prefix 0 for a range that is no network. */
 static struct cq_key read_network(const struct cq_key *from,
                                   const struct cq_key *to)
 {
     struct cq_key net = *from;
-    int from_bits = significant_bits(from), to_bits = significant_bits(to);
     uint8_t end[16];
 
-    net.prefix = (uint8_t)(from_bits > to_bits ? from_bits : to_bits);
-    (void)cq_nft_range_end(&net, end);
-    return memcmp(end, to->bytes, sizeof(end)) == 0 ? net
-           : (struct cq_key){ .family = from->family };
+    while (net.prefix > 0 && memcmp(net.bytes, from->bytes, 16) == 0) {
+        (void)cq_nft_range_end(&net, end);
+        if (memcmp(end, to->bytes, sizeof(end)) == 0) {
+            return net;
+        }
+        net = cq_key_network(from, (uint8_t)(net.prefix - 1));
+    }
+    return (struct cq_key){ .family = from->family };
 }
 
 /* Makes networks of edges, in their place. */
-static bool join_edges(struct cq_jail_elements *edges)
+static void join_edges(struct cq_jail_elements *edges)
 {
     size_t i, n = 0;
 
-    if (!cq_jail_elements_sort(edges)) {
-        return false;
-    }
+    cq_jail_elements_sort(edges);
     for (i = 0; i < edges->count; i++) {
         struct cq_key from = edges->list[i].key;
         struct cq_key to = { .family = from.family };
@@ -256,14 +222,60 @@ static bool join_edges(struct cq_jail_elements *edges)
         }
     }
     edges->count = n;
-    return true;
 }
 
-int cq_nft_read_contents(struct cq_nft *nft)
+/* has_expired_s becomes no later than the first of them expires. */
+static int read_contents(struct cq_nft *nft)
 {
+    struct cq_jail *jail = &nft->jail;
     int error;
 
-    nft->jail.elements.count = nft->jail.networks.count = 0;
-    error = for_sets(nft, NFT_MSG_GETSETELEM, NLM_F_DUMP, read_elements, nft);
-    return error == 0 && !join_edges(&nft->jail.networks) ? ENOMEM : error;
+    nft->has_expired_s = jail->now_s < nft->changed_s + UNSETTLED_S
+                         ? nft->changed_s + UNSETTLED_S
+                         : jail->now_s + READ_AGAIN_S;
+    jail->elements.count = jail->networks.count = 0;
+    error = cq_jail_for_sets(jail, read_elements);
+    join_edges(&jail->networks);
+    return error;
+}
+
+/* --- a look --------------------------------------------------------------- */
+
+/* Generation, what is to be read, generation. */
+static int look_once(struct cq_nft *nft, bool contents)
+{
+    uint32_t before = 0, after = 0;
+    int error = cq_nft_read_generation(nft, &before);
+
+    if (error != 0
+        || (before == nft->generation
+            && (!contents || nft->jail.now_s < nft->has_expired_s))) {
+        return error;
+    }
+    if (before != nft->generation) {
+        nft->has_expired_s = 0;
+        nft->changed_s = cq_jail_now_s();
+        error = cq_jail_for_sets(&nft->jail, read_header);
+    }
+    if (error == 0 && contents) {
+        error = read_contents(nft);
+    }
+    if (error == 0) {
+        error = cq_nft_read_generation(nft, &after);
+    }
+    if (error == 0 && after != before) {
+        error = EINTR;
+    }
+    nft->generation = error == 0 ? before : 0;  /* the kernel's is never 0 */
+    return error;
+}
+
+int cq_nft_look(struct cq_nft *nft, bool contents)
+{
+    int error = EINTR, tries;
+
+    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
+        error = look_once(nft, contents);
+    }
+    return error;
 }

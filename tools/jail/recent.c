@@ -48,7 +48,6 @@ struct recent {
     int64_t rule_s[2];              /* the rules' --seconds; 0: none */
     int64_t rules_s;                /* when the rules were read */
     uint64_t ticks_per_s;           /* the kernel's HZ */
-    struct cq_netlink link;
 };
 
 static struct recent *to_recent(struct cq_jail *jail)
@@ -180,8 +179,11 @@ static bool read_line(struct recent *recent, int i, char *line)
     family = strchr(address, ':') == NULL ? CQ_JAIL_V4 : CQ_JAIL_V6;
     /* a mapped address matches no packet, nor does IPv4 in NAME6 */
     if (inet_pton(family == CQ_JAIL_V4 ? AF_INET : AF_INET6, address,
-                  bytes) != 1
-        || !cq_jail_address(&key, bytes, family) || family < i) {
+                  bytes) != 1 || family < i) {
+        return true;
+    }
+    key = cq_jail_address(bytes, family);
+    if (!cq_key_valid(&key)) {
         return true;
     }
     expires = expires_at_s(recent, i, strtoull(seen + strlen(" last_seen: "),
@@ -231,7 +233,6 @@ static int list(struct cq_jail *jail)
     int list_n = 1 + has_second(jail), error = 0, i;
     bool is_new = false;
 
-    jail->batch = 1;            /* one write is one command */
     jail->capacity[0] = jail->capacity[1] = read_capacity();
     jail->shares_capacity = !has_second(jail);
     jail->elements.count = 0;
@@ -245,8 +246,7 @@ static int list(struct cq_jail *jail)
     /* A new list has the mask of its first rule. Rules of both families may
      * name one list. Without the rights to ask, as without a rule. */
     if (is_new || jail->now_s - recent->rules_s >= RULES_S) {
-        (void)cq_jail_read_rules(jail, &recent->link, NFPROTO_UNSPEC, NULL,
-                                 recent->rule_s);
+        (void)cq_jail_read_rules(jail, NFPROTO_UNSPEC, NULL, recent->rule_s);
         recent->rules_s = jail->now_s;
     }
     for (i = 0; i < list_n && error == 0; i++) {
@@ -311,7 +311,6 @@ static void close_lists(struct cq_jail *jail)
 {
     close_list(&to_recent(jail)->lists[0]);
     close_list(&to_recent(jail)->lists[1]);
-    cq_netlink_close(&to_recent(jail)->link);
 }
 
 #define MAKE "no firewall rule of this network namespace names that list; " \
@@ -322,10 +321,11 @@ const struct cq_jail_kind cq_jail_recent = {
     .name = "recent",
     .expected = "recent:NAME[,NAME6], e.g. recent:DenyAccessClamAV",
     .size = sizeof(struct recent),
+    .batch = 1,                 /* one write is one command */
     .set_most = 2,
     .name_size = XT_RECENT_NAME_LEN,
-    .name_also = "-.",          /* a name becomes a path: no slash, no dot in
-                                 * front */
+    .name_letters = CQ_JAIL_LETTERS "-.",   /* a name becomes a path: no slash,
+                                             * no dot in front */
     .place = PLACE,
     .how_to_make = { MAKE, MAKE },
     .how_to_raise = "raise ip_list_tot of xt_recent "

@@ -6,6 +6,8 @@
  *     match, match, counter, immediate                 iptables-nft */
 #include "jail/rules.h"
 
+#include "jail/netlink.h"
+
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -22,11 +24,10 @@
 struct reading {
     const struct cq_jail *jail;
     bool of_recent;
-    int bits[CQ_JAIL_SETS][2];          /* the shortest mask, by the family of
-                                         * the address; 0: no rule refers to
-                                         * it */
+    int bits[2];                /* the shortest mask, by family; 0: no rule
+                                 * looks up a client */
     int64_t seconds[CQ_JAIL_SETS];
-    int64_t dropped_packets;            /* -1: no rule refers to any */
+    int64_t dropped_packets;    /* -1: no rule refers to any set */
 };
 
 /* One rule, up to the expression that is being read. */
@@ -38,12 +39,11 @@ struct rule {
     int64_t packets;
 };
 
+static const int whole[2] = { 32, 128 };
+
 static bool is_text(const struct nlattr *attribute, const char *text)
 {
-    return attribute != NULL
-           && mnl_attr_get_payload_len(attribute) == strlen(text) + 1
-           && memcmp(mnl_attr_get_payload(attribute), text,
-                     strlen(text) + 1) == 0;
+    return strcmp(cq_netlink_text(attribute), text) == 0;
 }
 
 static int leading_bits(const void *mask, size_t length)
@@ -58,42 +58,48 @@ static int leading_bits(const void *mask, size_t length)
     return bits;
 }
 
-static const int whole[2] = { 32, 128 };
+/* The smaller of two, of which 0 is none. */
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
 
-/* A rule that looks into the list of this name.
+/* Where clients of this family are: one list of xt_recent holds both. */
+static int find_set(const struct reading *reading, int family)
+{
+    return reading->of_recent && reading->jail->names[CQ_JAIL_V6][0] == '\0'
+           ? CQ_JAIL_V4 : family;
+}
+
+/* A rule that looks into the set of this name.
  * @param family  of the address, -1: the set's */
 static void refer(struct rule *rule, const char *name, int family, int bits,
                   int64_t seconds)
 {
     struct reading *reading = rule->reading;
-    int set, i;
+    int set;
 
     for (set = 0; set < CQ_JAIL_SETS; set++) {
-        if (strcmp(name, reading->jail->names[set]) != 0) {
-            continue;
-        }
-        rule->refers = true;
-        i = family < 0 ? set % 2 : family;
-        bits = bits > 0 ? bits : whole[i];
-        if (reading->bits[set][i] == 0 || bits < reading->bits[set][i]) {
-            reading->bits[set][i] = bits;
-        }
-        if (seconds > 0 && (reading->seconds[set] == 0
-                            || seconds < reading->seconds[set])) {
-            reading->seconds[set] = seconds;
+        if (*name != '\0' && strcmp(name, reading->jail->names[set]) == 0) {
+            int i = family < 0 ? set % 2 : family;
+
+            rule->refers = true;
+            reading->seconds[set] = smaller(reading->seconds[set], seconds);
+            if (set == find_set(reading, i)) {
+                reading->bits[i] = (int)smaller(reading->bits[i],
+                                                bits > 0 ? bits : whole[i]);
+            }
         }
     }
 }
 
 static void read_lookup(struct rule *rule, const struct nlattr *data)
 {
-    const struct nlattr *name = cq_netlink_find(data, NFTA_LOOKUP_SET);
-
-    if (!rule->reading->of_recent && name != NULL
-        && mnl_attr_validate(name, MNL_TYPE_NUL_STRING) == 0
+    if (!rule->reading->of_recent
         && (cq_netlink_number(cq_netlink_find(data, NFTA_LOOKUP_FLAGS), 0)
             & NFT_LOOKUP_F_INV) == 0) {
-        refer(rule, mnl_attr_get_str(name), -1, rule->mask_bits, 0);
+        refer(rule, cq_netlink_text(cq_netlink_find(data, NFTA_LOOKUP_SET)),
+              -1, rule->mask_bits, 0);
     }
 }
 
@@ -157,13 +163,16 @@ static int read_expression(const struct nlattr *expression, void *baton)
 static int read_rule(const struct nlmsghdr *message, void *data)
 {
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
+    const struct nlattr *expressions =
+        cq_netlink_attribute(message, NFTA_RULE_EXPRESSIONS);
     struct reading *reading = data;
     struct rule rule = {
         .reading = reading, .family = header->nfgen_family == NFPROTO_IPV6
     };
 
-    cq_netlink_for_each(message, NFTA_RULE_EXPRESSIONS, read_expression,
-                        &rule);
+    if (expressions != NULL) {
+        mnl_attr_parse_nested(expressions, read_expression, &rule);
+    }
     if (rule.refers) {
         reading->dropped_packets += (reading->dropped_packets < 0)
                                     + (rule.drops ? rule.packets : 0);
@@ -171,36 +180,33 @@ static int read_rule(const struct nlmsghdr *message, void *data)
     return MNL_CB_OK;
 }
 
-int cq_jail_read_rules(struct cq_jail *jail, struct cq_netlink *link,
-                       uint8_t family, const char *table, int64_t seconds[2])
+int cq_jail_read_rules(struct cq_jail *jail, uint8_t family, const char *table,
+                       int64_t seconds[2])
 {
     const struct reading none = { .jail = jail, .of_recent = table == NULL,
                                   .dropped_packets = -1 };
-    bool is_one_list = jail->names[CQ_JAIL_V6][0] == '\0';
     struct reading reading = none;
-    int error = EINTR, tries, bits;
+    int error = EINTR, tries;
 
     for (tries = 0; tries < TRIES && error == EINTR; tries++) {
         struct nlmsghdr *message = cq_netlink_begin(
-            link, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP,
-            family, 0);
+            jail->link, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE, NLM_F_DUMP,
+            family);
 
         if (table != NULL) {
             mnl_attr_put_strz(message, NFTA_RULE_TABLE, table);
         }
         reading = none;
-        error = cq_netlink_ask(link, read_rule, &reading);
+        error = cq_netlink_ask(jail->link, read_rule, &reading);
     }
     if (error != 0) {
         reading = none;
     }
-    bits = reading.bits[CQ_JAIL_V4][0];
-    jail->bits[0] = (uint8_t)(bits > 0 ? bits : whole[0]);
-    /* one list of xt_recent holds both families, a set of nft one */
-    bits = reading.bits[is_one_list ? CQ_JAIL_V4 : CQ_JAIL_V6][1];
-    jail->bits[1] = (uint8_t)(is_one_list && table != NULL ? 0
-                              : bits > 0 ? bits
-                              : is_one_list ? whole[1] : PREFIX_V6);
+    jail->bits[0] = (uint8_t)(reading.bits[0] > 0 ? reading.bits[0] : whole[0]);
+    jail->bits[1] = (uint8_t)(reading.bits[1] > 0 ? reading.bits[1]
+                              : find_set(&reading, 1) == CQ_JAIL_V4 ? whole[1]
+                              : jail->names[CQ_JAIL_V6][0] == '\0' ? 0
+                              : PREFIX_V6);
     jail->dropped_packets = reading.dropped_packets;
     if (seconds != NULL) {
         memcpy(seconds, reading.seconds, 2 * sizeof(seconds[0]));

@@ -5,7 +5,6 @@
 #define CQ_RULES_H
 
 #include "jail/kind.h"
-#include "jail/netlink.h"
 
 /** Reads the rules that refer to the jail's lists into jail->bits and
  * jail->dropped_packets. A set that no rule refers to is masked as the rules
@@ -14,7 +13,7 @@
  * @param table      of nft, or NULL: all tables, for lists of xt_recent
  * @param seconds    NULL, or for each list the shortest --seconds; 0: none
  * @return 0 or an errno, the jail is then as without a rule */
-int cq_jail_read_rules(struct cq_jail *jail, struct cq_netlink *link,
-                       uint8_t family, const char *table, int64_t seconds[2]);
+int cq_jail_read_rules(struct cq_jail *jail, uint8_t family, const char *table,
+                       int64_t seconds[2]);
 
 #endif
