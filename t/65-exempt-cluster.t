@@ -48,17 +48,34 @@ ok(Httpd::poll(10, sub { $one->row($client)->{used} == 0 }),
 is(status($one), 200, 'served');
 
 # ---- a node that is gone for good is forgotten by the command ----
-sub clamquota {
-    my ($exit, $said) = Mirror::run($one, $tool, 'cluster', @_, '--table',
-        "$one->{dir}/state/clamquota.table");
+sub command {
+    my ($node, @arguments) = @_;
+    my ($exit, $said) = Mirror::run($node, $tool, @arguments, '--table',
+        "$node->{dir}/state/clamquota.table");
     return "$exit $said";
 }
+sub clamquota { return command($one, 'cluster', @_) }
 my ($gone) = map { $_->{node} } grep { !$_->{self} }
     @{$one->json->{cluster}{nodes}};
 $client = '127.0.8.1';
 is(status($two), 200, 'the other node serves a client');
 ok(Httpd::poll(10, sub { ($one->row($client) // { used => 0 })->{used} > 2000 }),
     'whose share counts here');
+# which node has it, by its name: on that one, on the other, and of a client
+# that has never been seen here
+sub shares {
+    my ($node, $who) = @_;
+    return join ' ', command($node, 'show', $who)
+        =~ /^  (?:nodes)? +(\w+(?: \(this node\))?: [\d.]+ \w+ used)$/mg;
+}
+my $text = sub { return sprintf '%.1f KiB', $_[0] / 1024 };
+my $sent = $text->($two->row($client)->{here}{used});
+is(shares($two, $client), "b (this node): $sent used", 'show: all on one node');
+is(shares($one, $client), "a (this node): 0 B used b: $sent used",
+    'show: on the other one');
+is($two->get('/file', '--interface', '127.0.9.9')->{status}, 200, 'served');
+like(shares($one, '127.0.9.9'), qr/^a \(this node\): 0 B used b: $sent used$/,
+    'show: never seen here');
 like(clamquota('--forget', $gone), qr/^1 .*: lives, expected a node that is/,
     'a node that lives is not forgotten');
 like(clamquota('--forget', 'nobody'), qr/^1 .*: no node has this label or id/,

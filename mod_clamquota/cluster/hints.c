@@ -129,7 +129,6 @@ bool cq_hints_store(struct cq_exchange *x)
 static void make_guest(struct cq_exchange *x, const unsigned char *at)
 {
     uint64_t pool_hash = cq_get_number(at, 8);
-    struct cq_prefixes prefixes = cq_table_prefixes(x->table);
     struct cq_key key;
     size_t pool;
     uint32_t row;
@@ -138,11 +137,6 @@ static void make_guest(struct cq_exchange *x, const unsigned char *at)
     memcpy(key.bytes, at + 8, 16);
     key.family = at[24];
     key.prefix = at[25];
-    if (!cq_key_is_valid(&key)
-        || key.prefix != (key.family == 4 ? prefixes.v4_bits
-                                          : prefixes.v6_bits)) {
-        return;
-    }
     for (pool = 0; pool < x->pools_n; pool++) {
         if (x->pool_hashes[pool] == pool_hash
             && cq_guest_make(x->table, (uint16_t)pool, &key, &x->clock,

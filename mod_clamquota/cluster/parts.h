@@ -132,6 +132,11 @@ struct cq_exchange {
     uint64_t hints_epoch;
     int hints_day;
 
+    /* question.c */
+    bool has_question;          /* that this round answers */
+    uint32_t question_row;
+    struct cq_node_shares answer;
+
     struct cq_cluster_status status;
 };
 
@@ -219,6 +224,17 @@ bool cq_hints_store(struct cq_exchange *x);
 
 /** Reads what other nodes have noted, and makes rows for it. */
 void cq_hints_read(struct cq_exchange *x);
+
+/* ---- question.c ---- */
+
+/** Looks for a question, and has the client's item read in this round. */
+void cq_question_begin(struct cq_exchange *x);
+
+/** Answers it, if it is about this client.
+ * @param item, sum  as they were read, without forgotten nodes */
+void cq_question_end(struct cq_exchange *x, const struct cq_share *share,
+                     const struct cq_item *item,
+                     const struct cq_item_sum *sum);
 
 /* ---- rows.c ---- */
 

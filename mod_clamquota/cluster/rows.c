@@ -144,6 +144,7 @@ static void exchange_client(struct batch *b, struct cq_pending *p,
         return;
     }
     x->status.raised += raised;
+    cq_question_end(x, share, item, &sum);
     if (share->used_bytes > 0
         && sum.used_bytes >= update.allowance_bytes - share->used_bytes) {
         cq_hint_add(x, share);
@@ -383,6 +384,7 @@ bool cq_rows_exchange(struct cq_exchange *x, int64_t until_ms)
     bool complete;
 
     x->status.waiting = 0;
+    cq_question_begin(x);
     complete = exchange_moved(x, until_ms);
     if (complete) {
         exchange_turn(x, until_ms);

@@ -215,10 +215,13 @@ bool cq_share_apply(struct cq_table *t, struct cq_share *share,
 bool cq_guest_make(struct cq_table *t, uint16_t pool, const struct cq_key *key,
                    const struct cq_clock *clock, uint32_t *row)
 {
+    struct cq_prefixes prefixes = cq_table_prefixes(t);
     struct cq_subject subject;
     struct cq_account a;
 
-    if (pool >= cq_table_pool_count(t) || !cq_key_is_valid(key)) {
+    if (pool >= cq_table_pool_count(t) || !cq_key_is_valid(key)
+        || key->prefix != (key->family == 4 ? prefixes.v4_bits
+                                            : prefixes.v6_bits)) {
         return false;
     }
     subject = cq_subject_make(t, cq_identity(t, pool, key), pool, key);

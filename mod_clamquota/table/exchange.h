@@ -74,11 +74,18 @@ bool cq_share_apply(struct cq_table *table, struct cq_share *share,
 /** Makes the row of a client that another node names, marked to be exchanged,
  * if there is none and a row is free: no other client's row is taken for it.
  * @param row  result: the row that the client has
- * @return false: there is no room, or no such pool */
+ * @return false: there is no room, no such pool, or the key is no client's */
 bool cq_guest_make(struct cq_table *table, uint16_t pool,
                    const struct cq_key *key, const struct cq_clock *clock,
                    uint32_t *row);
 
+/** A question that has no answer yet.
+ * @param question  result: asked, client and pool
+ * @return false: there is none */
+bool cq_question_read(const struct cq_table *table,
+                      struct cq_node_shares *question);
+void cq_question_answer(struct cq_table *table,
+                        const struct cq_node_shares *answer);
 
 /* ---- acts ---- */
 

@@ -1,7 +1,7 @@
 /* layout_shares - the section for the cluster, byte for byte. Private to
  * table/; layout.h shows where it lies:
  *
- *   head     figures of the exchange, 1,024 acts
+ *   head     figures of the exchange, 1,024 acts, a question
  *   flights  8 bytes for each row of a client: what its others' sum has in
  *            flight, and until when
  *   moved    a byte for 16 rows, those of pairs too
@@ -46,12 +46,28 @@ struct cq_act_slot {
     _Atomic int64_t until_s;
 };
 
+/* Which node has how much of a client: a tool asks, the exchanger answers, the
+ * last question counts. asked = answer.asked: there is nothing to do. The
+ * client's words are written before asked; two tools that ask at once may mix
+ * them, and each finds that the answer is about another client. */
+struct cq_question {
+    _Atomic uint32_t asked;     /* goes up by one with each question */
+    _Atomic uint32_t motion;    /* odd while the answer is being written */
+    _Atomic uint64_t address[2];
+    _Atomic uint64_t who;       /* pool:16 reserved:32 family:8 prefix:8 */
+    struct cq_node_shares answer;
+};
+
 struct cq_cluster_head {
     _Atomic int64_t opened_ms;  /* when this server opened the table */
     _Atomic uint32_t motion;    /* odd while the figures are being written */
     uint32_t reserved;
     struct cq_cluster_status status;
     _Alignas(64) struct cq_act_slot acts[CQ_ACTS_MAX];
+    struct cq_question question;        /* zeros in a file that was made before
+                                         * there were questions */
 };
+_Static_assert(sizeof(struct cq_cluster_head) <= 15 * 4096,
+               "layout 3 has 15 pages for it");
 
 #endif

@@ -64,6 +64,36 @@ enum cq_status cq_node_forget(struct cq_table *table, uint64_t node,
 /** A node's id as the network of an act, so that acts on one node meet. */
 struct cq_key cq_node_net(uint64_t node);
 
+/* ---- which node has how much of a client ---- */
+
+struct cq_node_share {
+    uint64_t node;              /* its id */
+    int64_t used_bytes;
+    int64_t in_flight_bytes;    /* 0 of a node that is silent */
+};
+
+/* an answer of the exchanger */
+struct cq_node_shares {
+    uint32_t asked;             /* the question that it answers */
+    uint32_t shares_n;
+    struct cq_key client;
+    uint16_t pool;
+    struct cq_node_share shares[CQ_CLUSTER_NODES_MAX];
+};
+
+/** Asks the exchanger: it answers with its next round, unless the client's
+ * server is away. A node that does not know the client learns of it.
+ * @return number of the question; 0: there is no cluster, or the table is
+ *         read-only */
+uint32_t cq_shares_ask(struct cq_table *table, uint16_t pool,
+                       const struct cq_key *client);
+
+/** Copies the answer to a question.
+ * @return false: there is none yet, or others asked for another client since */
+bool cq_shares_answer(const struct cq_table *table, uint32_t asked,
+                      uint16_t pool, const struct cq_key *client,
+                      struct cq_node_shares *answer);
+
 /* ---- what page and tools show ---- */
 
 struct cq_cluster_node {

@@ -134,7 +134,8 @@ static void show_sum(struct show *s, const struct cq_look_client *judged)
     cq_show_end(&s->lines);
 }
 
-static void show_traffic(struct show *s, const struct cq_view_client *c)
+static void show_traffic(struct show *s, const struct cq_view_client *c,
+                         const struct cq_node_shares *answer)
 {
     struct cq_writer *w = cq_show_line(&s->lines, "today");
 
@@ -157,11 +158,14 @@ static void show_traffic(struct show *s, const struct cq_view_client *c)
         cq_show_moment(&s->lines, c->last_hit_s);
         cq_show_end(&s->lines);
     }
-    if (c->shared) {
+    if (answer != NULL) {
+        cq_show_nodes(&s->lines, answer);
+    }
+    else if (c->shared) {
         w = cq_show_line(&s->lines, "nodes");
         cq_client_bytes(w, c->here_used_bytes, " used here, ");
         cq_client_bytes(w, c->used_bytes - c->here_used_bytes,
-                    " on the other nodes");
+                        " on the other nodes; which ones is not known now");
         cq_show_end(&s->lines);
     }
 }
@@ -199,8 +203,10 @@ static void show_copies(struct show *s, struct cq_copies_source *source,
     }
 }
 
+/* @param answer  NULL: there is none */
 static void show_pool(struct show *s, struct cq_copies_source *source,
-                      const struct cq_row *row)
+                      const struct cq_row *row,
+                      const struct cq_node_shares *answer)
 {
     struct cq_look_client judged;
     struct cq_writer *w;
@@ -215,7 +221,7 @@ static void show_pool(struct show *s, struct cq_copies_source *source,
     show_sum(s, &judged);
     show_again(s, &judged.client);
     if (cq_scan_has_figures(row)) {
-        show_traffic(s, &judged.client);
+        show_traffic(s, &judged.client, answer);
         show_copies(s, source, row);
     }
     else {
@@ -237,13 +243,17 @@ static void show_pools(struct show *s, struct cq_copies_source *source)
 {
     const struct cq_look *look = s->lines.look;
     size_t pool, n = cq_table_pool_count(look->table), shown = 0;
+    struct cq_node_shares answer;
     struct cq_row row;
 
     for (pool = 0; pool < n; pool++) {
+        bool is_answered = cq_show_ask(&s->lines, (uint16_t)pool, &s->target,
+                                       &answer);
+
         if (cq_table_row(look->table, (uint16_t)pool, &s->target,
                          &look->clock, &row) == CQ_OK
             && cq_scan_has_figures(&row)) {
-            show_pool(s, source, &row);
+            show_pool(s, source, &row, is_answered ? &answer : NULL);
             shown++;
         }
     }
@@ -251,7 +261,7 @@ static void show_pools(struct show *s, struct cq_copies_source *source)
         memset(&row, 0, sizeof(row));
         row.key = s->target;
         row.pool = (uint16_t)pool;
-        show_pool(s, source, &row);
+        show_pool(s, source, &row, NULL);
     }
 }
 
@@ -356,9 +366,11 @@ static bool check(void *command, struct cq_look *look, const char *operand,
 static enum cq_exit run(void *command, struct cq_look *look)
 {
     struct show *s = command;
+    enum cq_exit result = cq_target_is_client(look, &s->target)
+        ? show_client(s) : show_network(s);
 
-    return cq_target_is_client(look, &s->target) ? show_client(s)
-                                                 : show_network(s);
+    cq_tablefile_close(s->lines.asking);
+    return result;
 }
 
 enum cq_exit cq_command_show(int argc, char **argv, FILE *out, FILE *err)
