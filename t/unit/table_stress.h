@@ -60,31 +60,44 @@ static inline int64_t stress_request(struct cq_account *a,
     return pieces;
 }
 
+/* what one worker has open */
+struct stress_hands {
+    struct cq_account open[STRESS_HELD];
+    bool is_open[STRESS_HELD];
+    uint64_t random;
+};
+
+/* Opens some client's account, in place of one that was open. */
+static inline void stress_step(struct stress *s, int worker,
+                               const struct cq_clock *clock,
+                               struct stress_hands *hands)
+{
+    uint64_t r = xorshift(&hands->random);
+    uint32_t slot = (uint32_t)(r >> 40) % STRESS_HELD;
+    uint32_t k = (uint32_t)(r >> 20) % STRESS_CLIENTS;
+    struct cq_key key = client(k);
+
+    if (hands->is_open[slot]) {
+        cq_account_close(&hands->open[slot]);
+    }
+    hands->is_open[slot] = cq_account_open(s->table, 0, &key, clock,
+                                           &hands->open[slot]) == CQ_OK;
+    if (hands->is_open[slot]) {
+        atomic_fetch_add(&s->charges[worker * 8],
+                         stress_request(&hands->open[slot], clock,
+                                        s->primes[k], r));
+    }
+}
+
 static inline void stress_work(struct stress *s, int worker, uint64_t seed)
 {
+    struct stress_hands hands = { .random = seed };
     struct cq_clock clock;
-    struct cq_account open[STRESS_HELD];
-    bool is_open[STRESS_HELD] = { false };
-    uint64_t random = seed;
 
     cq_table_enter(s->table);
     cq_table_clock(s->table, NOON_S, &clock);
     for (;;) {
-        uint64_t r = xorshift(&random);
-        uint32_t slot = (uint32_t)(r >> 40) % STRESS_HELD;
-        uint32_t k = (uint32_t)(r >> 20) % STRESS_CLIENTS;
-        struct cq_key key = client(k);
-
-        if (is_open[slot]) {
-            cq_account_close(&open[slot]);
-        }
-        is_open[slot] = cq_account_open(s->table, 0, &key, &clock,
-                                        &open[slot]) == CQ_OK;
-        if (is_open[slot]) {
-            atomic_fetch_add(&s->charges[worker * 8],
-                             stress_request(&open[slot], &clock,
-                                            s->primes[k], r));
-        }
+        stress_step(s, worker, &clock, &hands);
     }
 }
 
