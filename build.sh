@@ -52,6 +52,10 @@ Usage: ./build.sh [COMMAND]
              test t/FILE.t ...: only those
   bench      deps, build and the benchmarks
   fuzz [S]   each fuzzer for S seconds (60)
+  coverage   lines that the units reach, in each room; coverage all: that the
+             whole suite reaches
+  mutate [N [SEED [FIRST]]]   N changes (200) of core and table: are the units
+             red?
   install    module, tools, configuration, units, man pages, examples
   uninstall  remove them; keeps counters and files that you changed
   deb        Debian packages into build/deb/
@@ -355,6 +359,10 @@ build_tests() {
     link_programs fuzz "$BUILD/obj/replay/replay.o"
 }
 
+# Check's 4 s are for machines with nothing else to do; this only ends hangs
+: "${CK_DEFAULT_TIMEOUT=600}"
+export CK_DEFAULT_TIMEOUT
+
 # --- test and bench ---------------------------------------------------------
 
 # suite NAME FILE...: runs them, remembers the result for the summary
@@ -377,9 +385,6 @@ do_test() {
     rm -rf "$BUILD/tap"
     : "${CQ_TEST_MODULE=$(cd "$BUILD" && pwd)/mod_clamquota.so}"
     export CQ_TEST_MODULE
-    # Check's 4 s are for machines with nothing else to do; this only ends hangs
-    : "${CK_DEFAULT_TIMEOUT=600}"
-    export CK_DEFAULT_TIMEOUT
     if [ $# -gt 0 ]; then
         CQ_TEST_MPM=${CQ_TEST_MPM:-event}
         export CQ_TEST_MPM
@@ -456,6 +461,35 @@ do_fuzz() {
     [ -z "$failed" ] || die "fuzzers found something:$failed"
 }
 
+# Objects that say which lines run. A process of httpd writes its counts as the
+# user that it runs as: the files are there before, and anybody may write them.
+do_coverage() {
+    CFLAGS='-O0 -g -fno-lto --coverage -fprofile-update=atomic'
+    BUILD=$BUILD/coverage
+    do_build
+    build_tests
+    t/coverage prepare "$BUILD"
+    if [ $# -eq 0 ]; then
+        prove "$BUILD"/unit/*
+    else
+        CQ_TEST_MODULE=$(cd "$BUILD" && pwd)/mod_clamquota.so
+        export CQ_TEST_MODULE
+        CQ_TEST_MPM=${CQ_TEST_MPM:-event} prove "$BUILD"/unit/* "$BUILD"/fuzz/* t/*.t ||
+            say 'Tests failed; the coverage is of what ran.'
+    fi
+    t/coverage report "$BUILD"
+}
+
+# do_mutate N SEED FIRST
+do_mutate() {
+    CC="t/mutate --cc $CC"
+    CFLAGS='-O1 -fno-lto -MD'
+    BUILD=$BUILD/mutation
+    do_build
+    link_programs unit
+    t/mutate "$BUILD" "$@"
+}
+
 . conf/install.sh
 
 # --- deb --------------------------------------------------------------------
@@ -496,6 +530,16 @@ command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
 test) ;;
+coverage)
+    [ "$*" = all ] || [ $# -eq 0 ] ||
+        misused "coverage '$*': expected nothing or all" ;;
+mutate)
+    for number; do
+        case $number in
+        *[!0-9]*|0*|'') misused "mutate '$number': expected a number, e.g. mutate 50" ;;
+        esac
+    done
+    [ $# -le 3 ] || misused "mutate takes three arguments, but got '$4'" ;;
 fuzz)
     [ $# -gt 0 ] || set -- 60
     case $1 in
@@ -522,7 +566,7 @@ check_writable() {
 case $command in
 deps|clean|help|-h|--help) ;;
 run) t/sample/serve check "$PORT" "$CLUSTER"; check_writable ;;
-build|test|bench|fuzz|install|uninstall|deb) check_writable ;;
+build|test|bench|fuzz|coverage|mutate|install|uninstall|deb) check_writable ;;
 *) ;;
 esac
 case $command in
@@ -557,6 +601,12 @@ bench)
 fuzz)
     do_test_deps
     locked do_fuzz "$1" ;;
+coverage)
+    do_test_deps
+    locked do_coverage "$@" ;;
+mutate)
+    do_test_deps
+    locked do_mutate "${1:-200}" "${2:-1}" "${3:-1}" ;;
 install) locked do_install ;;
 uninstall) locked do_uninstall ;;
 deb)

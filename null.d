@@ -1,0 +1,1 @@
+null.o: /dev/null /usr/include/stdc-predef.h
