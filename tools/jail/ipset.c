@@ -54,7 +54,7 @@ static int read_element(const struct nlattr *element, void *data)
                                is_v4 ? IPSET_ATTR_IPADDR_IPV4
                                      : IPSET_ATTR_IPADDR_IPV6),
                jail->set, &key)
-        || !cq_key_valid(&key)) {
+        || !cq_key_is_valid(&key)) {
         return MNL_CB_OK;
     }
     return cq_jail_elements_add(&jail->elements, &key,

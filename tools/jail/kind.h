@@ -125,7 +125,7 @@ static inline int cq_jail_index(const struct cq_key *key)
     return key->family == 6;
 }
 
-/** The key of an address, not cq_key_valid() if that is IPv4-mapped: it stands
+/** The key of an address, not cq_key_is_valid() if that is IPv4-mapped: it stands
  * in no packet.
  * @param bytes  in network order, 4 or 16
  * @param set    whose family it is of */

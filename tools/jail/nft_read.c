@@ -145,7 +145,7 @@ static int read_element(const struct nlattr *element, void *data)
     if (!cq_netlink_address(
             cq_netlink_find(cq_netlink_find(element, NFTA_SET_ELEM_KEY),
                             NFTA_DATA_VALUE), jail->set, &key)
-        || (is_client && !cq_key_valid(&key))) {
+        || (is_client && !cq_key_is_valid(&key))) {
         return MNL_CB_OK;       /* the catch-all element has no key */
     }
     if ((cq_netlink_number(cq_netlink_find(element, NFTA_SET_ELEM_FLAGS), 0)

@@ -183,7 +183,7 @@ static bool read_line(struct recent *recent, int i, char *line)
         return true;
     }
     key = cq_jail_address(bytes, family);
-    if (!cq_key_valid(&key)) {
+    if (!cq_key_is_valid(&key)) {
         return true;
     }
     expires = expires_at_s(recent, i, strtoull(seen + strlen(" last_seen: "),
