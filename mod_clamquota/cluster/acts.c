@@ -150,26 +150,26 @@ int64_t cq_acts_reset_ms(const struct cq_exchange *x,
 
 /* ---- bytes ---- */
 
-static void put_act(unsigned char *at, const struct cq_act *act)
+static void encode_act(unsigned char *at, const struct cq_act *act)
 {
     memset(at, 0, ACT_SIZE);
     memcpy(at, act->net.bytes, 16);
     at[16] = act->net.family;
     at[17] = act->net.prefix;
-    cq_put_number(at + 20, 4, act->kind);
-    cq_put_number(at + 24, 8, (uint64_t)act->at_ms);
-    cq_put_number(at + 32, 8, (uint64_t)act->until_s);
+    cq_encode_number(at + 20, 4, act->kind);
+    cq_encode_number(at + 24, 8, (uint64_t)act->at_ms);
+    cq_encode_number(at + 32, 8, (uint64_t)act->until_s);
 }
 
-static void get_act(const unsigned char *at, struct cq_act *act)
+static void decode_act(const unsigned char *at, struct cq_act *act)
 {
     memset(act, 0, sizeof(*act));
     memcpy(act->net.bytes, at, 16);
     act->net.family = at[16];
     act->net.prefix = at[17];
-    act->kind = (uint32_t)cq_get_number(at + 20, 4);
-    act->at_ms = (int64_t)cq_get_number(at + 24, 8);
-    act->until_s = (int64_t)cq_get_number(at + 32, 8);
+    act->kind = (uint32_t)cq_decode_number(at + 20, 4);
+    act->at_ms = (int64_t)cq_decode_number(at + 24, 8);
+    act->until_s = (int64_t)cq_decode_number(at + 32, 8);
 }
 
 /* ---- merging ---- */
@@ -182,9 +182,9 @@ static int by_hash(const void *a, const void *b)
 }
 
 /* What this node would store. */
-static size_t encode(const struct cq_exchange *x, struct cq_act *acts,
-                     unsigned item, const struct cq_item_key *key,
-                     unsigned char *value)
+static size_t encode_item(const struct cq_exchange *x, struct cq_act *acts,
+                          unsigned item, const struct cq_item_key *key,
+                          unsigned char *value)
 {
     size_t i, kept = 0, n = cq_acts_read(x->table, acts);
 
@@ -196,35 +196,35 @@ static size_t encode(const struct cq_exchange *x, struct cq_act *acts,
     kept = kept < ACTS_OF_ITEM ? kept : ACTS_OF_ITEM;
     qsort(acts, kept, sizeof(*acts), by_hash);
     for (i = 0; i < kept; i++) {
-        put_act(value + HEAD_SIZE + ACT_SIZE * i, &acts[i]);
+        encode_act(value + HEAD_SIZE + ACT_SIZE * i, &acts[i]);
     }
-    cq_put_number(value + 4, 4, kept);
+    cq_encode_number(value + 4, 4, kept);
     cq_seal(value, HEAD_SIZE + ACT_SIZE * kept, &key->hash);
     return HEAD_SIZE + ACT_SIZE * kept;
 }
 
 /* Takes over what a server has; nothing that a node could not have made. */
-static void merge(struct cq_exchange *x, const struct cq_value *r,
-                  const struct cq_item_key *key)
+static void merge_acts(struct cq_exchange *x, const struct cq_value *r,
+                       const struct cq_item_key *key)
 {
     size_t i, n;
 
     if (r->size < HEAD_SIZE || !cq_is_sealed(r->bytes, r->size, &key->hash)) {
         return;
     }
-    n = cq_get_number(r->bytes + 4, 4);
+    n = cq_decode_number(r->bytes + 4, 4);
     for (i = 0; i < n && HEAD_SIZE + ACT_SIZE * (i + 1) <= r->size; i++) {
         struct cq_act act;
 
-        get_act(r->bytes + HEAD_SIZE + ACT_SIZE * i, &act);
+        decode_act(r->bytes + HEAD_SIZE + ACT_SIZE * i, &act);
         if (act.kind != 0 && act.at_ms > 0 && cq_key_is_valid(&act.net)
             && act.at_ms <= x->now_ms + CQ_RESET_AHEAD_MS
             && !is_past(x, &act)
             && cq_act_note(x->table, &act, x->now_ms) == CQ_EFULL
-            && !x->said_full) {
-            x->said_full = true;
-            cq_say(x, CQ_CLUSTER_FULL, "the log of resets and exemptions is "
-                   "full: %d", CQ_ACTS_MAX);
+            && !x->reported_full) {
+            x->reported_full = true;
+            cq_report(x, CQ_CLUSTER_FULL, "the log of resets and exemptions is "
+                      "full: %d", CQ_ACTS_MAX);
         }
     }
 }
@@ -235,7 +235,7 @@ static bool others_agree(const struct cq_exchange *x)
 
     for (i = 0; i < x->nodes_n; i++) {
         if (x->nodes[i].shown.alive && !x->nodes[i].shown.self
-            && !x->nodes[i].shown.other_period && !x->nodes[i].same_acts) {
+            && !x->nodes[i].shown.other_period && !x->nodes[i].acts_agree) {
             return false;
         }
     }
@@ -254,12 +254,12 @@ static bool exchange_item(struct cq_exchange *x, struct cq_server *s,
     struct cq_item_key key;
 
     cq_item_key(&seeds, &place, &key);
-    if (!cq_server_get(x, s, &key, &theirs)) {
+    if (!cq_server_fetch(x, s, &key, &theirs)) {
         return false;
     }
-    merge(x, &theirs, &key);
+    merge_acts(x, &theirs, &key);
     own.cas = theirs.cas;
-    own.size = encode(x, acts, item, &key, own.bytes);
+    own.size = encode_item(x, acts, item, &key, own.bytes);
     if ((own.size == HEAD_SIZE && theirs.size == 0)
         || (own.size == theirs.size
             && memcmp(own.bytes, theirs.bytes, own.size) == 0)) {

@@ -8,7 +8,7 @@
 
 #define CQ_SEAL_SIZE 4
 
-static inline void cq_put_number(unsigned char *at, size_t size, uint64_t n)
+static inline void cq_encode_number(unsigned char *at, size_t size, uint64_t n)
 {
     size_t i;
 
@@ -17,7 +17,7 @@ static inline void cq_put_number(unsigned char *at, size_t size, uint64_t n)
     }
 }
 
-static inline uint64_t cq_get_number(const unsigned char *at, size_t size)
+static inline uint64_t cq_decode_number(const unsigned char *at, size_t size)
 {
     uint64_t n = 0;
 
@@ -37,14 +37,14 @@ static inline uint32_t cq_seal_make(const unsigned char *value, size_t size,
 static inline void cq_seal(unsigned char *value, size_t size,
                            const struct cq_seed *hash)
 {
-    cq_put_number(value, CQ_SEAL_SIZE, cq_seal_make(value, size, hash));
+    cq_encode_number(value, CQ_SEAL_SIZE, cq_seal_make(value, size, hash));
 }
 
 static inline bool cq_is_sealed(const unsigned char *value, size_t size,
                                 const struct cq_seed *hash)
 {
     return size >= CQ_SEAL_SIZE
-        && cq_get_number(value, CQ_SEAL_SIZE)
+        && cq_decode_number(value, CQ_SEAL_SIZE)
                == cq_seal_make(value, size, hash);
 }
 

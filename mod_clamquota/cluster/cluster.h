@@ -74,8 +74,8 @@ enum cq_cluster_event {
 
 /** Called within cq_exchange_round(). The text is printable ASCII without
  * control characters, whatever the network sent. */
-typedef void cq_cluster_say(void *baton, enum cq_cluster_event event,
-                            const char *text);
+typedef void cq_cluster_report(void *baton, enum cq_cluster_event event,
+                               const char *text);
 
 struct cq_transport;            /* cluster/transport.h */
 
@@ -84,7 +84,7 @@ struct cq_exchange_want {
     const char *label;          /* ClamQuotaNode; what is not printable becomes
                                  * '?', cut to CQ_CLUSTER_LABEL_SIZE */
     int64_t interval_ms;        /* ClamQuotaSync, >= 10 */
-    cq_cluster_say *say;        /* NULL: silent */
+    cq_cluster_report *report;  /* NULL: silent */
     void *baton;                /* of say */
     const struct cq_transport *transport;       /* NULL: libmemcached */
     void *world;                /* of the transport */

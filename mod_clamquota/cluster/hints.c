@@ -31,7 +31,7 @@ static void make_key(uint64_t node, uint64_t epoch, uint32_t chunk,
                                                (int64_t)epoch,
                                                (struct cq_prefixes){ 0, 0 });
 
-    cq_put_number(place.bytes, 4, chunk);
+    cq_encode_number(place.bytes, 4, chunk);
     cq_item_key(&seeds, &place, key);
 }
 
@@ -50,8 +50,8 @@ void cq_hint_add(struct cq_exchange *x, const struct cq_share *share)
     hint->key = share->key;
 }
 
-static size_t encode(const struct cq_exchange *x, uint32_t number,
-                     const struct cq_item_key *key, unsigned char *value)
+static size_t encode_chunk(const struct cq_exchange *x, uint32_t number,
+                           const struct cq_item_key *key, unsigned char *value)
 {
     uint32_t first = number * HINTS_OF_CHUNK;
     uint32_t n = x->hints_n - first < HINTS_OF_CHUNK ? x->hints_n - first
@@ -60,12 +60,12 @@ static size_t encode(const struct cq_exchange *x, uint32_t number,
     uint32_t i;
 
     memset(value, 0, size);
-    cq_put_number(value + 4, 4, n);
+    cq_encode_number(value + 4, 4, n);
     for (i = 0; i < n; i++) {
         const struct cq_hint *hint = &x->hints[first + i];
         unsigned char *at = value + HEAD_SIZE + HINT_SIZE * (size_t)i;
 
-        cq_put_number(at, 8, hint->pool_hash);
+        cq_encode_number(at, 8, hint->pool_hash);
         memcpy(at + 8, hint->key.bytes, 16);
         at[24] = hint->key.family;
         at[25] = hint->key.prefix;
@@ -85,9 +85,9 @@ static bool store_chunk(struct cq_exchange *x, uint32_t number)
 
     make_key(x->node, x->hints_epoch, number, &key);
     s = cq_server_find(x, key.hash.k0);
-    own.size = encode(x, number, &key, own.bytes);
+    own.size = encode_chunk(x, number, &key, own.bytes);
     for (tries = 0; tries < 3 && s->up; tries++) {
-        if (!cq_server_get(x, s, &key, &theirs)) {
+        if (!cq_server_fetch(x, s, &key, &theirs)) {
             return false;
         }
         if (theirs.size == own.size
@@ -128,7 +128,7 @@ bool cq_hints_store(struct cq_exchange *x)
 
 static void make_guest(struct cq_exchange *x, const unsigned char *at)
 {
-    uint64_t pool_hash = cq_get_number(at, 8);
+    uint64_t pool_hash = cq_decode_number(at, 8);
     struct cq_key key;
     size_t pool;
     uint32_t row;
@@ -157,12 +157,12 @@ static bool read_chunk(struct cq_exchange *x, struct cq_node *node)
 
     make_key(node->shown.id, node->over_epoch, number, &key);
     s = cq_server_find(x, key.hash.k0);
-    if (!s->up || !cq_server_get(x, s, &key, &chunk)
+    if (!s->up || !cq_server_fetch(x, s, &key, &chunk)
         || chunk.size < HEAD_SIZE
         || !cq_is_sealed(chunk.bytes, chunk.size, &key.hash)) {
         return false;
     }
-    n = (uint32_t)cq_get_number(chunk.bytes + 4, 4);
+    n = (uint32_t)cq_decode_number(chunk.bytes + 4, 4);
     if (n > HINTS_OF_CHUNK
         || chunk.size != HEAD_SIZE + HINT_SIZE * (size_t)n) {
         return false;

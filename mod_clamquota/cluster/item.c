@@ -54,7 +54,7 @@ void cq_item_key(const struct cq_item_seeds *seeds, const struct cq_key *client,
 
 /* ---- bytes ---- */
 
-static uint64_t up_to(int64_t n, uint64_t most)
+static uint64_t clip(int64_t n, uint64_t most)
 {
     return n < 0 ? 0 : (uint64_t)n < most ? (uint64_t)n : most;
 }
@@ -67,17 +67,17 @@ size_t cq_item_encode(const struct cq_item *item, const struct cq_item_key *key,
 
     value[4] = CQ_ITEM_VERSION;
     value[5] = (unsigned char)item->entries_n;
-    cq_put_number(value + 6, 2, item->day);
+    cq_encode_number(value + 6, 2, item->day);
     for (i = 0; i < item->entries_n; i++) {
         const struct cq_item_entry *e = &item->entries[i];
         unsigned char *at = value + 8 + 32 * i;
 
-        cq_put_number(at, 8, e->node);
-        cq_put_number(at + 8, 6, up_to(e->used_bytes, CQ_BYTES_MAX));
-        cq_put_number(at + 14, 6, up_to(e->in_flight_bytes, CQ_BYTES_MAX));
-        cq_put_number(at + 20, 6, up_to(e->reset_ms, CQ_BYTES_MAX));
-        cq_put_number(at + 26, 2, e->boot);
-        cq_put_number(at + 28, 4, e->refusals);
+        cq_encode_number(at, 8, e->node);
+        cq_encode_number(at + 8, 6, clip(e->used_bytes, CQ_BYTES_MAX));
+        cq_encode_number(at + 14, 6, clip(e->in_flight_bytes, CQ_BYTES_MAX));
+        cq_encode_number(at + 20, 6, clip(e->reset_ms, CQ_BYTES_MAX));
+        cq_encode_number(at + 26, 2, e->boot);
+        cq_encode_number(at + 28, 4, e->refusals);
     }
     cq_seal(value, size, &key->hash);
     return size;
@@ -105,25 +105,25 @@ enum cq_item_kind cq_item_decode(const unsigned char *value, size_t size,
         const unsigned char *at = value + 8 + 32 * i;
         struct cq_item_entry *e = &item->entries[i];
 
-        e->node = cq_get_number(at, 8);
-        e->used_bytes = (int64_t)cq_get_number(at + 8, 6);
-        e->in_flight_bytes = (int64_t)cq_get_number(at + 14, 6);
-        e->reset_ms = (int64_t)cq_get_number(at + 20, 6);
-        e->boot = (uint16_t)cq_get_number(at + 26, 2);
-        e->refusals = (uint32_t)cq_get_number(at + 28, 4);
+        e->node = cq_decode_number(at, 8);
+        e->used_bytes = (int64_t)cq_decode_number(at + 8, 6);
+        e->in_flight_bytes = (int64_t)cq_decode_number(at + 14, 6);
+        e->reset_ms = (int64_t)cq_decode_number(at + 20, 6);
+        e->boot = (uint16_t)cq_decode_number(at + 26, 2);
+        e->refusals = (uint32_t)cq_decode_number(at + 28, 4);
         if (e->node <= last || e->reset_ms > now_ms + CQ_RESET_AHEAD_MS) {
             return CQ_ITEM_BAD;
         }
         last = e->node;
     }
-    item->day = (uint16_t)cq_get_number(value + 6, 2);
+    item->day = (uint16_t)cq_decode_number(value + 6, 2);
     item->entries_n = value[5];
     return CQ_ITEM_GOOD;
 }
 
 /* ---- sums ---- */
 
-static int64_t add(int64_t a, int64_t b)
+static int64_t add_saturating(int64_t a, int64_t b)
 {
     return a + b < CQ_BYTES_MAX ? a + b : CQ_BYTES_MAX;
 }
@@ -150,16 +150,16 @@ struct cq_item_sum cq_item_add_up(const struct cq_item *item, uint64_t node,
         if (e->node == node || e->reset_ms != sum.reset_ms) {
             continue;
         }
-        sum.used_bytes = add(sum.used_bytes, e->used_bytes);
+        sum.used_bytes = add_saturating(sum.used_bytes, e->used_bytes);
         if (e->in_flight_bytes > 0 && lives(baton, e->node, e->boot)) {
-            sum.in_flight_bytes = add(sum.in_flight_bytes,
-                                      e->in_flight_bytes);
+            sum.in_flight_bytes = add_saturating(sum.in_flight_bytes,
+                                                 e->in_flight_bytes);
         }
     }
     return sum;
 }
 
-static void drop_worthless(struct cq_item *item, int64_t reset_ms)
+static void remove_stale(struct cq_item *item, int64_t reset_ms)
 {
     size_t i;
 
@@ -191,7 +191,7 @@ bool cq_item_set(struct cq_item *item, const struct cq_item_entry *entry)
     }
     if (i == item->entries_n || item->entries[i].node != entry->node) {
         if (item->entries_n == CQ_ITEM_ENTRIES_MAX) {
-            drop_worthless(item, entry->reset_ms);
+            remove_stale(item, entry->reset_ms);
             if (item->entries_n == CQ_ITEM_ENTRIES_MAX) {
                 return false;
             }

@@ -22,10 +22,10 @@ void cq_list_key(struct cq_item_key *key)
 static void code_number(unsigned char *at, uint64_t *n, bool write)
 {
     if (write) {
-        cq_put_number(at, 8, *n);
+        cq_encode_number(at, 8, *n);
     }
     else {
-        *n = cq_get_number(at, 8);
+        *n = cq_decode_number(at, 8);
     }
 }
 
@@ -74,7 +74,7 @@ size_t cq_list_encode(struct cq_list *list, unsigned char *value)
     memset(value, 0, HEAD_SIZE);
     value[4] = LIST_VERSION;
     value[5] = (unsigned char)list->n;
-    cq_put_number(value + 8, 8, list->born);
+    cq_encode_number(value + 8, 8, list->born);
     for (i = 0; i < list->n; i++) {
         code_entry(value + HEAD_SIZE + ENTRY_SIZE * i, &list->entries[i], true);
     }
@@ -107,7 +107,7 @@ void cq_list_decode(unsigned char *value, size_t size, struct cq_list *list)
         || size != HEAD_SIZE + ENTRY_SIZE * (size_t)value[5]) {
         return;
     }
-    list->born = cq_get_number(value + 8, 8);
+    list->born = cq_decode_number(value + 8, 8);
     list->n = value[5];
     for (i = 0; i < list->n; i++) {
         code_entry(value + HEAD_SIZE + ENTRY_SIZE * i, &list->entries[i],

@@ -110,8 +110,8 @@ static struct cq_link *open_link(void *world,
 }
 
 /* One request. Answers come in the order of the keys. */
-static bool get_some(struct cq_link *link, const struct cq_key_text *keys,
-                     size_t first, size_t n, cq_found *found, void *baton)
+static bool fetch_batch(struct cq_link *link, const struct cq_key_text *keys,
+                        size_t first, size_t n, cq_found *found, void *baton)
 {
     memcached_st *reader = as_link(link)->reader;
     const char *texts[GET_MAX];
@@ -150,26 +150,26 @@ static bool get_some(struct cq_link *link, const struct cq_key_text *keys,
            || fail(link, reader, rc);
 }
 
-static bool get(void *world, struct cq_link *link,
-                const struct cq_key_text *keys, size_t n, cq_found *found,
-                void *baton)
+static bool fetch(void *world, struct cq_link *link,
+                  const struct cq_key_text *keys, size_t n, cq_found *found,
+                  void *baton)
 {
     size_t first;
 
     (void)world;
     for (first = 0; first < n; first += GET_MAX) {
-        if (!get_some(link, keys, first, n - first < GET_MAX ? n - first
+        if (!fetch_batch(link, keys, first, n - first < GET_MAX ? n - first
                                                              : GET_MAX,
-                      found, baton)) {
+                         found, baton)) {
             return false;
         }
     }
     return true;
 }
 
-static bool put(void *world, struct cq_link *link,
-                const struct cq_key_text *key, const unsigned char *value,
-                size_t size, uint32_t expiry_s, uint64_t cas)
+static bool store(void *world, struct cq_link *link,
+                  const struct cq_key_text *key, const unsigned char *value,
+                  size_t size, uint32_t expiry_s, uint64_t cas)
 {
     memcached_st *writer = as_link(link)->writer;
     const char *bytes = (const char *)value;
@@ -205,7 +205,7 @@ static int64_t clock_ms(void *world)
 const struct cq_transport *cq_memcached(void)
 {
     static const struct cq_transport transport = {
-        open_link, close_link, get, put, flush, clock_ms
+        open_link, close_link, fetch, store, flush, clock_ms
     };
 
     return &transport;

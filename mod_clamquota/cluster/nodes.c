@@ -30,7 +30,7 @@
 
 /* ---- what others say ---- */
 
-static uint64_t hash_of_daily(const struct cq_exchange *x)
+static uint64_t hash_daily(const struct cq_exchange *x)
 {
     uint64_t sum = 0;
     size_t i;
@@ -108,7 +108,7 @@ static void note_entry(struct cq_exchange *x, const struct cq_server *s,
     memcpy(node->shown.label, e->label, sizeof(e->label));
     node->over_epoch = e->over_epoch;
     node->over_n = e->over_n;
-    node->same_acts = e->acts_digest == x->acts_digest;
+    node->acts_agree = e->acts_digest == x->acts_digest;
     node->shown.self = e->node == x->node;
     node->shown.other_daily = e->daily_hash != daily_hash;
     node->shown.other_period = e->period_start_s != x->period.midnight_s[0]
@@ -135,15 +135,16 @@ static void judge_rival(struct cq_exchange *x,
     x->node = cq_table_node(x->table);
     memset(x->confirmed, 0, x->rows_n * sizeof(*x->confirmed));
     x->sweep_n = x->rows_n;
-    cq_say(x, CQ_CLUSTER_NODE_RENEWED, "another machine uses a copy of this "
-           "table: this node has a new id and counts from nothing; the "
-           "cluster keeps the shares of the former id");
+    cq_report(x, CQ_CLUSTER_NODE_RENEWED, "another machine uses a copy of this "
+              "table: this node has a new id and counts from nothing; the "
+              "cluster keeps the shares of the former id");
 }
 
 /* ---- our own entry ---- */
 
-static void fill_own(const struct cq_exchange *x, const struct cq_server *s,
-                     uint64_t daily_hash, struct cq_list_entry *e)
+static void fill_own_entry(const struct cq_exchange *x,
+                           const struct cq_server *s,
+                           uint64_t daily_hash, struct cq_list_entry *e)
 {
     memset(e, 0, sizeof(*e));
     e->node = x->node;
@@ -173,8 +174,8 @@ static bool is_gone(struct cq_exchange *x, const struct cq_list_entry *e)
         && (away_ms > GONE_MS || away_ms < -GONE_MS);
 }
 
-static bool set_own(struct cq_exchange *x, struct cq_list *list,
-                    const struct cq_list_entry *own)
+static bool set_own_entry(struct cq_exchange *x, struct cq_list *list,
+                          const struct cq_list_entry *own)
 {
     size_t i;
 
@@ -192,7 +193,7 @@ static bool set_own(struct cq_exchange *x, struct cq_list *list,
     return true;
 }
 
-static void drop_forgotten(const struct cq_exchange *x, struct cq_list *list)
+static void remove_forgotten(const struct cq_exchange *x, struct cq_list *list)
 {
     size_t i, kept = 0;
 
@@ -213,13 +214,13 @@ static int look_up_list(struct cq_exchange *x, struct cq_server *s,
     static struct cq_list list;    /* one exchange runs in a process */
     struct cq_item_key key;
     struct cq_list_entry own;
-    uint64_t daily_hash = hash_of_daily(x);
+    uint64_t daily_hash = hash_daily(x);
     const struct cq_list_entry *rival = NULL;
     bool current = false;
     size_t i;
 
     cq_list_key(&key);
-    if (!cq_server_get(x, s, &key, answer)) {
+    if (!cq_server_fetch(x, s, &key, answer)) {
         return -1;
     }
     cq_list_decode(answer->bytes, answer->size, &list);
@@ -238,7 +239,7 @@ static int look_up_list(struct cq_exchange *x, struct cq_server *s,
         }
         note_entry(x, s, e, daily_hash);
     }
-    if (rival != NULL && s->wrote) {
+    if (rival != NULL && s->has_written) {
         judge_rival(x, rival);
     }
     if (list.born != s->born && list.born != 0) {
@@ -249,16 +250,17 @@ static int look_up_list(struct cq_exchange *x, struct cq_server *s,
     if (current) {
         return 1;
     }
-    drop_forgotten(x, &list);
-    fill_own(x, s, daily_hash, &own);
+    remove_forgotten(x, &list);
+    fill_own_entry(x, s, daily_hash, &own);
     if (list.born == 0) {
         list.born = x->beat ^ x->node;      /* as good as random */
     }
-    if (!set_own(x, &list, &own)) {
-        if (!x->said_full) {
-            x->said_full = true;
-            cq_say(x, CQ_CLUSTER_FULL, "there are %d nodes: this one is in no "
-                   "list of nodes", CQ_CLUSTER_NODES_MAX);
+    if (!set_own_entry(x, &list, &own)) {
+        if (!x->reported_full) {
+            x->reported_full = true;
+            cq_report(x, CQ_CLUSTER_FULL,
+                      "there are %d nodes: this one is in no "
+                      "list of nodes", CQ_CLUSTER_NODES_MAX);
         }
         return 1;
     }
@@ -301,7 +303,7 @@ bool cq_nodes_exchange(struct cq_exchange *x, struct cq_server *s)
     if (!present) {
         return await_heartbeat(x, s);
     }
-    s->wrote = true;
+    s->has_written = true;
     s->first_ms = 0;
     cq_server_answered(x, s);
     return true;
@@ -309,19 +311,19 @@ bool cq_nodes_exchange(struct cq_exchange *x, struct cq_server *s)
 
 /* ---- verdicts ---- */
 
-static void say_difference(struct cq_exchange *x, struct cq_node *node,
-                           int64_t steady_ms)
+static void report_difference(struct cq_exchange *x, struct cq_node *node,
+                              int64_t steady_ms)
 {
     const struct cq_cluster_node *n = &node->shown;
 
     if (!n->self && n->alive && (n->other_period || n->other_servers)) {
         node->differs_ms = node->differs_ms != 0 ? node->differs_ms
                                                  : steady_ms;
-        if (!node->said_differs
+        if (!node->reported_differs
             && steady_ms - node->differs_ms >= DIFFERS_MS) {
-            node->said_differs = true;
-            cq_say(x, CQ_CLUSTER_NODE_DIFFERS, "%s: %s", n->label,
-                   n->other_period
+            node->reported_differs = true;
+            cq_report(x, CQ_CLUSTER_NODE_DIFFERS, "%s: %s", n->label,
+                      n->other_period
                        ? "its period, time zone or prefixes are not this "
                          "node's: they share nothing"
                        : "it does not name the same servers in the same way: "
@@ -330,9 +332,9 @@ static void say_difference(struct cq_exchange *x, struct cq_node *node,
         return;
     }
     node->differs_ms = 0;
-    if (node->said_differs && n->alive) {
-        node->said_differs = false;
-        cq_say(x, CQ_CLUSTER_NODE_AGREES, "%s", n->label);
+    if (node->reported_differs && n->alive) {
+        node->reported_differs = false;
+        cq_report(x, CQ_CLUSTER_NODE_AGREES, "%s", n->label);
     }
 }
 
@@ -351,7 +353,7 @@ void cq_nodes_judge(struct cq_exchange *x)
         node->shown.other_servers = node->other_names
             || (node->other_name_ms != 0
                 && steady_ms - node->other_name_ms < cq_lapse_ms(x));
-        say_difference(x, node, steady_ms);
+        report_difference(x, node, steady_ms);
     }
 }
 

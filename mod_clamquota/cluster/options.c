@@ -200,7 +200,7 @@ static bool parse_namespace(const char *value, struct cq_cluster_options *o,
 }
 
 /* The value of an option, if this is the one of that name. */
-static const char *value_of(const char *option, const char *name)
+static const char *option_value(const char *option, const char *name)
 {
     size_t n = strlen(name);
 
@@ -211,13 +211,13 @@ static const char *value_of(const char *option, const char *name)
 static bool parse_option(const char *option, struct cq_cluster_options *o,
                          const struct why *why)
 {
-    const char *value = value_of(option, "--SERVER");
+    const char *value = option_value(option, "--SERVER");
     size_t i;
 
     if (value != NULL) {
         return parse_server(value, o, why);
     }
-    value = value_of(option, "--NAMESPACE");
+    value = option_value(option, "--NAMESPACE");
     if (value != NULL) {
         return parse_namespace(value, o, why);
     }

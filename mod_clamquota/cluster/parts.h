@@ -40,13 +40,13 @@ struct cq_server {
     uint64_t seed;              /* of its name, for cq_item_place() */
     struct cq_link *link;       /* NULL: given up, or not tried yet */
     bool up;                    /* its last answer came and had the marker */
-    bool said_down;
+    bool reported_down;
     int64_t errors;
     int64_t retry_ms;           /* when to try again */
     int64_t pause_ms;           /* that was waited last; doubles */
     uint64_t born;              /* of its list of nodes; another one: it lost
                                  * its items. 0: not seen yet */
-    bool wrote;                 /* our heartbeat was seen there */
+    bool has_written;           /* our heartbeat was seen there */
     int64_t first_ms;           /* when it was first looked for; 0: seen */
     bool has_acts;              /* all that we had when it was last asked */
     struct cq_pending *pending; /* CQ_BATCH */
@@ -61,10 +61,10 @@ struct cq_node {
     uint64_t beat;
     int64_t seen_ms;            /* our steady clock when its beat moved */
     int64_t differs_ms;         /* since when it differs; 0: it does not */
-    bool said_differs;
+    bool reported_differs;
     bool other_names;           /* of servers */
     int64_t other_name_ms;      /* when it last called a server otherwise */
-    bool same_acts;
+    bool acts_agree;
     uint64_t over_epoch;        /* of its list of clients over quota */
     uint32_t over_n;            /* how long that is */
     uint32_t over_read_n;       /* how far we have read it */
@@ -109,14 +109,14 @@ struct cq_exchange {
                                  * id */
     size_t nodes_n;
     struct cq_node nodes[CQ_CLUSTER_NODES_MAX];
-    bool said_full;
+    bool reported_full;
 
     /* rows.c. confirmed: the print of the share that the row's item was last
      * seen to hold; 0: none */
     uint32_t *confirmed;
     uint64_t rows_n;
     uint64_t group;             /* where the search for moved groups goes on */
-    uint64_t turn;              /* where the rotation is */
+    uint64_t rotation;          /* where the rotation is */
     uint64_t sweep_n;           /* rows to be asked for at once: a server came
                                  * back */
     int64_t away_n;             /* groups that wait for a server to be back */
@@ -165,17 +165,17 @@ bool cq_server_fail(struct cq_exchange *x, struct cq_server *server);
 void cq_server_answered(struct cq_exchange *x, struct cq_server *server);
 
 /** Says that all servers, or not all of them, answer. */
-void cq_servers_say(struct cq_exchange *x);
+void cq_servers_report(struct cq_exchange *x);
 
-void cq_say(const struct cq_exchange *x, enum cq_cluster_event event,
-            const char *format, ...) __attribute__((format(printf, 3, 4)));
+void cq_report(const struct cq_exchange *x, enum cq_cluster_event event,
+               const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 struct cq_server *cq_server_find(struct cq_exchange *x, uint64_t hash);
 
 /** Asks one server for one key; a value that is too long reads as one of no
  * bytes. @return false: the server failed, and was given up */
-bool cq_server_get(struct cq_exchange *x, struct cq_server *server,
-                   const struct cq_item_key *key, struct cq_value *value);
+bool cq_server_fetch(struct cq_exchange *x, struct cq_server *server,
+                     const struct cq_item_key *key, struct cq_value *value);
 
 /** Seals a value and sends it, to replace the one with this cas.
  * @return false: the server failed, and was given up */

@@ -127,14 +127,14 @@ void cq_exchange_stop(struct cq_exchange *x)
  * list of clients over quota begins anew. */
 static void begin_period(struct cq_exchange *x)
 {
-    bool turned = x->period_id != x->clock.period_id;
+    bool is_new_period = x->period_id != x->clock.period_id;
     size_t i, n = cq_table_pool_count(x->table);
 
-    if (turned) {
+    if (is_new_period) {
         x->acts_loaded = false;     /* their items have other keys */
         memset(x->confirmed, 0, x->rows_n * sizeof(*x->confirmed));
     }
-    if (turned || x->hints_day != x->clock.day) {
+    if (is_new_period || x->hints_day != x->clock.day) {
         memset(x->hinted, 0, x->rows_n / 8 + 1);
         x->hints_n = 0;
         x->hints_stored_n = 0;
@@ -142,7 +142,7 @@ static void begin_period(struct cq_exchange *x)
         x->hints_epoch = (uint64_t)x->now_ms;
         x->sweep_n = x->rows_n;
     }
-    for (i = turned ? 0 : x->pools_n; i < n; i++) {
+    for (i = is_new_period ? 0 : x->pools_n; i < n; i++) {
         struct cq_pool_info info;
 
         cq_table_pool_info(x->table, (uint16_t)i, &info);
@@ -236,7 +236,7 @@ bool cq_exchange_round(struct cq_exchange *x, int64_t now_ms,
             exchange_nodes(x);
         }
     }
-    cq_servers_say(x);
+    cq_servers_report(x);
     x->status.lag_ms = cq_steady_ms(x) - x->complete_ms;
     if (complete) {
         x->complete_ms = start_ms;

@@ -21,16 +21,16 @@
 
 /* the rotation: all rows in a minute, but at most this many clients a second,
  * and in a round of a sweep */
-#define TURN_MS 60000
-#define TURN_CLIENTS_A_S 8000
+#define ROTATION_MS 60000
+#define ROTATION_CLIENTS_A_S 8000
 #define SWEEP_CLIENTS_A_ROUND 20000u
 
 struct batch {
     struct cq_exchange *x;
     struct cq_server *server;
     bool marker;
-    bool put_failed;
-    bool wrote;
+    bool store_failed;
+    bool has_stored;
     bool found[CQ_BATCH];
 };
 
@@ -49,9 +49,9 @@ static int64_t find_allowance(const struct cq_exchange *x,
 
 /* Puts this node's share into the item, if it has another one.
  * @return true: it has the share already */
-static bool put_share(struct batch *b, const struct cq_pending *p,
-                      struct cq_item *item, const struct cq_item_sum *sum,
-                      uint64_t cas)
+static bool store_share(struct batch *b, const struct cq_pending *p,
+                        struct cq_item *item, const struct cq_item_sum *sum,
+                        uint64_t cas)
 {
     struct cq_exchange *x = b->x;
     const struct cq_share *share = &p->share;
@@ -75,26 +75,27 @@ static bool put_share(struct batch *b, const struct cq_pending *p,
         return true;
     }
     if (!cq_item_set(item, &own)) {
-        if (!x->said_full) {
-            x->said_full = true;
-            cq_say(x, CQ_CLUSTER_FULL, "%d other nodes have shares of one "
-                   "client: this node shares nothing of it",
-                   CQ_ITEM_ENTRIES_MAX);
+        if (!x->reported_full) {
+            x->reported_full = true;
+            cq_report(x, CQ_CLUSTER_FULL, "%d other nodes have shares of one "
+                      "client: this node shares nothing of it",
+                      CQ_ITEM_ENTRIES_MAX);
         }
         return true;
     }
     item->day = day;
     size = cq_item_encode(item, &p->key, value);
-    b->wrote = true;
-    if (!b->put_failed) {
-        b->put_failed = !x->transport->put(x->world, b->server->link, &key,
-                                           value, size, cq_expiry_s(x), cas);
+    b->has_stored = true;
+    if (!b->store_failed) {
+        b->store_failed = !x->transport->store(x->world, b->server->link, &key,
+                                               value, size, cq_expiry_s(x),
+                                               cas);
     }
     return false;
 }
 
 /* Shares of forgotten nodes count no more, and go with the next put. */
-static void drop_forgotten(const struct cq_exchange *x, struct cq_item *item)
+static void remove_forgotten(const struct cq_exchange *x, struct cq_item *item)
 {
     size_t i, kept = 0;
 
@@ -149,13 +150,13 @@ static void exchange_client(struct batch *b, struct cq_pending *p,
         && sum.used_bytes >= update.allowance_bytes - share->used_bytes) {
         cq_hint_add(x, share);
     }
-    *confirmed = put_share(b, p, item, &sum, cas) ? share->print : 0;
+    *confirmed = store_share(b, p, item, &sum, cas) ? share->print : 0;
 }
 
 /* ---- a batch ---- */
 
-static void take_value(void *baton, size_t i, const unsigned char *value,
-                       size_t size, uint64_t cas)
+static void accept_item(void *baton, size_t i, const unsigned char *value,
+                        size_t size, uint64_t cas)
 {
     struct batch *b = baton;
     struct cq_pending *p = &b->server->pending[i];
@@ -176,7 +177,7 @@ static void take_value(void *baton, size_t i, const unsigned char *value,
     case CQ_ITEM_GOOD:
     case CQ_ITEM_BAD:
     default:
-        drop_forgotten(b->x, &item);
+        remove_forgotten(b->x, &item);
         exchange_client(b, p, &item, cas);
         break;
     }
@@ -201,8 +202,8 @@ static void run_batch(struct cq_exchange *x, struct cq_server *s)
     }
     cq_list_key(&marker);
     keys[n] = (struct cq_key_text){ marker.text, sizeof(marker.text) };
-    answered = x->transport->get(x->world, s->link, keys, n + 1, take_value,
-                                 &b);
+    answered = x->transport->fetch(x->world, s->link, keys, n + 1, accept_item,
+                                   &b);
     for (i = 0; answered && b.marker && i < n; i++) {
         struct cq_item none = { 0 };
 
@@ -211,10 +212,10 @@ static void run_batch(struct cq_exchange *x, struct cq_server *s)
         }
     }
     s->pending_n = 0;
-    if (!answered || !b.marker || b.put_failed) {
+    if (!answered || !b.marker || b.store_failed) {
         cq_server_fail(x, s);
     }
-    else if (b.wrote && !x->transport->flush(x->world, s->link)) {
+    else if (b.has_stored && !x->transport->flush(x->world, s->link)) {
         cq_server_fail(x, s);
     }
 }
@@ -347,10 +348,11 @@ static bool exchange_moved(struct cq_exchange *x, int64_t until_ms)
 
 /* ---- all rows in turn ---- */
 
-static void exchange_turn(struct cq_exchange *x, int64_t until_ms)
+static void exchange_rotation(struct cq_exchange *x, int64_t until_ms)
 {
-    uint64_t rows = x->rows_n * (uint64_t)x->want.interval_ms / TURN_MS + 64;
-    uint64_t clients = (uint64_t)TURN_CLIENTS_A_S
+    uint64_t rows = x->rows_n * (uint64_t)x->want.interval_ms / ROTATION_MS
+        + 64;
+    uint64_t clients = (uint64_t)ROTATION_CLIENTS_A_S
         * (uint64_t)x->want.interval_ms / 1000 + 64;
     uint64_t i, asked = 0;
 
@@ -361,9 +363,9 @@ static void exchange_turn(struct cq_exchange *x, int64_t until_ms)
     }
     rows = rows < x->rows_n ? rows : x->rows_n;
     for (i = 0; i < rows && asked < clients; i++) {
-        uint32_t row = (uint32_t)x->turn;
+        uint32_t row = (uint32_t)x->rotation;
 
-        x->turn = x->turn + 1 < x->rows_n ? x->turn + 1 : 0;
+        x->rotation = x->rotation + 1 < x->rows_n ? x->rotation + 1 : 0;
         /* a moved row is asked for again in the next round: what others put
          * after this one's put is known then */
         if (cq_share_print(x->table, row, x->clock.period_id) != 0
@@ -387,7 +389,7 @@ bool cq_rows_exchange(struct cq_exchange *x, int64_t until_ms)
     cq_question_begin(x);
     complete = exchange_moved(x, until_ms);
     if (complete) {
-        exchange_turn(x, until_ms);
+        exchange_rotation(x, until_ms);
     }
     x->status.waiting += x->away_n;
     return complete;

@@ -18,14 +18,14 @@ int64_t cq_lapse_ms(const struct cq_exchange *x)
     return 20 * x->want.interval_ms + 5000;
 }
 
-void cq_say(const struct cq_exchange *x, enum cq_cluster_event event,
-            const char *format, ...)
+void cq_report(const struct cq_exchange *x, enum cq_cluster_event event,
+               const char *format, ...)
 {
     char text[512];
     va_list args;
     size_t i;
 
-    if (x->want.say == NULL) {
+    if (x->want.report == NULL) {
         return;
     }
     va_start(args, format);
@@ -36,7 +36,7 @@ void cq_say(const struct cq_exchange *x, enum cq_cluster_event event,
             text[i] = '?';
         }
     }
-    x->want.say(x->want.baton, event, text);
+    x->want.report(x->want.baton, event, text);
 }
 
 bool cq_server_try(struct cq_exchange *x, struct cq_server *s)
@@ -52,14 +52,14 @@ bool cq_server_fail(struct cq_exchange *x, struct cq_server *s)
 {
     x->failed = true;
     s->errors++;
-    if (!s->said_down) {
-        s->said_down = true;
-        cq_say(x, CQ_CLUSTER_SERVER_DOWN, "%s: %s", s->where.name,
-               s->link != NULL && s->link->why[0] != '\0'
+    if (!s->reported_down) {
+        s->reported_down = true;
+        cq_report(x, CQ_CLUSTER_SERVER_DOWN, "%s: %s", s->where.name,
+                  s->link != NULL && s->link->why[0] != '\0'
                    ? s->link->why : "no answer");
     }
     s->up = false;
-    s->wrote = false;
+    s->has_written = false;
     s->first_ms = 0;
     s->has_acts = false;
     x->transport->close(x->world, s->link);
@@ -78,13 +78,13 @@ void cq_server_answered(struct cq_exchange *x, struct cq_server *s)
         x->away_n = 0;
     }
     s->pause_ms = 0;
-    if (s->said_down) {
-        s->said_down = false;
-        cq_say(x, CQ_CLUSTER_SERVER_UP, "%s", s->where.name);
+    if (s->reported_down) {
+        s->reported_down = false;
+        cq_report(x, CQ_CLUSTER_SERVER_UP, "%s", s->where.name);
     }
 }
 
-void cq_servers_say(struct cq_exchange *x)
+void cq_servers_report(struct cq_exchange *x)
 {
     size_t i, up = 0, unsure = 0;
 
@@ -96,10 +96,10 @@ void cq_servers_say(struct cq_exchange *x)
         return;
     }
     if (up == 0 && !x->all_down) {
-        cq_say(x, CQ_CLUSTER_ALL_DOWN, "no server answers");
+        cq_report(x, CQ_CLUSTER_ALL_DOWN, "no server answers");
     }
     if (up == x->servers_n && x->any_down) {
-        cq_say(x, CQ_CLUSTER_ALL_UP, "every server answers");
+        cq_report(x, CQ_CLUSTER_ALL_UP, "every server answers");
     }
     x->all_down = up == 0;
     x->any_down = up < x->servers_n;
@@ -110,7 +110,7 @@ struct cq_server *cq_server_find(struct cq_exchange *x, uint64_t hash)
     return &x->servers[cq_item_place(hash, x->server_seeds, x->servers_n)];
 }
 
-static void take_value(void *baton, size_t i, const unsigned char *bytes,
+static void copy_value(void *baton, size_t i, const unsigned char *bytes,
                        size_t size, uint64_t cas)
 {
     struct cq_value *value = baton;
@@ -121,14 +121,14 @@ static void take_value(void *baton, size_t i, const unsigned char *bytes,
     memcpy(value->bytes, bytes, value->size);
 }
 
-bool cq_server_get(struct cq_exchange *x, struct cq_server *s,
-                   const struct cq_item_key *key, struct cq_value *value)
+bool cq_server_fetch(struct cq_exchange *x, struct cq_server *s,
+                     const struct cq_item_key *key, struct cq_value *value)
 {
     struct cq_key_text text = { key->text, sizeof(key->text) };
 
     value->size = 0;
     value->cas = 0;
-    return x->transport->get(x->world, s->link, &text, 1, take_value, value)
+    return x->transport->fetch(x->world, s->link, &text, 1, copy_value, value)
         || cq_server_fail(x, s);
 }
 
@@ -139,8 +139,8 @@ bool cq_server_store(struct cq_exchange *x, struct cq_server *s,
     struct cq_key_text text = { key->text, sizeof(key->text) };
 
     cq_seal(value->bytes, value->size, &key->hash);
-    return (x->transport->put(x->world, s->link, &text, value->bytes,
-                              value->size, (uint32_t)expiry_s, value->cas)
+    return (x->transport->store(x->world, s->link, &text, value->bytes,
+                                value->size, (uint32_t)expiry_s, value->cas)
             && x->transport->flush(x->world, s->link))
         || cq_server_fail(x, s);
 }

@@ -40,17 +40,17 @@ struct cq_transport {
      * it says which.
      * @return false: the server failed, or its answer did not end; keys that
      *         were found before that were found */
-    bool (*get)(void *world, struct cq_link *link,
-                const struct cq_key_text *keys, size_t n, cq_found *found,
-                void *baton);
+    bool (*fetch)(void *world, struct cq_link *link,
+                  const struct cq_key_text *keys, size_t n, cq_found *found,
+                  void *baton);
 
     /** Replaces the value that had this cas, or adds it (cas 0), without
      * waiting for an answer: the next get shows what became of it.
      * @param expiry_s  seconds from now, at most 30 days
      * @return false: the server failed */
-    bool (*put)(void *world, struct cq_link *link,
-                const struct cq_key_text *key, const unsigned char *value,
-                size_t size, uint32_t expiry_s, uint64_t cas);
+    bool (*store)(void *world, struct cq_link *link,
+                  const struct cq_key_text *key, const unsigned char *value,
+                  size_t size, uint32_t expiry_s, uint64_t cas);
 
     /** Sends what was put. @return false: the server failed */
     bool (*flush)(void *world, struct cq_link *link);

@@ -78,7 +78,7 @@ CQ_SELDOM static void open_account(struct cq_client *client,
     memcpy(client->address, peer->ipaddr_ptr, (size_t)peer->ipaddr_len);
     (void)cq_account_open(cq_site.table, client->pool_index, &client->key,
                           &client->clock, &client->account);
-    cq_notices_say(r->server);  /* of a new row, or none */
+    cq_notices_log(r->server);  /* of a new row, or none */
 }
 
 static uint16_t policy_index(const struct cq_client_decl *override,

@@ -22,7 +22,7 @@
 /* ---- may it? ---- */
 
 /* "https://host:8443" of this request; NULL for a request without Host */
-static const char *origin_of(const request_rec *r)
+static const char *own_origin(const request_rec *r)
 {
     const char *host = apr_table_get(r->headers_in, "Host");
 
@@ -35,12 +35,12 @@ static const char *origin_of(const request_rec *r)
 /* Any site can make an operator's browser send a form here, with the
  * operator's credentials. Headers that the browser adds by itself
  * distinguish such a form from ours; a client without them has to add one. */
-static bool from_own_page(const request_rec *r)
+static bool is_from_own_page(const request_rec *r)
 {
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
     const char *origin = apr_table_get(r->headers_in, "Origin");
     const char *referer = apr_table_get(r->headers_in, "Referer");
-    const char *own = origin_of(r);
+    const char *own = own_origin(r);
     size_t length;
 
     if (own == NULL) {
@@ -96,9 +96,9 @@ static bool has_own_name(const request_rec *r)
 }
 
 /* @return NULL, or the sentence that says what is missing */
-static const char *why_not(const request_rec *r)
+static const char *find_objection(const request_rec *r)
 {
-    const char *own = origin_of(r);
+    const char *own = own_origin(r);
 
     if (cq_dir_conf(r)->changes != 1) {
         return NOT_HERE;
@@ -107,7 +107,7 @@ static const char *why_not(const request_rec *r)
         return "Nothing is changed under this name: expected the ServerName "
                "or a ServerAlias of this virtual host, or an address.";
     }
-    if (!from_own_page(r)) {
+    if (!is_from_own_page(r)) {
         return apr_pstrcat(r->pool, "This form must come from the page "
                            "itself; without a browser add the header Origin: ",
                            own != NULL ? own : "http://host", NULL);
@@ -217,8 +217,8 @@ static const char *format_net(const request_rec *r, const struct cq_key *net)
 }
 
 /* @return OK, or an HTTP status with a sentence */
-static int forget(request_rec *r, const struct change *change,
-                  const struct cq_clock *clock, const char **why)
+static int reset_net(request_rec *r, const struct change *change,
+                     const struct cq_clock *clock, const char **why)
 {
     int rows = cq_table_reset(cq_site.table, &change->net, clock);
 
@@ -231,8 +231,8 @@ static int forget(request_rec *r, const struct change *change,
     return HTTP_NOT_FOUND;
 }
 
-static int exempt(request_rec *r, const struct change *change,
-                  const struct cq_clock *clock, const char **why)
+static int change_exemption(request_rec *r, const struct change *change,
+                            const struct cq_clock *clock, const char **why)
 {
     enum cq_status status = change->action == CQ_ACTION_EXEMPT
         ? cq_exempt_set(cq_site.table, &change->net,
@@ -255,7 +255,7 @@ static int exempt(request_rec *r, const struct change *change,
 }
 
 /* The query of the page without what a change adds to it. */
-static const char *kept_query(const request_rec *r)
+static const char *copy_query(const request_rec *r)
 {
     static const char *const own[] = { "action", "for", "done", "on" };
     const char *at = r->args;
@@ -280,9 +280,9 @@ static const char *kept_query(const request_rec *r)
 }
 
 /* Back to the page, which shows what was done. */
-static int done(request_rec *r, const struct change *change)
+static int redirect_to_page(request_rec *r, const struct change *change)
 {
-    const char *kept = kept_query(r);
+    const char *kept = copy_query(r);
 
     apr_table_setn(r->headers_out, "Location",
                    apr_pstrcat(r->pool,
@@ -290,10 +290,10 @@ static int done(request_rec *r, const struct change *change)
                                "?", kept, *kept != '\0' ? "&" : "", "done=",
                                cq_change_action_word(change->action), "&on=",
                                format_net(r, &change->net), NULL));
-    return cq_page_say(r, HTTP_SEE_OTHER, "Done.");
+    return cq_page_answer(r, HTTP_SEE_OTHER, "Done.");
 }
 
-static int act(request_rec *r, const struct change *change)
+static int carry_out_change(request_rec *r, const struct change *change)
 {
     const char *user = r->user != NULL
         ? ap_escape_logitem(r->pool, r->user) : r->useragent_ip;
@@ -304,24 +304,24 @@ static int act(request_rec *r, const struct change *change)
 
     cq_counting_now(&counting);
     if (!counting.readable) {
-        return cq_page_say(r, HTTP_SERVICE_UNAVAILABLE, counting.notice);
+        return cq_page_answer(r, HTTP_SERVICE_UNAVAILABLE, counting.notice);
     }
     cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
-    status = (change->action == CQ_ACTION_RESET ? forget : exempt)(
+    status = (change->action == CQ_ACTION_RESET ? reset_net : change_exemption)(
         r, change, &clock, &why);
     if (status != OK) {
-        return cq_page_say(r, status, why);
+        return cq_page_answer(r, status, why);
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, CQNO("0301")
                   "the page: %s of %s, as %s asked",
                   cq_change_action_word(change->action),
                   format_net(r, &change->net), user);
-    return done(r, change);
+    return redirect_to_page(r, change);
 }
 
 int cq_change(request_rec *r)
 {
-    const char *why = why_not(r);
+    const char *why = find_objection(r);
     struct change change;
     char *form;
     int status;
@@ -329,21 +329,21 @@ int cq_change(request_rec *r)
     if (why != NULL) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0302")
                       "a POST to the page is refused: %s", why);
-        return cq_page_say(r, HTTP_FORBIDDEN, why);
+        return cq_page_answer(r, HTTP_FORBIDDEN, why);
     }
     if (!is_form(r)) {
-        return cq_page_say(r, HTTP_UNSUPPORTED_MEDIA_TYPE,
-                           "Expected a form, " FORM_TYPE ".");
+        return cq_page_answer(r, HTTP_UNSUPPORTED_MEDIA_TYPE,
+                              "Expected a form, " FORM_TYPE ".");
     }
     status = read_form(r, &form);
     if (status != OK) {
-        return cq_page_say(r, status, status == HTTP_REQUEST_ENTITY_TOO_LARGE
-                           ? "The form is too large."
-                           : "The form is not readable.");
+        return cq_page_answer(r, status, status == HTTP_REQUEST_ENTITY_TOO_LARGE
+                              ? "The form is too large."
+                              : "The form is not readable.");
     }
     why = read_change(r, form, form_value(r, form, "client"), &change);
-    return why != NULL ? cq_page_say(r, HTTP_BAD_REQUEST, why)
-                       : act(r, &change);
+    return why != NULL ? cq_page_answer(r, HTTP_BAD_REQUEST, why)
+                       : carry_out_change(r, &change);
 }
 
 /* ---- asking first, and saying that it was done ---- */
@@ -358,11 +358,11 @@ static void write_form(void *baton, const char *data, size_t size)
     (void)ap_rwrite(data, (int)size, baton);
 }
 
-int cq_change_ask(request_rec *r, const char *nonce)
+int cq_change_show_form(request_rec *r, const char *nonce)
 {
     const struct cq_sink sink = { write_form, r };
     struct cq_change_form form = { .self = cq_page_path(r), .nonce = nonce,
-                                   .query = kept_query(r) };
+                                   .query = copy_query(r) };
     const char *lasts = form_value(r, r->args, "for");
     /* beside a page that shows one network, the row's own client */
     const char *on = form_value(r, r->args, "on");
@@ -370,13 +370,13 @@ int cq_change_ask(request_rec *r, const char *nonce)
     const char *why;
 
     if (cq_dir_conf(r)->changes != 1) {
-        return cq_page_say(r, HTTP_FORBIDDEN, NOT_HERE);
+        return cq_page_answer(r, HTTP_FORBIDDEN, NOT_HERE);
     }
     why = read_change(r, r->args,
                       on != NULL ? on : form_value(r, r->args, "client"),
                       &change);
     if (why != NULL) {
-        return cq_page_say(r, HTTP_BAD_REQUEST, why);
+        return cq_page_answer(r, HTTP_BAD_REQUEST, why);
     }
     form.action = change.action;
     form.net = change.net;
@@ -389,8 +389,8 @@ int cq_change_ask(request_rec *r, const char *nonce)
     return OK;
 }
 
-bool cq_change_done(const request_rec *r, enum cq_change_action *action,
-                    struct cq_key *net)
+bool cq_change_read_done(const request_rec *r, enum cq_change_action *action,
+                         struct cq_key *net)
 {
     const char *on = form_value(r, r->args, "on");
 

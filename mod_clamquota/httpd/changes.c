@@ -10,24 +10,26 @@
 /* of a kind at a time: a screen of lines */
 #define LINES_MAX 40
 
-static const char *figures(const struct cq_change *c, char *text, size_t size)
+static const char *format_figures(const struct cq_change *c, char *text,
+                                  size_t size)
 {
     struct cq_pool_info pool;
     struct cq_policy_info policy;
-    char of[32] = "unlimited";
+    char allowance[32] = "unlimited";
 
     cq_table_pool_info(cq_site.table, c->pool, &pool);
     cq_table_policy_info(cq_site.table, c->pool, c->policy_index, &policy);
     if (c->allowance_bytes < CQ_BYTES_MAX) {
-        apr_snprintf(of, sizeof(of), "%" APR_INT64_T_FMT, c->allowance_bytes);
+        apr_snprintf(allowance, sizeof(allowance), "%" APR_INT64_T_FMT,
+                     c->allowance_bytes);
     }
     apr_snprintf(text, size, "used %" APR_INT64_T_FMT " of %s bytes in pool "
-                 "%s (%s)", c->used_bytes, of, pool.name, policy.rule);
+                 "%s (%s)", c->used_bytes, allowance, pool.name, policy.rule);
     return text;
 }
 
 /* "2026-11-28 21:00:00 UTC" */
-static const char *moment(int64_t at_s, char *text, size_t size)
+static const char *format_moment(int64_t at_s, char *text, size_t size)
 {
     apr_time_exp_t t;
     apr_size_t length;
@@ -40,7 +42,7 @@ static const char *moment(int64_t at_s, char *text, size_t size)
     return text;
 }
 
-static void say(server_rec *s, const struct cq_change *c)
+static void log_change(server_rec *s, const struct cq_change *c)
 {
     char name[CQ_KEY_TEXT_SIZE], text[256];
     const char *net;
@@ -56,31 +58,32 @@ static void say(server_rec *s, const struct cq_change *c)
     case CQ_CHANGE_OVER:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0210")
                      "%s is over quota: %s", net,
-                     figures(c, text, sizeof(text)));
+                     format_figures(c, text, sizeof(text)));
         break;
     case CQ_CHANGE_AGAIN:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0211")
                      "%s is admitted again: %s", net,
-                     figures(c, text, sizeof(text)));
+                     format_figures(c, text, sizeof(text)));
         break;
     case CQ_CHANGE_DROPPED:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0212")
                      "%s is over quota and its connections are closed: %s",
-                     net, figures(c, text, sizeof(text)));
+                     net, format_figures(c, text, sizeof(text)));
         break;
     case CQ_CHANGE_JAILED:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0213")
-                     "%s is jailed: %s", net, figures(c, text, sizeof(text)));
+                     "%s is jailed: %s", net, format_figures(c, text,
+                                                             sizeof(text)));
         break;
     case CQ_CHANGE_RELEASED:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0214")
                      "%s is no longer jailed: %s", net,
-                     figures(c, text, sizeof(text)));
+                     format_figures(c, text, sizeof(text)));
         break;
     case CQ_CHANGE_EXEMPT:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0215")
                      "%s is exempt until %s", net,
-                     moment(c->until_s, text, sizeof(text)));
+                     format_moment(c->until_s, text, sizeof(text)));
         break;
     case CQ_CHANGE_EXEMPT_END:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0216")
@@ -97,7 +100,7 @@ static void say(server_rec *s, const struct cq_change *c)
     }
 }
 
-void cq_changes_say(server_rec *s)
+void cq_changes_log(server_rec *s)
 {
     int64_t lines[CQ_CHANGE_KINDS] = { 0 };
     int64_t lost = 0;
@@ -109,7 +112,7 @@ void cq_changes_say(server_rec *s)
     }
     while (cq_changes_next(cq_site.table, &change, &lost)) {
         if (lines[change.kind]++ < LINES_MAX) {
-            say(s, &change);
+            log_change(s, &change);
         }
     }
     for (kind = 1; kind < CQ_CHANGE_KINDS; kind++) {

@@ -46,7 +46,7 @@ static const char *host_name(apr_pool_t *p)
 }
 
 /* NULL when p is not the pool of a configuration being read: .htaccess */
-static struct cq_server_conf *conf_of_pool(apr_pool_t *p)
+static struct cq_server_conf *find_conf(apr_pool_t *p)
 {
     void *conf = NULL;
 
@@ -58,7 +58,7 @@ static struct cq_server_conf *conf_of_pool(apr_pool_t *p)
  * of them share: their directives may come in any order. */
 void *cq_server_conf_create(apr_pool_t *p, server_rec *s)
 {
-    struct cq_server_conf *conf = conf_of_pool(p);
+    struct cq_server_conf *conf = find_conf(p);
 
     (void)s;
     if (conf != NULL) {

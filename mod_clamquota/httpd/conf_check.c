@@ -9,7 +9,7 @@
 #include <apr_hash.h>
 
 /* the configuration at a server's top level, vhosts with the base's merged */
-static struct cq_dir_conf *defaults_of(const server_rec *s)
+static struct cq_dir_conf *find_defaults(const server_rec *s)
 {
     return ap_get_module_config(s->lookup_defaults, &clamquota_module);
 }
@@ -78,7 +78,7 @@ static const struct cq_dir_conf *over_server(apr_pool_t *p,
 {
     const server_rec *around = scope->section ? scope->server : base;
 
-    return cq_dir_conf_merge(p, defaults_of(around), scope);
+    return cq_dir_conf_merge(p, find_defaults(around), scope);
 }
 
 static void look_at_scopes(apr_pool_t *p, struct cq_server_conf *conf,

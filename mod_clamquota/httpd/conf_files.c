@@ -53,9 +53,9 @@ static bool within_bounds(struct walk *walk)
     return true;
 }
 
-static void look_at_entry(struct walk *walk, const char *folder,
-                          apr_finfo_t *entry, apr_array_header_t *folders,
-                          apr_array_header_t *files)
+static void check_entry(struct walk *walk, const char *folder,
+                        apr_finfo_t *entry, apr_array_header_t *folders,
+                        apr_array_header_t *files)
 {
     const char *path;
 
@@ -104,7 +104,7 @@ static apr_array_header_t *large_files(struct walk *walk, const char *root)
             rv = apr_dir_read(&entry, APR_FINFO_TYPE | APR_FINFO_SIZE
                               | APR_FINFO_NAME, dir);
             if (rv == APR_SUCCESS || rv == APR_INCOMPLETE) {
-                look_at_entry(walk, folder, &entry, folders, files);
+                check_entry(walk, folder, &entry, folders, files);
             }
         }
         apr_dir_close(dir);
@@ -114,7 +114,7 @@ static apr_array_header_t *large_files(struct walk *walk, const char *root)
 
 /* ---- the scope of a file ---- */
 
-static core_dir_config *core_of(ap_conf_vector_t *section)
+static core_dir_config *find_core_conf(ap_conf_vector_t *section)
 {
     return ap_get_core_module_config(section);
 }
@@ -197,7 +197,7 @@ static void merge_sections(struct scope *scope, apr_array_header_t *sections,
         struct cq_dir_conf *own = ap_get_module_config(section,
                                                        &clamquota_module);
 
-        if (own != NULL && holds_for(scope->p, core_of(section), kind,
+        if (own != NULL && holds_for(scope->p, find_core_conf(section), kind,
                                      text)) {
             scope->conf = cq_dir_conf_merge(scope->p, scope->conf, own);
         }
@@ -216,10 +216,10 @@ static apr_array_header_t *sorted_directories(apr_pool_t *p,
 
     for (i = 1; i < sorted->nelts; i++) {
         ap_conf_vector_t *section = at[i];
-        const core_dir_config *own = core_of(section);
+        const core_dir_config *own = find_core_conf(section);
 
         for (j = i; j > 0 && own->r == NULL; j--) {
-            const core_dir_config *other = core_of(at[j - 1]);
+            const core_dir_config *other = find_core_conf(at[j - 1]);
 
             if (other->r == NULL && strlen(other->d) <= strlen(own->d)) {
                 break;
@@ -243,8 +243,8 @@ struct look {
     apr_pool_t *scratch;
 };
 
-static const struct cq_dir_conf *scope_of(const struct look *look,
-                                          const char *path)
+static const struct cq_dir_conf *find_scope(const struct look *look,
+                                            const char *path)
 {
     const core_server_config *core =
         ap_get_core_module_config(look->s->module_config);
@@ -256,11 +256,12 @@ static const struct cq_dir_conf *scope_of(const struct look *look,
     int i;
 
     merge_sections(&scope, look->directories, KIND_DIRECTORY, folder);
-    merge_sections(&scope, core_of(look->s->lookup_defaults)->sec_file,
+    merge_sections(&scope, find_core_conf(look->s->lookup_defaults)->sec_file,
                    KIND_FILES, name);
     for (i = 0; i < look->directories->nelts; i++) {
         const core_dir_config *directory =
-            core_of(APR_ARRAY_IDX(look->directories, i, ap_conf_vector_t *));
+            find_core_conf(APR_ARRAY_IDX(look->directories, i,
+                                         ap_conf_vector_t *));
 
         if (holds_for(look->scratch, directory, KIND_DIRECTORY, folder)) {
             merge_sections(&scope, directory->sec_file, KIND_FILES, name);
@@ -280,7 +281,7 @@ static const struct cq_dir_conf *scope_of(const struct look *look,
 /* Remembers a file that is too large, if it is the largest of its quota. */
 static void find(struct look *look, const char *root, const struct file *file)
 {
-    const struct cq_dir_conf *conf = scope_of(look, file->path);
+    const struct cq_dir_conf *conf = find_scope(look, file->path);
     int64_t grace_bytes = conf->grace_bytes != CQ_UNSET ? conf->grace_bytes
                                                         : 0;
     const struct cq_pool_decl *pool =
@@ -314,7 +315,7 @@ static void find(struct look *look, const char *root, const struct file *file)
     finding->file = *file;
 }
 
-static void look_below(struct look *look, const char *root)
+static void check_below(struct look *look, const char *root)
 {
     apr_array_header_t *files = apr_hash_get(look->listings, root,
                                              APR_HASH_KEY_STRING);
@@ -341,7 +342,7 @@ static const char *trimmed(apr_pool_t *p, const char *path)
     return apr_pstrmemdup(p, path, length);
 }
 
-static void look_at_server(struct look *look)
+static void check_server(struct look *look)
 {
     const core_server_config *core =
         ap_get_core_module_config(look->s->module_config);
@@ -351,17 +352,17 @@ static void look_at_server(struct look *look)
         ? trimmed(look->walk->p, core->ap_document_root) : "";
     look->directories = sorted_directories(look->walk->p, look->s);
     if (*look->docroot != '\0') {
-        look_below(look, look->docroot);
+        check_below(look, look->docroot);
     }
     for (i = 0; i < look->directories->nelts; i++) {
         ap_conf_vector_t *section = APR_ARRAY_IDX(look->directories, i,
                                                   ap_conf_vector_t *);
-        const char *root = trimmed(look->walk->p, core_of(section)->d);
+        const char *root = trimmed(look->walk->p, find_core_conf(section)->d);
 
         if (ap_get_module_config(section, &clamquota_module) != NULL
-            && !is_pattern(core_of(section)) && *root == '/'
+            && !is_pattern(find_core_conf(section)) && *root == '/'
             && !is_below(root, look->docroot)) {
-            look_below(look, root);
+            check_below(look, root);
         }
     }
 }
@@ -429,7 +430,7 @@ void cq_conf_check_files(apr_pool_t *ptemp, server_rec *base)
         return;
     }
     for (look.s = base; look.s != NULL; look.s = look.s->next) {
-        look_at_server(&look);
+        check_server(&look);
     }
     for (i = 0; i < look.findings->nelts; i++) {
         warn(ptemp, base, &APR_ARRAY_IDX(look.findings, i, struct finding));

@@ -41,7 +41,7 @@ static struct cq_pair *open_pair(request_rec *r,
                        &pair->account) != CQ_OK) {
         pair = NULL;
     }
-    cq_notices_say(r->server);
+    cq_notices_log(r->server);
     return pair;
 }
 

@@ -28,7 +28,7 @@ static const char *advice(enum cq_trouble trouble)
     return NULL;
 }
 
-static enum cq_trouble trouble_now(void)
+static enum cq_trouble find_trouble(void)
 {
     return cq_site.table != NULL
         && cq_table_health(cq_site.table) == CQ_HEALTH_LOST
@@ -38,7 +38,7 @@ static enum cq_trouble trouble_now(void)
 void cq_counting_now(struct cq_counting *now)
 {
     enum cq_engine engine = cq_site.conf->strongest;
-    enum cq_trouble trouble = trouble_now();
+    enum cq_trouble trouble = find_trouble();
 
     now->engine = cq_engine_word(engine);
     now->readable = cq_site.table != NULL && trouble == CQ_TROUBLE_NONE;

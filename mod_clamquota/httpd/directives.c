@@ -181,7 +181,7 @@ static const char *set_timezone(cmd_parms *cmd, void *conf, int argc,
 /* ---- numbers, into an int64_t member of a scope ---- */
 
 /* decimal digits only, 1..max */
-static bool take_count(const char *text, int64_t max, int64_t *count)
+static bool parse_count(const char *text, int64_t max, int64_t *count)
 {
     int64_t n = 0;
 
@@ -201,21 +201,21 @@ static bool take_count(const char *text, int64_t max, int64_t *count)
     return n >= 1;
 }
 
-static bool take_size(const char *text, int64_t *bytes)
+static bool parse_size(const char *text, int64_t *bytes)
 {
     return cq_size_parse(text, bytes) == CQ_OK;
 }
 
-static bool take_size_or_off(const char *text, int64_t *bytes)
+static bool parse_size_or_off(const char *text, int64_t *bytes)
 {
     if (ap_cstr_casecmp(text, "Off") == 0) {
         *bytes = 0;
         return true;
     }
-    return take_size(text, bytes) && *bytes != 0;
+    return parse_size(text, bytes) && *bytes != 0;
 }
 
-static bool take_duration(const char *text, int64_t *seconds)
+static bool parse_duration(const char *text, int64_t *seconds)
 {
     return cq_duration_parse_s(text, seconds) == CQ_OK;
 }
@@ -241,7 +241,7 @@ static const char *set_number(cmd_parms *cmd, void *conf, int argc,
 static const char *set_size(cmd_parms *cmd, void *conf, int argc,
                             char *const argv[])
 {
-    const char *error = set_number(cmd, conf, argc, argv, take_size);
+    const char *error = set_number(cmd, conf, argc, argv, parse_size);
 
     if (error == NULL) {
         cq_directive_doubt_size(cmd, argv[0]);
@@ -252,28 +252,28 @@ static const char *set_size(cmd_parms *cmd, void *conf, int argc,
 static const char *set_size_or_off(cmd_parms *cmd, void *conf, int argc,
                                    char *const argv[])
 {
-    return set_number(cmd, conf, argc, argv, take_size_or_off);
+    return set_number(cmd, conf, argc, argv, parse_size_or_off);
 }
 
 static const char *set_duration(cmd_parms *cmd, void *conf, int argc,
                                 char *const argv[])
 {
-    return set_number(cmd, conf, argc, argv, take_duration);
+    return set_number(cmd, conf, argc, argv, parse_duration);
 }
 
-static bool take_copies_or_off(const char *text, int64_t *copies)
+static bool parse_copies_or_off(const char *text, int64_t *copies)
 {
     if (ap_cstr_casecmp(text, "Off") == 0) {
         *copies = 0;
         return true;
     }
-    return take_count(text, COPIES_MAX, copies);
+    return parse_count(text, COPIES_MAX, copies);
 }
 
 static const char *set_copies(cmd_parms *cmd, void *conf, int argc,
                               char *const argv[])
 {
-    return set_number(cmd, conf, argc, argv, take_copies_or_off);
+    return set_number(cmd, conf, argc, argv, parse_copies_or_off);
 }
 
 /* ---- the ones of their own kind ---- */
@@ -284,7 +284,7 @@ static const char *set_count(cmd_parms *cmd, int argc, char *const argv[],
 {
     const char *error = cq_directive_enter_server(cmd);
 
-    if (error == NULL && (argc != 1 || !take_count(argv[0], max, count))) {
+    if (error == NULL && (argc != 1 || !parse_count(argv[0], max, count))) {
         error = cq_directive_refuse(cmd, argc, argv);
     }
     return error;
@@ -330,8 +330,8 @@ static const char *set_prefix(cmd_parms *cmd, void *conf, int argc,
     if (error != NULL) {
         return error;
     }
-    if (argc != 2 || !take_count(argv[0], 32, &v4_bits) ||
-        !take_count(argv[1], 128, &v6_bits)) {
+    if (argc != 2 || !parse_count(argv[0], 32, &v4_bits) ||
+        !parse_count(argv[1], 128, &v6_bits)) {
         return cq_directive_refuse(cmd, argc, argv);
     }
     prefixes = &cq_server_conf(cmd->server)->prefixes;

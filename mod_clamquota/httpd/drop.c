@@ -12,8 +12,9 @@
 
 /* Is it an offender in this pool?
  * @param allowance_bytes  result */
-static bool offends(const struct cq_pool_decl *pool, const struct cq_key *key,
-                    const struct cq_clock *clock, int64_t *allowance_bytes)
+static bool is_offender(const struct cq_pool_decl *pool,
+                        const struct cq_key *key,
+                        const struct cq_clock *clock, int64_t *allowance_bytes)
 {
     const struct cq_server_conf *conf = cq_site.conf;
     struct cq_offence_limits limits = { CQ_OFFENCE_GRACE_S,
@@ -51,14 +52,14 @@ static bool is_in_table(const struct cq_pool_decl *pool)
 }
 
 static const struct cq_pool_decl *
-pool_of_offence(const struct cq_key *key, const struct cq_clock *clock,
-                int64_t *allowance_bytes)
+find_offended_pool(const struct cq_key *key, const struct cq_clock *clock,
+                   int64_t *allowance_bytes)
 {
     const struct cq_pool_decl *pool;
 
     for (pool = cq_site.conf->pools; pool != NULL; pool = pool->next) {
         if (pool->refuses && is_in_table(pool)
-            && offends(pool, key, clock, allowance_bytes)) {
+            && is_offender(pool, key, clock, allowance_bytes)) {
             return pool;
         }
     }
@@ -96,7 +97,7 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
         return DECLINED;
     }
     cq_table_clock(cq_site.table, apr_time_sec(apr_time_now()), &clock);
-    pool = pool_of_offence(&key, &clock, &allowance_bytes);
+    pool = find_offended_pool(&key, &clock, &allowance_bytes);
     if (pool == NULL
         || cq_peer_spared(c, &key, cq_table_seen_proxied(cq_site.table, &key,
                                                          &clock))

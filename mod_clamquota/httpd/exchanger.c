@@ -150,12 +150,12 @@ static void exchange_rounds(struct cq_exchange *exchange, int64_t interval_ms,
     publish_last(exchange);
 }
 
-static struct cq_exchange *begin(const struct cq_server_conf *conf)
+static struct cq_exchange *start_exchange(const struct cq_server_conf *conf)
 {
     const struct cq_exchange_want want = { .options = conf->cluster,
                                            .label = conf->node,
                                            .interval_ms = conf->sync_ms,
-                                           .say = cq_exchanger_say,
+                                           .report = cq_exchanger_log,
                                            .baton = cq_site.base };
     struct cq_exchange *exchange;
     char why[CQ_WHY_SIZE];
@@ -171,14 +171,14 @@ static struct cq_exchange *begin(const struct cq_server_conf *conf)
 }
 
 /* Its end is the process's. */
-static void run(pid_t parent, int pause_s)
+static void run_exchanger(pid_t parent, int pause_s)
 {
     struct cq_exchange *exchange;
     sigset_t ends;
 
     block_signals(&ends);
     close_listening_sockets();
-    exchange = begin(cq_site.conf);
+    exchange = start_exchange(cq_site.conf);
     if (exchange == NULL
         || ap_run_drop_privileges(exchanger.pconf, cq_site.base) != OK
         /* not earlier: a change of privileges clears it */
@@ -196,13 +196,13 @@ static void run(pid_t parent, int pause_s)
 
 static void maintain(int reason, void *data, int status);
 
-static void start(void)
+static void start_process(void)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
 
     if (pid == 0) {
-        run(parent, exchanger.pause_s);
+        run_exchanger(parent, exchanger.pause_s);
     }
     if (pid < 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, errno, cq_site.base, CQNO("0150")
@@ -218,7 +218,7 @@ static void start(void)
 
 /* At a stop the last round publishes what was used since the one before. At a
  * restart the next process does that, and nothing waits for this one. */
-static void end(void)
+static void end_process(void)
 {
     pid_t pid = exchanger.process.pid;
     bool gone = false;
@@ -240,7 +240,7 @@ static void end(void)
 }
 
 /* Its parent has read its end already. */
-static void replace(int status)
+static void replace_process(int status)
 {
     bool short_life = apr_time_now() - exchanger.begins
                       < apr_time_from_sec(SHORT_LIFE_S);
@@ -264,7 +264,7 @@ static void replace(int status)
                  "process %" APR_PID_T_FMT ", which exchanges counters with "
                  "other nodes, ended (signal or status %d): the next one "
                  "begins after %d s", pid, status, exchanger.pause_s);
-    start();
+    start_process();
 }
 
 static void maintain(int reason, void *data, int status)
@@ -273,11 +273,11 @@ static void maintain(int reason, void *data, int status)
     switch (reason) {
     case APR_OC_REASON_DEATH:
     case APR_OC_REASON_LOST:
-        replace(status);
+        replace_process(status);
         break;
     case APR_OC_REASON_UNREGISTER:
         if (exchanger.process.pid != 0) {
-            end();
+            end_process();
         }
         break;
     default:                    /* it lives until the configuration ends */
@@ -289,12 +289,12 @@ void cq_exchanger_start(apr_pool_t *pconf)
 {
     memset(&exchanger, 0, sizeof(exchanger));
     exchanger.pconf = pconf;
-    start();
+    start_process();
 }
 
 void cq_exchanger_watch(void)
 {
     if (exchanger.pconf != NULL && exchanger.process.pid == 0) {
-        start();
+        start_process();
     }
 }

@@ -5,9 +5,9 @@
 #include "cluster/cluster.h"
 #include "httpd/private.h"
 
-/** Logs what happened in the cluster: a cq_cluster_say.
+/** Logs what happened in the cluster: a cq_cluster_report.
  * @param server  the server_rec to log for */
-void cq_exchanger_say(void *server, enum cq_cluster_event event,
+void cq_exchanger_log(void *server, enum cq_cluster_event event,
                       const char *text);
 
 #endif

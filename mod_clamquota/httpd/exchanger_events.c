@@ -2,7 +2,7 @@
  * and again only after its end. */
 #include "httpd/exchanger.h"
 
-void cq_exchanger_say(void *server, enum cq_cluster_event event,
+void cq_exchanger_log(void *server, enum cq_cluster_event event,
                       const char *text)
 {
     server_rec *s = server;

@@ -35,8 +35,8 @@ CQ_SELDOM static enum cq_state judge_copies(request_rec *r,
 }
 
 /* Whose request it is, and up to where the client may go today. */
-static inline bool look_up(request_rec *r, struct cq_request *q,
-                           const struct cq_dir_conf *conf)
+static inline bool open_client(request_rec *r, struct cq_request *q,
+                               const struct cq_dir_conf *conf)
 {
     struct cq_decision *d = &q->decision;
 
@@ -56,8 +56,8 @@ static inline bool look_up(request_rec *r, struct cq_request *q,
 
 /* What the quota says of this response. Where it doesn't refuse, most_bytes
  * are reserved. */
-static enum cq_state judge(request_rec *r, struct cq_request *q,
-                           const struct cq_dir_conf *conf)
+static enum cq_state judge_response(request_rec *r, struct cq_request *q,
+                                    const struct cq_dir_conf *conf)
 {
     struct cq_decision *d = &q->decision;
     const struct cq_prediction *p = &q->prediction;
@@ -65,7 +65,7 @@ static enum cq_state judge(request_rec *r, struct cq_request *q,
     enum cq_state state = CQ_STATE_OK;
     int64_t body_bytes;
 
-    if (!look_up(r, q, conf)) {
+    if (!open_client(r, q, conf)) {
         return CQ_STATE_ERROR;
     }
     if (d->policy.daily_bytes == CQ_UNLIMITED || conf->free == 1) {
@@ -95,7 +95,7 @@ static enum cq_state judge(request_rec *r, struct cq_request *q,
 }
 
 /* What LogOnly makes of a refusal. */
-CQ_SELDOM static void would_refuse(request_rec *r, struct cq_request *q)
+CQ_SELDOM static void log_would_refuse(request_rec *r, struct cq_request *q)
 {
     struct cq_decision *d = &q->decision;
 
@@ -119,7 +119,7 @@ CQ_SELDOM static void would_refuse(request_rec *r, struct cq_request *q)
 
 /* Tallies a refusal and answers: in the place of the resource, or here and now
  * because a response has begun. */
-CQ_SELDOM static int refuse(request_rec *r, struct cq_request *q,
+CQ_SELDOM static int refuse_request(request_rec *r, struct cq_request *q,
                   const struct cq_dir_conf *conf, bool here)
 {
     struct cq_decision *d = &q->decision;
@@ -154,11 +154,11 @@ static bool is_refusal(enum cq_state state)
 }
 
 /* @return as a hook; DECLINED: admitted all the same */
-CQ_SELDOM static int carry_out(request_rec *r, struct cq_request *q,
-                               const struct cq_dir_conf *conf, bool here)
+CQ_SELDOM static int apply_refusal(request_rec *r, struct cq_request *q,
+                                   const struct cq_dir_conf *conf, bool here)
 {
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
-        would_refuse(r, q);
+        log_would_refuse(r, q);
         return DECLINED;
     }
     if (cq_is_error_document(r) && q->prediction.is_file) {
@@ -167,12 +167,12 @@ CQ_SELDOM static int carry_out(request_rec *r, struct cq_request *q,
         q->decision.verdict = CQ_VERDICT_NONE;
         return HTTP_TOO_MANY_REQUESTS;
     }
-    return refuse(r, q, conf, here);
+    return refuse_request(r, q, conf, here);
 }
 
 /* @return as a hook; DECLINED: admitted */
-static int decide(request_rec *r, struct cq_request *q,
-                  const struct cq_dir_conf *conf, bool here)
+static int decide_request(request_rec *r, struct cq_request *q,
+                          const struct cq_dir_conf *conf, bool here)
 {
     struct cq_decision *d = &q->decision;
 
@@ -180,23 +180,23 @@ static int decide(request_rec *r, struct cq_request *q,
         /* of the answer in whose place it comes */
         cq_account_reserve_at_most(&q->client.account, 0);
     }
-    d->state = judge(r, q, conf);
+    d->state = judge_response(r, q, conf);
     d->verdict = CQ_VERDICT_ADMITTED;
-    return is_refusal(d->state) ? carry_out(r, q, conf, here) : DECLINED;
+    return is_refusal(d->state) ? apply_refusal(r, q, conf, here) : DECLINED;
 }
 
 /* ---- the looks ---- */
 
 /* Is this a request to be decided, and not yet decided? */
-static inline struct cq_request *undecided(request_rec *r,
-                                           const struct cq_dir_conf *conf)
+static inline struct cq_request *find_undecided(request_rec *r,
+                                                const struct cq_dir_conf *conf)
 {
     struct cq_request *q;
 
     if (r->main != NULL || cq_dir_conf_engine(conf) == CQ_ENGINE_OFF) {
         return NULL;
     }
-    q = cq_request_of(r);
+    q = cq_request_find(r);
     if (q == NULL) {
         return cq_request_make(r);
     }
@@ -215,7 +215,7 @@ CQ_SELDOM static int refuse_early(request_rec *r, struct cq_request *q,
     d->state = cq_policy_state(&d->policy, &d->usage, q->client.clock.day);
     q->client.account.allowance_bytes = d->allowance_bytes;
     return is_refusal(d->state) && !cq_predict_is_conditional(r)
-        ? refuse(r, q, conf, false) : DECLINED;     /* when more is known */
+        ? refuse_request(r, q, conf, false) : DECLINED; /* when more is known */
 }
 
 int cq_gate_header_parser(request_rec *r)
@@ -225,7 +225,7 @@ int cq_gate_header_parser(request_rec *r)
 
     if (r->prev != NULL || conf->free == 1
         || cq_dir_conf_engine(conf) != CQ_ENGINE_ON || !cq_predict_early(r)
-        || (q = undecided(r, conf)) == NULL || !look_up(r, q, conf)
+        || (q = find_undecided(r, conf)) == NULL || !open_client(r, q, conf)
         || cq_account_has_room(&q->client.account, &q->client.clock,
                                q->decision.allowance_bytes)) {
         return DECLINED;
@@ -255,7 +255,7 @@ int cq_gate_handler(request_rec *r)
     if (cq_is_own_page(r->handler)) {
         return cq_page_handler(r);
     }
-    q = undecided(r, conf);
+    q = find_undecided(r, conf);
     if (q == NULL) {
         return DECLINED;
     }
@@ -265,7 +265,7 @@ int cq_gate_handler(request_rec *r)
             guard_prediction(r, q, conf);
         }
         else {
-            rv = decide(r, q, conf, false);
+            rv = decide_request(r, q, conf, false);
         }
     }
     if (rv == DECLINED && conf->variables == 1) {
@@ -298,7 +298,7 @@ static void discard(apr_bucket_brigade *bb)
 static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
-    struct cq_request *q = cq_request_of(r);
+    struct cq_request *q = cq_request_find(r);
     struct cq_prediction *p = &q->prediction;
     const struct cq_dir_conf *conf = cq_dir_conf(r);
 
@@ -309,7 +309,7 @@ static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         && (!cq_predict_again(r, bb, p)
             || (p->is_small_range && !cq_client_grant_range(
                     &q->client, conf, p->most_bytes)))) {
-        (void)decide(r, q, conf, true);
+        (void)decide_request(r, q, conf, true);
     }
     if (q->decision.verdict == CQ_VERDICT_REFUSED) {
         discard(bb);            /* our answer has been passed on */

@@ -36,7 +36,7 @@ void cq_kept_remember(const server_rec *s, const struct cq_server_conf *conf,
     kept->node = apr_pstrdup(p, conf->node);
 }
 
-static void say_kept(server_rec *s, const char *directive, const char *old,
+static void log_kept(server_rec *s, const char *directive, const char *old,
                      const char *wanted)
 {
     if (strcmp(old, wanted) != 0) {
@@ -80,7 +80,7 @@ static void keep_files(server_rec *s, apr_pool_t *ptemp,
                      "and start): the table has no room for files yet");
     }
     else if (files_n > 0) {
-        say_kept(s, "ClamQuotaFiles", number_text(ptemp, kept->files_n),
+        log_kept(s, "ClamQuotaFiles", number_text(ptemp, kept->files_n),
                  number_text(ptemp, files_n));
     }
 }
@@ -92,10 +92,10 @@ static void keep_cluster(server_rec *s, const struct cq_kept *kept,
     struct cq_cluster_options *options = apr_palloc(pconf, sizeof(*options));
     char why[CQ_WHY_SIZE];
 
-    say_kept(s, "ClamQuotaMemcached",
+    log_kept(s, "ClamQuotaMemcached",
              kept->memcached != NULL ? kept->memcached : "unset",
              conf->memcached != NULL ? conf->memcached : "unset");
-    say_kept(s, "ClamQuotaNode", kept->node, conf->node);
+    log_kept(s, "ClamQuotaNode", kept->node, conf->node);
     conf->memcached = NULL;
     if (kept->memcached != NULL
         && cq_cluster_parse(kept->memcached, options, why, sizeof(why))
@@ -109,14 +109,14 @@ static void keep_cluster(server_rec *s, const struct cq_kept *kept,
 void cq_kept_restore(server_rec *s, apr_pool_t *ptemp,
                      const struct cq_kept *kept, struct cq_server_conf *conf)
 {
-    say_kept(s, "ClamQuotaPeriod", period_name(kept->period_kind),
+    log_kept(s, "ClamQuotaPeriod", period_name(kept->period_kind),
              period_name(conf->period_kind));
-    say_kept(s, "ClamQuotaTimezone", zone_name(kept->zone),
+    log_kept(s, "ClamQuotaTimezone", zone_name(kept->zone),
              zone_name(conf->zone));
-    say_kept(s, "ClamQuotaPrefix", prefixes_text(ptemp, kept->prefixes),
+    log_kept(s, "ClamQuotaPrefix", prefixes_text(ptemp, kept->prefixes),
              prefixes_text(ptemp, conf->prefixes));
-    say_kept(s, "ClamQuotaTable", kept->table_path, conf->table_path);
-    say_kept(s, "ClamQuotaClients", number_text(ptemp, kept->clients_n),
+    log_kept(s, "ClamQuotaTable", kept->table_path, conf->table_path);
+    log_kept(s, "ClamQuotaClients", number_text(ptemp, kept->clients_n),
              number_text(ptemp, conf->clients_n));
     keep_files(s, ptemp, kept, conf);
     keep_cluster(s, kept, conf);

@@ -18,7 +18,7 @@ static void write_response(void *baton, const char *data, size_t size)
     (void)ap_rwrite(data, (int)size, baton);
 }
 
-static void guard(request_rec *r)
+static void set_headers(request_rec *r)
 {
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
@@ -46,7 +46,7 @@ static bool wants_json(const char *args)
 }
 
 /* where nothing is counted there still is a calendar */
-static void look_at_calendar(struct cq_me *me)
+static void fill_calendar(struct cq_me *me)
 {
     const struct cq_server_conf *conf = cq_site.conf;
 
@@ -58,7 +58,7 @@ static void look_at_calendar(struct cq_me *me)
     }
 }
 
-static struct cq_me *collect(request_rec *r)
+static struct cq_me *collect_figures(request_rec *r)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
     const struct cq_pool_decl *pool = cq_dir_conf_pool(conf, cq_site.conf);
@@ -81,7 +81,7 @@ static struct cq_me *collect(request_rec *r)
     }
     cq_counting_now(&counting);
     if (!counting.readable) {
-        look_at_calendar(me);
+        fill_calendar(me);
         return me;
     }
     place.document_root = ap_document_root(r);
@@ -98,22 +98,22 @@ int cq_me_handler(request_rec *r)
 {
     const struct cq_sink sink = { write_response, r };
 
-    guard(r);
+    set_headers(r);
     if (r->method_number != M_GET) {
         apr_table_setn(r->headers_out, "Allow", "GET, HEAD");
-        return cq_page_say(r, HTTP_METHOD_NOT_ALLOWED,
-                           "Expected GET or HEAD.");
+        return cq_page_answer(r, HTTP_METHOD_NOT_ALLOWED,
+                              "Expected GET or HEAD.");
     }
     if (wants_json(r->args)) {
         ap_set_content_type(r, "application/json");
         if (!r->header_only) {
-            cq_render_me_json(collect(r), &sink);
+            cq_render_me_json(collect_figures(r), &sink);
         }
         return OK;
     }
     ap_set_content_type(r, "text/html; charset=utf-8");
     if (!r->header_only) {
-        cq_render_me_html(collect(r), &sink);
+        cq_render_me_html(collect_figures(r), &sink);
     }
     return OK;
 }

@@ -20,7 +20,7 @@ static ap_filter_rec_t *meter_handle;
 
 /* ---- booking ---- */
 
-static void book(struct cq_request *q, int64_t bytes)
+static void book_bytes(struct cq_request *q, int64_t bytes)
 {
     q->response.sent_bytes += bytes;
     cq_client_book(&q->client, q->response.column, bytes);
@@ -37,7 +37,7 @@ static bool gone(void *baton, int64_t bytes)
     if (q->c->aborted || q->connection->closing || q->response.failed) {
         return false;
     }
-    book(q, bytes);
+    book_bytes(q, bytes);
     return true;
 }
 
@@ -57,7 +57,7 @@ void cq_meter_prepare(struct cq_request *q)
 
 /* An error whose body is a file: an ErrorDocument, also when a filter has
  * changed what is in it. */
-CQ_SELDOM static bool brings_a_file(const request_rec *r,
+CQ_SELDOM static bool has_file_body(const request_rec *r,
                                     apr_bucket_brigade *bb)
 {
     apr_bucket *b;
@@ -76,10 +76,10 @@ CQ_SELDOM static bool brings_a_file(const request_rec *r,
 }
 
 /* Which column a response belongs to, by what it is. */
-static enum cq_column column_of(const struct cq_request *q,
-                                const request_rec *r,
-                                const struct cq_dir_conf *conf,
-                                apr_bucket_brigade *bb)
+static enum cq_column find_column(const struct cq_request *q,
+                                  const request_rec *r,
+                                  const struct cq_dir_conf *conf,
+                                  apr_bucket_brigade *bb)
 {
     /* some filter may have put something else in its place */
     if (q->decision.verdict == CQ_VERDICT_REFUSED
@@ -92,13 +92,13 @@ static enum cq_column column_of(const struct cq_request *q,
         || (q->client.has_free_range && r->status == HTTP_PARTIAL_CONTENT)) {
         return CQ_COLUMN_FREE;
     }
-    return r->status >= 400 && !brings_a_file(r, bb) ? CQ_COLUMN_FREE
+    return r->status >= 400 && !has_file_body(r, bb) ? CQ_COLUMN_FREE
                                                      : CQ_COLUMN_USED;
 }
 
 /* Corrects the reservation, up as well as down: the length is known now, if it
  * is at all. Most responses are as long as predicted. */
-static void reserve(struct cq_request *q, const request_rec *r)
+static void correct_reservation(struct cq_request *q, const request_rec *r)
 {
     struct cq_account *account = &q->client.account;
     int64_t length;
@@ -123,8 +123,8 @@ static void reserve(struct cq_request *q, const request_rec *r)
 /* What of the first brigade is the header: over HTTP/1.x all, the body comes
  * in others; over HTTP/2 the header is no data here (H2_C2_RESPONSE_OUT, a
  * protocol filter, has made a metadata bucket of it). */
-static int64_t head_of(const struct cq_request *q, const request_rec *r,
-                       apr_bucket_brigade *bb)
+static int64_t head_length(const struct cq_request *q, const request_rec *r,
+                           apr_bucket_brigade *bb)
 {
     apr_off_t length = 0;
 
@@ -139,7 +139,8 @@ CQ_SELDOM static void begin_copies(struct cq_request *q, const request_rec *r,
 {
     if (q->response.column == CQ_COLUMN_USED
         && (r->status == HTTP_OK || r->status == HTTP_PARTIAL_CONTENT)) {
-        cq_copies_begin(&q->pair, r, cq_predict_length(r), head_of(q, r, bb));
+        cq_copies_begin(&q->pair, r, cq_predict_length(r), head_length(q, r,
+                                                                       bb));
         return;
     }
     cq_copies_end(&q->pair);    /* something else is sent */
@@ -150,15 +151,15 @@ static void count_hit(struct cq_request *q, const request_rec *r)
     if (cq_account_count_hit(&q->client.account, &q->client.clock) == 1
         && cq_peer_may_be_proxy(r)) {
         cq_table_notice(cq_site.table, CQ_NOTICE_PROXY);
-        cq_notices_say(r->server);
+        cq_notices_log(r->server);
     }
     cq_table_total_add(cq_site.table, q->client.pool->index, CQ_TOTAL_HITS, 1);
 }
 
 /* Decides what is counted and how.
  * @return false: not counted at all */
-static bool begin(struct cq_request *q, request_rec *r,
-                  apr_bucket_brigade *bb)
+static bool begin_response(struct cq_request *q, request_rec *r,
+                           apr_bucket_brigade *bb)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
 
@@ -178,7 +179,7 @@ static bool begin(struct cq_request *q, request_rec *r,
             cq_client_open(&q->client, &q->connection->by_proxy, first,
                            conf);
         }
-        q->response.column = column_of(q, r, conf, bb);
+        q->response.column = find_column(q, r, conf, bb);
     }
     q->response.begun = true;
     if (!cq_account_is_open(&q->client.account)
@@ -188,7 +189,7 @@ static bool begin(struct cq_request *q, request_rec *r,
     if (q->pair != NULL) {
         begin_copies(q, r, bb);
     }
-    reserve(q, r);
+    correct_reservation(q, r);
     if (q->response.column != CQ_COLUMN_REFUSED) {
         count_hit(q, r);
     }
@@ -199,7 +200,7 @@ static bool begin(struct cq_request *q, request_rec *r,
 
 /* Moves the next piece of a brigade.
  * @return its bytes, -1 on an error */
-static int64_t take_piece(apr_bucket_brigade *bb, apr_bucket_brigade *piece_bb,
+static int64_t move_piece(apr_bucket_brigade *bb, apr_bucket_brigade *piece_bb,
                           bool *ends, apr_status_t *rv)
 {
     int64_t piece = 0;
@@ -244,7 +245,7 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
         q->response.piece_bb = piece_bb;
     }
     do {
-        int64_t piece = take_piece(bb, piece_bb, &ends, &rv);
+        int64_t piece = move_piece(bb, piece_bb, &ends, &rv);
 
         if (piece < 0) {
             return rv;
@@ -261,7 +262,7 @@ static apr_status_t pass_in_pieces(ap_filter_t *f, struct cq_request *q,
         /* also when the stream was closed meanwhile: a quick client does that
          * the moment it has the last byte */
         if (piece > 0) {
-            book(q, piece);
+            book_bytes(q, piece);
         }
     } while (!APR_BRIGADE_EMPTY(bb));
     if (ends) {
@@ -281,9 +282,9 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         return ap_pass_brigade(f->next, bb);
     }
     if (q == NULL) {
-        q = cq_request_of(f->r);
+        q = cq_request_find(f->r);
         q = q != NULL ? q : cq_request_make(f->r);
-        if (q == NULL || q->handed_over || !begin(q, f->r, bb)) {
+        if (q == NULL || q->handed_over || !begin_response(q, f->r, bb)) {
             ap_remove_output_filter(f);
             return ap_pass_brigade(f->next, bb);
         }
@@ -291,7 +292,7 @@ static apr_status_t meter_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     if (q->response.column == CQ_COLUMN_FREE && f->r->status >= 400) {
         /* its body may be a file, which comes behind the header */
-        q->response.column = column_of(q, f->r, cq_dir_conf(f->r), bb);
+        q->response.column = find_column(q, f->r, cq_dir_conf(f->r), bb);
     }
     if (q->connection->http2) {
         return pass_in_pieces(f, q, bb);

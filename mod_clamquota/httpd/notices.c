@@ -3,7 +3,7 @@
 #include "httpd/private.h"
 #include "table/tablefile.h"
 
-void cq_notices_say(server_rec *s)
+void cq_notices_log(server_rec *s)
 {
     uint32_t notices = cq_table_notices(cq_site.table);
     struct cq_table_figures figures;

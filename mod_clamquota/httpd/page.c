@@ -35,9 +35,9 @@ const char *cq_page_path(const request_rec *r)
 }
 
 /* what there is to show without a table */
-static void empty_view(struct cq_view *view,
-                       const struct cq_view_facts *facts,
-                       const struct cq_query *query)
+static void fill_empty_view(struct cq_view *view,
+                            const struct cq_view_facts *facts,
+                            const struct cq_query *query)
 {
     const struct cq_server_conf *conf = cq_site.conf;
 
@@ -90,7 +90,7 @@ static int fill_view(request_rec *r, const struct cq_query *query,
 
     fill_facts(r, facts);
     if (!facts->readable) {
-        empty_view(view, facts, query);
+        fill_empty_view(view, facts, query);
         return OK;
     }
     if (rows) {
@@ -111,7 +111,7 @@ static int fill_view(request_rec *r, const struct cq_query *query,
 
 /* Only the style element with this nonce is applied: an address or a path that
  * slips through as markup brings no style with it, and no script at all. */
-static const char *guard(request_rec *r)
+static const char *set_headers(request_rec *r)
 {
     unsigned char random[16];
     char *nonce = apr_palloc(r->pool, 2 * sizeof(random) + 1);
@@ -132,7 +132,7 @@ static const char *guard(request_rec *r)
     return nonce;
 }
 
-int cq_page_say(request_rec *r, int status, const char *sentence)
+int cq_page_answer(request_rec *r, int status, const char *sentence)
 {
     if (ap_is_HTTP_ERROR(status)
         && ap_response_code_string(r, ap_index_of_response(status)) != NULL) {
@@ -145,7 +145,7 @@ int cq_page_say(request_rec *r, int status, const char *sentence)
     return OK;
 }
 
-static int show(request_rec *r, const char *nonce)
+static int show_page(request_rec *r, const char *nonce)
 {
     static const struct {
         const char *type;
@@ -166,14 +166,14 @@ static int show(request_rec *r, const char *nonce)
     int status;
 
     if (cq_query_parse(&request, r->args, &why) != CQ_OK) {
-        return cq_page_say(r, HTTP_BAD_REQUEST, why);
+        return cq_page_answer(r, HTTP_BAD_REQUEST, why);
     }
     ap_set_content_type(r, formats[request.format].type);
     if (r->header_only) {
         return OK;
     }
     facts.refresh_s = request.refresh_s;
-    if (facts.changes && !cq_change_done(r, &facts.done, &facts.done_on)) {
+    if (facts.changes && !cq_change_read_done(r, &facts.done, &facts.done_on)) {
         facts.done = CQ_ACTION_NONE;
     }
     status = fill_view(r, &request.query, &facts,
@@ -193,19 +193,19 @@ int cq_page_handler(request_rec *r)
     if (strcmp(r->handler, CQ_HANDLER_ME) == 0) {
         return cq_me_handler(r);
     }
-    nonce = guard(r);
+    nonce = set_headers(r);
     if (r->method_number == M_GET && cq_change_is_asked(r)) {
-        return cq_change_ask(r, nonce);
+        return cq_change_show_form(r, nonce);
     }
     if (r->method_number == M_GET) {
-        return show(r, nonce);
+        return show_page(r, nonce);
     }
     if (r->method_number == M_POST) {
         return cq_change(r);
     }
     apr_table_setn(r->headers_out, "Allow", "GET, HEAD, POST");
-    return cq_page_say(r, HTTP_METHOD_NOT_ALLOWED,
-                       "Expected GET, HEAD or POST.");
+    return cq_page_answer(r, HTTP_METHOD_NOT_ALLOWED,
+                          "Expected GET, HEAD or POST.");
 }
 
 int cq_page_status_hook(request_rec *r, int flags)

@@ -74,8 +74,9 @@ static apr_status_t release_later(void *kept)
 }
 
 /* @return NULL: there is no memory */
-static struct kept *collect(const request_rec *r, const struct cq_query *query,
-                            const struct cq_view_facts *facts)
+static struct kept *collect_view(const request_rec *r,
+                                 const struct cq_query *query,
+                                 const struct cq_view_facts *facts)
 {
     struct kept *kept = calloc(1, sizeof(*kept));
     const struct cq_arena arena = { alloc_block, kept };
@@ -118,8 +119,8 @@ static bool is_same_query(const struct cq_query *a, const struct cq_query *b)
         && (!a->has_client || cq_key_compare(&a->client, &b->client) == 0);
 }
 
-static struct kept *find(const struct cq_query *query,
-                         const struct cq_view_facts *facts, apr_time_t now)
+static struct kept *find_kept(const struct cq_query *query,
+                              const struct cq_view_facts *facts, apr_time_t now)
 {
     int i;
 
@@ -138,7 +139,7 @@ static struct kept *find(const struct cq_query *query,
 }
 
 /* The place of the view that ends first, or has ended. */
-static void keep(struct kept *kept, apr_time_t now)
+static void keep_view(struct kept *kept, apr_time_t now)
 {
     struct cq_table_figures figures;
     int i, oldest = 0;
@@ -176,14 +177,14 @@ const struct cq_view *cq_page_view(request_rec *r,
      * its own; none of them is a download */
     pthread_mutex_lock(&lock);
     /* what was just changed here is shown as it is */
-    kept = facts->done == CQ_ACTION_NONE ? find(query, facts, now) : NULL;
+    kept = facts->done == CQ_ACTION_NONE ? find_kept(query, facts, now) : NULL;
     if (kept != NULL) {
         kept->users++;
     }
     else {
-        kept = collect(r, query, facts);
+        kept = collect_view(r, query, facts);
         if (kept != NULL) {
-            keep(kept, apr_time_now());
+            keep_view(kept, apr_time_now());
         }
     }
     pthread_mutex_unlock(&lock);

@@ -13,15 +13,15 @@
 
 static const struct cq_prefixes whole = { 32, 128 };
 
-static bool key_of(const apr_sockaddr_t *address, struct cq_prefixes prefixes,
-                   struct cq_key *key)
+static bool make_key(const apr_sockaddr_t *address, struct cq_prefixes prefixes,
+                     struct cq_key *key)
 {
     return cq_key_make(key, address->ipaddr_ptr, (size_t)address->ipaddr_len,
                        prefixes) == CQ_OK;
 }
 
 /* The default gateways as one text, or NULL. */
-static const char *gateways(apr_pool_t *p, const struct cq_net_list *list)
+static const char *list_gateways(apr_pool_t *p, const struct cq_net_list *list)
 {
     const char *names = NULL;
     char text[CQ_KEY_TEXT_SIZE];
@@ -54,7 +54,7 @@ void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
         }
         return;
     }
-    names = gateways(ptemp, &conf->own_addresses);
+    names = list_gateways(ptemp, &conf->own_addresses);
     if (drops && names != NULL) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, base, CQNO("0142")
                      "ClamQuotaDropAfter never drops connections from %s: a "
@@ -79,7 +79,7 @@ bool cq_peer_is_proxy(const conn_rec *c)
         return false;
     }
     return has_proxy_header(c)
-        || (proxies->count > 0 && key_of(c->client_addr, whole, &key)
+        || (proxies->count > 0 && make_key(c->client_addr, whole, &key)
             && cq_net_find(proxies, &key) != NULL);
 }
 
@@ -88,7 +88,7 @@ static bool is_gateway(const conn_rec *c)
     const struct cq_net_rule *rule = NULL;
     struct cq_key key;
 
-    if (key_of(c->client_addr, whole, &key)) {
+    if (make_key(c->client_addr, whole, &key)) {
         rule = cq_net_find(&cq_site.conf->own_addresses, &key);
     }
     return rule != NULL && rule->value == CQ_OWN_GATEWAY;
@@ -110,7 +110,7 @@ enum cq_spared cq_peer_spared(const conn_rec *c, const struct cq_key *key,
     struct cq_key local;
 
     facts.own = facts.own
-        || (key_of(c->local_addr, cq_site.prefixes, &local)
+        || (make_key(c->local_addr, cq_site.prefixes, &local)
             && cq_key_compare(&local, key) == 0);
     return cq_spared_reason(&facts);
 }
@@ -121,7 +121,7 @@ bool cq_peer_may_be_proxy(const request_rec *r)
 
     return cq_site.remoteip == NULL
         && apr_table_get(r->headers_in, "X-Forwarded-For") != NULL
-        && key_of(r->useragent_addr, whole, &key)
+        && make_key(r->useragent_addr, whole, &key)
         && (cq_special_word(&key) != NULL || cq_special_is_private(&key));
 }
 

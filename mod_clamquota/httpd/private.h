@@ -268,13 +268,13 @@ void cq_notices_opened(server_rec *s, const char *path, const char *aside,
                        unsigned events);
 
 /** Logs what the table has to say once, if it has; there must be one. */
-CQ_SELDOM void cq_notices_say(server_rec *s);
+CQ_SELDOM void cq_notices_log(server_rec *s);
 
 /* ---- changes ---- */
 
 /** Logs the changes of clients' states since the last call, one line each, and
  * one for the rest where there are many. For the parent. */
-void cq_changes_say(server_rec *s);
+void cq_changes_log(server_rec *s);
 
 /* ---- peers ---- */
 
@@ -344,7 +344,7 @@ void cq_counting_now(struct cq_counting *now);
 
 /** An answer of one sentence, or the operator's ErrorDocument instead.
  * @return as a handler */
-int cq_page_say(request_rec *r, int status, const char *sentence);
+int cq_page_answer(request_rec *r, int status, const char *sentence);
 
 /** The path of this page, for links and Location. */
 const char *cq_page_path(const request_rec *r);

@@ -9,7 +9,7 @@
 #define RETRY_JITTER_S (INT64_C(10) * 60)
 
 /* A number of the client's own, the same at each refusal; no secret. */
-static uint64_t spread_of(const struct cq_key *client)
+static uint64_t client_spread(const struct cq_key *client)
 {
     uint64_t words[2];
 
@@ -25,7 +25,7 @@ void cq_refuse_retry(const struct cq_dir_conf *conf,
                                                  : RETRY_MAX_S;
     retry->jitter_s = conf->retry_jitter_s != CQ_UNSET ? conf->retry_jitter_s
                                                        : RETRY_JITTER_S;
-    retry->spread = spread_of(client);
+    retry->spread = client_spread(client);
 }
 
 /* ---- words ---- */
@@ -57,9 +57,10 @@ static void find_link(request_rec *r, const struct cq_dir_conf *conf,
     refusal->port = ap_is_default_port(port, r) ? 0 : port;
 }
 
-static struct cq_refusal describe(request_rec *r, const struct cq_request *q,
-                                  const struct cq_dir_conf *conf,
-                                  const struct cq_period *period)
+static struct cq_refusal fill_refusal(request_rec *r,
+                                      const struct cq_request *q,
+                                      const struct cq_dir_conf *conf,
+                                      const struct cq_period *period)
 {
     const struct cq_decision *d = &q->decision;
     const char *admin = r->server->server_admin;
@@ -109,7 +110,8 @@ static bool has_error_document(request_rec *r, int status)
     return document != NULL && !ap_is_url(document);
 }
 
-static void answer(request_rec *r, int status, const struct cq_refusal *refusal)
+static void send_text(request_rec *r, int status,
+                      const struct cq_refusal *refusal)
 {
     apr_bucket_alloc_t *list = r->connection->bucket_alloc;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, list);
@@ -143,7 +145,7 @@ int cq_refuse(request_rec *r, const struct cq_request *q,
               const struct cq_dir_conf *conf, const struct cq_period *period,
               bool here)
 {
-    struct cq_refusal refusal = describe(r, q, conf, period);
+    struct cq_refusal refusal = fill_refusal(r, q, conf, period);
     int status = conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
 
     set_fields(r, &refusal);
@@ -162,7 +164,7 @@ int cq_refuse(request_rec *r, const struct cq_request *q,
     if (!here && has_error_document(r, status)) {
         return status;
     }
-    answer(r, status, &refusal);
+    send_text(r, status, &refusal);
     if (here) {
         (void)ap_rflush(r);     /* what is refused may run for long */
     }

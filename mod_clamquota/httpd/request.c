@@ -1,7 +1,7 @@
 /* request - making, finding and ending the state of a request. */
 #include "httpd/request.h"
 
-static apr_status_t finish(void *data)
+static apr_status_t end_request(void *data)
 {
     struct cq_request *q = data;
     struct cq_connection *connection = q->connection;
@@ -22,7 +22,7 @@ static apr_status_t finish(void *data)
     return APR_SUCCESS;
 }
 
-static apr_status_t connection_closes(void *data)
+static apr_status_t close_connection(void *data)
 {
     struct cq_connection *connection = data;
     struct cq_request *q;
@@ -34,7 +34,7 @@ static apr_status_t connection_closes(void *data)
     return APR_SUCCESS;
 }
 
-static struct cq_connection *connection_of(conn_rec *c)
+static struct cq_connection *find_connection(conn_rec *c)
 {
     struct cq_connection *connection =
         ap_get_module_config(c->conn_config, &clamquota_module);
@@ -42,13 +42,14 @@ static struct cq_connection *connection_of(conn_rec *c)
     if (connection == NULL) {
         connection = apr_pcalloc(c->pool, sizeof(*connection));
         connection->http2 = c->master != NULL;
-        apr_pool_pre_cleanup_register(c->pool, connection, connection_closes);
+        apr_pool_pre_cleanup_register(c->pool, connection, close_connection);
         ap_set_module_config(c->conn_config, &clamquota_module, connection);
     }
     return connection;
 }
 
-static struct cq_request *make(conn_rec *c, struct cq_connection *connection)
+static struct cq_request *make_request(conn_rec *c,
+                                       struct cq_connection *connection)
 {
     struct cq_request *q = apr_pcalloc(c->pool, sizeof(*q));
 
@@ -69,29 +70,30 @@ struct cq_request *cq_request_make(request_rec *r)
     if (q != NULL || cq_site.table == NULL) {
         return q;
     }
-    connection = connection_of(r->connection);
+    connection = find_connection(r->connection);
     q = connection->spare;
     if (q != NULL) {
         connection->spare = q->next;
         q->handed_over = false;
         q->pair = NULL;
-        q->told = NULL;
+        q->set_for = NULL;
         q->decision = (struct cq_decision){ 0 };
         q->response = (struct cq_response){ 0 };
         cq_client_begin(&q->client);
     }
     else {
-        q = make(r->connection, connection);
+        q = make_request(r->connection, connection);
     }
     ap_set_module_config(first->request_config, &clamquota_module, q);
-    apr_pool_cleanup_register(first->pool, q, finish, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(first->pool, q, end_request,
+                              apr_pool_cleanup_null);
     return q;
 }
 
 int cq_request_hand_over(conn_rec *c, request_rec *r, server_rec *s,
                          const char *protocol)
 {
-    struct cq_request *q = r != NULL ? cq_request_of(r) : NULL;
+    struct cq_request *q = r != NULL ? cq_request_find(r) : NULL;
 
     (void)c;
     (void)s;

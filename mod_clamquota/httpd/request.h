@@ -60,12 +60,12 @@ struct cq_request {
     /* of this request */
     bool handed_over;           /* to another protocol on this connection */
     struct cq_pair *pair;       /* copies': NULL where there are none */
-    const request_rec *told;    /* variables': the last one that got them */
+    const request_rec *set_for; /* variables': the last one that got them */
     struct cq_decision decision;
     struct cq_prediction prediction;    /* that the decision rests on */
     struct cq_response response;
     struct cq_client client;
-    char sent_text[24];         /* variables': CLAMQUOTA_SENT, once told */
+    char sent_text[24];         /* variables': CLAMQUOTA_SENT, once set */
 
     /* of the connection, which uses it again when the request has ended */
     conn_rec *c;
@@ -86,7 +86,7 @@ static inline const request_rec *cq_request_first(const request_rec *r)
 
 /** State of the request that came over the wire.
  * @return NULL if none was made (yet) */
-static inline struct cq_request *cq_request_of(const request_rec *r)
+static inline struct cq_request *cq_request_find(const request_rec *r)
 {
     return ap_get_module_config(cq_request_first(r)->request_config,
                                 &clamquota_module);

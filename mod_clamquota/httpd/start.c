@@ -44,7 +44,7 @@ struct retained {
 
 struct cq_site cq_site;
 
-static struct retained *retained_data(void)
+static struct retained *get_retained(void)
 {
     struct retained *retained = ap_retained_data_get(RETAINED_KEY);
 
@@ -59,7 +59,7 @@ static struct retained *retained_data(void)
 
 /* ---- opening ---- */
 
-static uint32_t ledger_entries(void)
+static uint32_t count_ledger_entries(void)
 {
     int daemons = 0, threads = 0;
     int64_t entries;
@@ -89,7 +89,7 @@ static struct cq_table *open_table(server_rec *s, struct retained *retained,
     want.path = conf->table_path;
     want.clients = (uint64_t)conf->clients_n;
     want.files = (uint64_t)cq_kept_files_wanted(conf);
-    want.ledger_entries = ledger_entries();
+    want.ledger_entries = count_ledger_entries();
     want.kind = conf->period_kind;
     want.zone = conf->zone;
     want.prefixes = conf->prefixes;
@@ -119,8 +119,8 @@ static void log_failure(server_rec *s, const char *why)
 
 /* What has no room is served uncounted (a pool) or shown under the pool's
  * rule (a network): neither is worth an outage. */
-static void resolve(server_rec *s, struct cq_table *table,
-                    struct cq_server_conf *conf)
+static void set_policies(server_rec *s, struct cq_table *table,
+                         struct cq_server_conf *conf)
 {
     struct cq_policy policy = { CQ_UNLIMITED, 0 };
     struct cq_pool_decl *pool;
@@ -202,11 +202,11 @@ static void log_health(server_rec *s, const char *path)
     }
 }
 
-static void tick(server_rec *s, struct cq_clock_watch *watch)
+static void run_housekeeping(server_rec *s, struct cq_clock_watch *watch)
 {
     /* httpd puts its own handlers in the place of ours when it starts */
     cq_table_guard(cq_site.table);
-    log_health(s, retained_data()->kept.table_path);
+    log_health(s, get_retained()->kept.table_path);
     switch (cq_table_tick(cq_site.table, watch, apr_time_sec(apr_time_now()),
                           boot_clock_s())) {
     case CQ_CLOCK_DOUBT:
@@ -253,7 +253,7 @@ int cq_start_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
-    retained = retained_data();
+    retained = get_retained();
     table = open_table(base, retained, why, sizeof(why));
     if (table == NULL) {
         retained->failure = apr_pstrdup(base->process->pool, why);
@@ -290,7 +290,7 @@ static int start_cold(server_rec *s, struct retained *retained,
 }
 
 /* This module is unloaded, the table stays mapped. */
-static apr_status_t unguard(void *table)
+static apr_status_t release_guard(void *table)
 {
     cq_table_unguard(table);
     return APR_SUCCESS;
@@ -300,7 +300,7 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *base)
 {
     struct cq_server_conf *conf = cq_server_conf(base);
-    struct retained *retained = retained_data();
+    struct retained *retained = get_retained();
 
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
@@ -333,12 +333,12 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     cq_site.table = retained->table;
     if (cq_site.table != NULL) {
-        apr_pool_cleanup_register(pconf, cq_site.table, unguard,
+        apr_pool_cleanup_register(pconf, cq_site.table, release_guard,
                                   apr_pool_cleanup_null);
         cq_site.prefixes = cq_table_prefixes(cq_site.table);
-        resolve(base, cq_site.table, conf);
+        set_policies(base, cq_site.table, conf);
         cq_peers_start(base, ptemp, conf);
-        tick(base, &retained->watch);
+        run_housekeeping(base, &retained->watch);
         if (conf->memcached != NULL) {
             cq_exchanger_start(pconf);
         }
@@ -360,9 +360,9 @@ int cq_start_monitor(apr_pool_t *p, server_rec *s)
 {
     (void)p;
     if (cq_site.table != NULL) {
-        tick(s, &retained_data()->watch);
-        cq_notices_say(s);
-        cq_changes_say(s);
+        run_housekeeping(s, &get_retained()->watch);
+        cq_notices_log(s);
+        cq_changes_log(s);
         cq_exchanger_watch();
     }
     return OK;

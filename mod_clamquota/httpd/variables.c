@@ -24,8 +24,8 @@ struct facts {
 
 /* Where a client stands whose request the gate has not seen: an <If> is
  * evaluated before it. */
-static bool look_up(request_rec *r, const struct cq_dir_conf *conf,
-                    struct facts *facts)
+static bool judge_by_row(request_rec *r, const struct cq_dir_conf *conf,
+                         struct facts *facts)
 {
     const struct cq_pool_decl *pool = cq_dir_conf_pool(conf, cq_site.conf);
     const struct cq_client_decl *override;
@@ -68,10 +68,10 @@ static bool is_free(const request_rec *r, const struct cq_request *q)
 }
 
 /* @return false: nothing is counted here, the variables are empty */
-static bool find(request_rec *r, struct facts *facts)
+static bool find_facts(request_rec *r, struct facts *facts)
 {
     const struct cq_dir_conf *conf = cq_dir_conf(r);
-    const struct cq_request *q = cq_request_of(r);
+    const struct cq_request *q = cq_request_find(r);
     struct cq_decision *d = &facts->decision;
 
     facts->sent_bytes = q != NULL ? q->response.sent_bytes : 0;
@@ -82,7 +82,7 @@ static bool find(request_rec *r, struct facts *facts)
     }
     else if (cq_site.table == NULL
              || cq_dir_conf_engine(conf) == CQ_ENGINE_OFF
-             || !look_up(r, conf, facts)) {
+             || !judge_by_row(r, conf, facts)) {
         return false;
     }
     if (d->verdict != CQ_VERDICT_REFUSED && d->state < CQ_STATE_FREE
@@ -92,8 +92,8 @@ static bool find(request_rec *r, struct facts *facts)
     return true;
 }
 
-static const char *value_of(const request_rec *r, apr_pool_t *p,
-                            const struct facts *facts, int variable)
+static const char *format_variable(const request_rec *r, apr_pool_t *p,
+                                   const struct facts *facts, int variable)
 {
     const struct cq_decision *d = &facts->decision;
     char client[CQ_KEY_TEXT_SIZE];
@@ -133,9 +133,9 @@ static const char *evaluate(ap_expr_eval_ctx_t *ctx, const void *data)
 {
     struct facts facts;
 
-    return find(ctx->r, &facts)
-        ? value_of(ctx->r, ctx->p, &facts,
-                   (int)((const char *const *)data - names)) : "";
+    return find_facts(ctx->r, &facts)
+        ? format_variable(ctx->r, ctx->p, &facts,
+                          (int)((const char *const *)data - names)) : "";
 }
 
 int cq_variables_lookup(ap_expr_lookup_parms *parms)
@@ -164,8 +164,8 @@ int cq_variables_lookup(ap_expr_lookup_parms *parms)
 
 /* Puts them in front of what is there without looking for old ones, all at
  * once: to add one by one costs twice as much. */
-static void tell(request_rec *r, struct cq_request *q,
-                 const struct facts *facts)
+static void set_variables(request_rec *r, struct cq_request *q,
+                          const struct facts *facts)
 {
     apr_table_entry_t *field;
     int i;
@@ -181,23 +181,23 @@ static void tell(request_rec *r, struct cq_request *q,
     for (i = 0; i < VARIABLES; i++) {
         /* one is rewritten in place at log time */
         const char *value = i == VARIABLE_SENT ? q->sent_text
-            : value_of(r, r->pool, facts, i);
+            : format_variable(r, r->pool, facts, i);
 
         memcpy(&field[i].val, &value, sizeof(value));
     }
     r->subprocess_env = apr_table_overlay(r->pool, q->variables,
                                           r->subprocess_env);
     r->notes = apr_table_overlay(r->pool, q->variables, r->notes);
-    q->told = r;
+    q->set_for = r;
 }
 
 void cq_variables_set(request_rec *r, struct cq_request *q)
 {
     struct facts facts;
 
-    if (q->told != r && apr_table_get(r->notes, names[0]) == NULL
-        && find(r, &facts)) {
-        tell(r, q, &facts);
+    if (q->set_for != r && apr_table_get(r->notes, names[0]) == NULL
+        && find_facts(r, &facts)) {
+        set_variables(r, q, &facts);
     }
 }
 
@@ -206,7 +206,7 @@ void cq_variables_set(request_rec *r, struct cq_request *q)
  * that answered, since log formats may look at either. */
 static int log_variables(request_rec *r)
 {
-    struct cq_request *q = cq_request_of(r);
+    struct cq_request *q = cq_request_find(r);
     request_rec *last = r;
 
     if (q == NULL) {

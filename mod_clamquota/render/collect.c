@@ -24,8 +24,8 @@ struct policy_cell {
     struct policy_cell *next;
 };
 
-static const struct cq_policy_info *policy_of(void *baton, uint16_t pool,
-                                              uint16_t policy_index)
+static const struct cq_policy_info *find_policy(void *baton, uint16_t pool,
+                                                uint16_t policy_index)
 {
     struct policy_cache *cache = baton;
     struct policy_cell **at =
@@ -243,7 +243,7 @@ static enum cq_status collect_clients(struct cq_view *view,
                             .shared = view->cluster != NULL,
                             .pools = pools,
                             .pool_count = view->pool_count,
-                            .policy_of = policy_of,
+                            .policy_of = find_policy,
                             .is_proven = is_proven,
                             .baton = &cache,
                             .networks = view->query.by_net ? &networks

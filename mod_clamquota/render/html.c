@@ -64,7 +64,7 @@ static void document_head(struct cq_writer *w, const struct cq_view *view)
 static void format_link(struct cq_writer *w, const struct cq_view *view,
                         const char *format, const char *title)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.format = format;
     link.refresh_s = 0;
@@ -78,7 +78,7 @@ static void format_link(struct cq_writer *w, const struct cq_view *view,
 /* one click to watch, one to stop */
 static void refresh_link(struct cq_writer *w, const struct cq_view *view)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.refresh_s = view->facts.refresh_s > 0 ? 0 : 30;
     cq_write_raw(w, "<a href=\"");
@@ -206,7 +206,7 @@ static void filter_link(struct cq_writer *w, const struct cq_view *view,
                         enum cq_filter filter, int64_t count,
                         const char *text)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.filter = filter;
     link.query.offset = 0;
@@ -327,7 +327,7 @@ static void pool_size(struct cq_writer *w, const char *label, int64_t bytes)
 static void pool_row(struct cq_writer *w, const struct cq_view *view,
                      const struct cq_view_pool *pool)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.pool = pool->name;
     link.query.offset = 0;

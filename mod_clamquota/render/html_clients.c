@@ -22,7 +22,7 @@ static void head_plain(struct cq_writer *w, const char *class_name,
 static void head_sort(struct cq_writer *w, const struct cq_view *view,
                       const char *class_name, enum cq_sort sort)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.sort = sort;
     link.query.offset = 0;
@@ -84,7 +84,7 @@ static void cell_count(struct cq_writer *w, const char *class_name,
 static void client_cell(struct cq_writer *w, const struct cq_view *view,
                         const struct cq_view_client *client)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
     char text[CQ_KEY_TEXT_SIZE];
 
     link.query.has_client = true;
@@ -228,7 +228,7 @@ static void change_link(struct cq_writer *w, const struct cq_view *view,
                         const struct cq_view_client *client,
                         enum cq_change_action action, const char *word)
 {
-    struct cq_link here = cq_link_of(view);
+    struct cq_link here = cq_link_find(view);
     char text[CQ_KEY_TEXT_SIZE];
     const char *address = cq_link_client(&client->client, text, sizeof(text));
 

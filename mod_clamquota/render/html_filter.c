@@ -77,7 +77,7 @@ static void hidden(struct cq_writer *w, const char *name, const char *value)
 static void filter_link(struct cq_writer *w, const struct cq_view *view,
                         enum cq_filter filter, const char *text)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.filter = filter;
     link.query.offset = 0;
@@ -91,7 +91,7 @@ static void filter_link(struct cq_writer *w, const struct cq_view *view,
 
 static void net_link(struct cq_writer *w, const struct cq_view *view)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.by_net = !view->query.by_net;
     link.query.net_bits = (struct cq_prefixes){ 24, 48 };
@@ -119,7 +119,7 @@ static void filter_links(struct cq_writer *w, const struct cq_view *view)
 static void page_link(struct cq_writer *w, const struct cq_view *view,
                       int64_t offset, const char *text)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.offset = (int)offset;
     cq_write_raw(w, "<a href=\"");
@@ -167,7 +167,7 @@ void cq_html_paging(struct cq_writer *w, const struct cq_view *view,
 static void filter_form(struct cq_writer *w, const struct cq_view *view)
 {
     const struct cq_query *query = &view->query;
-    struct cq_link all = cq_link_of(view);
+    struct cq_link all = cq_link_find(view);
     char text[CQ_KEY_TEXT_SIZE];
 
     all.query.has_client = false;

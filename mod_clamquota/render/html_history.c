@@ -121,7 +121,7 @@ static int find_x(const struct plot *plot, int64_t place)
 }
 
 /* what is not nothing is never invisible */
-static int height_of(const struct plot *plot, int64_t value)
+static int scale_height(const struct plot *plot, int64_t value)
 {
     int height = (int)((double)value / (double)plot->top * PLOT_HEIGHT + 0.5);
 
@@ -236,8 +236,8 @@ static void bar(struct cq_writer *w, const struct plot *plot,
     int64_t place = find_place(plot, slot);
     int x = find_x(plot, place);
     int width = find_x(plot, place + 1) - x;
-    int low = height_of(plot, pick_lower(plot, slot));
-    int high = height_of(plot, pick_upper(plot, slot));
+    int low = scale_height(plot, pick_lower(plot, slot));
+    int high = scale_height(plot, pick_upper(plot, slot));
     int gap = width > 4 ? 1 : 0;
 
     if (place < plot->first || (low == 0 && high == 0)) {
@@ -334,7 +334,7 @@ static void draw_shares(struct cq_writer *w, const struct cq_view *view)
         bool reached = i == CQ_VIEW_SHARES - 1;
         int x = find_x(&plot, i);
         int width = find_x(&plot, i + 1) - x;
-        int height = height_of(&plot, view->shares[i]);
+        int height = scale_height(&plot, view->shares[i]);
         char text[64];
 
         cq_write_raw(w, "<g><title>");
@@ -399,7 +399,7 @@ static void plots(struct cq_writer *w, const struct cq_view *view)
 static void range_link(struct cq_writer *w, const struct cq_view *view,
                        int hours, int days, const char *text)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
 
     link.query.hours = hours;
     link.query.days = days;

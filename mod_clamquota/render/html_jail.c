@@ -12,7 +12,7 @@ static void term(struct cq_writer *w, const char *name)
 void cq_html_jail(struct cq_writer *w, const struct cq_view *view)
 {
     const struct cq_view_jail *jail = &view->jail;
-    struct cq_link jailed = cq_link_of(view);
+    struct cq_link jailed = cq_link_find(view);
 
     jailed.query.filter = CQ_FILTER_JAILED;
     jailed.query.offset = 0;
@@ -58,7 +58,7 @@ void cq_html_exemptions(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "<section class=\"card\"><h2>Exempt <small>for a time, in "
                     "every pool</small></h2>\n<ul class=\"plain\">\n");
     for (i = 0; i < view->exemption_count; i++) {
-        struct cq_link link = cq_link_of(view);
+        struct cq_link link = cq_link_find(view);
 
         link.query.has_client = true;
         link.query.client = view->exemptions[i].net;

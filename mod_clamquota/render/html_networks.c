@@ -24,7 +24,7 @@ static void bytes_cell(struct cq_writer *w, const char *class_name,
 static void row(struct cq_writer *w, const struct cq_view *view,
                 const struct cq_view_network *network)
 {
-    struct cq_link link = cq_link_of(view);
+    struct cq_link link = cq_link_find(view);
     char text[CQ_KEY_TEXT_SIZE];
 
     link.query.by_net = false;

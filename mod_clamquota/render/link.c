@@ -3,7 +3,7 @@
 
 #include "render/query.h"
 
-struct cq_link cq_link_of(const struct cq_view *view)
+struct cq_link cq_link_find(const struct cq_view *view)
 {
     struct cq_link link = { .self = view->facts.self,
                             .format = NULL,

@@ -18,7 +18,7 @@ struct cq_link {
 };
 
 /** A link to the very page that the view is. */
-struct cq_link cq_link_of(const struct cq_view *view);
+struct cq_link cq_link_find(const struct cq_view *view);
 
 /** Writes the link as the value of an attribute, without the quotes. */
 void cq_link_write(struct cq_writer *writer, const struct cq_link *link);

@@ -45,9 +45,9 @@ _Static_assert(LENGTH(ALLOWED) <= LENGTH(OF_FILE) + NAME_LENGTH
                < LENGTH(UNTIL) + MOMENT_LENGTH + LENGTH(ZONE) + LENGTH(INSTEAD),
                "so do these");
 
-#define PUT(at, literal) put((at), (literal), LENGTH(literal))
+#define PUT(at, literal) append((at), (literal), LENGTH(literal))
 
-static inline char *put(char *at, const char *text, size_t length)
+static inline char *append(char *at, const char *text, size_t length)
 {
     memcpy(at, text, length);
     return at + length;
@@ -64,7 +64,7 @@ static char *put_number(char *at, int64_t n, int64_t max)
         digits[--first] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest != 0);
-    return put(at, digits + first, sizeof(digits) - first);
+    return append(at, digits + first, sizeof(digits) - first);
 }
 
 static char *put_two(char *at, unsigned n)
@@ -140,16 +140,16 @@ static char *put_link(char *at, const char *end,
         /* "://", ":65535" */
         origin = strlen(refusal->scheme) + 3 + strlen(refusal->host) + 6;
         if (length + origin <= room) {
-            at = put(at, refusal->scheme, strlen(refusal->scheme));
+            at = append(at, refusal->scheme, strlen(refusal->scheme));
             at = PUT(at, "://");
-            at = put(at, refusal->host, strlen(refusal->host));
+            at = append(at, refusal->host, strlen(refusal->host));
             if (refusal->port != 0) {
                 *at++ = ':';
                 at = put_number(at, refusal->port, 65535);
             }
         }
     }
-    at = put(at, refusal->path, strlen(refusal->path));
+    at = append(at, refusal->path, strlen(refusal->path));
     *at++ = '\n';
     return at;
 }
@@ -222,7 +222,7 @@ size_t cq_refusal_text(const struct cq_refusal *refusal,
 static char *put_limit_name(char *at, const struct cq_refusal *refusal)
 {
     at = PUT(at, "\"");
-    at = put(at, refusal->pool, strlen(refusal->pool));
+    at = append(at, refusal->pool, strlen(refusal->pool));
     return refusal->file != NULL ? PUT(at, ":file\"") : PUT(at, "\"");
 }
 

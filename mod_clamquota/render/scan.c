@@ -105,9 +105,9 @@ static void count_share(struct cq_scan *scan, const struct cq_row *row,
 /* The page knows ok, over and exempt: whom only open transfers hold up is
  * ok. A daily of 0 is of a policy that was never set: nobody is refused by
  * it. */
-static enum cq_state state_of(const struct cq_scan *scan,
-                              const struct cq_policy *policy, bool exempt,
-                              const struct cq_row *row)
+static enum cq_state row_state(const struct cq_scan *scan,
+                               const struct cq_policy *policy, bool exempt,
+                               const struct cq_row *row)
 {
     struct cq_usage usage = {
         .used_bytes = sum(row->used_bytes, row->others_used_bytes)
@@ -160,8 +160,8 @@ enum cq_status cq_scan_row(struct cq_scan *scan, const struct cq_row *row)
     if (!info) {
         return CQ_ENOMEM;
     }
-    state = state_of(scan, &info->policy,
-                     touches_list(scan->exempt, &row->key), row);
+    state = row_state(scan, &info->policy,
+                      touches_list(scan->exempt, &row->key), row);
     scan->in_flight_bytes += row->in_flight_bytes;
     count_state(&scan->pools[row->pool], state);
     if (matches(scan, row)) {
@@ -194,8 +194,8 @@ void cq_scan_judge(const struct cq_scan *scan, const struct cq_row *row,
                    const char *pool, const struct cq_policy_info *info,
                    int64_t exempt_until_s, struct cq_view_client *client)
 {
-    enum cq_state state = state_of(scan, &info->policy,
-                                   exempt_until_s > scan->now_s, row);
+    enum cq_state state = row_state(scan, &info->policy,
+                                    exempt_until_s > scan->now_s, row);
 
     memset(client, 0, sizeof(*client));
     client->client = row->key;

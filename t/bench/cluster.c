@@ -178,7 +178,7 @@ static void begin_node(struct node *node, const char *servers, int number,
 {
     struct cq_cluster_options options;
     struct cq_exchange_want want = { .options = &options, .interval_ms = 500,
-                                     .say = say };
+                                     .report = say };
     char text[512], label[16];
     uint16_t pool;
 

@@ -314,7 +314,7 @@ static inline void node_start(struct node *node)
     char text[256];
     struct cq_exchange_want want = {
         .options = &node->options, .label = label, .interval_ms = 500,
-        .say = hear, .baton = node, .transport = &world_transport,
+        .report = hear, .baton = node, .transport = &world_transport,
         .world = node
     };
 
