@@ -360,15 +360,6 @@ static const char *set_table(cmd_parms *cmd, void *conf, int argc,
     return NULL;
 }
 
-static bool valid_pool_name(const char *name)
-{
-    size_t length = strlen(name);
-
-    return length >= 1 && length < CQ_POOL_NAME_SIZE &&
-           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                        "0123456789._-") == length;
-}
-
 static const char *set_pool(cmd_parms *cmd, void *conf, int argc,
                             char *const argv[])
 {
@@ -378,7 +369,7 @@ static const char *set_pool(cmd_parms *cmd, void *conf, int argc,
     if (error != NULL) {
         return error;
     }
-    if (argc != 1 || !valid_pool_name(argv[0])) {
+    if (argc != 1 || !cq_table_is_pool_name(argv[0])) {
         return cq_directive_refuse(cmd, argc, argv);
     }
     scope->pool = cq_conf_pool(cmd->pool, cq_server_conf(cmd->server),

@@ -7,7 +7,7 @@
 
 #define POOL_RULE "ClamQuotaDaily"
 
-static bool name_is_good(const char *name)
+bool cq_table_is_pool_name(const char *name)
 {
     size_t n = strlen(name);
 
@@ -22,7 +22,7 @@ enum cq_status cq_table_pool(struct cq_table *t, const char *name,
     uint32_t n = (uint32_t)cq_table_pool_count(t);
     uint32_t i;
 
-    if (!name_is_good(name)) {
+    if (!cq_table_is_pool_name(name)) {
         return CQ_EINVAL;
     }
     for (i = 0; i < n; i++) {

@@ -90,6 +90,9 @@ int cq_table_settle(struct cq_table *table);
 #define CQ_POLICIES_MAX 4096
 #define CQ_RULE_SIZE 72         /* "ClamQuotaClient " + CIDR + NUL */
 
+/** Whether a pool can have this name. */
+bool cq_table_is_pool_name(const char *name);
+
 /** Finds a pool by name or adds it. Indexes stay for the life of the file.
  * Only the process that holds the table's lock may add (httpd's parent).
  * @return CQ_OK; CQ_EFULL; CQ_EINVAL (name) */

@@ -1,7 +1,7 @@
 /* replay_exact - replay's figures for programs: JSON and CSV. */
 #include "clamquota/replay.h"
 
-#include "cli/csv.h"
+#include "clamquota/csv.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 
 #include "clamquota/client_table.h"
 #include "clamquota/look.h"
-#include "cli/csv.h"
+#include "clamquota/csv.h"
 #include "render/query.h"
 
 #include <string.h>

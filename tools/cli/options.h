@@ -33,7 +33,7 @@ enum cq_option_kind {
 
 struct cq_option {
     char letter;                /* 0: none */
-    const char *name;           /* without dashes; NULL: only the letter */
+    const char *name;           /* without dashes */
     const char *value;          /* its name in the usage; NULL: a flag */
     enum cq_option_kind kind;
     size_t offset;              /* in what cq_options_read() fills in */

@@ -25,8 +25,8 @@
 /* Clients of IPv4 and IPv6, networks of IPv4 and IPv6. */
 enum { CQ_JAIL_V4, CQ_JAIL_V6, CQ_JAIL_DENY4, CQ_JAIL_DENY6, CQ_JAIL_SETS };
 
-/* An array that grows; all zero bytes: empty. Of equal keys the one that expires
- * last counts, and none if one of them was removed. */
+/* An array that grows; all zero bytes: empty. Of equal keys the one that
+ * expires last counts, and none if one of them was removed. */
 struct cq_jail_elements {
     struct cq_jail_element *list;
     size_t count, room;

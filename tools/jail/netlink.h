@@ -9,8 +9,8 @@
 /* Bytes that are sent at once: about 45,000 networks. */
 #define CQ_NETLINK_ROOM (4 * 1024 * 1024)
 
-/* Elements of one message: their list has less than 64 KiB, and a transaction of
- * three such messages fits into the socket of a user namespace. */
+/* Elements of one message: their list has less than 64 KiB, and a transaction
+ * of three such messages fits into the socket of a user namespace. */
 #define CQ_NETLINK_ELEMENTS 1000
 
 /* All zero bytes: not open; whatever asks opens it. */

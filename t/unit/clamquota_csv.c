@@ -1,5 +1,5 @@
-/* cli/csv: RFC 4180, and no cell that a spreadsheet takes for a formula. */
-#include "cli/csv.h"
+/* clamquota/csv: RFC 4180, and no cell that a spreadsheet takes for a formula. */
+#include "clamquota/csv.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -60,7 +60,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("cli/csv");
+    Suite *suite = suite_create("clamquota/csv");
     TCase *csv = tcase_create("csv");
     SRunner *runner = srunner_create(suite);
     int failed;

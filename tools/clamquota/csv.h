@@ -2,8 +2,8 @@
  *
  * No cell is taken for a formula: one of text that begins as a formula does
  * gets an apostrophe, which spreadsheets know as "this is text". */
-#ifndef CQ_CLI_CSV_H
-#define CQ_CLI_CSV_H
+#ifndef CQ_CLAMQUOTA_CSV_H
+#define CQ_CLAMQUOTA_CSV_H
 
 #include <stdbool.h>
 #include <stdint.h>

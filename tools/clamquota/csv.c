@@ -1,5 +1,5 @@
 /* csv - comma-separated values. */
-#include "cli/csv.h"
+#include "clamquota/csv.h"
 
 #include <inttypes.h>
 #include <string.h>
