@@ -116,29 +116,6 @@ bool cq_share_read(const struct cq_table *t, uint32_t row,
 
 /* ---- what the others have ---- */
 
-struct cq_usage cq_row_others(const struct cq_table *t, uint32_t row,
-                              uint16_t period_id, int64_t now_s)
-{
-    struct cq_usage others = { 0, 0 };
-    int64_t sum = cq_row_is_pair(t, row)
-        ? 0 : cq_stamped_get(&t->hot[row].others, period_id);
-    uint64_t flight;
-    int64_t in_flight;
-
-    if (sum == 0) {
-        return others;
-    }
-    flight = t->flights != NULL && row < t->rows_n
-        ? atomic_load_explicit(&t->flights[row], memory_order_relaxed) : 0;
-    in_flight = (int64_t)(flight >> CQ_FLIGHT_SHIFT) << 10;
-    in_flight = in_flight < sum ? in_flight : sum;
-    others.used_bytes = sum - in_flight;
-    if (now_s < (int64_t)(flight & ((UINT64_C(1) << CQ_FLIGHT_SHIFT) - 1))) {
-        others.in_flight_bytes = in_flight;
-    }
-    return others;
-}
-
 /* The sum last, so that a reader in between finds too much used rather than
  * too little. */
 static void set_others(struct cq_table *t, uint32_t row, uint16_t period_id,

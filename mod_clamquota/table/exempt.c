@@ -6,7 +6,6 @@
  * frees a second one that it finds. */
 #include "table/exempt.h"
 #include "table/parts.h"
-#include "table/shares.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -249,38 +248,6 @@ enum cq_status cq_exempt_apply(struct cq_table *t, const struct cq_key *net,
     invalidate_answers(t, 0);
     note_exemption(t, net, 0, now_s);
     return CQ_OK;
-}
-
-enum cq_status cq_exempt_set(struct cq_table *t, const struct cq_key *net,
-                             int64_t until_s, int64_t now_s)
-{
-    struct cq_act act = { *net, CQ_ACT_EXEMPT, 0, until_s };
-
-    if (!t->writable) {
-        return CQ_EACCES;
-    }
-    if (!cq_key_is_valid(net) || now_s < 0 || until_s <= now_s
-        || until_s > CQ_EXEMPT_UNTIL_MAX_S) {
-        return CQ_EINVAL;
-    }
-    cq_act_note(t, &act, now_s * 1000);
-    return set_locally(t, net, until_s, now_s);
-}
-
-enum cq_status cq_exempt_end(struct cq_table *t, const struct cq_key *net,
-                             int64_t now_s)
-{
-    struct cq_act act = { *net, CQ_ACT_EXEMPT, 0, 0 };
-    enum cq_status status;
-
-    if (!t->writable) {
-        return CQ_EACCES;
-    }
-    status = cq_exempt_apply(t, net, 0, now_s);
-    if (status == CQ_OK) {
-        cq_act_note(t, &act, now_s * 1000);
-    }
-    return status;
 }
 
 /* ---- readers ---- */

@@ -1,4 +1,5 @@
-/* file - between tablefile.c, newfile.c and validate.c. Private to table/. */
+/* file - between tablefile.c, view.c, newfile.c and validate.c. Private to
+ * table/. */
 #ifndef CQ_TABLE_FILE_H
 #define CQ_TABLE_FILE_H
 

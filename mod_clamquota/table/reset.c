@@ -1,7 +1,6 @@
 /* reset - what a client has used is forgotten, or what all clients of a network
  * have: asked for by an operator, or by another node of the cluster. */
 #include "table/parts.h"
-#include "table/shares.h"
 
 /* @return whether it is such a row; adds what it had used */
 static bool reset_row(struct cq_table *t, uint32_t row,
@@ -69,19 +68,4 @@ int cq_reset_locally(struct cq_table *t, const struct cq_key *net,
         cq_change_note(t, &change);
     }
     return rows;
-}
-
-int cq_table_reset(struct cq_table *t, const struct cq_key *net,
-                   const struct cq_clock *clock)
-{
-    struct cq_prefixes prefixes = t->header->geometry.prefixes;
-    struct cq_key key = cq_key_network(net, net->family == 4
-                                            ? prefixes.v4_bits
-                                            : prefixes.v6_bits);
-    struct cq_act act = { key, CQ_ACT_RESET, 0, 0 };
-
-    /* noted first: what the exchanger reads of a row between the two counts
-     * as from before the act */
-    cq_act_note(t, &act, clock->now_s * 1000);
-    return cq_reset_locally(t, &key, clock);
 }

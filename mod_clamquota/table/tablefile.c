@@ -4,70 +4,16 @@
  * new file whole before it gets the name. Nothing here ever overwrites a file
  * that it has not understood. */
 #include "table/file.h"
-#include "table/guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* names for damaged files that are tried */
 #define DAMAGED_MAX 10
-
-static void free_view(struct cq_table *t)
-{
-    if (t != NULL) {
-        cq_condition_free(t->condition);
-        free(t->path);
-        free(t);
-    }
-}
-
-enum cq_status cq_file_map(int fd, const struct cq_geometry *g,
-                           bool writable, const char *path,
-                           struct cq_table **table,
-                           const struct cq_why *why)
-{
-    struct cq_table *t = calloc(1, sizeof(*t));
-    void *base;
-
-    if (t == NULL || (t->path = strdup(path)) == NULL
-        || (t->condition = cq_condition_make()) == NULL) {
-        free_view(t);
-        return cq_fail(why, CQ_ENOMEM, "%s: out of memory", path);
-    }
-    base = mmap(NULL, g->file_size, PROT_READ | (writable ? PROT_WRITE : 0),
-                MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED) {
-        int error = errno;
-
-        free_view(t);
-        return cq_fail(why, CQ_EIO, "%s: cannot be mapped: %s", path,
-                       strerror(error));
-    }
-    cq_table_view(t, base, g);
-    t->fd = fd;
-    t->writable = writable;
-    cq_table_guard(t);
-    *table = t;
-    return CQ_OK;
-}
-
-void cq_tablefile_close(struct cq_table *t)
-{
-    if (t != NULL) {
-        cq_table_leave(t);
-        cq_table_unguard(t);
-        munmap(t->header, t->size);
-        if (t->fd >= 0) {
-            close(t->fd);
-        }
-        free_view(t);
-    }
-}
 
 /* The period at a start: what the clock says is believed at once. */
 static enum cq_status set_calendar(struct cq_table *t,
