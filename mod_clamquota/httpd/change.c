@@ -5,6 +5,7 @@
  * under a name of this server, and from the page itself. A GET with ?action=
  * asks first. */
 #include "httpd/change.h"
+#include "httpd/answer.h"
 #include "render/html_change.h"
 #include "table/shares.h"
 
@@ -353,14 +354,9 @@ bool cq_change_is_asked(const request_rec *r)
     return form_value(r, r->args, "action") != NULL;
 }
 
-static void write_form(void *baton, const char *data, size_t size)
-{
-    (void)ap_rwrite(data, (int)size, baton);
-}
-
 int cq_change_show_form(request_rec *r, const char *nonce)
 {
-    const struct cq_sink sink = { write_form, r };
+    const struct cq_sink sink = cq_page_sink(r);
     struct cq_change_form form = { .self = cq_page_path(r), .nonce = nonce,
                                    .query = copy_query(r) };
     const char *lasts = form_value(r, r->args, "for");

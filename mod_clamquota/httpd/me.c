@@ -3,20 +3,11 @@
  * Shows whoever asks what is counted for the address he asks from, and no
  * other: the query string only chooses the form. Never refused, so that also a
  * client that is over learns why. */
+#include "httpd/answer.h"
 #include "httpd/request.h"
 #include "render/me.h"
 
 #include <string.h>
-
-static void *alloc_from_pool(void *baton, size_t size)
-{
-    return apr_palloc(baton, size);
-}
-
-static void write_response(void *baton, const char *data, size_t size)
-{
-    (void)ap_rwrite(data, (int)size, baton);
-}
 
 static void set_headers(request_rec *r)
 {
@@ -66,7 +57,7 @@ static struct cq_me *collect_figures(request_rec *r)
     const char *admin = r->server->server_admin;
     struct cq_me *me = apr_palloc(r->pool, sizeof(*me));
     struct cq_me_place place = { .pool = pool->index };
-    const struct cq_arena arena = { alloc_from_pool, r->pool };
+    const struct cq_arena arena = cq_page_arena(r);
     struct cq_counting counting;
     struct cq_clock clock;
 
@@ -96,7 +87,7 @@ static struct cq_me *collect_figures(request_rec *r)
 
 int cq_me_handler(request_rec *r)
 {
-    const struct cq_sink sink = { write_response, r };
+    const struct cq_sink sink = cq_page_sink(r);
 
     set_headers(r);
     if (r->method_number != M_GET) {

@@ -41,7 +41,7 @@ static bool gone(void *baton, int64_t bytes)
     return true;
 }
 
-void cq_meter_prepare(struct cq_request *q)
+static void prepare_markers(struct cq_request *q)
 {
     const core_server_config *core =
         ap_get_core_module_config(q->c->base_server->module_config);
@@ -182,6 +182,9 @@ static bool begin_response(struct cq_request *q, request_rec *r,
         q->response.column = find_column(q, r, conf, bb);
     }
     q->response.begun = true;
+    if (q->markers.gone == NULL) {      /* of the connection's first request */
+        prepare_markers(q);
+    }
     if (!cq_account_is_open(&q->client.account)
         || q->response.column == CQ_COLUMN_HANDLER) {
         return true;

@@ -1,4 +1,5 @@
-/* mod_clamquota - the module record and the hooks: the table of contents.
+/* mod_clamquota - the module record, the site and the hooks: the table of
+ * contents.
  *
  * Every hook of the module is registered here, in the order in which it runs
  * in the life of a server and of a request, with the reason for its place;
@@ -8,6 +9,8 @@
 #include <http_connection.h>
 #include <mod_status.h>
 #include <mpm_common.h>
+
+struct cq_site cq_site;
 
 static void register_hooks(apr_pool_t *p)
 {

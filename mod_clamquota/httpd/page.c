@@ -2,37 +2,16 @@
  *
  * Reads a copy of the table and hands it to render/; what it changes is in
  * change.c. Who may see it is a matter of Require around the handler. */
+#include "httpd/answer.h"
 #include "httpd/change.h"
 #include "render/collect.h"
 #include "render/query.h"
 
 #include <string.h>
 
-#include <mod_core.h>
 #include <mod_status.h>
 
 /* ---- showing ---- */
-
-static void *alloc_from_pool(void *baton, size_t size)
-{
-    return apr_palloc(baton, size);
-}
-
-static void write_response(void *baton, const char *data, size_t size)
-{
-    (void)ap_rwrite(data, (int)size, baton);
-}
-
-/* "//host/" in a link or a Location would be another site */
-const char *cq_page_path(const request_rec *r)
-{
-    const char *path = r->uri;
-
-    while (path[0] == '/' && path[1] == '/') {
-        path++;
-    }
-    return path;
-}
 
 /* what there is to show without a table */
 static void fill_empty_view(struct cq_view *view,
@@ -73,7 +52,7 @@ static enum cq_status fill_totals(request_rec *r,
                                   const struct cq_view_facts *facts,
                                   struct cq_view *view)
 {
-    const struct cq_arena arena = { alloc_from_pool, r->pool };
+    const struct cq_arena arena = cq_page_arena(r);
     struct cq_clock clock;
 
     cq_table_clock(cq_site.table, apr_time_sec(r->request_time), &clock);
@@ -132,19 +111,6 @@ static const char *set_headers(request_rec *r)
     return nonce;
 }
 
-int cq_page_answer(request_rec *r, int status, const char *sentence)
-{
-    if (ap_is_HTTP_ERROR(status)
-        && ap_response_code_string(r, ap_index_of_response(status)) != NULL) {
-        return status;          /* the operator's ErrorDocument */
-    }
-    r->status = status;
-    ap_set_content_type(r, "text/plain; charset=utf-8");
-    ap_rputs(sentence, r);
-    ap_rputs("\n", r);
-    return OK;
-}
-
 static int show_page(request_rec *r, const char *nonce)
 {
     static const struct {
@@ -157,7 +123,7 @@ static int show_page(request_rec *r, const char *nonce)
         [CQ_FORMAT_OPENMETRICS] = { CQ_OPENMETRICS_TYPE,
                                     cq_render_openmetrics }
     };
-    const struct cq_sink sink = { write_response, r };
+    const struct cq_sink sink = cq_page_sink(r);
     struct cq_query_request request;
     struct cq_view_facts facts = { .self = cq_page_path(r), .nonce = nonce,
                                    .changes = cq_dir_conf(r)->changes == 1 };
@@ -210,7 +176,7 @@ int cq_page_handler(request_rec *r)
 
 int cq_page_status_hook(request_rec *r, int flags)
 {
-    const struct cq_sink sink = { write_response, r };
+    const struct cq_sink sink = cq_page_sink(r);
     struct cq_query query = { .limit = 1 };
     struct cq_view_facts facts = { .self = NULL };
     struct cq_view view;

@@ -210,7 +210,7 @@ struct cq_site {
     bool logs_variables;        /* requests get theirs before they are logged */
 };
 
-extern struct cq_site cq_site;
+extern struct cq_site cq_site;     /* mod_clamquota.c */
 
 int cq_start_pre_config(apr_pool_t *pconf, apr_pool_t *plog,
                         apr_pool_t *ptemp);
@@ -341,13 +341,6 @@ struct cq_counting {
 void cq_counting_now(struct cq_counting *now);
 
 /* ---- page and me ---- */
-
-/** An answer of one sentence, or the operator's ErrorDocument instead.
- * @return as a handler */
-int cq_page_answer(request_rec *r, int status, const char *sentence);
-
-/** The path of this page, for links and Location. */
-const char *cq_page_path(const request_rec *r);
 
 struct cq_query;
 struct cq_view;

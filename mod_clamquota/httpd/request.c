@@ -56,7 +56,6 @@ static struct cq_request *make_request(conn_rec *c,
     q->c = c;
     q->connection = connection;
     q->client.account.entry = CQ_NO_ENTRY;
-    cq_meter_prepare(q);
     return q;
 }
 

@@ -109,9 +109,6 @@ void cq_gate_register(void);
 int cq_meter_create_request(request_rec *r);
 void cq_meter_register(void);
 
-/** Sets up the markers of a new request state. */
-void cq_meter_prepare(struct cq_request *q);
-
 /* ---- copies ---- */
 
 /** What ClamQuotaCopies says of a file that the client's allowance lets

@@ -42,8 +42,6 @@ struct retained {
     struct cq_kept kept;        /* with what the table was opened */
 };
 
-struct cq_site cq_site;
-
 static struct retained *get_retained(void)
 {
     struct retained *retained = ap_retained_data_get(RETAINED_KEY);
