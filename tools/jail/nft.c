@@ -70,7 +70,7 @@ static const char *parse(struct cq_jail *jail, const char **at)
 static int list(struct cq_jail *jail)
 {
     struct cq_nft *nft = to_nft(jail);
-    int error = cq_nft_look(nft, true);
+    int error = cq_nft_read_sets(nft, CQ_NFT_CONTENTS);
 
     return error != 0 ? error
            : cq_jail_read_rules(jail, nft->family, nft->table, NULL);
@@ -111,7 +111,7 @@ static int transact(struct cq_nft *nft,
     int error = EINTR, tries;
 
     for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        error = cq_nft_look(nft, false);
+        error = cq_nft_read_sets(nft, CQ_NFT_HEADERS);
         if (error == 0) {
             error = send(nft, what, count);
         }

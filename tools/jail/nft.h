@@ -33,12 +33,14 @@ struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, int type, uint16_t flags);
 /** Asks for the kernel's generation. @return 0 or an errno */
 int cq_nft_read_generation(struct cq_nft *nft, uint32_t *generation);
 
+/* Headers: type, flags, size. Contents: elements and networks, too. */
+enum cq_nft_depth { CQ_NFT_HEADERS, CQ_NFT_CONTENTS };
+
 /** Asks for the generation and, if that is another one than nft->generation,
- * forgets what was listed and reads the sets' headers: type, flags, size.
- * @param contents  reads elements and networks, too, unless they are listed
+ * forgets what was listed and reads the sets.
  * @return 0 or an errno, of kind.h; EINTR: others changed them meanwhile, at
  *         each try */
-int cq_nft_look(struct cq_nft *nft, bool contents);
+int cq_nft_read_sets(struct cq_nft *nft, enum cq_nft_depth depth);
 
 /** The address behind a network.
  * @return false: there is none, it ends with the last address */

@@ -239,17 +239,17 @@ static int read_contents(struct cq_nft *nft)
     return error;
 }
 
-/* --- a look --------------------------------------------------------------- */
+/* --- both, at one generation ---------------------------------------------- */
 
 /* Generation, what is to be read, generation. */
-static int look_once(struct cq_nft *nft, bool contents)
+static int read_sets(struct cq_nft *nft, enum cq_nft_depth depth)
 {
     uint32_t before = 0, after = 0;
     int error = cq_nft_read_generation(nft, &before);
 
     if (error != 0
         || (before == nft->generation
-            && (!contents || nft->jail.now_s < nft->has_expired_s))) {
+            && (depth == CQ_NFT_HEADERS || nft->jail.now_s < nft->has_expired_s))) {
         return error;
     }
     if (before != nft->generation) {
@@ -257,7 +257,7 @@ static int look_once(struct cq_nft *nft, bool contents)
         nft->changed_s = cq_jail_now_s();
         error = cq_jail_for_sets(&nft->jail, read_header);
     }
-    if (error == 0 && contents) {
+    if (error == 0 && depth == CQ_NFT_CONTENTS) {
         error = read_contents(nft);
     }
     if (error == 0) {
@@ -270,12 +270,12 @@ static int look_once(struct cq_nft *nft, bool contents)
     return error;
 }
 
-int cq_nft_look(struct cq_nft *nft, bool contents)
+int cq_nft_read_sets(struct cq_nft *nft, enum cq_nft_depth depth)
 {
     int error = EINTR, tries;
 
     for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        error = look_once(nft, contents);
+        error = read_sets(nft, depth);
     }
     return error;
 }
