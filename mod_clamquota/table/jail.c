@@ -6,6 +6,8 @@
 
 _Static_assert(CQ_JAIL_SPEC_SIZE
                == sizeof(((struct cq_jail_words *)0)->spec), "layout.h");
+_Static_assert(CQ_JAIL_FILES_SIZE
+               == sizeof(((struct cq_header *)0)->deny_files), "layout.h");
 
 /* ---- the report: motion is odd while it is written ---- */
 
@@ -16,6 +18,9 @@ bool cq_table_jail(const struct cq_table *t, struct cq_jail_report *report)
 
     memcpy(report->spec, jail->spec, sizeof(report->spec));
     report->spec[sizeof(report->spec) - 1] = '\0';
+    memcpy(report->deny_files, t->header->deny_files,
+           sizeof(report->deny_files));
+    report->deny_files[sizeof(report->deny_files) - 1] = '\0';
     report->jailed = atomic_load(&jail->jailed);
     report->capacity = atomic_load(&jail->capacity);
     report->dropped_packets = atomic_load(&jail->dropped);
@@ -34,11 +39,39 @@ void cq_table_jail_set(struct cq_table *t,
 
     atomic_store(&jail->motion, motion);
     memcpy(jail->spec, report->spec, sizeof(jail->spec));
+    memcpy(t->header->deny_files, report->deny_files,
+           sizeof(report->deny_files));
     atomic_store(&jail->jailed, report->jailed);
     atomic_store(&jail->capacity, report->capacity);
     atomic_store(&jail->dropped, report->dropped_packets);
     atomic_store(&jail->as_of_s, report->as_of_s);
     atomic_store(&jail->motion, motion + 1);
+}
+
+void cq_jail_report_file(struct cq_jail_report *report, const char *path)
+{
+    size_t used = strlen(report->deny_files), length = strlen(path);
+
+    if (path[0] == '/' && strchr(path, '\n') == NULL
+        && length + 1 < sizeof(report->deny_files) - used) {
+        memcpy(report->deny_files + used, path, length);
+        memcpy(report->deny_files + used + length, "\n", 2);
+    }
+}
+
+bool cq_jail_report_next(const struct cq_jail_report *report,
+                         const char **next, char path[CQ_JAIL_FILES_SIZE])
+{
+    const char *at = *next != NULL ? *next : report->deny_files;
+    const char *end = strchr(at, '\n');
+
+    if (end == NULL || *at != '/') {
+        return false;
+    }
+    memcpy(path, at, (size_t)(end - at));
+    path[end - at] = '\0';
+    *next = end + 1;
+    return true;
 }
 
 /* ---- the marks ---- */

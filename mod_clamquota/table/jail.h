@@ -9,6 +9,7 @@
 #include "table/table.h"
 
 #define CQ_JAIL_SPEC_SIZE 88    /* with NUL; a longer spec is cut */
+#define CQ_JAIL_FILES_SIZE 232  /* with NUL */
 
 struct cq_jail_report {
     char spec[CQ_JAIL_SPEC_SIZE];   /* as --jail has it */
@@ -16,6 +17,7 @@ struct cq_jail_report {
     int64_t capacity;           /* 0: without a limit */
     int64_t dropped_packets;    /* -1: not known */
     int64_t as_of_s;            /* unix seconds, > 0 */
+    char deny_files[CQ_JAIL_FILES_SIZE];    /* absolute names, a line each */
 };
 
 /** Copies the report that was written last.
@@ -23,6 +25,18 @@ struct cq_jail_report {
  *         killed while it was) */
 bool cq_table_jail(const struct cq_table *table,
                    struct cq_jail_report *report);
+
+/** Appends the name of a deny file to a report, unless it is no absolute one, or
+ * there is no room. */
+void cq_jail_report_file(struct cq_jail_report *report, const char *path);
+
+/** The names, one after the other.
+ * @param next  NULL to begin; updated
+ * @param path  result
+ * @return false at the end */
+bool cq_jail_report_next(const struct cq_jail_report *report,
+                         const char **next,
+                         char path[CQ_JAIL_FILES_SIZE]);
 
 /** Writes a report. Only into a table that is attached writable. */
 void cq_table_jail_set(struct cq_table *table,

@@ -360,6 +360,8 @@ struct cq_header {
     cq_word node;               /* this node's id; 0: none yet */
     cq_word machine;            /* that the table was made on */
     _Atomic uint32_t changes_logged; /* of change_n: are in the log */
+    uint32_t reserved;
+    char deny_files[232];           /* of cq_jail_words, under its motion */
 };
 _Static_assert(sizeof(struct cq_geometry) <= 256, "see gap");
 _Static_assert(sizeof(struct cq_header) <= CQ_PAGE, "the header is a page");

@@ -77,11 +77,51 @@ START_TEST(a_report)
     ck_assert_int_eq(report.capacity, 100);
     ck_assert_int_eq(report.dropped_packets, -1);
     ck_assert_int_eq(report.as_of_s, NOON_S);
+    ck_assert_str_eq(report.deny_files, "");
     /* its writer was killed half way: nothing, until the next one */
     table->header->jail.motion++;
     ck_assert(!cq_table_jail(table, &report));
     cq_table_jail_set(table, &written);
     ck_assert(cq_table_jail(table, &report));
+}
+END_TEST
+
+/* Names that fit, in order; what is no list of absolute names ends it. */
+START_TEST(deny_files)
+{
+    struct cq_jail_report report, written = { .as_of_s = NOON_S };
+    char path[CQ_JAIL_FILES_SIZE], longest[CQ_JAIL_FILES_SIZE + 1];
+    const char *next = NULL;
+
+    cq_jail_report_file(&written, "/etc/deny");
+    cq_jail_report_file(&written, "relative");
+    cq_jail_report_file(&written, "/two\nlines");
+    memset(longest, 'x', sizeof(longest));
+    longest[0] = '/';
+    longest[CQ_JAIL_FILES_SIZE - 11] = '\0';    /* a NUL too many */
+    cq_jail_report_file(&written, longest);
+    ck_assert_str_eq(written.deny_files, "/etc/deny\n");
+    longest[CQ_JAIL_FILES_SIZE - 12] = '\0';
+    cq_jail_report_file(&written, longest);
+    ck_assert_uint_eq(strlen(written.deny_files), CQ_JAIL_FILES_SIZE - 1);
+    cq_jail_report_file(&written, "/");
+    cq_table_jail_set(table, &written);
+    ck_assert(cq_table_jail(table, &report));
+    ck_assert(cq_jail_report_next(&report, &next, path));
+    ck_assert_str_eq(path, "/etc/deny");
+    ck_assert(cq_jail_report_next(&report, &next, path));
+    ck_assert_str_eq(path, longest);
+    ck_assert(!cq_jail_report_next(&report, &next, path));
+    /* another file's bytes */
+    memset(table->header->deny_files, '/', sizeof(report.deny_files));
+    ck_assert(cq_table_jail(table, &report));
+    next = NULL;
+    ck_assert(!cq_jail_report_next(&report, &next, path));
+    snprintf(table->header->deny_files, 9, "/a\n\n/b\n");
+    ck_assert(cq_table_jail(table, &report));
+    ck_assert(cq_jail_report_next(&report, &next, path));
+    ck_assert_str_eq(path, "/a");
+    ck_assert(!cq_jail_report_next(&report, &next, path));
 }
 END_TEST
 
@@ -173,6 +213,7 @@ int main(void)
     suite_add_tcase(suite, all);
     tcase_add_checked_fixture(all, begin, end);
     tcase_add_test(all, a_report);
+    tcase_add_test(all, deny_files);
     tcase_add_test(all, marks);
     tcase_add_test(all, refused_in_jail);
     tcase_add_test(all, no_offence);

@@ -22,12 +22,18 @@
 struct show {
     const char *table;
     struct cq_show lines;
-    struct cq_key target;
+    struct cq_key address;      /* as it was asked for */
+    struct cq_key target;       /* its client, or network */
     bool is_over;               /* something that a reset ends */
     bool is_jailed;
+    bool is_denied;             /* by a deny file */
 };
 
 static const struct cq_option options[] = {
+    { .name = "deny-file", .value = "FILE", .kind = CQ_OPTION_FILES,
+      .offset = offsetof(struct show, lines.deny_files),
+      .help = "where to look for the line that denies it; may be\n"
+              "repeated [the files that clamquota-sync reported]" },
     { .name = "jail", .value = "JAIL", .kind = CQ_OPTION_TEXTS,
       .offset = offsetof(struct show, lines.jails),
       .help = "where to look for it, as clamquota-sync takes it; may\n"
@@ -302,15 +308,22 @@ static void show_command(struct show *s, const char *before,
 
 static void show_commands(struct show *s)
 {
-    if (!s->is_over && !s->is_jailed) {
+    FILE *out = s->lines.look->output.file;
+
+    if (!s->is_over && !s->is_jailed && !s->is_denied) {
         return;
     }
     cq_output_heading(&s->lines.look->output, "To let it in:");
-    show_command(s, "reset", "");
-    show_command(s, "exempt", " --for 1d");
+    if (s->is_denied) {
+        fputs("  remove it from the deny file\n", out);
+    }
+    if (s->is_over || !s->is_denied) {
+        show_command(s, "reset", "");
+        show_command(s, "exempt", " --for 1d");
+    }
     if (s->is_jailed) {
         fputs("clamquota-sync then releases it at its next look, within a "
-              "minute.\n", s->lines.look->output.file);
+              "minute.\n", out);
     }
 }
 
@@ -333,6 +346,7 @@ static enum cq_exit show_client(struct show *s)
                       cq_link_client(&s->target, name, sizeof(name)));
     show_pools(s, &source);
     s->is_jailed = cq_show_jails(&s->lines, &s->target, s->is_jailed);
+    s->is_denied = cq_show_denied(&s->lines, &s->address);
     show_changes(s);
     show_commands(s);
     return cq_look_confirm(look);
@@ -360,14 +374,17 @@ static bool check(void *command, struct cq_look *look, const char *operand,
 
     (void)access;
     s->lines.look = look;
-    return cq_target_read(look, operand, &s->target);
+    return cq_target_read(look, operand, &s->address);
 }
 
 static enum cq_exit run(void *command, struct cq_look *look)
 {
     struct show *s = command;
-    enum cq_exit result = cq_target_is_client(look, &s->target)
-        ? show_client(s) : show_network(s);
+    enum cq_exit result;
+
+    s->target = s->address;
+    result = cq_target_is_client(look, &s->target) ? show_client(s)
+                                                   : show_network(s);
 
     cq_tablefile_close(s->lines.asking);
     return result;

@@ -6,6 +6,7 @@
 
 struct cq_show {
     struct cq_texts jails;      /* --jail */
+    struct cq_texts deny_files; /* --deny-file */
     struct cq_look *look;
     struct cq_writer writer;    /* of the present line */
     struct cq_table *asking;    /* the table, attached to ask the exchanger;
@@ -30,6 +31,11 @@ bool cq_show_ask(struct cq_show *show, uint16_t pool,
 
 /** Prints the answer, a node a line. */
 void cq_show_nodes(struct cq_show *show, const struct cq_node_shares *answer);
+
+/** Prints which line of a deny file names an address or its network: of
+ * --deny-file, else of the files that clamquota-sync reported.
+ * @return one does */
+bool cq_show_denied(struct cq_show *show, const struct cq_key *address);
 
 /** Prints which jails hold a client, until when, and how to release it at
  * once: as the kernel says where it may be asked, else as clamquota-sync said.

@@ -90,7 +90,7 @@ static void show_network(struct cq_show *show, const char *spec,
     cq_write_line(w, spec);
     cq_write_raw(w, ", in ");
     cq_write_raw(w, cq_key_format_cidr(network, text, sizeof(text)));
-    cq_write_raw(w, " of a deny file: remove it there");
+    cq_write_raw(w, " of a deny file");
     cq_show_end(show);
 }
 

@@ -4,6 +4,8 @@
 
 #include "table/jail.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <time.h>
 
 static bool is_jailed(const struct cq_sync *sync, size_t wanted)
@@ -90,6 +92,7 @@ static void write_figures(struct cq_sync *sync)
         .dropped_packets = f->dropped_packets,
         .as_of_s = (int64_t)time(NULL)
     };
+    size_t i;
 
     if (sj->status > CQ_JAIL_PARTLY || !sj->is_planned) {
         return;
@@ -99,6 +102,13 @@ static void write_figures(struct cq_sync *sync)
             + (f->shares_capacity ? 0 : f->capacity_v6);
     }
     snprintf(report.spec, sizeof(report.spec), "%s", cq_jail_spec(sj->jail));
+    for (i = 0; i < sync->lists.deny_n; i++) {
+        char path[PATH_MAX];
+
+        if (realpath(sync->lists.files[i].path, path) != NULL) {
+            cq_jail_report_file(&report, path);
+        }
+    }
     cq_table_jail_set(sync->table, &report);
 }
 
