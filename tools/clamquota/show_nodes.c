@@ -20,7 +20,9 @@ bool cq_show_ask(struct cq_show *show, uint16_t pool,
     uint32_t asked;
     bool is_there = false;
 
-    if (show->look->view.cluster == NULL) {
+    /* without httpd there is nobody to answer */
+    if (show->look->view.cluster == NULL
+        || !cq_tablefile_is_served(show->look->table)) {
         return false;
     }
     if (show->asking == NULL

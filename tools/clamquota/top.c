@@ -22,10 +22,12 @@
 #define PIPE_CLIENTS 20
 #define CLIENTS_MAX 200
 
-/* of a block, beside the clients */
-#define OTHER_LINES 4
+/* of a block, beside the clients: heads, and where the cursor stays */
+#define OTHER_LINES 5
 
-#define CLEAR "\033[H\033[J"
+/* from the top left corner; a line that is too long is cut, not wrapped */
+#define BEGIN_SCREEN "\033[H\033[J\033[?7l"
+#define END_SCREEN "\033[?7h"
 
 struct top {
     const char *table;
@@ -113,6 +115,7 @@ static bool wait_until(const struct keyboard *keyboard, int64_t until_ms)
     return !is_stopped;
 }
 
+/* Asked for each view: the window may have another size by now. */
 static size_t clients_that_fit(const struct cq_output *output)
 {
     struct winsize size;
@@ -203,30 +206,30 @@ static enum cq_exit print_view(struct cq_look *look,
     bool is_terminal = isatty(fileno(out)) != 0;
     struct cq_writer writer;
     struct cq_columns c;
-    size_t i;
+    size_t i, fit = clients_that_fit(&look->output);
 
     cq_columns_begin(&c, columns, sizeof(columns) / sizeof(columns[0]));
-    for (i = 0; i < activity->active_n; i++) {
+    for (i = 0; i < activity->active_n && i < fit; i++) {
         add_client(&c, look, &activity->active[i], took_ms);
     }
-    fputs(is_terminal ? CLEAR : "", out);
+    fputs(is_terminal ? BEGIN_SCREEN : "", out);
     cq_write_begin(&writer, &look->output.sink);
     write_head(&writer, look, activity, before, took_ms);
     cq_write_end(&writer);
     if (!cq_columns_end(&c, &look->output)) {
         return cq_look_no_memory(look);
     }
-    fputs(is_terminal ? "" : "\n", out);
+    fputs(is_terminal ? END_SCREEN : "\n", out);
     return CQ_EXIT_DONE;
 }
 
 /* ---- one after the other ---- */
 
-static enum cq_exit look_at(struct cq_look *look, struct cq_activity *activity,
-                            size_t limit)
+static enum cq_exit look_at(struct cq_look *look,
+                            struct cq_activity *activity)
 {
     cq_look_again(look);
-    if (cq_activity_read(activity, look->table, &look->clock, limit)
+    if (cq_activity_read(activity, look->table, &look->clock, CLIENTS_MAX)
         != CQ_OK) {
         return cq_look_no_memory(look);
     }
@@ -239,15 +242,16 @@ static enum cq_exit redraw(const struct top *top, struct cq_look *look,
     struct cq_activity activity = { .rows = NULL };
     struct cq_view_totals before;
     int64_t at_ms = now_ms(), took_ms;
-    enum cq_exit result;
+    int64_t pause_ms = 1000;    /* to the first view, which has rates, too */
+    enum cq_exit result = look_at(look, &activity);
 
-    result = look_at(look, &activity, clients_that_fit(&look->output));
     while (result == CQ_EXIT_DONE
-           && wait_until(keyboard, at_ms + top->every_s * 1000)) {
+           && wait_until(keyboard, at_ms + pause_ms)) {
+        pause_ms = top->every_s * 1000;
         before = look->view.totals;
         took_ms = now_ms() - at_ms;
         at_ms += took_ms;
-        result = look_at(look, &activity, activity.limit);
+        result = look_at(look, &activity);
         if (result == CQ_EXIT_DONE) {
             result = print_view(look, &activity, &before, took_ms);
         }
