@@ -108,7 +108,9 @@ uint64_t cq_hash_text(const struct cq_seed *seed, const char *text,
     for (at = 0; length - at >= sizeof(last); at += sizeof(last)) {
         sip_word(&s, load_little_endian((const uint8_t *)text + at));
     }
-    memcpy(last, text + at, length - at);
+    if (length > at) {      /* a text of length 0 may be NULL */
+        memcpy(last, text + at, length - at);
+    }
     sip_word(&s, load_little_endian(last));
     return sip_end(&s, n + 2 + at / sizeof(last));
 }

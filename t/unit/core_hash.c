@@ -182,6 +182,16 @@ START_TEST(neighbours_spread)
 }
 END_TEST
 
+/* A log without a host has a text that is nowhere. (UBSan looks.) */
+START_TEST(no_text)
+{
+    uint64_t word = 7;
+
+    ck_assert_uint_eq(cq_hash_text(&counting_seed, NULL, 0, &word, 1),
+                      cq_hash_text(&counting_seed, "", 0, &word, 1));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core/hash");
@@ -192,6 +202,7 @@ int main(void)
     suite_add_tcase(suite, sip);
     tcase_add_test(sip, published_vectors);
     tcase_add_test(sip, python_agrees);
+    tcase_add_test(sip, no_text);
     tcase_add_test(sip, length_counts);
     tcase_add_test(sip, key_is_three_words);
     tcase_add_test(sip, every_bit_counts);
