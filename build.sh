@@ -21,10 +21,10 @@ cd -- "$(dirname -- "$0")"
 build_packages='gcc libc6-dev apache2-dev pkg-config libmnl-dev
 libmemcached-dev zlib1g-dev'
 run_packages='apache2-bin curl perl util-linux'
-test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang e2fsprogs
-faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
-nghttp2-client openssl procps python3-prometheus-client shellcheck spin strace
-tidy tzdata valgrind wget xfsprogs'
+test_packages='apache2-utils btrfs-progs check clamav-cvdupdate clang cppcheck
+e2fsprogs faketime gnupg ipset iproute2 iptables jq mandoc media-types nftables
+libclang-rt-dev nghttp2-client openssl procps python3-prometheus-client
+shellcheck spin strace tidy tzdata valgrind wget xfsprogs'
 deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
 # Only for test all: a browser, and what reads the alert rules
@@ -378,6 +378,8 @@ suite() {
 }
 
 do_test() {
+    # shellcheck source=/dev/null # is checked by itself
+    . t/sanitizers.sh
     do_build
     build_tests
     tests_failed=0
@@ -391,6 +393,7 @@ do_test() {
         suite "$CQ_TEST_MPM" "$@"
     else
         suite lint+unit -j2 --timer t/lint/*.t "$BUILD"/unit/* "$BUILD"/fuzz/*
+        do_sanitizers
         for mpm in ${CQ_TEST_MPM:-event worker prefork}; do
             # "# mpm: once" near its top: the MPM makes no difference there
             files=$(ls t/*.t)

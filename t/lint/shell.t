@@ -17,7 +17,9 @@ for my $script (@scripts) {
     my $found = `shellcheck -x -s sh '$script' 2>&1`;
     is($? . ":$found", '0:', "$script: shellcheck finds nothing");
 }
-my $found = `shellcheck -s sh conf/install.sh 2>&1`;
-is($? . ":$found", '0:', 'conf/install.sh: shellcheck finds nothing');
+for my $sourced ('conf/install.sh', 't/sanitizers.sh') {
+    my $found = `shellcheck -s sh '$sourced' 2>&1`;
+    is($? . ":$found", '0:', "$sourced: shellcheck finds nothing");
+}
 
 done_testing();
