@@ -60,13 +60,17 @@ static struct cq_node *find_node(struct cq_exchange *x, uint64_t id)
     return NULL;
 }
 
+/* Of the dead the one with the oldest heartbeat gives its place: a node that is
+ * still listed asks for its place again at the next look, and would have that
+ * of the new one, which is dead as well until its heartbeat moves. */
 static struct cq_node *add_node(struct cq_exchange *x, uint64_t id)
 {
     struct cq_node *node = NULL;
     size_t i;
 
     for (i = 0; x->nodes_n == CQ_CLUSTER_NODES_MAX && i < x->nodes_n; i++) {
-        if (!x->nodes[i].shown.alive && !x->nodes[i].shown.self) {
+        if (!x->nodes[i].shown.alive && !x->nodes[i].shown.self
+            && (node == NULL || x->nodes[i].beat < node->beat)) {
             node = &x->nodes[i];
         }
     }

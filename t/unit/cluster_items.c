@@ -3,6 +3,7 @@
 #include "cluster/item.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,13 @@ START_TEST(refused_options)
         { "--SERVER=a --BUFFER-REQUESTS", "leaves no trace" },
         { "--SOCKET=/run/m", "no other node" },
         { "--SERVER=a --POLL-TIMEOUT=3", "expected --SERVER=" },
+        { "--SERVER=a:123456", "expected a port" },
+        { "--SERVER=a:1x", "expected a port" },
+        { "--SERVER=a --NAMESPACE=a/b", "expected 1 to 64 letters" },
+        { "--SERVER=a --SERVER=b --SERVER=c --SERVER=d --SERVER=e --SERVER=f "
+          "--SERVER=g --SERVER=h --SERVER=i --SERVER=j --SERVER=k --SERVER=l "
+          "--SERVER=m --SERVER=n --SERVER=o --SERVER=p --SERVER=q",
+          "names more than 16 servers" },
     };
     struct cq_cluster_options o = { .servers_n = 99 };
     size_t i;
@@ -95,6 +103,43 @@ START_TEST(refused_options)
         ck_assert_msg(strstr(why, bad[i].part) != NULL, "%s: %s", bad[i].text,
                       why);
         ck_assert_uint_eq(o.servers_n, 99);
+    }
+}
+END_TEST
+
+/* So many letters, the last that fits and the first that does not. */
+START_TEST(long_options)
+{
+    static const struct {
+        const char *option;
+        int letters;
+        const char *part;
+    } cases[] = {
+        { "--NAMESPACE=", 64, NULL },
+        { "--NAMESPACE=", 65, "expected 1 to 64 letters" },
+        { "--SERVER=", 255, NULL },
+        { "--SERVER=", 256, "expected a name" },
+        { "--SERVER=", 263, "expected a name" },
+        { "--SERVER=", 264, "a name of more than 255 letters" },
+        { "--SERVER=", 502, "a name of more than 255 letters" },
+        { "--SERVER=", 503, "an option of more than 511 letters" },
+    };
+    struct cq_cluster_options o;
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[600];
+        const char *why;
+        int n = snprintf(text, sizeof(text), "--SERVER=b %s",
+                         cases[i].option);
+
+        memset(text + n, 'a', (size_t)cases[i].letters);
+        text[n + cases[i].letters] = '\0';
+        why = parse(text, &o);
+        ck_assert_msg((why == NULL) == (cases[i].part == NULL)
+                      && (why == NULL || strstr(why, cases[i].part) != NULL),
+                      "%s%d: %s", cases[i].option, cases[i].letters,
+                      why == NULL ? "accepted" : why);
     }
 }
 END_TEST
@@ -276,6 +321,7 @@ int main(void)
 
     tcase_add_test(t, servers);
     tcase_add_test(t, refused_options);
+    tcase_add_test(t, long_options);
     tcase_add_test(t, stable_bytes);
     tcase_add_test(t, sums);
     tcase_add_test(t, saturation_and_fullness);

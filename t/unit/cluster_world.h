@@ -340,20 +340,27 @@ static inline void node_open(struct node *node)
     node_start(node);
 }
 
-static inline void node_begin(struct node *node, struct world *w,
-                              uint64_t machine, const char *servers)
+static inline void node_begin_for(struct node *node, struct world *w,
+                                  uint64_t machine, const char *servers,
+                                  uint64_t clients)
 {
     char text[256];
 
     memset(node, 0, sizeof(*node));
     node->world = w;
     node->machine = machine;
-    fixture_begin(&node->f, 60);
+    fixture_begin(&node->f, clients);
     node->f.want.cluster = true;
     node->f.want.machine = machine;
     ck_assert_msg(cq_cluster_parse(servers, &node->options, text, sizeof(text))
                   == CQ_OK, "%s", text);
     node_open(node);
+}
+
+static inline void node_begin(struct node *node, struct world *w,
+                              uint64_t machine, const char *servers)
+{
+    node_begin_for(node, w, machine, servers, 60);
 }
 
 static inline void node_close(struct node *node)
