@@ -104,7 +104,8 @@ enum cq_status cq_copies_admit(struct cq_account *a,
 
 void cq_copies_note(struct cq_account *a, int64_t n)
 {
-    cq_account_mark(a, n < UINT16_MAX ? (uint16_t)n : UINT16_MAX, false);
+    cq_account_mark(a, (uint16_t)(n < CQ_MARK_POLICY ? n : CQ_MARK_POLICY),
+                    false);
 }
 
 void cq_copies_charge(struct cq_account *a, const struct cq_clock *clock,

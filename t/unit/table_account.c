@@ -105,6 +105,61 @@ START_TEST(busy_and_over)
 }
 END_TEST
 
+/* What is used and in flight leaves room for one byte, then for none. */
+START_TEST(room)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_account a = open_client(t, 1, &clock);
+    struct cq_account b = open_client(t, 1, &clock);
+
+    ck_assert(cq_account_has_room(&b, &clock, 1));
+    ck_assert(!cq_account_has_room(&b, &clock, 0));
+    cq_account_admit(&a, &clock, 1000, 30, NULL);
+    cq_account_charge(&a, &clock, 10);
+    ck_assert(cq_account_has_room(&b, &clock, 31));
+    ck_assert(!cq_account_has_room(&b, &clock, 30));
+    cq_account_close(&a);
+    ck_assert(cq_account_has_room(&b, &clock, 11));
+    ck_assert(!cq_account_has_room(&b, &clock, 10));
+    cq_account_close(&b);
+    fixture_end(&f, t);
+}
+END_TEST
+
+/* Accounts with something reserved, of clients only. */
+START_TEST(transfers)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_account a, b, c;
+
+    ck_assert(cq_table_is_writable(t));
+    ck_assert_int_eq(cq_table_transfers(t), 0);
+    a = open_client(t, 1, &clock);
+    b = open_client(t, 1, &clock);
+    c = open_client(t, 2, &clock);
+    ck_assert_int_eq(cq_table_transfers(t), 0);
+    cq_account_admit(&a, &clock, 1000, 1, NULL);
+    cq_account_admit(&b, &clock, 1000, 1, NULL);
+    cq_account_admit(&c, &clock, 1000, 1, NULL);
+    ck_assert_int_eq(cq_table_transfers(t), 3);
+    cq_account_charge(&b, &clock, 1);           /* all of it */
+    ck_assert_int_eq(cq_table_transfers(t), 2);
+    t->ledger[c.entry].row = (uint32_t)t->rows_n;
+    ck_assert_int_eq(cq_table_transfers(t), 1);
+    t->ledger[c.entry].row = c.row;
+    cq_account_close(&a);
+    ck_assert_int_eq(cq_table_transfers(t), 1);
+    cq_account_close(&b);
+    cq_account_close(&c);
+    ck_assert_int_eq(cq_table_transfers(t), 0);
+    fixture_end(&f, t);
+}
+END_TEST
+
 /* LogOnly admits nobody anew: what is over in one month is not in the next,
  * and becomes over again at a time of its own. */
 START_TEST(over_ends_with_the_period)
@@ -422,6 +477,8 @@ int main(void)
     tcase_add_test(tcase, reservation);
     tcase_add_test(tcase, refunded_at_close);
     tcase_add_test(tcase, busy_and_over);
+    tcase_add_test(tcase, room);
+    tcase_add_test(tcase, transfers);
     tcase_add_test(tcase, over_ends_with_the_period);
     tcase_add_test(tcase, tallies);
     tcase_add_test(tcase, saturates);

@@ -92,6 +92,41 @@ START_TEST(two_copies_and_no_more)
 }
 END_TEST
 
+/* What readers are told of a pair, its ClamQuotaCopies included. */
+START_TEST(what_a_reader_sees)
+{
+    static const int64_t notes[] = { 2, 1000, 32767, 32768, INT64_MAX };
+    struct cq_version version = version_of("/srv/main.cvd", 5);
+    struct cq_copies_row row;
+    struct cq_account a;
+    uint64_t position = 0;
+    size_t i;
+
+    a = open_pair(1, "/srv/main.cvd", 5);
+    /* nothing today yet: not there */
+    ck_assert(!cq_copies_next(table, &now, &position, &row));
+    ck_assert_int_eq(cq_copies_admit(&a, &now, 2, &version, SIZE), CQ_OK);
+    cq_copies_charge(&a, &now, 3);
+    for (i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+        cq_copies_note(&a, notes[i]);
+        position = 0;
+        ck_assert(cq_copies_next(table, &now, &position, &row));
+        ck_assert_uint_eq(row.client, client_of(1));
+        ck_assert_int_eq(row.copies_n, notes[i] < 32767 ? notes[i] : 32767);
+        ck_assert_int_eq(row.today_bytes, 3);
+        ck_assert_int_eq(row.in_flight_bytes, SIZE - 3);
+        ck_assert_str_eq(row.path, "/srv/main.cvd");
+        ck_assert_int_eq(row.size_bytes, SIZE);
+        ck_assert_int_eq(row.mtime_us, 5);
+        ck_assert(!cq_copies_next(table, &now, &position, &row));
+    }
+    cq_account_close(&a);
+    position = 0;
+    ck_assert(cq_copies_next(table, &now, &position, &row));
+    ck_assert_int_eq(row.in_flight_bytes, 0);
+}
+END_TEST
+
 START_TEST(bytes_count_not_requests)
 {
     int i;
@@ -374,6 +409,7 @@ int main(void)
     tcase_add_checked_fixture(c, begin, end);
     tcase_set_timeout(c, 30);
     tcase_add_test(c, two_copies_and_no_more);
+    tcase_add_test(c, what_a_reader_sees);
     tcase_add_test(c, bytes_count_not_requests);
     tcase_add_test(c, what_is_under_way_counts);
     tcase_add_test(c, a_day_begins_anew);
