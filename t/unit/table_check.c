@@ -354,8 +354,12 @@ END_TEST
 START_TEST(header)
 {
     char expected[160];
+    struct cq_calendar_slot *slot;
     uint64_t node, last;
+    int64_t start_s;
     uint32_t id;
+    uint8_t days;
+    int i;
 
     begin();
     node = t->header->node;
@@ -377,6 +381,21 @@ START_TEST(header)
     ck_assert_str_eq(said_of(false), expected);
     t->header->period_id = id;
     assert_sound(t);
+
+    /* so many days are not looked for, even if they stand there */
+    slot = &t->header->calendar[id % CQ_CALENDAR];
+    start_s = slot->period.midnight_s[0];
+    ck_assert_int_eq(cq_calendar_start(t, (uint16_t)id), start_s);
+    for (i = 0; i < 2; i++) {
+        days = slot->period.days;
+        slot->period.days = i == 0 ? 0 : CQ_PERIOD_MAX_DAYS + 1;
+        ck_assert_int_eq(cq_calendar_start(t, (uint16_t)id), 0);
+        snprintf(expected, sizeof(expected), "period %u is in force, but its "
+                 "calendar is missing or damaged", id);
+        ck_assert_str_eq(said_of(false), expected);
+        slot->period.days = days;
+    }
+    ck_assert_int_eq(cq_calendar_start(t, (uint16_t)id), start_s);
     end();
 }
 END_TEST

@@ -160,6 +160,8 @@ START_TEST(read_only_view_steps_for_itself)
     charge_client(t, 1, &clock, 77);
     ck_assert_int_eq(cq_tablefile_attach(f.path, false, &view, why,
                                          sizeof(why)), CQ_OK);
+    ck_assert(!cq_table_is_writable(view));
+    ck_assert(cq_table_is_writable(t));
     clock = clock_at(view, NOON_S);
     ck_assert_int_eq(row_of(view, 1, &clock).used_bytes, 77);
     clock = clock_at(view, NEXT_MONTH_S);
