@@ -167,6 +167,70 @@ START_TEST(layout_2_is_converted)
 }
 END_TEST
 
+/* A head of layout 2 that is sealed and cannot be right, word by word. */
+START_TEST(impossible_layout_2_is_set_aside)
+{
+    static const struct {
+        off_t at;
+        size_t size;
+        uint64_t value;
+    } cases[] = {
+        { 12, 4, 0 },                               /* ledger_n */
+        { 12, 4, CQ_LEDGER_MAX + 1 },
+        { 24, 8, 0 }, { 24, 8, 200 },               /* clients_n */
+        { 24, 8, (uint64_t)CQ_CLIENTS_MAX + 1 },
+        { 32, 8, 16 },                              /* rows_n */
+        { 40, 8, (uint64_t)CQ_FILES_MAX + 1 },      /* files_n */
+        { 48, 8, 0 }, { 56, 8, 1 },         /* file_rows_n, names_n */
+        { 64, 8, 0 }, { 72, 8, 0 }, { 80, 8, 0 }, { 88, 8, 0 },
+        { 96, 8, 0 }, { 104, 8, 0 }, { 112, 8, 0 }, { 120, 8, 0 },
+        { 146, 1, 33 }, { 147, 1, 129 },            /* prefixes */
+    };
+    static const struct cq_seed none;
+    struct fixture f;
+    char name[128];
+    unsigned events;
+    size_t i;
+
+    fixture_begin(&f, 20);
+    f.want.files = 10;
+    f.want.ledger_entries = 16;
+    snprintf(name, sizeof(name), "%s.v2", f.path);
+    for (i = 0; i <= sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t head[20];
+        FILE *file;
+
+        write_layout_2(f.path);
+        if (i > 0) {
+            poke(f.path, cases[i - 1].at, &cases[i - 1].value,
+                 cases[i - 1].size);
+        }
+        file = fopen(f.path, "r");
+        ck_assert_uint_eq(fread(head, sizeof(head), 1, file), 1);
+        fclose(file);
+        head[19] = cq_hash_words(&none, head, 19);
+        poke(f.path, 0, head, sizeof(head));
+        cq_tablefile_close(fixture_open(&f, &events));
+        ck_assert_msg(events == (i == 0 ? CQ_TABLE_IMPORTED
+                                        : CQ_TABLE_SET_ASIDE),
+                      "case %zu: events %u", i, events);
+        unlink(f.path);
+        unlink(name);
+    }
+    /* and one that lacks a byte at its end */
+    write_layout_2(f.path);
+    {
+        struct stat file;
+
+        ck_assert_int_eq(stat(f.path, &file), 0);
+        ck_assert_int_eq(truncate(f.path, file.st_size - 1), 0);
+    }
+    cq_tablefile_close(fixture_open(&f, &events));
+    ck_assert_uint_eq(events, CQ_TABLE_SET_ASIDE);
+    fixture_end(&f, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("table/older");
@@ -177,5 +241,6 @@ int main(void)
     tcase_add_test(tcase, what_was_set_aside_is_kept);
     tcase_add_test(tcase, setting_aside_is_finished);
     tcase_add_test(tcase, layout_2_is_converted);
+    tcase_add_test(tcase, impossible_layout_2_is_set_aside);
     return run_suite(suite);
 }
