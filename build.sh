@@ -1,10 +1,10 @@
 #!/bin/sh
 # The only entry: builds, runs, tests and installs mod_clamquota. See usage().
-# Always builds everything: that takes seconds, and there is no dependency
-# tracking to go wrong. Each room of the source has its own compiler flags, so
-# that core, render and table cannot see httpd or APR at all.
+# It always builds everything: that takes seconds, and no dependency tracking
+# can go wrong. Each room of the source has its own compiler flags, so that
+# core, render and table cannot see httpd or APR at all.
 set -eu
-umask 022       # others, such as www-data, read what is built and served
+umask 022       # users such as www-data read the built and served files
 started_in=$PWD
 cd -- "$(dirname -- "$0")"
 
@@ -27,7 +27,7 @@ libclang-rt-dev nghttp2-client openssl procps python3-prometheus-client
 shellcheck spin strace tidy tzdata valgrind wget xfsprogs'
 deb_packages='build-essential debhelper'
 deb_test_packages='lintian mmdebstrap'
-# Only for test all: a browser, and what reads the alert rules
+# Only for test all: a browser, and the program that checks the alert rules
 browser_packages='chromium'
 alert_peers='prometheus'
 # Programs of tests whose packages start services; see t/peer/fetch.
@@ -43,26 +43,29 @@ warnings='-Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wvla -Wcast-qual
 usage() {
     cat <<'EOT'
 Usage: ./build.sh [COMMAND]
-  deps       install what building, running and testing need (Debian, Ubuntu)
-  build      module and tool into build/ (default)
-  run        build and a private httpd with a sample mirror under a quota on
-             http://127.0.0.1:8080/; Ctrl-C stops it. Installs what it lacks.
-             CLUSTER=3: three that share their counters through memcached
-  test       deps, build and the test suite; test all: with the slow tests;
-             test t/FILE.t ...: only those
-  bench      deps, build and the benchmarks
-  fuzz [S]   each fuzzer for S seconds (60)
-  coverage   lines that the units reach, in each room; coverage all: that the
-             whole suite reaches
-  mutate [N [SEED [FIRST]]]   N changes (200) of core and table: are the units
-             red?
-  install    module, tools, configuration, units, man pages, examples
-  uninstall  remove them; keeps counters and files that you changed
-  deb        Debian packages into build/deb/
+  deps       install the packages for building, running and testing (Debian,
+             Ubuntu); elsewhere print them
+  build      build the module and the tools into build/ (default)
+  run        build, and run a private httpd with a sample mirror under a quota
+             on http://127.0.0.1:8080/; Ctrl-C stops it. Installs missing
+             packages first. CLUSTER=3 runs three that share their counters
+             through memcached
+  test       deps, build, and run the test suite; test all: with the slow
+             tests; test t/FILE.t ...: only those, under the MPM event
+  bench      deps, build, and run the benchmarks
+  fuzz [S]   deps, build, and run each fuzzer for S seconds (60)
+  coverage   deps, build, and print the lines that the unit tests reach, by
+             room; coverage all: that the whole suite reaches
+  mutate [N [SEED [FIRST]]]   make N changes (200) of core and table, and
+             print those that no unit test notices
+  install    install module, tools, configuration, units, man pages, examples
+  uninstall  remove them; keeps the counters and files that you changed
+  deb        build Debian packages into build/deb/
   clean      remove build/
-Environment: CC CFLAGS LDFLAGS BUILD (build), WERROR=1 or CI=true (warnings are
-errors), PORT CLUSTER (run), PREFIX DESTDIR (install, uninstall), CQ_TEST_MPM=event|
-worker|prefork (test: only that one).
+  help       print this
+Environment: CC CFLAGS LDFLAGS, BUILD (build/), WERROR=1 or CI=true (warnings
+are errors), PORT and CLUSTER (run), PREFIX (/usr) and DESTDIR (install,
+uninstall), CQ_TEST_MPM=event|worker|prefork (test: only that MPM).
 EOT
 }
 
@@ -70,7 +73,7 @@ say() { printf '%s\n' "$*"; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 misused() { printf 'build.sh: %s\n' "$*" >&2; exit 2; }
 
-# A relative TMPDIR is relative to where the command was typed.
+# A relative TMPDIR is relative to the directory in which the command was typed.
 case ${TMPDIR-} in
 ''|/*) ;;
 *) TMPDIR=$started_in/$TMPDIR ;;
@@ -80,15 +83,16 @@ if [ -n "${TMPDIR-}" ] && ! { [ -d "$TMPDIR" ] && [ -w "$TMPDIR" ]; }; then
     TMPDIR=/tmp
 fi
 
-# locked COMMAND...: one at a time in a checkout. The lock is the checkout's
-# directory itself, so that nothing is left behind and "clean" has no race. It
-# is not passed on to what the command starts. Within it CQ_LOCKED is set.
+# locked COMMAND...: runs one command at a time in a checkout. The lock is the
+# directory of the checkout, so that no file remains and "clean" has no race.
+# The processes of the command do not inherit it; they have CQ_LOCKED.
 locked() {
     if [ -n "${CQ_LOCKED:-}" ] || ! command -v flock >/dev/null; then
         "$@"
         return
     fi
-    flock -n . true || say 'build.sh: waiting for another one in this checkout'
+    flock -n . true ||
+        say 'build.sh: waits for another build.sh in this checkout'
     exec 9<.
     flock 9
     CQ_LOCKED=1
@@ -111,7 +115,8 @@ missing_packages() {
 do_deps() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null
     then
-        say 'This is not Debian or Ubuntu. Install what these packages hold:' \
+        say 'This is not Debian or Ubuntu. Install the programs and libraries' \
+            'of these packages:' \
             "$@" | fmt -w 78
         exit 1
     fi
@@ -130,8 +135,8 @@ do_deps() {
 Install them as root:
 apt-get $install"
     fi
-    say "Installing, to stay: $missing"
-    # Only lists that are absent, or older than what they list, need an update.
+    say "Installs these packages, which stay: $missing"
+    # Only lists that are missing or too old need an update.
     # shellcheck disable=SC2086 # $root, $apt and $install are lists of words
     {
         $root $apt -s $install >/dev/null 2>&1 || $root $apt update ||
@@ -140,7 +145,7 @@ apt-get $install"
             die "could not install: $missing"
     }
     missing=$(missing_packages "$@")
-    [ -z "$missing" ] || die "still missing after installing: $missing"
+    [ -z "$missing" ] || die "still missing after the installation: $missing"
 }
 
 do_test_deps() {
@@ -153,14 +158,14 @@ do_test_deps() {
     export CQ_TEST_PEERS
 }
 
-# Its package would start a service: unpacked, unless it is installed. Sets
-# memcached.
+# Sets memcached: the installed program, or one unpacked from its package, which
+# would start a service if it were installed.
 find_memcached() {
     memcached=$(command -v memcached) || {
         locked t/peer/fetch "$BUILD/peers" memcached
         memcached=$BUILD/peers/root/usr/bin/memcached
         [ -x "$memcached" ] ||
-            die 'memcached could not be fetched; apt-get install memcached'
+            die 'memcached could not be fetched. Run: apt-get install memcached'
     }
 }
 
@@ -168,7 +173,8 @@ find_memcached() {
 
 need() {
     for tool; do
-        command -v "$tool" >/dev/null || die "$tool is missing: ./build.sh deps"
+        command -v "$tool" >/dev/null ||
+            die "$tool is missing. Run: ./build.sh deps"
     done
 }
 
@@ -184,7 +190,7 @@ compile() {
     failed=0
     jobs=$(nproc 2>/dev/null) || jobs=2
     for source; do
-        [ -e "$source" ] || continue    # a pattern that matched nothing
+        [ -e "$source" ] || continue    # a pattern without a match
         object=$room/$(basename "$source" .c).o
         # shellcheck disable=SC2086 # lists of words
         $CC $CFLAGS $warnings $werror $flags -I mod_clamquota \
@@ -201,9 +207,9 @@ compile() {
 }
 
 # link_programs KIND [WITH]: each t/KIND/*.c becomes build/KIND/NAME, linked
-# WITH an object or a flag that has its main(). Without -flto:
-# it makes linking forty programs nine times as slow and tests no faster; but
-# what is measured is what the module does.
+# WITH an object or a flag that has its main(). -flto would make linking forty
+# programs nine times as slow and tests no faster; only benchmarks have it, to
+# measure the code that the module runs.
 link_programs() {
     kind=$1
     with=${2:-}
@@ -262,7 +268,8 @@ build_tools() {
 }
 
 # The exchange with memcached, which only the module and its tests use. Without
-# libmemcached all but its transport is built, and ClamQuotaMemcached is refused.
+# libmemcached its transport is not built, and the module refuses
+# ClamQuotaMemcached.
 build_cluster() {
     cluster_libraries=
     have=
@@ -270,8 +277,8 @@ build_cluster() {
         have="-DCQ_HAVE_MEMCACHED $(pkg-config --cflags libmemcached)"
         cluster_libraries="$(pkg-config --libs-only-L libmemcached) -lmemcached"
     else
-        say 'libmemcached is missing: ClamQuotaMemcached will be refused' \
-            '(libmemcached-dev)'
+        say 'libmemcached is missing: the module will refuse' \
+            'ClamQuotaMemcached (libmemcached-dev)'
     fi
     # shellcheck disable=SC2086 # lists of words
     compile "$BUILD/obj/cluster" $1 -D_GNU_SOURCE $have \
@@ -279,7 +286,7 @@ build_cluster() {
     ar rcs "$BUILD/libcluster.a" "$BUILD"/obj/cluster/*.o
 }
 
-# Reports a target that cannot be built for before compiling the first file.
+# Reports an unsuitable target before it compiles the first file.
 check_target() {
     need "${CC%% *}" ar apxs apr-1-config pkg-config
     # shellcheck disable=SC2086 # lists of words
@@ -310,7 +317,7 @@ do_build() {
     check_target
     state_dir=$(under_prefix /var/lib)/clamquota
 
-    # Across the rooms' walls only the compiler may look: a request passes
+    # Only the compiler may look across the walls of the rooms: a request passes
     # through functions of four rooms, and inlining them saves a tenth.
     lto='-flto=auto -ffat-lto-objects'
     # shellcheck disable=SC2086
@@ -320,7 +327,7 @@ do_build() {
             -o "$BUILD/obj/lto" 2>/dev/null || lto= ;;
     esac
 
-    # These know nothing of httpd and APR: no such include path is here.
+    # These rooms have no include path of httpd or APR.
     lib="-std=c11 -pedantic -fPIC -fvisibility=hidden $lto"
     posix=-D_POSIX_C_SOURCE=200809L
     # shellcheck disable=SC2086 # lists of words
@@ -334,7 +341,7 @@ do_build() {
         "$BUILD"/obj/table/*.o "$BUILD"/obj/host/*.o
     build_cluster "$lib"
 
-    # clang looks into the casts of APR's ring macros, gcc doesn't
+    # clang warns of the casts in APR's ring macros, gcc does not
     ring=
     case $($CC --version) in *clang*) ring=-Wno-cast-qual ;; esac
     # shellcheck disable=SC2046,SC2086 # lists of words
@@ -347,7 +354,7 @@ do_build() {
         -o "$BUILD/mod_clamquota.so" "$BUILD"/obj/httpd/*.o \
         "$BUILD/libcluster.a" "$BUILD/libcq.a" $cluster_libraries
     build_tools
-    say "$state_dir" >"$BUILD/state_dir"    # for which PREFIX this was built
+    say "$state_dir" >"$BUILD/state_dir"    # the PREFIX of this build
 }
 
 build_tests() {
@@ -359,7 +366,7 @@ build_tests() {
     link_programs fuzz "$BUILD/obj/replay/replay.o"
 }
 
-# Check's 4 s are for machines with nothing else to do; this only ends hangs
+# Check's 4 s are too short on a busy machine; this only ends hangs
 : "${CK_DEFAULT_TIMEOUT=600}"
 export CK_DEFAULT_TIMEOUT
 
@@ -395,7 +402,7 @@ do_test() {
         suite lint+unit -j2 --timer t/lint/*.t "$BUILD"/unit/* "$BUILD"/fuzz/*
         do_sanitizers
         for mpm in ${CQ_TEST_MPM:-event worker prefork}; do
-            # "# mpm: once" near its top: the MPM makes no difference there
+            # "# mpm: once" near its top: the MPM makes no difference
             files=$(ls t/*.t)
             if [ "$mpm" != "${CQ_TEST_MPM:-event}" ]; then
                 files=$(for file in $files; do
@@ -407,7 +414,7 @@ do_test() {
         done
     fi
     printf '\nSummary:%s\n' "$summary"
-    # what failed stands at the very end, where a log that was cut still has it
+    # failures come last, where a log that was cut still has them
     # FILE:TAP LINE # skip REASON
     find "$BUILD/tap" -type f -exec grep -Hi '# skip' {} + |
         sed "s|^$BUILD/tap/\([^:]*\):.*# *[Ss][Kk][Ii][Pp][a-z]* *|  skipped: \1: |" |
@@ -416,7 +423,7 @@ do_test() {
     say 'All tests passed.'
 }
 
-# Every failed assertion with what it said, at most 60 lines
+# Every failed assertion with its diagnostics, at most 60 lines
 failures() {
     find "$BUILD/tap" -type f -exec awk -v top="$BUILD/tap/" '
         FNR == 1 { file = FILENAME; sub(top, "", file); told = 0 }
@@ -441,8 +448,9 @@ do_bench() {
     [ -z "$failed" ] || die "benchmarks failed:$failed"
 }
 
-# do_fuzz SECONDS: what is found stays in build/fuzzers/found and is tried first
-# the next time; a crash is written to build/fuzzers/crash-NAME-*.
+# do_fuzz SECONDS: inputs that reach new code stay in build/fuzzers/found and
+# are tried first the next time. A crash is written to
+# build/fuzzers/crash-NAME-*.
 do_fuzz() {
     CC=clang
     CFLAGS='-O1 -g -fno-lto -fno-omit-frame-pointer
@@ -461,12 +469,12 @@ do_fuzz() {
             "$BUILD/found/$name" "t/fuzz/corpus/$name" ||
             failed="$failed $name"
     done
-    [ -z "$failed" ] || die "fuzzers found something:$failed"
+    [ -z "$failed" ] || die "these fuzzers found a fault:$failed"
 }
 
-# Objects that say which lines run. A process of httpd writes its counts as the
-# user that it runs as: the files are there before, and anybody may write them.
-# One that ends by _exit() writes them too.
+# Builds objects that count which lines run. A process of httpd writes its counts
+# as its own user: t/coverage makes the files first, with write access for all.
+# A process that ends by _exit() writes its counts too.
 do_coverage() {
     BUILD=$BUILD/coverage
     CFLAGS='-O0 -g -fno-lto --coverage -fprofile-update=atomic'
@@ -485,7 +493,7 @@ do_coverage() {
         CQ_TEST_MODULE=$(cd "$BUILD" && pwd)/mod_clamquota.so
         export CQ_TEST_MODULE
         CQ_TEST_MPM=${CQ_TEST_MPM:-event} prove "$BUILD"/unit/* "$BUILD"/fuzz/* t/*.t ||
-            say 'Tests failed; the coverage is of what ran.'
+            say 'Tests failed; the coverage is that of the tests that ran.'
     fi
     t/coverage report "$BUILD"
 }
@@ -504,8 +512,9 @@ do_mutate() {
 
 # --- deb --------------------------------------------------------------------
 
-# Debian's own tools, in a copy with conf/debian/ as its debian/. The date is
-# that of CHANGES and the environment is empty: the same source, the same bytes.
+# Runs Debian's own tools in a copy with conf/debian/ as its debian/. The date
+# is that of CHANGES and the environment is empty: the same source makes the
+# same bytes.
 do_deb() {
     version=$(sed -n '1s/^Changes with mod_clamquota //p' CHANGES)
     maintainer=$(sed -n 's/^Maintainer: //p' conf/debian/control)
@@ -529,7 +538,7 @@ do_deb() {
         DEB_BUILD_OPTIONS=noautodbgsym \
         dpkg-buildpackage -b -us -uc) >"$BUILD/deb/log" 2>&1 ||
         die "$(tail -n 30 "$BUILD/deb/log")
-dpkg-buildpackage failed; the whole log is $BUILD/deb/log"
+dpkg-buildpackage failed; the full log is $BUILD/deb/log"
     rm -r "$copy"
     say "Made in $BUILD/deb:" "$(cd "$BUILD/deb" && echo *.deb)"
 }
@@ -566,10 +575,10 @@ install|uninstall)
     done ;;
 *) [ $# -eq 0 ] || misused "$command takes no argument, but got '$1'" ;;
 esac
-# What cannot be written to is reported before a package is installed.
+# A directory without write access is reported before a package is installed.
 check_writable() {
     { mkdir -p "$BUILD" && [ -w "$BUILD" ]; } 2>/dev/null ||
-        die "$BUILD cannot be written to; choose another directory, e.g." \
+        die "$BUILD cannot be written to. Choose another directory, e.g." \
             "BUILD=/tmp/clamquota ./build.sh $command"
 }
 
@@ -582,11 +591,11 @@ esac
 case $command in
 deps)
     do_test_deps
-    say 'Everything needed is installed.' ;;
+    say 'All needed packages are installed.' ;;
 build) locked do_build ;;
 run)
-    say "Builds into $BUILD/ and serves from a directory below" \
-        "${TMPDIR:-/tmp}, which Ctrl-C removes."
+    say "Builds into $BUILD/ and serves a directory below ${TMPDIR:-/tmp}," \
+        'which Ctrl-C removes.'
     # shellcheck disable=SC2086 # lists of words
     do_deps $build_packages $run_packages
     locked do_build

@@ -1,14 +1,14 @@
-# install.sh - what build.sh puts where, and takes away again. Sourced by it:
-# uses its variables and functions, and $command to know which of the two.
+# install.sh - the files that build.sh installs and removes. Sourced by it: uses
+# its variables and functions, and $command, which is install or uninstall.
 # shellcheck shell=sh disable=SC2154
 
-# under_prefix PATH: where that path of Debian lies below PREFIX. Under /usr the
+# under_prefix PATH: that path of Debian below PREFIX. With PREFIX=/usr the
 # configuration is in /etc and the counters are in /var/lib.
 under_prefix() {
     if [ "$PREFIX" = /usr ]; then echo "$1"; else echo "$PREFIX${1#/usr}"; fi
 }
 
-# place SOURCE TARGET [MODE]: installs a file, or removes it again
+# place SOURCE TARGET [MODE]: installs a file, or removes it
 place() {
     if [ "$command" = install ]; then
         install -m "${3:-644}" "$1" "$DESTDIR$2"
@@ -17,7 +17,7 @@ place() {
     fi
 }
 
-# place_text SOURCE TARGET: the same, with the paths that hold below PREFIX
+# place_text SOURCE TARGET: the same, with the paths below PREFIX
 place_text() {
     sed "s|/usr/lib/apache2/modules|$module_dir|g
         s|/etc/apache2/mods-available|$mods_dir|g
@@ -28,7 +28,7 @@ place_text() {
     place "$BUILD/text" "$2"
 }
 
-# place_conf SOURCE TARGET: the same; a file that was changed stays
+# place_conf SOURCE TARGET: the same, but keeps a file that was changed
 place_conf() {
     before=$DESTDIR$2
     place_text "$1" "$2.new"
@@ -43,7 +43,7 @@ place_conf() {
     fi
 }
 
-# The one list of what is installed, for both ways.
+# The list of installed files, for both commands.
 place_all() {
     place "$BUILD/mod_clamquota.so" "$module_dir/mod_clamquota.so"
     place "$BUILD/clamquota-sync" "$PREFIX/sbin/clamquota-sync" 755
@@ -69,7 +69,7 @@ place_all() {
     place_conf conf/clamquota.conf "$mods_dir/clamquota.conf"
 }
 
-# Checks PREFIX and DESTDIR and says where things go.
+# Checks PREFIX and DESTDIR, and sets the directories of the installed files.
 choose_places() {
     need apxs install
     case $DESTDIR in ''|/*) ;; *) DESTDIR=$started_in/$DESTDIR ;; esac
@@ -110,13 +110,13 @@ do_install() {
         say "  Include $mods_dir/clamquota.load"
         say "  Include $mods_dir/clamquota.conf"
     fi
-    say "  and quotas for a virtual host: see $doc_dir/clamav-mirror.conf"
+    say "  quotas for a virtual host: see $doc_dir/clamav-mirror.conf"
 }
 
 do_uninstall() {
     choose_places
     enabled=$DESTDIR${mods_dir%available}enabled/clamquota.load
-    [ ! -e "$enabled" ] || die "$enabled is there: httpd would not start" \
+    [ ! -e "$enabled" ] || die "$enabled exists: httpd would not start" \
         'without the module. First: a2dismod clamquota && systemctl restart' \
         'apache2'
     place_all

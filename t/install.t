@@ -108,7 +108,7 @@ symlink '../mods-available/clamquota.load',
 my $enabled_said = do { local $ENV{DESTDIR} = $root;
     `./build.sh uninstall 2>&1` };
 like(($? >> 8) . $enabled_said,
-    qr/^1build.sh: \S+ is there: .*a2dismod clamquota/,
+    qr/^1build.sh: \S+ exists: .*a2dismod clamquota/,
     'not while it is enabled: httpd would not start');
 is_deeply([ files_below($root) ], [ sort grep { -f } keys %mode ],
     'and nothing was removed');

@@ -129,11 +129,11 @@ is_deeply([ entries($tmp) ], [], 'nothing was written');
     delete $ENV{CQ_LOCKED};
     my ($clean, $words) = start(qr/\n/, { BUILD => 'build' }, 'sh',
         "$checkout/build.sh", 'clean');
-    is($words, "build.sh: waiting for another one in this checkout\n",
-        'a second command waits, and says so');
+    is($words, "build.sh: waits for another build.sh in this checkout\n",
+        'a second command waits, and reports it');
     ok(-d "$checkout/build", 'it has done nothing yet');
     close $lock;
-    is(ended($clean), 0, 'then it goes on');
+    is(ended($clean), 0, 'then it continues');
     ok(!-e "$checkout/build", 'and does what it is for');
 }
 

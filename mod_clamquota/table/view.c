@@ -56,9 +56,7 @@ void cq_tablefile_close(struct cq_table *t)
         cq_table_leave(t);
         cq_table_unguard(t);
         munmap(t->header, t->size);
-        if (t->fd >= 0) {
-            close(t->fd);
-        }
+        close(t->fd);
         free_view(t);
     }
 }
