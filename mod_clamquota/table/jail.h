@@ -26,8 +26,8 @@ struct cq_jail_report {
 bool cq_table_jail(const struct cq_table *table,
                    struct cq_jail_report *report);
 
-/** Appends the name of a deny file to a report, unless it is no absolute one, or
- * there is no room. */
+/** Appends the name of a deny file to a report, if it is absolute and there is
+ * room. */
 void cq_jail_report_file(struct cq_jail_report *report, const char *path);
 
 /** The names, one after the other.

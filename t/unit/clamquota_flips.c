@@ -259,7 +259,7 @@ static int try_command(size_t c, uint64_t seed)
     pid_t pid;
 
     fflush(NULL);
-    truncate(out_path, 0);
+    ck_assert_int_eq(truncate(out_path, 0), 0);
     pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {

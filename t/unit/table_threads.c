@@ -122,7 +122,7 @@ static void keep_house(void)
 {
     struct cq_clock clock = clock_at(s.table, NOON_S);
     struct cq_clock_watch watch = { 0 };
-    struct cq_jail_report report = { "nft:a b c", 1, 2, 3, NOON_S };
+    struct cq_jail_report report = { "nft:a b c", 1, 2, 3, NOON_S, "" };
     struct cq_change change;
     int64_t lost;
     uint32_t round;

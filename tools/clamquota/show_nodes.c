@@ -20,7 +20,7 @@ bool cq_show_ask(struct cq_show *show, uint16_t pool,
     uint32_t asked;
     bool is_there = false;
 
-    /* without httpd there is nobody to answer */
+    /* without httpd no process answers */
     if (show->look->view.cluster == NULL
         || !cq_tablefile_is_served(show->look->table)) {
         return false;
