@@ -36,6 +36,7 @@ static const struct {
     { cq_command_report, { "report", "--csv", "--sort", "last", T } },
     { cq_command_report, { "report", "--by-net", "24,48", "--over", T } },
     { cq_command_show, { "show", "10.0.0.3", "--deny-file", "LOG", T } },
+    { cq_command_show, { "show", "10.0.0.35", T } },
     { cq_command_show, { "show", "10.0.0.0/24", T } },
     { cq_command_cluster, { "cluster", T } },
     { cq_command_check, { "check", T } },
@@ -140,32 +141,38 @@ static void make_table(void)
 
 /* ---- changed words ---- */
 
-/* A word of a section: each is chosen as often as any other, and in the header
- * as often what the checksum does not guard. */
-static size_t pick_word(const struct cq_geometry *g, uint64_t *seed)
+/* A word of a section: each is chosen as often as any other.
+ * @param first  0: of the geometry, too; 1: not, so that the table is read */
+static size_t pick_word(const struct cq_geometry *g, size_t first,
+                        uint64_t *seed)
 {
     const uint64_t from[] = {
-        0, sizeof(*g), sizeof(*g), g->pools_at, g->stripes_at, g->policies_at,
+        0, sizeof(*g), offsetof(struct cq_header, jail), g->pools_at,
+        g->stripes_at, g->policies_at,
         g->history_at, g->days_at, g->exempt_at, g->changes_at, g->ledger_at,
         g->names_at, g->hot_at, g->hot_at, g->cold_at, g->cluster_at,
         g->cluster_at + sizeof(struct cq_cluster_head) - 2048, g->file_size
     };
+    const uint64_t sizes[] = { 64, 1024, UINT64_MAX };
     size_t n = sizeof(from) / sizeof(from[0]) - 1;
-    size_t i = xorshift(seed) % n;
+    size_t i = first + xorshift(seed) % (n - first);
     uint64_t size = from[i + 1] > from[i] ? from[i + 1] - from[i] : 4096;
+    uint64_t most;
 
     /* most of what is in use stands at a section's beginning */
-    size = xorshift(seed) % 2 != 0 && size > 512 ? 512 : size;
+    most = sizes[xorshift(seed) % 3];
+    size = size < most ? size : most;
     return (from[i] + xorshift(seed) % size) / 8 * 8;
 }
 
 static void flip(unsigned char *bytes, const struct cq_geometry *g,
                  uint64_t *seed)
 {
-    int times = 1 + (int)(xorshift(seed) % 12);
+    size_t first = xorshift(seed) % 8 != 0;
+    int times = 1 + (int)(xorshift(seed) % 40);
 
     while (times-- > 0) {
-        unsigned char *at = bytes + pick_word(g, seed);
+        unsigned char *at = bytes + pick_word(g, first, seed);
         uint64_t word, drawn = xorshift(seed);
 
         memcpy(&word, at, 8);
