@@ -118,6 +118,58 @@ START_TEST(forecast)
 }
 END_TEST
 
+/* The largest first by what is asked for, equal ones by address. */
+START_TEST(orders)
+{
+    static const struct {
+        enum cq_sort sort;
+        const char *first, *second, *third;
+    } cases[] = {
+        { CQ_SORT_USED, "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24" },
+        { CQ_SORT_TODAY, "10.0.2.0/24", "10.0.3.0/24", "10.0.1.0/24" },
+        { CQ_SORT_REFUSED, "10.0.3.0/24", "10.0.1.0/24", "10.0.2.0/24" },
+        { CQ_SORT_HITS, "10.0.1.0/24", "10.0.3.0/24", "10.0.2.0/24" },
+        { CQ_SORT_LAST, "10.0.2.0/24", "10.0.1.0/24", "10.0.3.0/24" },
+    };
+    static const int64_t figures[3][5] = {  /* in the order of cases */
+        { 9, 0, 3, 9, 5 }, { 8, 7, 2, 0, 6 }, { 7, 6, 4, 1, 0 }
+    };
+    size_t i, k;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *const expected[] = { cases[i].first, cases[i].second,
+                                         cases[i].third };
+
+        begin(cases[i].sort);
+        for (k = 3; k-- > 0;) {
+            struct cq_row row = { .used_bytes = figures[k][0],
+                                  .today_bytes = figures[k][1],
+                                  .refused = figures[k][2],
+                                  .hits = figures[k][3],
+                                  .last_hit_s = figures[k][4] };
+
+            row.key = (struct cq_key){ .family = 4, .prefix = 32,
+                                       .bytes = { 10, 0, (uint8_t)(k + 1),
+                                                  1 } };
+            cq_networks_add(&networks, &row, CQ_STATE_OK);
+        }
+        cq_networks_finish(&networks);
+        for (k = 0; k < 3; k++) {
+            char text[CQ_KEY_TEXT_SIZE];
+
+            ck_assert_str_eq(cq_key_format_cidr(&entries[k].net, text,
+                                                sizeof(text)), expected[k]);
+        }
+    }
+    begin(CQ_SORT_USED);
+    add("10.0.2.1", 1, CQ_STATE_OK);
+    add("10.0.1.1", 1, CQ_STATE_OK);
+    cq_networks_finish(&networks);
+    expect(0, "10.0.1.0/24", 1, 6);
+    expect(1, "10.0.2.0/24", 1, 6);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("render/networks");
@@ -128,6 +180,7 @@ int main(void)
     suite_add_tcase(suite, cases);
     tcase_add_test(cases, sums);
     tcase_add_test(cases, overflow);
+    tcase_add_test(cases, orders);
     tcase_add_test(cases, forecast);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
