@@ -30,10 +30,11 @@ deb_test_packages='lintian mmdebstrap'
 # Only for test all: a browser, and the program that checks the alert rules
 browser_packages='chromium'
 alert_peers='prometheus'
-# Programs of tests whose packages start services; see t/peer/fetch.
-peers='apache2 clamav-freshclam haproxy ipset-persistent iptables-persistent
-libapache2-mod-rpaf mariadb-server memcached postgresql sqlite3
-syslog-ng-core'
+# Programs of tests whose packages start services, or that only the soak has a
+# use for; see t/peer/fetch.
+peers='apache2 aria2 clamav-freshclam haproxy ipset-persistent
+iptables-persistent libapache2-mod-rpaf mariadb-server memcached postgresql
+sqlite3 syslog-ng-core'
 
 tool_libraries='libmnl zlib'
 
@@ -58,6 +59,8 @@ Usage: ./build.sh [COMMAND]
              room; coverage all: that the whole suite reaches
   mutate [N [SEED [FIRST]]]   make N changes (200) of core and table, and
              print those that no unit test notices
+  soak [S]   run clients of all kinds, faults and restarts for S seconds (3600),
+             a third under each MPM; then the books must balance
   install    install module, tools, configuration, units, man pages, examples
   uninstall  remove them; keeps the counters and files that you changed
   deb        build Debian packages into build/deb/
@@ -508,6 +511,21 @@ do_mutate() {
     t/mutate "$BUILD" "$@"
 }
 
+# do_soak SECONDS: says with which seed each MPM's can be repeated
+do_soak() {
+    do_build
+    link_programs peer
+    CQ_TEST_MODULE=$(cd "$BUILD" && pwd)/mod_clamquota.so
+    CQ_TEST_SOAK=$(($1 / 3))
+    export CQ_TEST_MODULE CQ_TEST_SOAK
+    failed=
+    for mpm in event worker prefork; do
+        say "-- $mpm"
+        CQ_TEST_MPM=$mpm prove -v t/90-soak.t || failed="$failed $mpm"
+    done
+    [ -z "$failed" ] || die "the soak failed:$failed"
+}
+
 . conf/install.sh
 
 # --- deb --------------------------------------------------------------------
@@ -559,12 +577,13 @@ mutate)
         esac
     done
     [ $# -le 3 ] || misused "mutate takes three arguments, but got '$4'" ;;
-fuzz)
-    [ $# -gt 0 ] || set -- 60
+fuzz|soak)
+    [ $# -gt 0 ] || case $command in fuzz) set -- 60 ;; *) set -- 3600 ;; esac
     case $1 in
-    *[!0-9]*|0*|'') misused "fuzz '$1': expected seconds, e.g. fuzz 60" ;;
+    *[!0-9]*|0*|'')
+        misused "$command '$1': expected seconds, e.g. $command 60" ;;
     esac
-    [ $# -le 1 ] || misused "fuzz takes one argument, but got '$2'" ;;
+    [ $# -le 1 ] || misused "$command takes one argument, but got '$2'" ;;
 install|uninstall)
     for setting; do
         case $setting in
@@ -585,7 +604,8 @@ check_writable() {
 case $command in
 deps|clean|help|-h|--help) ;;
 run) t/sample/serve check "$PORT" "$CLUSTER"; check_writable ;;
-build|test|bench|fuzz|coverage|mutate|install|uninstall|deb) check_writable ;;
+build|test|bench|fuzz|soak|coverage|mutate|install|uninstall|deb)
+    check_writable ;;
 *) ;;
 esac
 case $command in
@@ -626,6 +646,9 @@ coverage)
 mutate)
     do_test_deps
     locked do_mutate "${1:-200}" "${2:-1}" "${3:-1}" ;;
+soak)
+    do_test_deps
+    locked do_soak "$1" ;;
 install) locked do_install ;;
 uninstall) locked do_uninstall ;;
 deb)

@@ -113,14 +113,15 @@ sub access {
     return @lines;
 }
 
-# ---- a raw connection: options from, to, port, buffer (receive buffer); tls:
-# the protocol to agree on ----
+# ---- a raw connection: options from, to, port, buffer (receive buffer),
+# timeout; tls: the protocol to agree on ----
 
 sub connect {
     my ($self, %option) = @_;
     return $self->connect_tls(%option) if $option{tls};
     my $socket = IO::Socket::IP->new(PeerHost => $option{to} // '127.0.0.1',
-        PeerPort => $option{port} // $self->{port}, Timeout => 10,
+        PeerPort => $option{port} // $self->{port},
+        Timeout => $option{timeout} // 10,
         $option{from} ? (LocalHost => $option{from}) : (),
         $option{buffer} ? (Sockopts => [[SOL_SOCKET(), SO_RCVBUF(),
             $option{buffer}]]) : ()) or die "connect: $@";
