@@ -45,6 +45,7 @@ bool cq_group_find(const struct cq_table *t, uint64_t *group)
 void cq_group_begin(struct cq_table *t, uint64_t group)
 {
     atomic_exchange(&t->moved[group], CQ_IN_EXCHANGE);
+    CQ_POINT("round-taken");
 }
 
 void cq_group_end(struct cq_table *t, uint64_t group)
@@ -135,6 +136,7 @@ static void set_others(struct cq_table *t, uint32_t row, uint16_t period_id,
     if (atomic_load(&t->flights[row]) != flight) {
         atomic_store(&t->flights[row], flight);
     }
+    CQ_POINT("round-others");
     if (atomic_load(&t->hot[row].others) != sum) {
         atomic_store(&t->hot[row].others, sum);
     }
@@ -147,8 +149,11 @@ static void raise_used(struct cq_account *a, const struct cq_clock *clock,
 
     /* as a charge without a reservation: in motion until both agree */
     cq_entry_begin(ledger_entry(a));
+    CQ_POINT("round-raise-noted");
     bytes = cq_row_commit(hot, bytes);
+    CQ_POINT("round-raise-committed");
     cq_stamped_add(&hot->used, clock->period_id, bytes);
+    CQ_POINT("round-raise-used");
     atomic_fetch_or(&hot->mark, CQ_MARK_RAISED);
     cq_row_mark_moved(a->table, a->row);
     cq_entry_end(ledger_entry(a));
@@ -209,6 +214,7 @@ bool cq_guest_make(struct cq_table *t, uint16_t pool, const struct cq_key *key,
     if ((atomic_load(&hot_row(&a)->mark) & CQ_MARK_POLICY) == 0) {
         cq_account_mark(&a, cq_rules_index(t, pool, key), false);
     }
+    CQ_POINT("round-guest");
     cq_row_mark_moved(t, a.row);
     *row = a.row;
     cq_account_close(&a);

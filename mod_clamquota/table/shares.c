@@ -180,6 +180,7 @@ static void write_act(struct cq_act_slot *slot, const struct cq_act *act,
 {
     uint64_t address[2];
 
+    CQ_POINT("round-act-writing");
     memcpy(address, act->net.bytes, sizeof(address));
     atomic_store(&slot->address[0], address[0]);
     atomic_store(&slot->address[1], address[1]);
@@ -336,6 +337,7 @@ int cq_acts_apply(struct cq_table *t, const struct cq_clock *clock)
             else if (act.kind == CQ_ACT_EXEMPT && !is_covered(t, i, &act)) {
                 (void)cq_exempt_apply(t, &act.net, act.until_s, clock->now_s);
             }
+            CQ_POINT("round-act-applied");
             atomic_compare_exchange_strong(
                 &slot->state, &state,
                 (state & ~STATE_MASK) | CQ_ACT_DONE);
@@ -358,6 +360,7 @@ void cq_cluster_status_write(struct cq_table *t,
 
     atomic_store(&head->motion, motion);
     atomic_thread_fence(memory_order_seq_cst);
+    CQ_POINT("round-status");
     head->status = *status;
     atomic_thread_fence(memory_order_seq_cst);
     atomic_store(&head->motion, motion + 1);

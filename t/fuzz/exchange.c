@@ -100,7 +100,7 @@ static void start(struct node *node)
     char text[256];
     struct cq_exchange_want want = {
         .options = &node->options, .label = "fuzz", .interval_ms = 500,
-        .report = hear, .baton = node, .transport = &fuzz_transport,
+        .report = node_hear, .baton = node, .transport = &fuzz_transport,
         .world = node
     };
 

@@ -218,21 +218,23 @@ sub sample {
     my %size = (parent => $node->{pid}, sync => $self->{sync}{pid},
         $exchanger ? (exchanger => $exchanger) : ());
     for my $name (keys %size) {
-        push @{$self->{samples}{"$name $size{$name}"}}, size($size{$name});
+        my $size = size($size{$name}) or next;
+        push @{$self->{samples}{"$name $size{$name}"}}, $size;
     }
     for my $pid ($node->children) {
-        my ($kb, $fds) = @{size($pid)};
+        my ($kb, $fds) = @{size($pid) // next};
         $self->{most_kb} = max($self->{most_kb} // 0, $kb);
         $self->{most_fds} = max($self->{most_fds} // 0, $fds);
     }
 }
 
-# [resident KiB that are its own, open descriptors]
+# [resident KiB that are its own, open descriptors]; undef: it is gone
 sub size {
     my ($pid) = @_;
-    my ($kb) = read_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
+    my ($kb) = read_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m
+        or return;
     my @fds = glob "/proc/$pid/fd/*";
-    return [$kb // 0, scalar @fds];
+    return [$kb, scalar @fds];
 }
 
 1;

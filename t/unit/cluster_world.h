@@ -297,7 +297,7 @@ static inline void world_end(struct world *w)
     }
 }
 
-static inline void hear(void *baton, enum cq_cluster_event event,
+static inline void node_hear(void *baton, enum cq_cluster_event event,
                         const char *text)
 {
     struct node *node = baton;
@@ -314,7 +314,7 @@ static inline void node_start(struct node *node)
     char text[256];
     struct cq_exchange_want want = {
         .options = &node->options, .label = label, .interval_ms = 500,
-        .report = hear, .baton = node, .transport = &world_transport,
+        .report = node_hear, .baton = node, .transport = &world_transport,
         .world = node
     };
 

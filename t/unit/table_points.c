@@ -2,45 +2,7 @@
  * CQ_POINT of the sources in turn, while this process holds a reservation in
  * the same row; afterwards everything is exact. The points are read from the
  * sources: one that no scenario reaches fails the test. */
-#define CQ_TEST_POINTS
-#include "table/account.c"
-#include "table/bell.c"
-#include "table/calendar.c"
-#include "table/changes.c"
-#include "table/check.c"
-#include "table/claim.c"
-#include "table/copies.c"
-#include "table/exempt.c"
-#include "table/exchange.c"
-#include "table/geometry.c"
-#include "table/guard.c"
-#include "table/health.c"
-#include "table/history.c"
-#include "table/import.c"
-#include "table/ledger.c"
-#include "table/names.c"
-#include "table/newfile.c"
-#include "table/pools.c"
-#include "table/readers.c"
-#include "table/repair.c"
-#include "table/reset.c"
-#include "table/row.c"
-#include "table/rules.c"
-#include "table/settle.c"
-#include "table/shares.c"
-#include "table/stamped.c"
-#include "table/tablefile.c"
-#include "table/tally.c"
-#include "table/turnover.c"
-#include "table/validate.c"
-#include "table/window.c"
-
-#include "table_fixture.h"
-
-#define POINTS_MAX 128
-
-static char points[POINTS_MAX][32];
-static int points_n;
+#include "table_points.h"
 
 /* what the victim tells before he dies */
 struct told {
@@ -163,11 +125,6 @@ static void settle_child(struct cq_table *t, const struct cq_clock *clock)
     }
     wait_for(pid);
     cq_table_settle(t);
-}
-
-static bool begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
 }
 
 static void victim(struct cq_table *t, const char *point, struct told *told)
@@ -392,55 +349,6 @@ START_TEST(plain_and_moving_entries)
 }
 END_TEST
 
-/* ---- the list ---- */
-
-static void read_points(const char *path)
-{
-    FILE *in = fopen(path, "r");
-    char line[256];
-
-    while (in != NULL && fgets(line, sizeof(line), in) != NULL) {
-        char *at = strstr(line, "CQ_POINT(\"");
-        int known_point = 0;
-        char name[32];
-
-        if (at == NULL || sscanf(at, "CQ_POINT(\"%31[^\"]", name) != 1) {
-            continue;
-        }
-        while (known_point < points_n
-               && strcmp(points[known_point], name) != 0) {
-            known_point++;
-        }
-        if (known_point == points_n && points_n < POINTS_MAX) {
-            memcpy(points[points_n++], name, sizeof(name));
-        }
-    }
-    if (in != NULL) {
-        fclose(in);
-    }
-}
-
-static void find_points(void)
-{
-    const char *dir_name = "mod_clamquota/table";
-    DIR *dir = opendir(dir_name);
-    struct dirent *entry;
-    char path[512];
-
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        size_t n = strlen(entry->d_name);
-
-        if (n > 2 && (strcmp(entry->d_name + n - 2, ".c") == 0
-                      || strcmp(entry->d_name + n - 2, ".h") == 0)) {
-            snprintf(path, sizeof(path), "%s/%s", dir_name, entry->d_name);
-            read_points(path);
-        }
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-}
-
 START_TEST(points_were_found)
 {
     ck_assert_int_gt(points_n, 30);     /* run from the top of the sources */
@@ -453,7 +361,7 @@ int main(void)
     Suite *suite = suite_create("table/points");
     TCase *tcase = tcase_create("die");
 
-    find_points();
+    find_points(false);
     suite_add_tcase(suite, tcase);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, points_were_found);
