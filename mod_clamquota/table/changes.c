@@ -29,11 +29,11 @@ void cq_change_note(struct cq_table *t, const struct cq_change *c)
     CQ_POINT("change-numbered");
     atomic_store(&slot->address[0], words[0]);
     atomic_store(&slot->address[1], words[1]);
-    atomic_store(&slot->what, words[2]);
+    atomic_store(&slot->packed, words[2]);
     CQ_POINT("change-half");
     atomic_store(&slot->at_s, words[3]);
-    atomic_store(&slot->used, words[4]);
-    atomic_store(&slot->limit, words[5]);
+    atomic_store(&slot->used_bytes, words[4]);
+    atomic_store(&slot->allowance_bytes, words[5]);
     atomic_store(&slot->seal, change_seal(t, number, words));
 }
 
@@ -42,7 +42,7 @@ void cq_change_note_row(struct cq_table *t, uint32_t row,
                         int64_t used_bytes, int64_t allowance_bytes)
 {
     const struct cq_cold *cold = &t->cold[row];
-    uint64_t who = atomic_load(&cold->who);
+    uint64_t who = atomic_load(&cold->pool_prefix);
     uint64_t address[2] = { atomic_load(&cold->address[0]),
                             atomic_load(&cold->address[1]) };
     struct cq_change change = {
@@ -66,8 +66,8 @@ static bool read_change(const struct cq_table *t, uint32_t number,
     uint64_t seal = atomic_load(&slot->seal);
     uint64_t words[6] = {
         atomic_load(&slot->address[0]), atomic_load(&slot->address[1]),
-        atomic_load(&slot->what), atomic_load(&slot->at_s),
-        atomic_load(&slot->used), atomic_load(&slot->limit)
+        atomic_load(&slot->packed), atomic_load(&slot->at_s),
+        atomic_load(&slot->used_bytes), atomic_load(&slot->allowance_bytes)
     };
     unsigned kind = (unsigned)(words[2] >> 16) & 0xffu;
 

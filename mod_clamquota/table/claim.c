@@ -96,7 +96,7 @@ static uint64_t read_network(const struct cq_table *t, uint32_t row)
 
     facts[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
     facts[1] = atomic_load_explicit(&cold->address[1], memory_order_relaxed);
-    facts[2] = atomic_load_explicit(&cold->who, memory_order_relaxed);
+    facts[2] = atomic_load_explicit(&cold->pool_prefix, memory_order_relaxed);
     return network_number(facts);
 }
 
@@ -211,7 +211,7 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     cold = &t->cold[row];
     atomic_store_explicit(&cold->address[0], 0, memory_order_relaxed);
     atomic_store_explicit(&cold->address[1], 0, memory_order_relaxed);
-    atomic_store_explicit(&cold->who, 0, memory_order_relaxed);
+    atomic_store_explicit(&cold->pool_prefix, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->free, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->hits, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->refused, 0, memory_order_relaxed);
@@ -242,9 +242,9 @@ static void name_row(struct cq_table *t, uint32_t row,
                      const uint64_t facts[3])
 {
     if (cq_row_is_pair(t, row)) {
-        atomic_store_explicit(&t->hot[row].free_range, facts[0],
+        atomic_store_explicit(&t->hot[row].client, facts[0],
                               memory_order_relaxed);
-        atomic_store_explicit(&t->hot[row].others, facts[1],
+        atomic_store_explicit(&t->hot[row].name_number, facts[1],
                               memory_order_relaxed);
         return;
     }
@@ -252,7 +252,8 @@ static void name_row(struct cq_table *t, uint32_t row,
                           memory_order_relaxed);
     atomic_store_explicit(&t->cold[row].address[1], facts[1],
                           memory_order_relaxed);
-    atomic_store_explicit(&t->cold[row].who, facts[2], memory_order_relaxed);
+    atomic_store_explicit(&t->cold[row].pool_prefix, facts[2],
+                          memory_order_relaxed);
 }
 
 /* Takes a row away from a client that nobody holds, as our claim. */

@@ -127,7 +127,7 @@ void cq_copies_forget(struct cq_table *t, uint64_t client)
         struct cq_account a;
 
         if ((id & CQ_STATE_MASK) == CQ_LIVE
-            && atomic_load(&hot->free_range) == client
+            && atomic_load(&hot->client) == client
             && cq_account_open_row(t, (uint32_t)row, id & ~CQ_STATE_MASK,
                                    &a)) {
             cq_account_reset(&a);
@@ -148,15 +148,15 @@ static bool copy_pair(const struct cq_table *t, const struct cq_hot *hot,
         return false;
     }
     memset(copy, 0, sizeof(*copy));
-    copy->client = atomic_load(&hot->free_range);
-    copy->copies_n = atomic_load(&hot->mark) & CQ_MARK_POLICY;
+    copy->client = atomic_load(&hot->client);
+    copy->copies_n = atomic_load(&hot->mark) & CQ_MARK_COPIES;
     committed = atomic_load(&hot->committed);
     copy->today_bytes = cq_row_used(hot, clock->day_stamp);
     if (cq_stamp(committed) == clock->day_stamp
         && cq_bytes(committed) > copy->today_bytes) {
         copy->in_flight_bytes = cq_bytes(committed) - copy->today_bytes;
     }
-    version = cq_name_copy(t, atomic_load(&hot->others), copy);
+    version = cq_name_copy(t, atomic_load(&hot->name_number), copy);
     atomic_thread_fence(memory_order_acquire);
     if (copy->today_bytes + copy->in_flight_bytes == 0
         || atomic_load_explicit(&hot->identity, memory_order_relaxed) != id) {

@@ -16,55 +16,61 @@
 #define SAME_BITS (~(UNTIL_MASK | STATE_BITS))
 
 _Static_assert(CQ_EXEMPTIONS_MAX == CQ_EXEMPT_SLOTS, "one place for each");
-_Static_assert(CQ_EXEMPT_UNTIL_MAX_S == (int64_t)UNTIL_MASK, "as in what");
+_Static_assert(CQ_EXEMPT_UNTIL_MAX_S == (int64_t)UNTIL_MASK, "as in packed");
 
 /* ---- one place ---- */
 
-static unsigned exempt_state(uint64_t what)
+static unsigned exempt_state(uint64_t packed)
 {
-    return (unsigned)(what >> CQ_EXEMPT_STATE_SHIFT) & 3u;
+    return (unsigned)(packed >> CQ_EXEMPT_STATE_SHIFT) & 3u;
 }
 
-static int64_t exempt_until_s(uint64_t what)
+static int64_t exempt_until_s(uint64_t packed)
 {
-    return (int64_t)(what & UNTIL_MASK);
+    return (int64_t)(packed & UNTIL_MASK);
 }
 
-static uint64_t exempt_in_state(uint64_t what, enum cq_exempt_state state,
+/* When the writer of a place in WRITING began: the same bits. */
+static int64_t exempt_began_s(uint64_t packed)
+{
+    return exempt_until_s(packed);
+}
+
+static uint64_t exempt_in_state(uint64_t packed, enum cq_exempt_state state,
                                 int64_t until_s)
 {
-    return (what & SAME_BITS) | (uint64_t)state << CQ_EXEMPT_STATE_SHIFT
+    return (packed & SAME_BITS) | (uint64_t)state << CQ_EXEMPT_STATE_SHIFT
         | (uint64_t)until_s;
 }
 
-static uint64_t exempt_seal(const struct cq_table *t, uint64_t what,
+static uint64_t exempt_seal(const struct cq_table *t, uint64_t packed,
                             const uint64_t address[2])
 {
-    uint64_t words[3] = { address[0], address[1], what & SAME_BITS };
+    uint64_t words[3] = { address[0], address[1], packed & SAME_BITS };
 
     return cq_hash_words(&t->header->geometry.seed, words, 3);
 }
 
 /* Copies a place, if it is an exemption.
- * @param what  result: its word, whatever it is */
+ * @param packed  result: its word, whatever it is */
 static bool exempt_read(const struct cq_table *t, uint32_t place,
-                        uint64_t *what, struct cq_key *net)
+                        uint64_t *packed, struct cq_key *net)
 {
     const struct cq_exempt_slot *slot = &t->exemptions[place];
     uint64_t address[2];
 
-    *what = atomic_load_explicit(&slot->what, memory_order_acquire);
-    if (exempt_state(*what) != CQ_EXEMPT_LIVE) {
+    *packed = atomic_load_explicit(&slot->packed, memory_order_acquire);
+    if (exempt_state(*packed) != CQ_EXEMPT_LIVE) {
         return false;
     }
     address[0] = atomic_load_explicit(&slot->address[0], memory_order_relaxed);
     address[1] = atomic_load_explicit(&slot->address[1], memory_order_relaxed);
     memset(net, 0, sizeof(*net));
     memcpy(net->bytes, address, sizeof(net->bytes));
-    net->family = (uint8_t)((*what >> CQ_EXEMPT_FAMILY_SHIFT) & 7);
-    net->prefix = (uint8_t)(*what >> CQ_EXEMPT_PREFIX_SHIFT);
+    net->family = (uint8_t)((*packed >> CQ_EXEMPT_FAMILY_SHIFT) & 7);
+    net->prefix = (uint8_t)(*packed >> CQ_EXEMPT_PREFIX_SHIFT);
     return atomic_load_explicit(&slot->seal, memory_order_relaxed)
-            == exempt_seal(t, *what, address)
+            == exempt_seal(t, *packed, address)
         && cq_key_is_valid(net);
 }
 
@@ -100,16 +106,16 @@ static void invalidate_answers(struct cq_table *t, uint32_t places)
 #define NO_PLACE UINT32_MAX
 
 /* by a writer that may still live */
-static bool is_being_written(uint64_t what, int64_t now_s)
+static bool is_being_written(uint64_t packed, int64_t now_s)
 {
-    return exempt_state(what) == CQ_EXEMPT_WRITING
-        && exempt_until_s(what) + CQ_EXEMPT_WRITING_S >= now_s;
+    return exempt_state(packed) == CQ_EXEMPT_WRITING
+        && exempt_began_s(packed) + CQ_EXEMPT_WRITING_S >= now_s;
 }
 
 /* The first place of a network, and the best one to take. */
 static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
-                           int64_t now_s, uint64_t *what, uint32_t *spare,
-                           uint64_t *spare_what)
+                           int64_t now_s, uint64_t *packed, uint32_t *spare,
+                           uint64_t *spare_packed)
 {
     bool expired = false;
     uint32_t i;
@@ -121,7 +127,7 @@ static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
         bool is_exemption = exempt_read(t, i, &w, &its);
 
         if (is_exemption && cq_key_compare(&its, net) == 0) {
-            *what = w;
+            *packed = w;
             return i;
         }
         /* one that has expired, by what may be a wrong clock, comes last */
@@ -130,7 +136,7 @@ static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
             : *spare == NO_PLACE && is_exemption
               && exempt_until_s(w) <= now_s) {
             *spare = i;
-            *spare_what = w;
+            *spare_packed = w;
             expired = is_exemption;
         }
     }
@@ -138,19 +144,19 @@ static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
 }
 
 /* @return false: another one has taken the place */
-static bool claim_place(struct cq_table *t, uint32_t place, uint64_t what,
+static bool claim_place(struct cq_table *t, uint32_t place, uint64_t packed,
                         const struct cq_key *net, int64_t until_s,
                         int64_t now_s)
 {
     struct cq_exempt_slot *slot = &t->exemptions[place];
     uint64_t address[2];
-    uint64_t claimed = ((what >> CQ_EXEMPT_TURN_SHIFT) + 1)
+    uint64_t claimed = ((packed >> CQ_EXEMPT_TURN_SHIFT) + 1)
                         << CQ_EXEMPT_TURN_SHIFT
         | (uint64_t)net->family << CQ_EXEMPT_FAMILY_SHIFT
         | (uint64_t)net->prefix << CQ_EXEMPT_PREFIX_SHIFT;
 
     claimed = exempt_in_state(claimed, CQ_EXEMPT_WRITING, now_s);
-    if (!atomic_compare_exchange_strong(&slot->what, &what, claimed)) {
+    if (!atomic_compare_exchange_strong(&slot->packed, &packed, claimed)) {
         return false;
     }
     CQ_POINT("exempt-taken");
@@ -163,7 +169,7 @@ static bool claim_place(struct cq_table *t, uint32_t place, uint64_t what,
     atomic_store(&slot->seal, exempt_seal(t, claimed, address));
     CQ_POINT("exempt-sealed");
     return atomic_compare_exchange_strong(
-        &slot->what, &claimed, exempt_in_state(claimed, CQ_EXEMPT_LIVE,
+        &slot->packed, &claimed, exempt_in_state(claimed, CQ_EXEMPT_LIVE,
                                                until_s));
 }
 
@@ -177,14 +183,14 @@ static int free_places(struct cq_table *t, const struct cq_key *net,
 
     for (i = from; i < CQ_EXEMPT_SLOTS; i++) {
         struct cq_key its;
-        uint64_t what;
+        uint64_t packed;
 
-        while (exempt_read(t, i, &what, &its)
+        while (exempt_read(t, i, &packed, &its)
                && cq_key_compare(&its, net) == 0) {
             if (atomic_compare_exchange_strong(
-                    &t->exemptions[i].what, &what,
-                    exempt_in_state(what, CQ_EXEMPT_FREE, 0))) {
-                lasted += exempt_until_s(what) > now_s;
+                    &t->exemptions[i].packed, &packed,
+                    exempt_in_state(packed, CQ_EXEMPT_FREE, 0))) {
+                lasted += exempt_until_s(packed) > now_s;
             }
         }
     }
@@ -209,26 +215,26 @@ static enum cq_status set_locally(struct cq_table *t, const struct cq_key *net,
     bool is_new = false;
 
     for (;;) {
-        uint64_t what = 0, spare_what = 0;
+        uint64_t packed = 0, spare_packed = 0;
         uint32_t spare;
-        uint32_t place = find_place(t, net, now_s, &what, &spare,
-                                    &spare_what);
+        uint32_t place = find_place(t, net, now_s, &packed, &spare,
+                                    &spare_packed);
 
         if (place == NO_PLACE && spare == NO_PLACE) {
             return CQ_EFULL;
         }
         if (place == NO_PLACE) {
             is_new = true;
-            (void)claim_place(t, spare, spare_what, net, until_s, now_s);
+            (void)claim_place(t, spare, spare_packed, net, until_s, now_s);
             continue;           /* it is found now, or another one's is */
         }
         if (atomic_compare_exchange_strong(
-                &t->exemptions[place].what, &what,
-                exempt_in_state(what, CQ_EXEMPT_LIVE, until_s))) {
+                &t->exemptions[place].packed, &packed,
+                exempt_in_state(packed, CQ_EXEMPT_LIVE, until_s))) {
             CQ_POINT("exempt-set");
             free_places(t, net, place + 1, now_s);
             invalidate_answers(t, place + 1);
-            if (is_new || exempt_until_s(what) != until_s) {
+            if (is_new || exempt_until_s(packed) != until_s) {
                 note_exemption(t, net, until_s, now_s);
             }
             return CQ_OK;
@@ -266,11 +272,11 @@ size_t cq_exempt_list(const struct cq_table *t, int64_t now_s,
     size_t n = 0, kept = 0, k;
 
     for (i = 0; i < places; i++) {
-        uint64_t what;
+        uint64_t packed;
 
-        if (exempt_read(t, i, &what, &list[n].net)
-            && exempt_until_s(what) > now_s) {
-            list[n++].until_s = exempt_until_s(what);
+        if (exempt_read(t, i, &packed, &list[n].net)
+            && exempt_until_s(packed) > now_s) {
+            list[n++].until_s = exempt_until_s(packed);
         }
     }
     qsort(list, n, sizeof(*list), by_net);
@@ -315,13 +321,13 @@ enum cq_status cq_exempt_nets(const struct cq_table *t, int64_t now_s,
 }
 
 /* cq_key_touches() for a whole list: a fifth of its instructions. */
-static bool may_touch(const struct cq_exempt_slot *slot, uint64_t what,
+static bool may_touch(const struct cq_exempt_slot *slot, uint64_t packed,
                       const struct cq_key *client, const uint64_t address[2])
 {
-    unsigned bits = (unsigned)(what >> CQ_EXEMPT_PREFIX_SHIFT) & 0xffu;
+    unsigned bits = (unsigned)(packed >> CQ_EXEMPT_PREFIX_SHIFT) & 0xffu;
     uint64_t high, low;
 
-    if (((what >> CQ_EXEMPT_FAMILY_SHIFT) & 7) != client->family) {
+    if (((packed >> CQ_EXEMPT_FAMILY_SHIFT) & 7) != client->family) {
         return false;
     }
     bits = bits < client->prefix ? bits : client->prefix;
@@ -344,16 +350,16 @@ int64_t cq_exempt_until(const struct cq_table *t, const struct cq_key *client)
     memcpy(own, client->bytes, sizeof(own));
     for (i = 0; i < places; i++) {
         const struct cq_exempt_slot *slot = &t->exemptions[i];
-        uint64_t what = atomic_load_explicit(&slot->what,
+        uint64_t packed = atomic_load_explicit(&slot->packed,
                                              memory_order_acquire);
         struct cq_key net;
 
-        if (exempt_state(what) == CQ_EXEMPT_LIVE
-            && exempt_until_s(what) > until_s
-            && may_touch(slot, what, client, own)
-            && exempt_read(t, i, &what, &net)
+        if (exempt_state(packed) == CQ_EXEMPT_LIVE
+            && exempt_until_s(packed) > until_s
+            && may_touch(slot, packed, client, own)
+            && exempt_read(t, i, &packed, &net)
             && cq_key_touches(&net, client)) {
-            until_s = exempt_until_s(what);
+            until_s = exempt_until_s(packed);
         }
     }
     return until_s;
@@ -392,21 +398,21 @@ void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
     }
     for (i = 0; i < count_places(word); i++) {
         struct cq_key net;
-        uint64_t what;
-        bool is_exemption = exempt_read(t, i, &what, &net);
+        uint64_t packed;
+        bool is_exemption = exempt_read(t, i, &packed, &net);
 
-        if (!is_being_written(what, clock->now_s)
-            && exempt_until_s(what) <= clock->now_s
-            && exempt_state(what) != CQ_EXEMPT_FREE
+        if (!is_being_written(packed, clock->now_s)
+            && exempt_until_s(packed) <= clock->now_s
+            && exempt_state(packed) != CQ_EXEMPT_FREE
             && atomic_compare_exchange_strong(
-                &t->exemptions[i].what, &what,
-                exempt_in_state(what, CQ_EXEMPT_FREE, 0))) {
+                &t->exemptions[i].packed, &packed,
+                exempt_in_state(packed, CQ_EXEMPT_FREE, 0))) {
             freed = true;
             if (is_exemption) {
                 note_exemption(t, &net, 0, clock->now_s);
             }
         }
-        else if (exempt_state(what) != CQ_EXEMPT_FREE) {
+        else if (exempt_state(packed) != CQ_EXEMPT_FREE) {
             used = i + 1;
         }
     }
@@ -420,18 +426,18 @@ void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
 const char *cq_exempt_fault(const struct cq_table *t, uint32_t place)
 {
     const struct cq_exempt_slot *slot = &t->exemptions[place];
-    uint64_t what = atomic_load(&slot->what);
+    uint64_t packed = atomic_load(&slot->packed);
     struct cq_key net;
 
-    if (exempt_state(what) == CQ_EXEMPT_FREE
-        || exempt_state(what) == CQ_EXEMPT_WRITING) {
+    if (exempt_state(packed) == CQ_EXEMPT_FREE
+        || exempt_state(packed) == CQ_EXEMPT_WRITING) {
         return NULL;
     }
-    if (exempt_state(what) != CQ_EXEMPT_LIVE) {
+    if (exempt_state(packed) != CQ_EXEMPT_LIVE) {
         return "has an unknown state";
     }
-    if (!exempt_read(t, place, &what, &net)
-        && atomic_load(&slot->what) == what) {
+    if (!exempt_read(t, place, &packed, &net)
+        && atomic_load(&slot->packed) == packed) {
         return "is not sealed: it exempts no client";
     }
     return place < count_places(atomic_load(&t->header->exempt)) ? NULL
@@ -444,15 +450,15 @@ void cq_exempt_repair(struct cq_table *t)
     uint32_t i, used = 0;
 
     for (i = 0; i < CQ_EXEMPT_SLOTS; i++) {
-        uint64_t what;
+        uint64_t packed;
         struct cq_key net;
 
-        if (exempt_read(t, i, &what, &net)) {
+        if (exempt_read(t, i, &packed, &net)) {
             used = i + 1;
         }
-        else if (exempt_state(what) != CQ_EXEMPT_FREE) {
-            atomic_store(&t->exemptions[i].what,
-                         exempt_in_state(what, CQ_EXEMPT_FREE, 0));
+        else if (exempt_state(packed) != CQ_EXEMPT_FREE) {
+            atomic_store(&t->exemptions[i].packed,
+                         exempt_in_state(packed, CQ_EXEMPT_FREE, 0));
         }
     }
     if (used != count_places(word)) {

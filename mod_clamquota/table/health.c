@@ -52,8 +52,8 @@ bool cq_table_inspect(struct cq_table *t)
     /* A file that is shorter has lost pages that may not have been touched yet;
      * one that shows another opening was overwritten under us. */
     if ((fstat(t->fd, &st) == 0 && (uint64_t)st.st_size < t->size)
-        || (t->opened != 0
-            && atomic_load(&t->header->opened) != t->opened)) {
+        || (t->session != 0
+            && atomic_load(&t->header->session) != t->session)) {
         atomic_store(&c->lost, 1);
     }
     if (!cq_file_is_named(t->fd, t->path)) {

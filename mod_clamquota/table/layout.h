@@ -1,4 +1,5 @@
-/* layout - the table file, byte for byte. Private to table/.
+/* layout - the table file, byte for byte. Private to table/: no other room
+ * includes it, and no process writes a word of it but by a call of this room.
  *
  *   0         +--------------------------------------------------+
  *             | header: geometry (fixed when the file is made,   |
@@ -32,47 +33,47 @@
  *             | (layout_shares.h)                                |
  *   file_size +--------------------------------------------------+
  *
- * Every section starts on a page. There are indexes in it, never pointers;
- * numbers are in the machine's own byte order (the magic tells).
+ * Every section starts on a page. It has indexes, never pointers; numbers are
+ * in the machine's own byte order, which the magic shows.
  *
  * A client's row (r) is hot[r] and cold[r]:
  *
  *   hot   identity   62 bits of keyed hash of (pool, client), 2 of state
- *         committed  stamp:16 bytes:48   used + reserved: what admits
- *         used       stamp:16 bytes:48   what left: the truth
+ *         committed  stamp:16 bytes:48   used + reserved: admits a request
+ *         used       stamp:16 bytes:48   bytes that left: the truth
  *         before     stamp:16 bytes:48   used of the period before
  *         day_base   day:16   bytes:48   used when this day began
  *         free_range day:16   bytes:48   small free ranges of this day
  *         holders    open requests and idle connections that hold the
- *                    row:20, turns:12 (how often a holder or a reclaimer
+ *                    row:20, turns:12 (counts holders and reclaimers that
  *                    began)
  *         mark       policy:16 flags:4 refusals noted by the jail:12
  *         others     stamp:16 bytes:48   used and in flight on the other
  *                    nodes of a cluster; the exchanger writes it
- *   cold  address, family, prefix, pool
+ *   cold  address
+ *         pool_prefix                    pool:16 family:8 prefix:8
  *         free, hits, refused    stamp:16 count:48
  *         seen       would_refuse:29 last_hit_s:35
- *         over                   since:35 day:5 refusals of it:24
+ *         over       since:35 day:5 refusals of it:24
  *
- * A pair's row is hot[r] alone, with the same words where they are named here,
- * except that its period is a day: ClamQuotaCopies counts by days.
+ * A pair's row is hot[r] alone. Its period is a day, as ClamQuotaCopies counts
+ * by days; committed, used and before are body bytes. These words differ:
  *
  *         identity   62 bits of keyed hash of (client's identity, version)
- *         committed, used, before        body bytes, stamped by day
- *         free_range                     the client's identity
- *         mark                           ClamQuotaCopies:16
- *         others                         number of the version's name
+ *         client                         the client's identity
+ *         mark                           ClamQuotaCopies:15
+ *         name_number                    number of the version's name
  *
- * So a pair is found, made, held, reserved, charged and settled by what does
- * it for clients; its rows lie apart, and neither takes the other's.
+ * So the calls that find, make, hold, reserve, charge and settle a client's row
+ * do it for pairs, too. The rows of the two kinds lie apart.
  *
- * A stamp is the id of a period (or of a day). used and before hold the counts
- * of two stamps, and a byte counts under the one that was in force when it
- * left: a clock that jumps and comes back finds what it left (row.c).
+ * A stamp is the id of a period, or of a day. A byte counts under the stamp in
+ * force when it left: a clock that jumps and comes back finds its counts again
+ * (row.c).
  *
- * What a quiet table looks like, for each row r, and what a cold open
- * establishes whatever mixture of old and new pages the disk kept (repair.c;
- * check.c names what does not hold):
+ * In a quiet table, for each row r (repair.c establishes this at a cold open,
+ * whatever mixture of old and new pages the disk kept; check.c reports what
+ * does not hold):
  *
  *   holders(r)   = entries HELD that name r
  *   committed(r) = used(r) + sum of left_bytes of those entries
@@ -80,23 +81,26 @@
  *   LIVE:  r lies in its window, no other row there has its identity
  *   LIVE client: hash(pool, address of cold[r]) = identity(r)
  *
- * A process is known in the ledger by its ticket, a number of the file's; it
- * lives as long as the kernel keeps its lock on that byte of the file. So a
- * copy, a snapshot or a machine that was switched off has no living owners,
- * whatever numbers other processes have by then, and neither chroot nor a
- * container hides a living one. Byte 0 is the server's lock.
+ * An operation may break the first two while the ledger entry of its process is
+ * in motion or CLAIMING; it restores them before it ends the motion. A killed
+ * process leaves them broken until cq_table_settle() (settle.c).
+ *
+ * A process is known in the ledger by its ticket, a number that the file gives
+ * out; it lives as long as the kernel keeps its lock on that byte of the file.
+ * So a copy, a snapshot or a machine that was switched off has no living
+ * owners, and neither chroot nor a container hides a living one. Byte 0 is the
+ * server's lock.
  *
  * Life of an identity word (h: a hash, state in the low two bits):
  *
- *        EMPTY ----claim----> CLAIM(h) ---alone in its window---> LIVE(h)
+ *        EMPTY ----claim----> CLAIM(h) --only one in its window-> LIVE(h)
  *          ^                   |   ^                                |
  *          |    lost the race  |   | zeroed                         | re-use
  *          +----- KILLED(h) <--+   +------- RECLAIM(old) <----------+
  *
- * Only the claimant turns its KILLED row EMPTY again, only the reclaimer
- * leaves RECLAIM; when he dies the ledger entry that he wrote first tells
- * cq_table_settle() what to finish.
- */
+ * Only the claimant makes its KILLED row EMPTY again, only the reclaimer leaves
+ * RECLAIM. Each writes its ledger entry first; should it die, cq_table_settle()
+ * finishes by that entry. */
 #ifndef CQ_LAYOUT_H
 #define CQ_LAYOUT_H
 
@@ -131,8 +135,8 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 #define CQ_NAMES 16384u
 
 /* Rows for each client of capacity. Two choices of 16 rows each, filled to
- * 2/3: t/unit/table_fill.c shows that N clients then evict nobody; 1.5 x 128
- * bytes x 10 million = 1.92 GB. */
+ * 2/3: t/unit/table_fill.c shows that N clients then evict no client; 1.5 x
+ * 128 bytes x 10 million = 1.92 GB. */
 #define CQ_ROWS_FOR(clients) ((clients) + (clients) / 2u)
 
 struct cq_hot {                 /* of a client or of a pair, see above */
@@ -141,20 +145,27 @@ struct cq_hot {                 /* of a client or of a pair, see above */
     cq_word used;
     cq_word before;
     cq_word day_base;
-    cq_word free_range;
+    union {
+        cq_word free_range;
+        cq_word client;         /* of a pair */
+    };
     _Atomic uint32_t holders;
     _Atomic uint32_t mark;
-    cq_word others;
+    union {
+        cq_word others;
+        cq_word name_number;    /* of a pair */
+    };
 };
 _Static_assert(sizeof(struct cq_hot) == 64, "a hot row is a cache line");
 
-/* The turns let a settling process see that nobody came and went between its
- * two looks at a row; they wrap around. */
+/* The turns show a settling process that no holder came and went between two
+ * snapshots of a row; they wrap around. */
 #define CQ_HOLDERS 0x000fffffu
 #define CQ_TURN 0x00100000u
 _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 
 #define CQ_MARK_POLICY 0x00007fffu
+#define CQ_MARK_COPIES CQ_MARK_POLICY   /* of a pair */
 #define CQ_MARK_DROPPED 0x00008000u     /* ClamQuotaDropAfter closed one of its
                                          * connections */
 #define CQ_MARK_PROXIED 0x00010000u     /* seen through mod_remoteip */
@@ -164,7 +175,7 @@ _Static_assert(CQ_LEDGER_MAX <= CQ_HOLDERS / 2u, "holders can't overflow");
 
 struct cq_cold {
     cq_word address[2];         /* 16 bytes as in struct cq_key */
-    cq_word who;                /* pool:16 family:8 prefix:8 */
+    cq_word pool_prefix;        /* pool:16 family:8 prefix:8 */
     cq_word free;
     cq_word hits;
     cq_word refused;
@@ -174,15 +185,16 @@ struct cq_cold {
 _Static_assert(sizeof(struct cq_cold) == 64, "a cold row is a cache line");
 
 enum cq_purpose {
-    CQ_ENTRY_IDLE = 0,          /* taken, names no row yet */
-    CQ_ENTRY_CLAIMING,          /* row may be CLAIM, KILLED or RECLAIM by us */
-    CQ_ENTRY_HELD               /* row is held, left is reserved in it */
+    CQ_ENTRY_IDLE = 0,          /* names no row */
+    CQ_ENTRY_CLAIMING,          /* its owner may have made the row CLAIM, KILLED
+                                 * or RECLAIM */
+    CQ_ENTRY_HELD               /* the row is held, left_bytes is reserved */
 };
 
 struct cq_entry {
     cq_word owner;              /* ticket of the process; 0 = free */
-    _Atomic uint32_t motion;    /* odd while row, left and the row's words
-                                 * don't agree */
+    _Atomic uint32_t motion;    /* odd while row, left_bytes and the row's words
+                                 * may disagree */
     _Atomic uint32_t row;
     _Atomic uint32_t purpose;
     uint32_t reserved32;
@@ -210,9 +222,9 @@ struct cq_policy_slot {
     char rule[CQ_RULE_SIZE];
     _Atomic int64_t daily_bytes;
     uint32_t pool;
-    /* Number of the configuration that set it last. It is in force unless
-     * the header's number is higher: so what is set anew at a restart is in
-     * force all the time, and what was dropped ceases at its end. */
+    /* Number of the configuration that set it last. The policy is in force
+     * unless the header's number is higher: one that is set again at a restart
+     * is in force all the time, one that is not set ends with the restart. */
     _Atomic uint32_t config;
 };
 
@@ -231,8 +243,8 @@ struct cq_day_slot {
 };
 _Static_assert(sizeof(struct cq_day_slot) == 64, "a cache line");
 
-/* What a version's hash stands for, for people only. Who finds the day to be a
- * past one may take the place, by changing the day. */
+/* What a version's hash stands for, for people only. A process that finds a
+ * past day here acquires the place by changing the day. */
 struct cq_name_slot {
     cq_word version;            /* 0 while being written */
     cq_word day;
@@ -283,15 +295,21 @@ struct cq_calendar_slot {
     struct cq_period period;
 };
 
-/* The jail's bell. A watcher renews until_s; while it lies ahead, a refusal
- * that makes an offender writes its row into the ring, counts rung up and
- * wakes (futex on rung) whoever says he sleeps; so the module makes no system
- * call while nobody watches, and not more of them than the watcher sleeps. */
+/* The jail's bell (bell.h).
+ *
+ *   place n of the ring is row r  <=>  ring[n modulo CQ_RING] = word(n, r)
+ *
+ * The watcher renews until_s. While that lies ahead, a refusal of an offender
+ * counts rung up, writes the place and wakes the watcher (futex on rung) if
+ * sleeping is set. Between the count and the write the place has no row: the
+ * watcher then looks at all rows, as it does where the writer was killed.
+ * So the module makes no system call without a watcher, and at most one for
+ * each sleep of it. */
 #define CQ_RING 256u
 
 struct cq_bell_words {
-    _Alignas(64) _Atomic uint32_t after;    /* ring from so many refusals on;
-                                             * 0: nobody watches */
+    _Alignas(64) _Atomic uint32_t after;    /* ring from this number of refusals
+                                             * on; 0: there is no watcher */
     _Atomic uint32_t sleeping;
     _Atomic int64_t until_s;                /* unix seconds */
     _Alignas(64) _Atomic uint32_t rung;     /* the next place, modulo CQ_RING */
@@ -309,8 +327,7 @@ struct cq_jail_words {
     char spec[88];              /* as --jail has it, cut */
 };
 
-/* What stands at a place of the ring: so that it can't be taken for what stood
- * there a round before, nor for nothing. */
+/* The word of a place of the ring: never 0, nor the one of a round before */
 static inline uint64_t cq_ring_word(uint32_t place, uint32_t row)
 {
     return ((uint64_t)~place << 32) | row;
@@ -324,22 +341,22 @@ struct cq_header {
     _Atomic uint32_t pool_n;
     _Atomic uint32_t policy_n;
     _Atomic uint32_t notices;       /* raised since the start, low 16 bits;
-                                     * of these not yet said, high 16 */
+                                     * of these not yet logged, high 16 */
     _Atomic uint32_t ledger_high;   /* entries ever used: bounds a scan */
     _Atomic uint32_t config;        /* number of the configuration in force */
     _Atomic uint32_t exempt;        /* layout_exempt.h; its places are 0: no
                                      * client is exempt */
     _Atomic uint32_t ticket;        /* the last one given to a process */
-    cq_word opened;                 /* random, of the server that opened it:
-                                     * another one means that the file was
-                                     * overwritten under us */
-    _Atomic uint32_t turned_id;     /* the last period for which the rows were
-                                     * gone through (turnover.c) */
+    cq_word session;                /* random, of the server that opened it:
+                                     * another one shows that the file was
+                                     * overwritten since */
+    _Atomic uint32_t turned_id;     /* the last period for which turnover.c went
+                                     * through the rows */
     _Atomic uint32_t erased_id;     /* and the last for which old ones were
                                      * erased */
     _Atomic int64_t turned_s;       /* unix second of turned_id */
-    cq_word closed;                 /* in order, in which file and life of the
-                                     * machine (repair.c); 0: was not */
+    cq_word closed;                 /* which file was closed in order, in which
+                                     * life of the machine: repair.c. 0: none */
 
     struct cq_bell_words bell;
     _Alignas(64) cq_word clients_now;       /* stamp:16 clients:48 */
@@ -372,8 +389,8 @@ struct cq_region {
     uint64_t buckets_n;         /* 0: there are none */
 };
 
-/* What befell the file since it was mapped. Not in the file, which may be
- * gone: in memory of its own, that the children of the opener share. */
+/* What happened to the file since it was mapped. It lies in memory that the
+ * children of the opener share, not in the file, which may be gone. */
 struct cq_condition {
     _Atomic uint32_t lost;      /* a page of the mapping was (guard.h) */
     _Atomic uint32_t detached;  /* its name is gone or another file's */
@@ -406,7 +423,7 @@ struct cq_table {
     uint32_t ledger_n;
     uint32_t stripe;            /* this process's */
     uint64_t owner;             /* this process's ticket; 0: it has none */
-    uint64_t opened;            /* as in the header, of a server's own view */
+    uint64_t session;           /* as in the header, of a server's own view */
     int64_t server_pid;         /* that opened it as a server; 0: a tool's */
     int fd;                     /* holds the locks */
     char *path;                 /* as it was opened */

@@ -4,26 +4,27 @@
  * An exemption e:
  *
  *   address   16 bytes as in struct cq_key
- *   what      turn:16 state:2 family:3 prefix:8 until_s:35
+ *   packed    turn:16 state:2 family:3 prefix:8 until_s:35
  *   seal      hash of address, turn, family and prefix
  *
- *       FREE ----take----> WRITING ----sealed----> LIVE
+ *       FREE --acquired--> WRITING ----sealed----> LIVE
  *        ^                    |                     |
- *        +-- after 60 s, or taken by another -------+ ended, or expired
+ *        +-- after 60 s, or acquired by another ----+ ended, or expired
  *
  *   a network is exempt until T <=> T = the largest until_s of the LIVE
  *                                   places that are sealed for it, T > now
  *   LIVE(e)                      => e < places(header.exempt)
  *
- * Each change of what is one compare-and-swap, and each taking gives the place
- * another turn: so a writer that was stopped for minutes changes nothing of a
- * place that another one has taken meanwhile, except its address, and then the
- * seal is broken and the place exempts no client. WRITING has the second at
- * which it began in until_s.
+ * A writer that was stopped for minutes may break the first line for a place
+ * that another one has acquired since: it writes the address, the seal no
+ * longer fits, and the place exempts no client. It changes nothing else, as
+ * each change of packed is one compare-and-swap and each writer gives the place
+ * another turn. In WRITING the bits of until_s are the second at which the
+ * writer began.
  *
  * header.exempt is places:11 turn:21. It changes before a place becomes LIVE,
- * so that the second line holds, and after, so that an answer that is kept
- * with it is known to be old. */
+ * so that the second line holds, and after, so that answers that were kept with
+ * its former value are known to be old. */
 #ifndef CQ_LAYOUT_EXEMPT_H
 #define CQ_LAYOUT_EXEMPT_H
 
@@ -54,7 +55,7 @@ _Static_assert(CQ_EXEMPT_SLOTS >> (32 - CQ_EXEMPT_PLACES_SHIFT) == 0,
 
 struct cq_exempt_slot {
     cq_word address[2];
-    cq_word what;
+    cq_word packed;
     cq_word seal;
 };
 
@@ -65,17 +66,22 @@ _Static_assert(sizeof(struct cq_exempt_slot) == 32, "half a cache line");
  *
  *   readers believe it <=> seal = hash of all other words and n
  *
- * So a place that is being written, that two write at once, or whose writer
- * died is none. */
+ * Only while a place is being written, by one process or two, or after its
+ * writer died, the seal does not fit: then the place has no change. */
 struct cq_change_slot {
     cq_word seal;
     cq_word address[2];
-    cq_word what;               /* policy:16 pool:16 reserved:8 kind:8 family:8
+    cq_word packed;             /* policy:16 pool:16 reserved:8 kind:8 family:8
                                  * prefix:8 */
     cq_word at_s;
-    cq_word used;               /* bytes; of CQ_CHANGE_PERIOD: clients */
-    cq_word limit;              /* allowance in bytes; of an exemption: until
-                                 * when */
+    union {
+        cq_word used_bytes;
+        cq_word clients;        /* of CQ_CHANGE_PERIOD */
+    };
+    union {
+        cq_word allowance_bytes;
+        cq_word until_s;        /* of CQ_CHANGE_EXEMPT */
+    };
     cq_word reserved;
 };
 _Static_assert(sizeof(struct cq_change_slot) == 64, "a cache line");

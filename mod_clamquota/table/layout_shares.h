@@ -14,14 +14,15 @@
 
 #include <stdatomic.h>
 
-/* Which rows moved, a byte for 16 of them. A request changes the row, then
- * looks at the byte; the exchanger swaps the byte, then reads the rows. Both
- * are sequentially consistent, so one of the two sees the other:
+/* Which rows moved, a byte for 16 of them:
  *
- *   a row differs from what its item was seen to hold => its byte is not 0
+ *   a row differs from what its item was seen to hold  =>  its byte is not 0
  *
- * What a killed child changed and did not mark is marked when its ledger entry
- * is settled. TAKEN of an exchanger that died counts as MOVED. */
+ * A request changes the row, then looks at the byte; the exchanger swaps the
+ * byte, then reads the rows. Both are sequentially consistent, so one of the
+ * two sees the other. A child that is killed between its change and the byte
+ * breaks the line until its ledger entry is settled, which marks the row.
+ * IN_EXCHANGE of an exchanger that died counts as MOVED. */
 #define CQ_MOVED_ROWS 16u
 enum cq_moved { CQ_READ_BACK = 0, CQ_MOVED = 1, CQ_IN_EXCHANGE = 2 };
 
@@ -31,7 +32,7 @@ enum cq_moved { CQ_READ_BACK = 0, CQ_MOVED = 1, CQ_IN_EXCHANGE = 2 };
 #define CQ_FLIGHT_SHIFT 35
 #define CQ_FLIGHT_KIB_MAX ((INT64_C(1) << 29) - 1)
 
-/* An act's state: free, or the second at which it was taken:62 and a state:2.
+/* An act's state: the second at which its slot was acquired:62, a state:2.
  * One that is WRITING for longer is of a dead process, and free. NEW: the rows
  * that it covers may still have what it resets. */
 enum cq_act_state { CQ_ACT_FREE = 0, CQ_ACT_WRITING = 1, CQ_ACT_NEW = 2,
@@ -41,7 +42,7 @@ enum cq_act_state { CQ_ACT_FREE = 0, CQ_ACT_WRITING = 1, CQ_ACT_NEW = 2,
 struct cq_act_slot {
     _Atomic uint64_t state;
     _Atomic uint64_t address[2];
-    _Atomic uint64_t what;      /* kind:32 reserved:16 family:8 prefix:8 */
+    _Atomic uint64_t packed;    /* kind:32 reserved:16 family:8 prefix:8 */
     _Atomic int64_t at_ms;
     _Atomic int64_t until_s;
 };
@@ -54,7 +55,7 @@ struct cq_question {
     _Atomic uint32_t asked;     /* goes up by one with each question */
     _Atomic uint32_t motion;    /* odd while the answer is being written */
     _Atomic uint64_t address[2];
-    _Atomic uint64_t who;       /* pool:16 reserved:32 family:8 prefix:8 */
+    _Atomic uint64_t pool_prefix; /* pool:16 reserved:32 family:8 prefix:8 */
     struct cq_node_shares answer;
 };
 

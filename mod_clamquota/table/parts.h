@@ -61,8 +61,8 @@ uint32_t cq_window_find(const struct cq_table *table,
 struct cq_subject {
     const struct cq_region *region;
     uint64_t hash;              /* its identity */
-    uint64_t facts[3];          /* of a client: address, who; of a pair: the
-                                 * client's identity, the name */
+    uint64_t facts[3];          /* of a client: address, pool_prefix; of a pair:
+                                 * the client's identity, name_number */
     bool guest;                 /* only other nodes know the client: it gets a
                                  * row that is free, and evicts no other */
 };

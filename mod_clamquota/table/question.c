@@ -16,7 +16,8 @@ uint32_t cq_shares_ask(struct cq_table *t, uint16_t pool,
     memcpy(address, client->bytes, sizeof(address));
     atomic_store(&q->address[0], address[0]);
     atomic_store(&q->address[1], address[1]);
-    atomic_store(&q->who, (uint64_t)pool << 48 | (uint64_t)client->family << 8
+    atomic_store(&q->pool_prefix,
+                 (uint64_t)pool << 48 | (uint64_t)client->family << 8
                               | client->prefix);
     return atomic_fetch_add(&q->asked, 1) + 1;
 }
@@ -25,7 +26,7 @@ bool cq_question_read(const struct cq_table *t,
                       struct cq_node_shares *question)
 {
     const struct cq_question *q = &t->cluster->question;
-    uint64_t address[2], who;
+    uint64_t address[2], packed;
 
     memset(question, 0, sizeof(*question));
     question->asked = atomic_load(&q->asked);
@@ -34,11 +35,11 @@ bool cq_question_read(const struct cq_table *t,
     }
     address[0] = atomic_load(&q->address[0]);
     address[1] = atomic_load(&q->address[1]);
-    who = atomic_load(&q->who);
+    packed = atomic_load(&q->pool_prefix);
     memcpy(question->client.bytes, address, sizeof(address));
-    question->client.family = (uint8_t)(who >> 8);
-    question->client.prefix = (uint8_t)who;
-    question->pool = (uint16_t)(who >> 48);
+    question->client.family = (uint8_t)(packed >> 8);
+    question->client.prefix = (uint8_t)packed;
+    question->pool = (uint16_t)(packed >> 48);
     return true;
 }
 

@@ -11,7 +11,8 @@
 static void copy_key(const struct cq_cold *cold, struct cq_key *key,
                      uint16_t *pool)
 {
-    uint64_t who = atomic_load_explicit(&cold->who, memory_order_relaxed);
+    uint64_t who = atomic_load_explicit(&cold->pool_prefix,
+                                        memory_order_relaxed);
     uint64_t address[2];
 
     address[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
@@ -164,7 +165,7 @@ void cq_table_row_words(const struct cq_table *t, uint32_t row,
     const struct cq_cold *cold = &t->cold[row];
     const cq_word *all[] = {
         &hot->identity, &hot->used, &hot->before, &cold->address[0],
-        &cold->address[1], &cold->who, &cold->over, &cold->seen
+        &cold->address[1], &cold->pool_prefix, &cold->over, &cold->seen
     };
     size_t i, n = sizeof(all) / sizeof(all[0]);
 

@@ -58,7 +58,7 @@ static bool is_zero(const struct cq_table *t, uint32_t row)
         const struct cq_cold *cold = &t->cold[row];
 
         sum |= atomic_load(&cold->address[0]) | atomic_load(&cold->address[1])
-            | atomic_load(&cold->who) | atomic_load(&cold->free)
+            | atomic_load(&cold->pool_prefix) | atomic_load(&cold->free)
             | atomic_load(&cold->hits) | atomic_load(&cold->refused)
             | atomic_load(&cold->seen) | atomic_load(&cold->over);
     }

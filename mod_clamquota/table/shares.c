@@ -17,7 +17,7 @@ uint64_t cq_table_node(const struct cq_table *t)
 uint64_t cq_node_session(const struct cq_table *t, int64_t *opened_ms)
 {
     *opened_ms = atomic_load(&t->cluster->opened_ms);
-    return atomic_load(&t->header->opened);
+    return atomic_load(&t->header->session);
 }
 
 static uint64_t random_id(void)
@@ -101,7 +101,7 @@ static bool copy_act(const struct cq_act_slot *slot, struct cq_act *act,
     memset(act, 0, sizeof(*act));
     address[0] = atomic_load(&slot->address[0]);
     address[1] = atomic_load(&slot->address[1]);
-    what = atomic_load(&slot->what);
+    what = atomic_load(&slot->packed);
     memcpy(act->net.bytes, address, sizeof(address));
     act->net.family = (uint8_t)(what >> 8);
     act->net.prefix = (uint8_t)what;
@@ -184,7 +184,7 @@ static void write_act(struct cq_act_slot *slot, const struct cq_act *act,
     memcpy(address, act->net.bytes, sizeof(address));
     atomic_store(&slot->address[0], address[0]);
     atomic_store(&slot->address[1], address[1]);
-    atomic_store(&slot->what, (uint64_t)act->kind << 32
+    atomic_store(&slot->packed, (uint64_t)act->kind << 32
                                   | (uint64_t)act->net.family << 8
                                   | act->net.prefix);
     atomic_store(&slot->at_ms, act->at_ms);

@@ -304,11 +304,11 @@ static enum cq_status begin_service(const struct cq_tablefile_want *want,
         status = set_calendar(t, want, events, why);
     }
     atomic_store(&t->header->notices, 0);
-    if (getrandom(&t->opened, sizeof(t->opened), 0)
-        != (ssize_t)sizeof(t->opened)) {
-        t->opened = (uint64_t)want->now_s;
+    if (getrandom(&t->session, sizeof(t->session), 0)
+        != (ssize_t)sizeof(t->session)) {
+        t->session = (uint64_t)want->now_s;
     }
-    atomic_store(&t->header->opened, t->opened);
+    atomic_store(&t->header->session, t->session);
     t->server_pid = getpid();
     cq_table_enter(t);
     if (status == CQ_OK && cq_shares_begin(t, want->machine, want->now_s)) {
