@@ -40,37 +40,13 @@ like($ns->must("ip${_}tables-save"), qr/--match-set clamquota\Q${\($_ || 4)}\E /
     "a rule with the set for IPv" . ($_ || 4)) for '', 6;
 is($nobody->ask('open r')->{status}, 4, 'not permitted to look either');
 undef $nobody;
-is($jail->ask('open r')->{status}, 0, 'opens, to look');
-is($jail->ask('open w')->{status}, 0, 'and to write');
-is_deeply($jail->addresses, [], 'empty');
-is_deeply($jail->ask('figures')->{lines}[0],
-    'v4 131072 v6 131072 shared 0 packets -1', 'figures');
-my $differ = 'holds no clients of this prefix length: ClamQuotaPrefix and the '
-    . 'mask of its firewall rule differ';
-my %can = ('192.0.2.1' => 'yes', '2001:db8::/64' => 'yes',
-    '10.0.0.0/8' => $differ, '2001:db8::1' => $differ);
-is_deeply($jail->ask("can $_")->{lines}, [ $can{$_} ], "can $_")
-    for sort keys %can;
-like($jail->ask('can-deny 10.0.0.0/8')->{lines}[0], qr/^holds no networks/,
-    'no networks');
-is($jail->ask('deny')->{status}, 0, 'to deny none is no failure');
-is($jail->ask('deny 10.0.0.0/8')->{status}, 1, 'one is');
-
-$answer = $jail->ask('+ 192.0.2.7', '+ ::ffff:192.0.2.8',
-    '+ 2001:db8:0:7::/64', 'apply');
-is_deeply($answer, { status => 0, why => '', lines => [] }, 'adds');
-my @three = ('192.0.2.7', '192.0.2.8', '2001:db8:0:7::');
-is_deeply($jail->addresses, \@three, 'lists');
-my @left = map { s/.* //r } @{ $jail->ask('list')->{lines} };
-is((grep { $_ > 3500 && $_ <= 3600 } @left), 3, 'with a lease');
+my @three = Jail::is_usable($jail,
+    'v4 131072 v6 131072 shared 0 packets -1');
+Jail::cannot_deny($jail);
 $ns->load('clamquota.ipset', qw(ipset restore -exist));
 is_deeply($jail->addresses, \@three, 'the sets again: who is inside stays');
 
-my $left_of = sub {
-    my ($address) = @_;
-    my ($line) = grep { /^\Q$address\E / } @{ $jail->ask('list')->{lines} };
-    return defined $line ? $line =~ s/^\S+ //r : 'gone';
-};
+my $left_of = sub { $jail->left_of(@_) };
 ipset('del clamquota4 192.0.2.7', 'add clamquota4 192.0.2.7 timeout 100');
 cmp_ok($left_of->('192.0.2.7'), '<=', 100, 'a lease is running out');
 is($jail->ask('* 192.0.2.7', '* 192.0.2.99', 'apply')->{status}, 0, 'renews');
@@ -138,9 +114,8 @@ ipset('create clamquota4 hash:ip maxelem 5 timeout 60',
 is($jail->ask('open w')->{status}, 0, 'back, with other figures');
 is_deeply($jail->ask('figures')->{lines}[0],
     'v4 5 v6 65536 shared 0 packets -1', 'figures');
-is_deeply($jail->ask("can 2001:db8::/$_->[0]")->{lines}, [ $_->[1] ],
-    "can /$_->[0]") for [ 48 => 'yes' ],
-    [ 64 => $differ ];
+Jail::can_hold($jail, '2001:db8::/48' => 'yes',
+    '2001:db8::/64' => $Jail::differ);
 
 $jail->ask('+ 192.0.2.1', 'apply');
 $answer = $jail->ask((map { "+ 198.51.100.$_" } 1 .. 100),
@@ -172,17 +147,12 @@ is($answer->{status}, 3, 'made anew as hash:net: list');
 undef $jail;
 
 # ---- names ----
-my @bad = ('', ',', 'a,', ',a', 'a,a', 'a,b,c', 'a b', '-a', 'a/b', 'a;b',
-    'a"', 'x' x 32, 'a,' . 'x' x 32, "\xc3\xa4");
-for my $name (@bad) {
-    (my $shown = $name) =~ s/[^\x20-\x7e]/?/g;
-    is($ns->jail("ipset:$name")->{parsed}{status}, 2, "refused: $shown");
-}
+Jail::judges_names($ns, 'ipset', [ '', ',', 'a,', ',a', 'a,a', 'a,b,c', 'a b', '-a', 'a/b', 'a;b',
+    'a"', 'x' x 32, 'a,' . 'x' x 32, "\xc3\xa4" ],
+    [ 'a-b.c:d_9', 'x' x 31 ]);
 like($ns->jail('ipset:a b')->{parsed}{why},
     qr{^--jail "ipset:a b": .*expected ipset:SET4\[,SET6\], e\.g\. },
     'a sentence');
-is($ns->jail("ipset:$_")->{parsed}{status}, 0, "accepted: $_")
-    for 'a-b.c:d_9', 'x' x 31;
 
 # ---- without the program it works all the same ----
 ipset('create plain hash:ip timeout 60');

@@ -119,7 +119,17 @@ sub trouble {
     chmod 0644, $table;
     $state = "$his/state";
     @through = Jail::as_nobody();
-    says('not root', 4, qr/(?:not permitted|may not be written).* as root/i);
+    my $why = qr/(?:not permitted|may not be written).* as root/i;
+    says('not root', 4, $why);
+    unlink glob "$his/*";
+    # root of a user namespace has no rights in this network
+    push @through, qw(unshare --user --map-root-user);
+    my $refusal = refusal("@through true");
+    SKIP: {
+        skip $refusal, 2 if $refusal;
+        says('root of a user namespace', 4, $recent ? qr/not permitted/i
+            : $why);
+    }
     unlink glob "$his/*";
     $state = $mine;
 

@@ -1,7 +1,8 @@
-# A random walk over what others do to the kernel's lists between two passes:
-# addresses added, removed, renewed, sets made anew with other flags, time-outs
-# and sizes, rulesets flushed, the tool killed at any system call. Then one pass
-# and packets: dropped are exactly the wanted ones and the operator's.
+# A random walk over what others do to the kernel's lists, between two passes
+# and beside --watch: addresses added, removed, renewed, sets made anew with
+# other flags, time-outs and sizes, rulesets flushed, the tool killed at any
+# system call. Then packets: dropped are exactly the wanted ones and the
+# operator's.
 #
 # CQ_TEST_SEED=n repeats a walk; with CQ_TEST_ALL it is twenty times as long.
 # mpm: once
@@ -157,21 +158,44 @@ my %acts = (
     ],
 );
 
-# One pass, through another program
-sub look {
-    my ($wanted, @through) = @_;
+# clamquota-sync, which is to jail these clients
+sub sync {
+    my ($wanted, @options) = @_;
     # a never file without an address is not believed
     write_file("$dir/never", join "\n", "192.0.2.200",
         (grep { !$wanted->{$_} } @clients), "");
     write_file("$dir/deny", join "\n", @deny, '');
     # long ago: a pass waits for a file that is being written
     utime time - 60, time - 60, "$dir/never", "$dir/deny";
-    my ($status, $said) = $jail->run(@through, $Wire::Sync::PROGRAM,
-        '--table', "$dir/table", '--state', "$dir/state", '--jail',
-        $jail->{spec}, '--never-file', "$dir/never",
-        $kind eq 'nft' ? ('--deny-file', "$dir/deny") : ());
+    return ($Wire::Sync::PROGRAM, '--table', "$dir/table", '--state',
+        "$dir/state", '--jail', $jail->{spec}, '--never-file', "$dir/never",
+        $kind eq 'nft' ? ('--deny-file', "$dir/deny") : (), @options);
+}
+
+# One pass, through another program
+sub look {
+    my ($wanted, @through) = @_;
+    my ($status, $said) = $jail->run(@through, sync($wanted));
     push @log, "look @through: $status $said";
     return ($status, $said);
+}
+
+my $watcher;
+END { local $?; kill 'KILL', $watcher if $watcher }
+sub watch {
+    my (@command) = @_;
+    $watcher = fork // die "fork: $!";
+    return if $watcher;
+    open STDERR, '>>', "$dir/watch" or die;
+    exec @command or die;
+}
+
+sub kill_watcher {
+    my ($signal) = @_;
+    kill $signal, $watcher;
+    waitpid $watcher, 0;
+    undef $watcher;
+    return $?;
 }
 
 # The clients whose SYN the rules drop: all begin a connection, and those that
@@ -198,19 +222,41 @@ sub Wire::Jail::load_rules {
         for qw(iptables ip6tables);
 }
 
-sub step {
-    my ($name, $packets) = @_;
+# Clients that are to be jailed, and networks
+sub want {
     @log = ();
-    my %wanted = map { $_ => 1 } grep { rand() < 0.5 } @clients;
     @deny = $kind eq 'nft' ? grep { rand() < 0.5 } '10.77.8.0/24',
         'fd77:0:8::/48', '10.77.9.0/24', 'fd77:0:9::1' : ();
+    return map { $_ => 1 } grep { rand() < 0.5 } @clients;
+}
+
+# Whose packets are dropped, and whose should be
+sub packets {
+    my (@held) = @_;
+    push @held, $denied[0] if grep { $_ eq '10.77.8.0/24' } @deny;
+    push @held, $denied[1] if grep { $_ eq 'fd77:0:8::/48' } @deny;
+    return (dropped_ones(@clients, @near, @denied), join ' ', sort @held);
+}
+
+sub is_or_log {
+    my ($is, $expected, $name) = @_;
+    is($is, $expected, $name) or diag("CQ_TEST_SEED=$seed\n",
+        map { "    $_\n" } @log);
+    return $is eq $expected;
+}
+
+sub step {
+    my ($name, $packets) = @_;
+    my %wanted = want();
     look(\%wanted);
     pick(@{ $acts{$kind} })->() for 1 .. 1 + rand 4;
     %wanted = map { $_ => 1 } grep { rand() < 0.5 } @clients;
-    # killed before one of the calls with which it asks or changes something
-    my $call = pick(qw(sendto sendto write lseek recvmsg rename openat));
+    # killed before one of the calls with which it asks or changes something,
+    # or before any
+    my $call = pick(qw(sendto sendto write lseek recvmsg rename openat all));
     look(\%wanted, 'strace', '-o', "$dir/trace", '-e', "trace=$call", '-e',
-        "inject=$call:signal=KILL:when=" . int 1 + rand 12) if rand() < 0.7;
+        "inject=$call:signal=KILL:when=" . int 1 + rand($call eq 'all' ? 250
+        : 12)) if rand() < 0.7;
     pick(@{ $acts{$kind} })->() if rand() < 0.3;
     my ($status) = look(\%wanted);
     my @held = grep { $wanted{$_} || $operators->{$_} } @clients;
@@ -228,14 +274,63 @@ sub step {
     my $is = "$more$status; " . join ' ', sort split / /, $jail->inside;
     my $expected = join ' ', '0;', sort map { key($_) } @held;
     if ($packets) {
-        push @held, $denied[0] if grep { $_ eq '10.77.8.0/24' } @deny;
-        push @held, $denied[1] if grep { $_ eq 'fd77:0:8::/48' } @deny;
-        $is .= '; ' . dropped_ones(@clients, @near, @denied);
-        $expected .= "; @{[sort @held]}";
+        my ($dropped, $wanted) = packets(@held);
+        $is .= "; $dropped";
+        $expected .= "; $wanted";
     }
-    is($is, $expected, $name) or diag("CQ_TEST_SEED=$seed\n",
-        map { "    $_\n" } @log);
-    return $is eq $expected;
+    return is_or_log($is, $expected, $name);
+}
+
+# What the kernel has of the operator's, as it may depend on who was first
+sub operators {
+    my $program = $jail->jail($jail->{spec});
+    $program->ask('open r');
+    my %is = map { /^(\S+) .*operator's$/ ? ($1 => 1) : () }
+        @{ $program->ask('list')->{lines} };
+    return grep { $is{ key($_) } } @clients;
+}
+
+sub networks {
+    my $program = $jail->jail($jail->{spec});
+    $program->ask('open r');
+    return @{ $program->ask('networks')->{lines} };
+}
+
+# Beside --watch, which is killed now and then. What it does not hear of
+# (xt_recent and ipset tell nobody) it finds at SIGHUP, as at its next full pass.
+sub watched {
+    my ($name) = @_;
+    my %wanted = want();
+    my @command = sync(\%wanted, '--watch');
+    anew();
+    watch(@command);
+    for (1 .. $steps * 5) {
+        pick(@{ $acts{$kind} })->();
+        if (rand() < 0.15) {
+            kill_watcher('KILL');
+            watch(@command);
+        }
+        select undef, undef, undef, 0.05;   # the pace of the others' changes
+    }
+    anew() if $broken;
+    my ($is, $expected, @held);
+    my $settled = sub {
+        @held = grep { $wanted{$_} } @clients;
+        push @held, grep { !$wanted{$_} } operators();
+        $is = join ' ', (sort split / /, $jail->inside), networks();
+        $expected = join ' ', (sort map { key($_) } @held),
+            map { m{/} ? $_ : "$_/128" } sort @deny;
+        return $is eq $expected;
+    };
+    # an nft set is right within a look, without a word
+    if ($kind eq 'nft' ? !poll(8, $settled) : 1) {
+        kill 'HUP', $watcher;
+        poll(20, $settled);
+        fail("$name: the kernel's generation was noticed") if $kind eq 'nft';
+    }
+    is_or_log($is, $expected, "$name: the wanted ones are in");
+    is_or_log(packets(@held), "$name: dropped");
+    is(kill_watcher('TERM'), 0, "$name: SIGTERM ends it");
 }
 
 for (Wire::Jail->all) {
@@ -250,6 +345,7 @@ for (Wire::Jail->all) {
         for my $n (1 .. $steps) {
             step("$jail->{name}, step $n", $n % 3 == 0) or last;
         }
+        watched("$jail->{name}, --watch");
         eval { $jail->unload };
     }
 }

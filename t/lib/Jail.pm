@@ -7,6 +7,9 @@ package Jail;
 #   my ($status, $output) = $ns->run('nft', '-f', 'conf/clamquota.nft');
 #   my $jail = $ns->jail('recent:bad', under => [qw(setpriv ...)], lease => 60);
 #   my $answer = $jail->ask('list');          # { status, why, lines => [] }
+#
+# And the tests that are the same for every kind of jail: is_usable() on an
+# empty one, judges_names() for specs.
 
 use strict;
 use warnings;
@@ -15,6 +18,7 @@ use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use IPC::Open2 qw(open2);
+use Test::More;
 
 our $top = abs_path(dirname(__FILE__) . '/../..');
 our $why_not;
@@ -34,6 +38,61 @@ sub program {
         chmod 0755, "$scratch/jail";
     }
     return "$scratch/jail";
+}
+
+# ---- what every kind does ----
+
+our $differ = 'holds no clients of this prefix length: ClamQuotaPrefix and the '
+    . 'mask of its firewall rule differ';
+
+# %can: client => what the jail answers to "can"
+sub can_hold {
+    my ($jail, %can) = @_;
+    is_deeply($jail->ask("can $_")->{lines}, [ $can{$_} ], "can $_")
+        for sort keys %can;
+    return;
+}
+
+# An empty jail with the sets and rules of conf/ takes three clients, which are
+# in it then: their addresses.
+sub is_usable {
+    my ($jail, $figures) = @_;
+    is($jail->ask('open r')->{status}, 0, 'opens, to look');
+    is($jail->ask('open w')->{status}, 0, 'and to write');
+    is_deeply($jail->addresses, [], 'empty');
+    is($jail->ask('figures')->{lines}[0], $figures, 'figures');
+    can_hold($jail, '192.0.2.1' => 'yes', '2001:db8::/64' => 'yes',
+        '10.0.0.0/8' => $differ, '2001:db8::1' => $differ);
+    is_deeply($jail->ask('+ 192.0.2.7', '+ ::ffff:192.0.2.8',
+        '+ 2001:db8:0:7::/64', 'apply'), { status => 0, why => '',
+        lines => [] }, 'adds');
+    my @three = ('192.0.2.7', '192.0.2.8', '2001:db8:0:7::');
+    is_deeply($jail->addresses, \@three, 'lists');
+    is((grep { / (\d+)$/ && $1 > 3500 && $1 <= 3600 }
+        @{ $jail->ask('list')->{lines} }), 3, 'with a lease');
+    return @three;
+}
+
+sub cannot_deny {
+    my ($jail) = @_;
+    like($jail->ask('can-deny 10.0.0.0/8')->{lines}[0],
+        qr/^holds no networks/, 'no networks');
+    is($jail->ask('deny')->{status}, 0, 'to deny none is no failure');
+    is($jail->ask('deny 10.0.0.0/8')->{status}, 1, 'one is');
+    return;
+}
+
+# Specs that are refused with exit 2, and such that are accepted
+sub judges_names {
+    my ($ns, $kind, $bad, $good) = @_;
+    for my $name (@{$bad}) {
+        (my $shown = $name) =~ s/[^\x20-\x7e]/?/g;
+        is($ns->jail("$kind:$name")->{parsed}{status}, 2,
+            'refused: ' . substr $shown, 0, 30);
+    }
+    is($ns->jail("$kind:$_")->{parsed}{status}, 0, "accepted: $_")
+        for @{$good};
+    return;
 }
 
 # Words to run a program as nobody
@@ -176,6 +235,13 @@ sub ask {
 sub addresses {
     my ($self) = @_;
     return [ map { s/ .*//r } @{ $self->ask('list')->{lines} } ];
+}
+
+# How long an address stays ("3600", "-1 operator's"), or "gone"
+sub left_of {
+    my ($self, $address) = @_;
+    my ($line) = grep { /^\Q$address\E / } @{ $self->ask('list')->{lines} };
+    return defined $line ? $line =~ s/^\S+ //r : 'gone';
 }
 
 sub DESTROY {

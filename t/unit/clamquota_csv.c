@@ -1,4 +1,5 @@
-/* clamquota/csv: RFC 4180, and no cell that a spreadsheet takes for a formula. */
+/* clamquota/csv: RFC 4180, and no cell that a spreadsheet takes for a
+ * formula. */
 #include "clamquota/csv.h"
 
 #include <check.h>

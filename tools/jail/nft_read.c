@@ -249,7 +249,8 @@ static int read_sets(struct cq_nft *nft, enum cq_nft_depth depth)
 
     if (error != 0
         || (before == nft->generation
-            && (depth == CQ_NFT_HEADERS || nft->jail.now_s < nft->has_expired_s))) {
+            && (depth == CQ_NFT_HEADERS
+                || nft->jail.now_s < nft->has_expired_s))) {
         return error;
     }
     if (before != nft->generation) {
