@@ -147,6 +147,42 @@ for my $case (@wrong) {
 is(system("$build/clamquota export sqlite --table $table"
     . ' >/dev/full 2>/dev/null') >> 8, 1, 'exit 1: no room for the output');
 
+# ---- a table that is another one before all rows were read: the reader of a
+# pipe holds the script up until then, which is larger than a pipe ----
+my $large = "$server->{dir}/large";
+open my $pairs, '|-', "exec $build/clamquota feed --format pairs --daily 1M "
+    . "--table $large 2>$server->{dir}/said" or die "feed: $!";
+print $pairs map { '10.1.' . ($_ >> 8) . '.' . ($_ & 255) . " 1000\n" }
+    0 .. 4999;
+close $pairs or die 'feed';
+my $good = read_file($large);
+my %lost = (replaced => sub { write_file("$large.new", $good);
+        rename "$large.new", $large or die "rename: $!" },
+    removed => sub { unlink $large or die "unlink: $!" },
+    'cut short' => sub { truncate $large, 8192 or die "truncate: $!" });
+for my $how ('left alone', sort keys %lost) {
+    write_file($large, $good);
+    open my $script, '-|', "exec $build/clamquota export sqlite --site one "
+        . "--table $large 2>$server->{dir}/said" or die "export: $!";
+    my $sql = <$script>;
+    $lost{$how}->() if $lost{$how};
+    $sql .= join '', <$script>;
+    close $script;
+    is($? >> 8, $lost{$how} ? 6 : 0, "$how: exit status");
+    is(read_file("$server->{dir}/said"), $lost{$how} ? "clamquota export: "
+        . "$large: was cut short or replaced meanwhile, so nothing was "
+        . "exported; try again\n" : '', "$how: what it says");
+    is(() = $sql =~ /^(?:COMMIT|ROLLBACK);$/mg, 1, "$how: one end");
+    like($sql, $lost{$how} ? qr/^ROLLBACK;\n\z/m : qr/^COMMIT;\n\z/m,
+        "$how: which");
+    SKIP: {
+        my $database = Database->run('sqlite') or skip $Database::why_not, 2;
+        is(join('', $database->load($sql)), '0', "$how: it loads");
+        is_deeply([$database->rows('SELECT COUNT(*) FROM sqlite_master')],
+            [$lost{$how} ? 0 : 3], "$how: what is in the database");
+    }
+}
+
 # ---- a table whose period is over, and no server to turn it ----
 ok($server->stop, 'httpd stops');
 my ($own) = (export('sqlite', '--site', 'one'))[1] =~ /(INSERT.*)COMMIT/s;
