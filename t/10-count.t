@@ -1,4 +1,4 @@
-# What is counted is what the client received, to the byte, and survives
+# The module counts the bytes that the client received, to the byte, and survives
 # whatever happens to the server.
 
 use strict;
@@ -20,7 +20,7 @@ my $request = "GET /10k HTTP/1.1\r\nHost: localhost\r\n";
 is($server->row('127.0.0.2'), undef, 'no row before the first request');
 my $answer = $server->get('/3m', '--interface', '127.0.0.2');
 is($answer->{status}, 200, 'a file is served');
-is($answer->{bytes}, 3_000_000 + length $answer->{head}, 'curl tells bytes');
+is($answer->{bytes}, 3_000_000 + length $answer->{head}, 'curl reports bytes');
 my $row = $server->row('127.0.0.2', used => $answer->{bytes}, hits => 1);
 is($row->{used}, $answer->{bytes}, 'used: headers and body');
 is($row->{today}, $answer->{bytes}, 'today: the same on the first day');

@@ -68,7 +68,7 @@ chmod 0755, "$htdocs/chunked.cgi";
 
 my $last = 1;
 
-# Each request comes from a client of its own: its row tells of this one.
+# Each request comes from a client of its own: its row is about this one.
 sub counted {
     my ($name, $status, $column, $path, @lines) = @_;
     my $method = $path =~ s/^HEAD // ? 'HEAD' : 'GET';
@@ -157,7 +157,7 @@ is($totals->{hits} - $before->{hits}, 1, 'one hit in the totals');
 my $page = $server->get('/clamquota', '--interface', '127.0.2.4');
 is($page->{status}, 200, 'the page');
 is_deeply([grep { $_->{client} eq '127.0.2.4' } @{$server->json->{clients}}],
-    [], 'is in nobody\'s row');
+    [], 'is in no client\'s row');
 
 $server->allow_log(qr/AH01630/, 1);
 finish();

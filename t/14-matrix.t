@@ -176,7 +176,7 @@ sub show {
         $booked, $booked - $client) if $ENV{CQ_MATRIX};
 }
 
-# What is booked of a client, when all is: exactly this, in this column.
+# Compares all that was booked for a client: exactly this, in this column.
 sub booked {
     my ($kind, $protocol, $from, $column, $bytes, $hits) = @_;
     my $name = "$protocol: $kind";

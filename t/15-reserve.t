@@ -1,4 +1,4 @@
-# What is under way counts before it has gone: a file is reserved when it is
+# Bytes in flight count before they have left: a file is reserved when it is
 # admitted, and whatever is left of that goes back when the request ends.
 
 use strict;
@@ -128,7 +128,7 @@ $_->close for @connections;
 my $row = $server->row('127.0.0.2', in_flight => 0);
 is($row->{in_flight}, 0, 'HTTP/1.1: all aborted, nothing in flight');
 is($row->{hits}, 7, 'HTTP/1.1: 7 hits');
-cmp_ok($row->{used}, '<', BIG, 'HTTP/1.1: what had not gone was not drawn');
+cmp_ok($row->{used}, '<', BIG, 'HTTP/1.1: what had not gone was not used');
 is(status(ask('127.0.0.2', '/150m')), 200, 'HTTP/1.1: the next is admitted');
 is($server->row('127.0.0.2', hits => 8, in_flight => 0)->{in_flight}, 0,
     'HTTP/1.1: and its reservation went back');
@@ -229,7 +229,7 @@ sub reserved {
     $connection->close;
     $row = $server->row($from, in_flight => 0);
     is($row->{in_flight}, 0, "$name: went back");
-    cmp_ok($row->{used}, '<', $bytes, "$name: and was not drawn");
+    cmp_ok($row->{used}, '<', $bytes, "$name: and was not downloaded");
 }
 
 my $etag = $server->get('/150m', '-I')->{headers}{etag};
@@ -262,7 +262,7 @@ cmp_ok($row->{used} + $row->{in_flight}, '<=', 12_000_000,
     'ErrorDocument instead of the file: that one is not reserved');
 $denied->take(20_000_000);
 $row = $server->row('127.0.2.9', used => $denied->{bytes}, in_flight => 0);
-is($row->{used}, $denied->{bytes}, 'ErrorDocument: drawn to the byte');
+is($row->{used}, $denied->{bytes}, 'ErrorDocument: downloaded to the byte');
 is($row->{in_flight}, 0, 'ErrorDocument: nothing in flight');
 
 # what has no length until it flows reserves nothing
@@ -300,7 +300,7 @@ sub nothing {
     is($answer->{status}, $status, "$name: status");
     $row = $server->row($from, free => $answer->{bytes}, in_flight => 0);
     is($row->{in_flight}, 0, "$name: nothing in flight");
-    is($row->{used}, 0, "$name: nothing drawn");
+    is($row->{used}, 0, "$name: nothing downloaded");
 }
 
 nothing('HEAD', 200, '/150m', '-I');
@@ -324,7 +324,7 @@ $stalled = $server->connect(from => '127.0.2.1', buffer => 65536,
 is(status($stalled), 200, 'timeout: served');
 $row = $server->row('127.0.2.1', in_flight => 0);
 is($row->{in_flight}, 0, 'timeout: the reservation went back');
-cmp_ok($row->{used}, '<', BIG, 'timeout: and was not drawn');
+cmp_ok($row->{used}, '<', BIG, 'timeout: and was not used');
 cmp_ok($row->{used}, '>', 0, 'timeout: but what went is');
 
 # a shutdown that waits for the download, and the client goes away meanwhile
@@ -342,7 +342,7 @@ is($server->start, '', 'graceful stop: starts again');
 $row = $server->row('127.0.2.3');
 is($row->{in_flight}, 0, 'graceful stop: the reservation went back');
 cmp_ok($row->{used}, '>=', $used, 'graceful stop: what had gone stays');
-cmp_ok($row->{used}, '<', BIG, 'graceful stop: the file was not drawn');
+cmp_ok($row->{used}, '<', BIG, 'graceful stop: the file was not used');
 is($server->json->{totals}{in_flight}, 0, 'nothing in flight in total');
 
 $server->allow_log(qr/AH01630/, 2);

@@ -35,11 +35,11 @@ cmp_ok(sum(map { $_->{cut} // 0 } @rounds), '>=', ROUNDS,
 # that it takes a second is measured by t/bench/kill.pl: here others may be at
 # work, and what came after 10 s is wrong in its round
 my @seconds = sort { $a <=> $b } map { $_->{seconds} } @rounds;
-note "given back within $seconds[ROUNDS / 2] s, at most $seconds[-1] s";
+note "released within $seconds[ROUNDS / 2] s, at most $seconds[-1] s";
 cmp_ok($rounds[-1]{sent}, '<=', $received, 'the totals: nothing twice');
 cmp_ok($rounds[-1]{sent}, '>=', sum(values %used),
     'the totals: nothing less than the rows');
-ok(scalar $server->log_lines(qr/CQ0124: /), 'the log tells of children');
+ok(scalar $server->log_lines(qr/CQ0124: /), 'the log reports the children');
 my $killed = qr/AH1039[23]: children are killed successively/;
 $server->allow_log($killed, scalar $server->log_lines($killed));
 

@@ -60,7 +60,7 @@ sub is_cut {
     return $row->{used};
 }
 
-# What is in flight is the rest of the file.
+# The bytes in flight are the rest of the file.
 sub is_in_flight {
     my ($name, $from, $other) = @_;
     my $row = row($from);
@@ -77,7 +77,7 @@ my @before = $server->children;
 ok($server->graceful, 'graceful');
 is_in_flight('graceful', $from);
 my $answer = $server->get('/small', '--interface', $from);
-is($answer->{status}, 200, 'graceful: the new generation serves him');
+is($answer->{status}, 200, 'graceful: the new generation serves it');
 is(row($from)->{hits}, 2, 'graceful: in the same row');
 ok($server->graceful, 'graceful again');
 is_in_flight('a second graceful', $from, $answer->{bytes});
@@ -101,7 +101,7 @@ my $mark = $server->mark;
 kill 'ABRT', $server->children;
 is_cut('SIGABRT', $from, $connection);
 my $signal = qr/AH0005[12]: child pid \d+ exit signal Abort/;
-ok($server->wait_log($signal, $mark), 'SIGABRT: httpd says so');
+ok($server->wait_log($signal, $mark), 'SIGABRT: httpd reports it');
 $server->allow_log($signal, scalar $server->log_lines($signal));
 
 # ---- a changed configuration at a graceful ----
@@ -190,7 +190,7 @@ completes('turnover', $from, $connection);
 is($server->json->{totals}{sent} - $sent,
     $load->{bytes} + $connection->{bytes}, 'turnover: the totals too');
 
-# the kills above, and who hangs on a download when the time is up
+# the kills above, and clients with an open download at the end of the time
 for my $meant (qr/AH1039[23]: /, qr/AH0004[56]: child process/) {
     $server->allow_log($meant, scalar $server->log_lines($meant));
 }

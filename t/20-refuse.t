@@ -1,5 +1,5 @@
-# A client that is over is refused: what it is told, what it still gets, and
-# how an operator sets it free.
+# A client over quota is refused: the answer, the requests that it may still
+# make, and how an operator admits it again.
 
 use strict;
 use warnings;
@@ -96,7 +96,7 @@ is(length $answer->{body}, 20_000, 'admitted: never cut');
 my $used = $server->row('127.0.0.2', used => $answer->{bytes})->{used};
 is($used, $answer->{bytes}, 'it is counted whole');
 my $row = $server->row('127.0.0.2');
-is($row->{state}, 'over', 'the client is over');
+is($row->{state}, 'over', 'the client is over quota');
 
 $answer = $server->get('/file', @over);
 my $headers = $answer->{headers};
@@ -159,11 +159,11 @@ is($server->get('/second/file', @over)->{headers}{'retry-after'}, 1,
 my @moments = map { moment('spread') } 1 .. 3;
 cmp_ok($moments[0], '>=', $midnight, 'RetryJitter: not before midnight');
 is_deeply(\@moments, [($moments[0]) x 3],
-    'the same client is told the same moment again');
+    'the same client gets the same moment again');
 is($server->get('/20k', '--interface', '127.0.0.3')->{status}, 200,
     'another client goes over');
 
-# what a client that is over still gets
+# what a client that is over quota still gets
 my $etag = $server->get('/file', '-I', @over)->{headers}{etag};
 is($server->get('/file', '-I', @over)->{status}, 200, 'HEAD is served');
 is($server->get('/file', '-H', "If-None-Match: $etag", @over)->{status}, 304,
@@ -193,7 +193,7 @@ for (['MultiViews', '/many'], ['DirectoryIndex', '/dir/'],
     is($server->get($path, @over)->{status}, 429, "$what: refused when over");
 }
 
-# small ranges that add up: free for so many bytes a day, then like any other
+# small ranges that add up: free for N bytes a day, then like any other
 my @pieces = ('--interface', '127.0.0.4', '-r');
 my $total = 0;
 $total += $server->get('/pieces/file', @pieces, '0-511')->{bytes} for 1 .. 5;
@@ -208,7 +208,7 @@ is($server->get('/pieces/file', @pieces, '0-511')->{status}, 429,
     'over, a small range is refused as well');
 
 # only what is in flight stands in the way: two downloads of 64 MB have not
-# drawn 100 MB, but will
+# downloaded 100 MB, but will
 my @slow = map { $server->connect(from => '127.0.0.5', buffer => 65536)
     ->send("GET /busy/big HTTP/1.0\r\nHost: x\r\n\r\n") } 1 .. 2;
 $_->take(1) for @slow;

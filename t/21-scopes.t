@@ -1,5 +1,5 @@
 # Where a quota holds: hosts, locations, directories, files, pools, ranges of
-# addresses, and who the client is behind a proxy.
+# addresses, and the client behind a proxy.
 
 use strict;
 use warnings;
@@ -135,7 +135,7 @@ for (['127.0.5.1', '200 200', 'exempt', 'ClamQuotaClient 127.0.5.0/24'],
     ok($row->{used} > 5000, "$from: counted");
 }
 
-# a proxy in front that nobody told us of: said once
+# an undeclared proxy in front: reported once
 $mark = $server->mark;
 $server->get('/location/file', '-H', 'X-Forwarded-For: 192.0.2.7',
     '--interface', '127.0.8.1') for 1 .. 5;
@@ -158,7 +158,7 @@ sub through { return ('-H', "X-Forwarded-For: $_[0]") }
 my $answer = $behind->get('/file', through('192.0.2.7'));
 $row = $behind->row('192.0.2.7', used => $answer->{bytes});
 is($row->{used}, $answer->{bytes}, 'mod_remoteip: its client is the client');
-ok(!$row->{jailable}, 'who was seen through a proxy is not jailable');
+ok(!$row->{jailable}, 'a client that was seen through a proxy is not jailable');
 is($behind->row('127.0.0.1'), undef, 'the proxy is none');
 is($behind->get('/file', through('192.0.2.7'))->{status}, 429, 'refused');
 is($behind->get('/file', through('192.0.2.8'))->{status}, 200, 'another not');
@@ -172,7 +172,7 @@ is($behind->get('/file', through('::ffff:192.0.2.8'))->{status}, 429,
 $answer = $behind->get('/file', '--interface', '127.0.0.2',
     through('192.0.2.9'));
 $row = $behind->row('127.0.0.2', used => $answer->{bytes});
-is($row->{used}, $answer->{bytes}, 'who comes by himself is himself');
-is($behind->row('192.0.2.9'), undef, 'and his header is not believed');
+is($row->{used}, $answer->{bytes}, 'a client that comes by itself is itself');
+is($behind->row('192.0.2.9'), undef, 'and its header is ignored');
 
 finish();

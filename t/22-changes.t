@@ -91,7 +91,7 @@ is($server->get('/user/page')->{status}, 500,
     'ClamQuotaChanges does not go there');
 ok($server->wait_log(qr/ClamQuotaChanges not allowed here/, $mark), 'and why');
 
-# ---- under which names: whoever owns one may let it point here ----
+# ---- under which names: any client that owns one may let it point here ----
 for my $name ('evil.example', "evil.example:$server->{port}",
     '127.0.0.1.evil.example', 'localhost.evil.example', 'mirror.example') {
     ask('/clamquota', $name);

@@ -1,4 +1,4 @@
-# The operator's page in all its forms, and requests that nobody should send.
+# The operator's page in all its forms, and requests that no client should send.
 
 use strict;
 use warnings;
@@ -26,7 +26,7 @@ EOT
 mkdir "$server->{dir}/htdocs/other";
 write_file("$server->{dir}/htdocs/$_", 'f' x 5000) for 'file', 'other/file';
 my $began = $server->now;
-# 127.0.2.N draws N times; .5 is over and refused once
+# 127.0.2.N downloads N times; .5 is over quota and refused once
 for my $n (1 .. 5) {
     $server->get("/file?[1-$n]", '--interface', "127.0.2.$n");
 }
@@ -85,7 +85,7 @@ is($json->{totals}{sent}, $pool{default}{sent} + $pool{other}{sent},
     'totals are the sum of the pools');
 my ($over) = grep { $_->{client} eq '127.0.2.5' } @{$json->{clients}};
 is_deeply([@$over{qw(state allowance daily hits refused rule prefix)}],
-    ['over', 25_100, 25_000, 5, 1, 'ClamQuotaDaily', 32], 'who is over');
+    ['over', 25_100, 25_000, 5, 1, 'ClamQuotaDaily', 32], 'clients over quota');
 cmp_ok($over->{over_since}, '>=', $began, 'since it was refused');
 cmp_ok($over->{over_since}, '<=', $asked, 'and not later');
 is($json->{now} + $over->{retry_after}, $json->{period}{end}, 'until midnight');

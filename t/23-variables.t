@@ -1,4 +1,4 @@
-# What log lines and expressions are told.
+# The variables in log lines and expressions.
 
 use strict;
 use warnings;

@@ -90,12 +90,12 @@ chmod 0755, "$htdocs/hello.cgi";
 
 sub as { return ('--interface', $_[0]) }
 
-# Makes it a client that is over; returns what it has drawn.
+# Makes it a client that is over quota; returns what it has downloaded.
 sub go_over {
     my ($from) = @_;
     my $bytes = $server->get('/text.txt', as($from))->{bytes};
     is($server->row($from, used => $bytes, in_flight => 0)->{state}, 'over',
-        "$from is over");
+        "$from is over quota");
     return $bytes;
 }
 
@@ -173,7 +173,7 @@ is($server->get('/hello.cgi', '-X', 'OPTIONS', as('127.0.5.3'))->{body},
 is_refusal($server->get('/hello.cgi', '-X', 'OPTIONS', @over),
     'OPTIONS of a CGI');
 
-# ---- predictions that fail: who is over quota is refused in the last moment,
+# ---- predictions that fail: a client over quota is refused at the last moment,
 # with nothing left of the answer that was already made; others use it ----
 # (HTTP/1.0: no chunks, of which curl does not count the frames)
 my $since = POSIX::strftime('%a, %d %b %Y %H:%M:%S GMT',
@@ -231,7 +231,7 @@ $connection->close;
 my $hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 my $length = 'Content-Length: ' . length $hidden;
 my $posts = 0;
-# A refusal does not wait for a body: it ends the connection, whoever words it.
+# A refusal does not wait for a body: it ends the connection, whatever its text.
 for (['with a length', "$length\r\n\r\n$hidden"],
     ['in chunks', sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n"
         . "\r\n", length $hidden, $hidden)],
@@ -251,7 +251,7 @@ is(scalar($server->access(qr/"POST /, $posts)), $posts, 'each POST is logged');
 is(scalar(grep { /hidden/ } $server->access(qr/./)), 0,
     'and no body as a request');
 
-# ---- who hangs up early, again and again ----
+# ---- a client that hangs up early, again and again ----
 my $got = 0;
 for (1 .. 20) {
     $connection = $server->connect(from => '127.0.8.1', buffer => 4096);
@@ -267,7 +267,8 @@ my $out = 0;
 $out += (split)[2] for $server->access(qr/^127\.0\.8\.1 /, 20);
 my $row = $server->row('127.0.8.1', pool => 'large', hits => 20,
     in_flight => 0);
-is("$row->{hits} $row->{in_flight}", '20 0', 'hung up early: all are over');
+is("$row->{hits} $row->{in_flight}", '20 0',
+    'hung up early: all are over quota');
 cmp_ok($row->{used}, '>=', $got / 2, 'hung up early: half of it is used');
 cmp_ok($row->{used}, '<=', $out, 'hung up early: no more than was taken');
 
@@ -304,11 +305,11 @@ SKIP: {
     $_->close for @clients;
 }
 
-# ---- many refusals that nobody reads ----
+# ---- many refusals that no client reads ----
 SKIP: {
-    # There, who opens as many connections has all workers, refused or not:
+    # There, a client with as many connections occupies all workers, refused or not:
     # a worker stays with its connection. Under event one that can't be written
-    # to waits without a worker, unless somebody insists on a flush.
+    # to waits without a worker, unless a process insists on a flush.
     skip 'worker and prefork keep a worker for each open connection', 9
         if mpm() ne 'event';
     my $small = Httpd->run(conf => <<'EOT');
@@ -326,7 +327,7 @@ EOT
     my $answer = $small->get('/file', @over);
     is($answer->{status}, 200, 'pipelined: goes over');
     is($small->row('127.0.0.2', used => $answer->{bytes})->{state}, 'over',
-        'pipelined: is over');
+        'pipelined: is over quota');
     my @deaf = map { $small->connect(from => '127.0.0.2', buffer => 2048)
         ->send("GET /file HTTP/1.1\r\nHost: x\r\n\r\n" x 400) } 1 .. 12;
     # until no refusal is logged any more
@@ -339,7 +340,7 @@ EOT
     });
     my $refusals = $small->log_lines(qr/CQ0201/);
     cmp_ok($refusals, '>=', 12, 'pipelined: refused');
-    cmp_ok($refusals, '<', 12 * 400, 'pipelined: until nobody read it');
+    cmp_ok($refusals, '<', 12 * 400, 'pipelined: until no client read it');
     is($small->get('/file', '-m', 5, as("127.0.0.$_"))->{status}, 200,
         'pipelined: another client is served') for 3 .. 6;
     $_->close for @deaf;

@@ -1,5 +1,6 @@
-# ClamQuotaDropAfter: who goes on after his refusals is shut out before a word
-# is said, exactly until he may come again; and who must never be is not.
+# ClamQuotaDropAfter closes the connections of a client that keeps sending
+# requests after its refusals, before a byte is exchanged and exactly until it
+# is admitted again; connections of spared addresses are never closed.
 #
 # Loopback and own addresses are never shut out, so this runs in a network
 # namespace of its own, and its clients in a second one. Both vanish with the
@@ -62,7 +63,7 @@ there(sub {
 
 # ---- the server ----
 my $prefork = mpm() eq 'prefork';
-# Else the kernel keeps a connection to itself until something is said on it.
+# Else the kernel keeps a connection to itself until a byte is sent on it.
 my $conf = <<'EOT';
 AcceptFilter http none
 AcceptFilter https none
@@ -127,7 +128,7 @@ sub is_dropped {
     $dropped++;
 }
 
-# He draws what he may and more, and is refused so often.
+# It downloads what it may and more, and is refused N times.
 sub offend {
     my ($from, $refusals, $path, @arguments) = @_;
     my $n = 1 + $refusals;
@@ -135,7 +136,7 @@ sub offend {
         join(' ', 200, (429) x $refusals), "$from: $refusals refusals");
 }
 
-# What a connection sees on which nothing (or that) is said.
+# The answer to a connection on which nothing, or this text, is sent.
 sub outcome {
     my ($from, $port, $say) = @_;
     my $socket = there(sub { IO::Socket::INET->new(PeerHost => $SERVER,
@@ -157,7 +158,7 @@ offend(ip($_), 3) for 2 .. 9, 50;
 offend(ip(10), 2);
 offend(ip(20), 3, '/two/f');
 is(ask(ip(21), '/log/f?[1-9]'), join(' ', (200) x 9), 'LogOnly: served');
-is(ask(ip(30)), 200, 'h2: drawn, not refused');
+is(ask(ip(30)), 200, 'h2: downloaded, not refused');
 offend($_, 3) for 'fd77::2', 'fd78::2';
 offend(ip(41), 3, '/f', '-H', 'X-Client: 10.77.0.41', '--interface', ip(40));
 offend(ip(40), 3);
@@ -183,7 +184,7 @@ my $now = $server->json->{now};
 for my $row (grep { $_->{over_since} } @{$server->json->{clients}}) {
     cmp_ok($now - $row->{over_since}, '<', 60, "$row->{client}: not yet");
 }
-is($server->json->{totals}{dropped}, 0, 'nobody was dropped');
+is($server->json->{totals}{dropped}, 0, 'no client was dropped');
 
 # ---- and then ----
 $server->set_time('2026-03-01 12:05:00');
@@ -198,7 +199,7 @@ is_dropped(ip(10), 'with this one');
 is_dropped(ip(20), 'of another pool');
 is(ask(ip(21)), 200, 'LogOnly: not dropped');
 is(ask(ip(21), '/log/f'), 200, 'LogOnly: nor there');
-is(scalar outcome(ip(2), $server->{port}), 'reset', 'reset, if he says nothing');
+is(scalar outcome(ip(2), $server->{port}), 'reset', 'reset, if it sends nothing');
 is(scalar outcome(ip(2), $server->{port}, $request), 'reset', 'or something');
 is(scalar outcome(ip(2), $server->{tls_port}), 'reset', 'TLS: reset');
 # the reset may even be there before curl has seen that it is connected
@@ -209,8 +210,8 @@ is(there(sub { $server->get("https://$SERVER:$server->{tls_port}/f",
     '--interface', ip(11)) })->{status}, 200, 'TLS: others');
 is_dropped('fd78::2', 'IPv6');
 
-# ---- who never is ----
-is(ask('fd77::2'), 429, 'IPv6: his network holds our address');
+# ---- spared clients ----
+is(ask('fd77::2'), 429, 'IPv6: its network holds our address');
 for my $own ('127.0.0.9', $SERVER, '10.77.0.62') {
     is($server->get("http://$SERVER:$server->{port}/f", '--interface',
         $own)->{status}, 429, "own: $own is answered");
@@ -219,11 +220,11 @@ is($server->get($late, '--interface', '10.77.0.61')->{status}, 429,
     'own: an address that came after the start');
 is(ask(ip(43)), 429, 'a declared proxy that never brought a client');
 is(there(sub { $server->get($wrapped, '--interface', ip(45),
-    '--haproxy-protocol') })->{status}, 429, 'who speaks the PROXY protocol');
+    '--haproxy-protocol') })->{status}, 429, 'a client with the PROXY protocol');
 is(ask(ip(44)), 429, 'the default gateway');
 is(ask('fd79::2'), 429, 'the default gateway of IPv6');
 is(scalar($server->log_lines(qr/clamquota:notice.*CQ0142:.*
-    \ 10\.77\.0\.44,\ fd79::2:/x)), 1, 'the start says whom it spares');
+    \ 10\.77\.0\.44,\ fd79::2:/x)), 1, 'the start says which clients it spares');
 is(scalar($server->log_lines(qr/clamquota:warn.*CQ0141:\ the\ default\ gateway
     \ 10\.77\.0\.44\ is\ refused/x)), 1, 'and the log that it was refused');
 is(ask(ip(41)), 429, 'seen through mod_remoteip');
@@ -271,7 +272,7 @@ ok(poll(10, sub {
 }), 'no worker is held') or diag $status;
 # 10.77.0.2 as the kernel writes it; the one that is kept
 is(scalar(my @left = grep { /^\s*\d+: \S+ 02004D0A:/ } split /\n/,
-    read_file('/proc/net/tcp')), 1, 'no socket of his is left');
+    read_file('/proc/net/tcp')), 1, 'no socket of its connections is left');
 undef @open;
 $kept->close;
 
@@ -297,7 +298,7 @@ configured("ClamQuotaDaily 1000\nClamQuotaDropAfter Off\n", ip(3), 429);
 is_dropped(ip(3), 'DropAfter again');
 configured("ClamQuotaDaily 1000\nClamQuotaDropAfter 100\n", ip(3), 429);
 configured("ClamQuotaDropAfter 3\nClamQuotaDaily 1M\n", ip(4), 200);
-is(ask(ip(4)), 429, 'lowered again: he has his refusals before him');
+is(ask(ip(4)), 429, 'lowered again: it has its refusals before it');
 configured("${quota}ClamQuotaEngine LogOnly\n", ip(5), 200);
 is_dropped(ip(5), 'no longer LogOnly');
 configured("${quota}ClamQuotaEngine Off\n", ip(5), 200);
@@ -305,7 +306,7 @@ is_dropped(ip(5), 'no longer Off');
 configured("${quota}ClamQuotaClient 10.77.0.6/31 Unlimited\n", ip(6), 200);
 is_dropped(ip(6), 'no longer Unlimited');
 configured("${quota}ClamQuotaClient 10.77.0.6/31 1M\n", ip(6), 200);
-is(ask(ip(6)), 429, 'no longer 1M: he has his refusals before him');
+is(ask(ip(6)), 429, 'no longer 1M: it has its refusals before it');
 
 # ---- by the operator ----
 is_dropped(ip(7), 'before the reset');

@@ -1,5 +1,6 @@
-# ClamQuotaCopies: how often a client may draw the same version of a file in a
-# day, in body bytes, whatever the protocol; and who is over may finish one.
+# ClamQuotaCopies: the number of times that a client may download the same version
+# of a file in a day, in body bytes, with any protocol; and a client over quota
+# may finish one.
 
 use strict;
 use warnings;
@@ -104,14 +105,14 @@ is($refused->{headers}{'ratelimit-policy'},
     '"default:file";q=20000000;qu="content-bytes";w=86400', 'of the file');
 is($refused->{headers}{ratelimit}, '"default:file";r=0;t='
     . $refused->{headers}{'retry-after'}, 'the fields agree');
-like($refused->{body}, qr/ bytes\) a day for\nmain\.cvd\.\n/, 'the text says so');
+like($refused->{body}, qr/ bytes\) a day for\nmain\.cvd\.\n/, 'the text reports it');
 cmp_ok(length $refused->{body}, '<', 400, 'briefly');
 is($server->row('127.0.0.2')->{used}, do {
     my $sum = 0;
     $sum += (split)[2] for grep { /^127\.0\.0\.2 200 / }
         $server->access(qr/^127\.0\.0\.2 /, 12);
-    $sum }, 'refusals are not drawn');
-is($server->row('127.0.0.2')->{state}, 'ok', 'he is not over');
+    $sum }, 'refusals are not downloaded');
+is($server->row('127.0.0.2')->{state}, 'ok', 'it is not over quota');
 is($server->row('127.0.0.2')->{over_since}, 0, 'nor an offender');
 
 # ---- never refused ----
@@ -124,7 +125,7 @@ is(status(2, '/main.cvd', '-r', '5000000-'), 429, 'nor an open one');
 is(status(2, '/main.cvd', '-r', '0-511', '-H', 'If-Range: "no"'), 429,
     'nor one that may become the whole');
 is_deeply(statuses(2, ('/x.cdiff') x 4), [(200) x 4], 'free is free');
-is_deeply(statuses(99, ('/main.cvd') x 4), [(200) x 4], 'Unlimited is, too');
+is_deeply(statuses(99, ('/main.cvd') x 4), [(200) x 4], 'a client that is Unlimited, too');
 is_deeply(statuses(2, ('/off/f') x 4), [(200) x 4], 'a scope without');
 is_deeply(statuses(2, ('/three/f') x 4), [200, 200, 200, 429],
     'a scope with three');
@@ -201,7 +202,7 @@ is_deeply(\%served, {200 => 2, 429 => 6}, 'of eight at once two are served');
 close $_ for @open;
 $server->row('127.0.0.8', in_flight => 0);
 is(status(8, '/daily.cvd', '-r', '0-1000000'), 206,
-    'aborted ones give back what did not leave');
+    'aborted ones release what did not leave');
 
 # ---- LogOnly ----
 is_deeply(statuses(9, ('/logonly/f') x 3), [(200) x 3], 'LogOnly serves');
@@ -209,7 +210,7 @@ is(scalar $server->log_lines(qr/CQ0202: would refuse.*127\.0\.0\.9 .*logonly/),
     1, 'and says which');
 is(get(9, '/logonly/f')->{headers}{'x-state'}, 'logonly', 'in its state');
 
-# ---- who is over may finish what he was admitted to ----
+# ---- a client over quota may finish what it was admitted to ----
 sub part {      # begins a download and hangs up
     my ($n, $path, $bytes) = @_;
     my $socket = open_get($n, $path);
@@ -223,7 +224,7 @@ sub part {      # begins a download and hangs up
     return;
 }
 part(10, '/small/image', 2_000_000);
-is($server->row('127.0.0.10', pool => 'small')->{state}, 'over', 'he is over');
+is($server->row('127.0.0.10', pool => 'small')->{state}, 'over', 'it is over quota');
 is(status(10, '/small/other'), 429, 'nothing else');
 is(status(10, '/small/image'), 429, 'nor from the beginning');
 is(status(10, '/small/image', '-r', '0-'), 429, 'however it is called');
@@ -232,7 +233,7 @@ is(status(10, '/small/image', '-r', '1900000-5000000'), 429,
 is(status(10, '/small/image', '-r', '1900000-', '-H', 'If-Range: "other"'),
     429, 'the rest of another version would be the whole');
 is(status(10, '/small/other', '-r', '1000-'), 429,
-    'the rest of what he was not admitted to');
+    'the rest of what it was not admitted to');
 my $etag = get(10, '/small/image', '-I')->{headers}{etag};
 is(get(10, '/small/image', '-r', '1900000-', '-H', "If-Range: $etag")->{bytes}
     > 38_100_000, 1, 'the rest is served');

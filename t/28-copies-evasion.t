@@ -1,5 +1,5 @@
-# Copies under attack: nobody draws a version more often by asking oddly, and
-# nobody is refused for what he did not draw.
+# Copies under attack: odd requests give no client more downloads of a version,
+# and no client is refused for a file that it did not download.
 
 use strict;
 use warnings;
@@ -145,11 +145,11 @@ is_deeply(\%served, {200 => 2, 429 => 6}, 'eight at once with an If-Range');
 $_->close for @open;
 $server->row("127.0.0.$n", in_flight => 0);
 
-# ---- who is not to be refused ----
+# ---- a client that is not to be refused ----
 $server->allow_log(qr/AH01630: client denied/);
 $n++;
 is_deeply([map { status($n, '/denied.html') } 1 .. 3], [200, 200, 429],
-    'what an error says, drawn twice');
+    'what an error says, downloaded twice');
 is(status($n, '/forbidden/main.cvd'), 403, 'still says it');
 is(status($n, '/none.cvd'), 404, 'what is not there is not');
 
@@ -162,7 +162,7 @@ is_deeply(get($n, $server->tls_url('/once/dump.sql?[1-4]'),
 $n++;
 my @mine = ('/main.cvd');
 is_deeply([map { status($n, @mine) } 1 .. 3], [200, 200, 429],
-    'who has had his copies');
+    'a client that has had its copies');
 my $ranges = 0;
 while ($ranges < 100 && status($n, @mine, '-r', '0-4095') == 206) {
     $ranges++;
@@ -170,17 +170,17 @@ while ($ranges < 100 && status($n, @mine, '-r', '0-4095') == 206) {
 cmp_ok($ranges, '<', 30, 'and all of what is free of small ranges');
 my $tag = get($n, @mine, '-I')->{headers}{etag};
 is(status($n, @mine, '-H', "If-None-Match: $tag"), 304,
-    'is told that nothing has changed');
+    'learns that nothing has changed');
 is(status($n, @mine, '-H', "If-None-Match: $tag", '-r', '0-4095'), 304,
     'also of a range');
-is(status($n, '/over/main.cvd'), 200, 'who is over, too');
+is(status($n, '/over/main.cvd'), 200, 'a client over quota, too');
 $tag = get($n, '/over/main.cvd', '-I')->{headers}{etag};
-is(status($n, '/over/main.cvd', '-r', '0-4095'), 206, 'has his own') for 1 .. 20;
+is(status($n, '/over/main.cvd', '-r', '0-4095'), 206, 'has its own') for 1 .. 20;
 while ($ranges < 200 && status($n, '/over/main.cvd', '-r', '0-4095') == 206) {
     $ranges++;
 }
 is(status($n, '/over/main.cvd', '-H', "If-None-Match: $tag"), 304,
-    'and is told that nothing has changed');
+    'and learns that nothing has changed');
 
 $n++;
 my $held = $server->connect(from => "127.0.0.$n", buffer => 4096)
@@ -192,7 +192,7 @@ $_->more(12) for $held, $other;
 is(status($n, '/image.large', '-r', '5-6000'), 206, 'what was left');
 my $busy = get($n, '/image.large', '-r', '5-6000');
 is($busy->{status}, 429, 'while others are under way');
-is($busy->{headers}{'x-state'}, 'busy', 'he is told that they are');
+is($busy->{headers}{'x-state'}, 'busy', 'it learns that they are');
 cmp_ok($busy->{headers}{'retry-after'}, '<=', 40, 'and to come back soon');
 cmp_ok($busy->{headers}{'retry-after'}, '>=', 30, 'but not at once');
 is($busy->{headers}{ratelimit}, '"default:file";r=0;t='
@@ -202,6 +202,6 @@ is($busy->{headers}{'ratelimit-policy'},
 cmp_ok(length $busy->{body}, '<', 400, 'briefly');
 $_->close for $held, $other;
 $server->row("127.0.0.$n", in_flight => 0);
-is(status($n, '/image.large', '-r', '0-5000000'), 206, 'and he may, then');
+is(status($n, '/image.large', '-r', '0-5000000'), 206, 'and it may, then');
 
 finish();

@@ -1,4 +1,4 @@
-# One visitor is one client, however his address is written: with a zone, as an
+# One visitor is one client, however its address is written: with a zone, as an
 # IPv4 address in an IPv6 one, through NAT64. In a network namespace of its own,
 # which vanishes with this process.
 # mpm: once
@@ -48,8 +48,8 @@ my @answers = map { ask('cq0', '[fe80::1%25cq0]') } 1 .. 4;
 is(join(' ', map { $_->{status} } @answers), '200 200 200 429',
     'link-local: counted and refused');
 unlike($answers[-1]{head} . $answers[-1]{body}, qr/%/,
-    'no zone in what he is told');
-like($answers[-1]{body}, qr/\bfe80::1\b/, 'but his address');
+    'no zone in the answer');
+like($answers[-1]{body}, qr/\bfe80::1\b/, 'but its address');
 is($server->row('fe80::1')->{hits}, 3, 'nor in the row');
 my @told;
 poll(5, sub { 4 == (@told = grep { /fe80/ } split /\n/,

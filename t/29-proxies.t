@@ -1,5 +1,5 @@
-# Who is behind a proxy is the client, and the proxy itself is never taken for
-# an offender: all ways to declare one to mod_remoteip, the PROXY protocol, a
+# The visitor behind a proxy is the client, and the proxy itself is never taken
+# for an offender: all ways to declare one to mod_remoteip, the PROXY protocol, a
 # real haproxy with health checks.
 
 use strict;
@@ -71,7 +71,7 @@ is($server->get('/file', '--interface', '127.0.1.1', '-H',
 $server->get('/file', '--interface', '127.0.1.1', '-H',
     'X-Forwarded-For: 64:ff9b::198.51.100.7');
 is($server->row('198.51.100.7')->{hits}, 1, 'through NAT64: the same client');
-is(spared('198.51.100.7'), 'proxied', 'who was seen through a proxy is not jailable');
+is(spared('198.51.100.7'), 'proxied', 'a client seen through a proxy is not jailable');
 
 # ---- the PROXY protocol ----
 my $request = "GET /file HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -158,7 +158,7 @@ EOT
         ['send-proxy', $port[1], '127.0.6.11'],
         ['send-proxy-v2', $port[2], '127.0.6.12']) {
         my ($name, $port, $peer) = @$_;
-        # each check draws a file
+        # each check downloads a file
         ok(poll(20, sub { my $row = $server->row($peer);
             $row && $row->{state} eq 'over' && $row->{refused} > 1 }),
             "haproxy, $name: health checks make it over")

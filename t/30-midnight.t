@@ -24,7 +24,7 @@ sub at {
     return $server->{began};
 }
 
-# Draws a file; its status, and its bytes added to the sum when served.
+# Downloads a file; its status, and its bytes added to the sum when served.
 my $drawn;
 sub draw {
     my ($path) = @_;
@@ -151,11 +151,11 @@ $server->set_time('2066-05-20 12:00:00');
 is($server->row('127.0.0.2')->{used}, $drawn, '40 years ahead: used stays');
 is(draw('/small')->{status}, 200, 'clients are served');
 ok($server->wait_log(qr/clamquota:\w+\].*CQ\d+: .*clock/, $mark),
-    'and it is said');
+    'and it is reported');
 is($server->row('127.0.0.2')->{used}, $drawn, 'after that look too');
 $server->set_time('2026-05-20 12:01:00');
 $row = $server->row('127.0.0.2');
-is($row->{used}, $drawn, 'back again: used is what was drawn');
+is($row->{used}, $drawn, 'back again: used is what was downloaded');
 is($row->{allowance}, 200_000, 'the allowance as before');
 is(period(), 'month 20', 'the day as before');
 is($row->{hits}, $before->{hits} + 1, 'hits as before, and one');
@@ -163,7 +163,7 @@ is($server->json->{totals}{sent}, $totals->{sent} + $drawn - $before->{used},
     'totals too');
 $server->allow_log(qr/CQ\d+: .*clock/, 1);
 
-# ---- a start believes its clock, and says so when that is far off ----
+# ---- a start believes its clock, and reports it when that is far off ----
 ok($server->stop, 'stop');
 $server->set_time('2026-08-02 12:00:00');
 $mark = $server->mark;
@@ -171,6 +171,6 @@ is($server->start, '', 'start three months later');
 is(period(), 'month 2', 'the period is that of the clock');
 is_deeply([grep { $_->{used} } @{$server->json->{clients}}], [],
     'counters anew');
-ok($server->wait_log(qr/CQ\d+: .*period/, $mark), 'and it is said');
+ok($server->wait_log(qr/CQ\d+: .*period/, $mark), 'and it is reported');
 
 finish();

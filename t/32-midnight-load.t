@@ -1,6 +1,6 @@
 # A hundred slow downloads over midnight, over the 1st, and over a graceful
-# restart in the first second of the 1st: the bytes are split there, and who
-# comes after it is decided with what is in flight.
+# restart in the first second of the 1st: the bytes are split there, and a
+# request after it is decided with what is in flight.
 
 use strict;
 use warnings;
@@ -81,7 +81,7 @@ sub all_have {
 }
 
 # Receives the rest; the rows as soon as all of it is booked. before: what each
-# had drawn in another month.
+# had downloaded in another month.
 sub drain {
     my (%before) = @_;
     $_->drain for values %connection;
@@ -172,7 +172,7 @@ for my $graceful (0, 1) {
     is(Load::check_quiet_table($server), '', "$name: the table is sound");
 }
 
-# ---- a child killed on the 1st gives back what it reserved in June ----
+# ---- a child killed on the 1st releases what it reserved in June ----
 $rows = begin_downloads('2026-06-30 23:59:00', 1_000_000);
 %before = map { $_ => $rows->{$_}{used} } keys %connection;
 $server->set_time('2026-07-01 00:00:00');
@@ -185,7 +185,7 @@ kill 'KILL', $server->children;
 $_->drain for values %connection;
 ok(poll(5, sub { $server->json->{totals}{in_flight} == 0 }),
     'killed on the 1st: nothing in flight');
-# rows of June that nobody has touched since are not shown
+# rows of June that no client has touched since are not shown
 is_deeply([grep { $_->{used} || $_->{in_flight} || $_->{today} }
     values %{rows()}], [], 'killed on the 1st: nothing booked');
 is(Load::check_quiet_table($server), '', 'killed on the 1st: sound');

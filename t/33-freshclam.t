@@ -52,12 +52,12 @@ for my $scenario (@scenarios) {
     write_file("$htdocs/$scenario/filler", 'f' x 21_000);
 }
 
-# Makes freshclam's host a client that is over there; what it has drawn.
+# Makes freshclam's host a client that is over quota there; what it has downloaded.
 sub go_over {
     my ($pool) = @_;
     my $bytes = $server->get("/$pool/filler")->{bytes};
     is($server->row('127.0.0.1', pool => $pool, used => $bytes)->{state},
-        'over', "$pool: the client is over");
+        'over', "$pool: the client is over quota");
     return $bytes;
 }
 
@@ -112,7 +112,7 @@ is("$row->{used} $row->{free} $row->{refused}", "$used $free 0",
     '1: all of it is counted');
 
 # ---- 2: over, nothing here yet. Each probe is served, each body refused once,
-# freshclam ends well, and stays away exactly as long as it was told ----
+# freshclam ends well, and stays away exactly as long as Retry-After ----
 $used = go_over('s2');
 my @freshclam = freshclam($server, '/s2', '');
 ($exit, $said) = run($server, @freshclam);
@@ -206,7 +206,7 @@ my $daemon = begin($server, $output, freshclam($server, '/s9', ''), '-d');
 $request = requests($server, '/s9', 6);
 is_deeply($request->{seen}, each_name('206 NAME.cvd bytes=0-511',
     '429 NAME.cvd'), '9: the daemon asked, and was refused');
-# its first look is over when it waits for signals: this one means "look again"
+# its first look has ended when it waits for signals: this one means "look again"
 ok(poll(20, sub { catches_usr1($daemon) }), '9: it sleeps to its next check');
 kill 'USR1', $daemon;
 ok(poll(20, sub { read_file($output) =~ /still on cool-down/ }),
@@ -214,7 +214,7 @@ ok(poll(20, sub { read_file($output) =~ /still on cool-down/ }),
 is(ended($daemon, 0), undef, '9: it is alive');
 is_deeply(requests($server, '/s9', 0)->{seen}, [], '9: and asks nothing');
 kill 'TERM', $daemon;
-is(ended($daemon, 20), 0, '9: until it is told to end');
+is(ended($daemon, 20), 0, '9: until a signal ends it');
 
 go_over('s9c');
 $daemon = begin($server, $output, freshclam($server, '/s9c', ''), '-d');
@@ -226,7 +226,7 @@ is_deeply($request->{seen}, ['206 daily.cvd bytes=0-511', '403 daily.cvd'],
     '9: control: after the first');
 
 # ---- 10: a client that calls us its PrivateMirror asks for .cld first. That
-# is not here, and 404 although it is over (429 would be a cool-down, 403 too:
+# is not here, and 404 although it is over quota (429 would be a cool-down, 403 too:
 # clamav issue 395) ----
 $used = go_over('s10');
 ($exit, $said) = run($server, freshclam($server, '/s10', 'PrivateMirror '

@@ -58,12 +58,12 @@ for my $scenario (@scenarios, 's11r', keys %copies) {
 my @curl = (program('curl'), qw(-q -s --noproxy *));
 my @wget = (program('wget'), qw(--no-config --no-proxy -q -O /dev/null));
 
-# Makes 127.0.0.1 a client that is over there; what it has drawn.
+# Makes 127.0.0.1 a client that is over quota there; what it has downloaded.
 sub go_over {
     my ($pool) = @_;
     my $bytes = $server->get("/$pool/filler")->{bytes};
     is($server->row('127.0.0.1', pool => $pool, used => $bytes)->{state},
-        'over', "$pool: the client is over");
+        'over', "$pool: the client is over quota");
     return $bytes;
 }
 
@@ -163,7 +163,7 @@ $request = requests($server, '/s8c', 4);
 is_deeply($request->{seen}, ['206 main.cvd bytes=0-', '206 main.cvd bytes=0-511',
     '429 main.cvd', '429 main.cvd bytes=0-'], '8: as the log has it');
 
-# ---- 11: a client that goes away after 1 MB, three times, has drawn three
+# ---- 11: a client that goes away after 1 MB, three times, has downloaded three
 # times that and what was on its way, not three files ----
 use constant SIZE => 40_000_000;
 write_file("$htdocs/s11/main.cvd", database(62, SIZE));
@@ -209,7 +209,7 @@ mkdir "$server->{dir}/resumed";
 write_file("$htdocs/s11r/main.cvd", my $whole = database(62, SIZE));
 write_file("$server->{dir}/resumed/main.cvd", leave('/s11r/main.cvd'));
 is($server->row('127.0.0.1', pool => 's11r', hits => 1, in_flight => 0)
-    ->{state}, 'over', '11: the part made it a client that is over');
+    ->{state}, 'over', '11: the part made it a client over quota');
 my @resume = (@wget[0 .. 2], '-q', '-c', '-P', "$server->{dir}/resumed",
     $server->url('/s11r/main.cvd'));
 is((run($server, @resume))[0], 0, '11: wget -c');
@@ -218,7 +218,7 @@ ok(read_file("$server->{dir}/resumed/main.cvd") eq $whole,
 $request = requests($server, '/s11r', 2);
 is_deeply($request->{seen}, ['200 main.cvd', '206 main.cvd bytes=1000000-'],
     '11: it asked for the rest only');
-is(wget('/s11r/main.cvd'), 8, '11: then it is over like any other');
+is(wget('/s11r/main.cvd'), 8, '11: then it is over quota like any other');
 
 # ---- 12: eight at once, of which two may: exactly two are served ----
 write_file("$htdocs/s12/main.cvd", database(62, 10_000_000));
@@ -236,7 +236,7 @@ is("$row->{used} $row->{in_flight}", "$request->{bytes}{200} 0",
 
 # ---- 13: twelve installations behind one address. That address has the quota
 # of ten, by a ClamQuotaClient: ten get a set each, the others are refused, the
-# cdiffs are for all. What they say who they are makes no difference ----
+# cdiffs are for all. Their user agents make no difference ----
 my @names = qw(daily main bytecode);
 write_file("$htdocs/s13/$_.cvd", database(62, 100_000)) for @names;
 write_file("$htdocs/s13/daily-63.cdiff", 'c' x 1000);

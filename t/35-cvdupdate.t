@@ -95,7 +95,7 @@ sub go_over {
     my ($pool) = @_;
     my $bytes = $server->get("/$pool/filler")->{bytes};
     is($server->row('127.0.0.1', pool => $pool, used => $bytes)->{state},
-        'over', "$pool: the client is over");
+        'over', "$pool: the client is over quota");
     return $bytes;
 }
 
@@ -122,7 +122,7 @@ is((update('fresh'))[0], 0, 'fresh: again: exit 0');
 is_deeply(requests($server, '/fresh', 0)->{seen}, [], 'fresh: no request');
 
 # ---- over: cdiffs are served, databases refused, each once. It stays away
-# exactly as long as it was told, and comes back the next day ----
+# exactly as long as Retry-After, and comes back the next day ----
 my $used = go_over('over');
 configure('over', %field);
 my $began = $server->now;
@@ -130,7 +130,7 @@ my $began = $server->now;
 my $took_s = $server->now - $began;
 is($exit, 3, 'over: exit 3, one for each database');
 like($said, qr/We won't try \Q$_\E\.cvd again for 1[12]:\d\d:\d\d hours/,
-    "over: it says so of $_") for @names;
+    "over: it reports this of $_") for @names;
 $request = requests($server, '/over', 6);
 is_deeply($request->{seen}, each_name('200 NAME-VERSION.cdiff',
     '429 NAME.cvd?version=VERSION'), 'over: one refusal each');

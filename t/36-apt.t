@@ -136,7 +136,7 @@ is_stored($first, 'that arrives');
 my $row = $server->row('127.0.0.1', pool => 'mirror', used => $used,
     free => $free);
 is("$row->{used} $row->{free} $row->{state}", "$used $free over",
-    'packages are used, indexes are free; with that package it is over');
+    'packages are used, indexes are free; with that package it is over quota');
 
 # ---- over: it still sees what is new ----
 my $second = publish(2);
@@ -155,7 +155,7 @@ is_deeply($request->{seen}, ['304 dists/stable/InRelease'],
     'over: not modified');
 $free += $request->{bytes}{304};
 
-# ---- over: a package is refused, and apt says so ----
+# ---- over: a package is refused, and apt reports it ----
 ($exit, $said) = apt(qw(apt install -d -y cq-example));
 is($exit, 100, 'over: apt install: exit 100') or diag $said;
 like($said, qr/^E: Failed to fetch \Q$url\/$second\E  429  Too Many Requests/m,

@@ -17,7 +17,7 @@ sub good {
     my ($exit, $said) = $server->config_test("$conf\n");
     my ($name) = split /\n/, $conf;
     is($exit, 0, "good: $name");
-    is($said, "Syntax OK\n", "and nothing else is said");
+    is($said, "Syntax OK\n", "and nothing else is reported");
 }
 
 # Its sentence must match. The last line of conf holds the bad directive.
@@ -217,7 +217,7 @@ good("ClamQuotaDaily 1M\nClamQuotaPrefix 24 48\nClamQuotaClient 192.0.2.0/24 1M"
     . "\nClamQuotaClient 192.0.0.0/16 2M");
 bad("ClamQuotaNonsense On", qr/ClamQuotaNonsense/);
 
-# ---- a file that is larger than what a new client may draw ----
+# ---- a file that is larger than what a new client may download ----
 my $htdocs = "$server->{dir}/htdocs";
 sub file_of {
     my ($path, $bytes) = @_;
@@ -279,7 +279,7 @@ ClamQuotaDaily 50M
 ClamQuotaDaily 4G
 </Directory>
 EOT
-# elsewhere, and in a virtual host; the same twice is said once
+# elsewhere, and in a virtual host; the same twice is reported once
 warns(<<"EOT", 1, $main);
 DocumentRoot $server->{dir}/run
 <Directory $htdocs/deep>

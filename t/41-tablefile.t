@@ -220,7 +220,7 @@ ok($server->graceful, 'graceful with other Clients');
 is($server->json->{table}{capacity}, 500, 'the old number stays');
 is_deeply(rows(), $rows, 'with every row');
 is(scalar(() = $server->log_lines(qr/CQ\d+: .*ClamQuotaClients/, $mark)), 1,
-    'which is said in one line');
+    'which is reported in one line');
 $server->{clients} = 500;
 $mark = $server->mark;
 $server->{conf} = $conf . "ClamQuotaTable %DIR%/state/other.table\n";
@@ -228,7 +228,7 @@ ok($server->graceful, 'graceful with another Table');
 ok(!-e "$server->{dir}/state/other.table", 'it is not made');
 is_deeply(rows(), $rows, 'the rows stay');
 is(scalar(() = $server->log_lines(qr/CQ\d+: .*ClamQuotaTable/, $mark)), 1,
-    'which is said in one line');
+    'which is reported in one line');
 $server->{conf} = $conf;
 $mark = $server->mark;
 ok($server->graceful, 'graceful with the old Table');

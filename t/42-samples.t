@@ -81,7 +81,7 @@ is_deeply([full_set('127.0.0.2')], [200, 200, 200], 'a second time');
 is_deeply([full_set('127.0.0.2')], [429, 429, 429], 'a third time: none');
 is_deeply([full_set('127.0.0.3')], [200, 200, 200], 'others get theirs');
 my $row = $server->row('127.0.0.2', pool => 'clamav');
-is($row->{state}, 'ok', 'by copies, he is not over');
+is($row->{state}, 'ok', 'by copies, it is not over quota');
 is($row->{allowance}, 500 << 20, 'of 50M + 450M');
 
 is(fetch('127.0.0.2', '/daily-62.cdiff'), '200 5000', 'cdiffs are free');
@@ -92,10 +92,10 @@ cmp_ok($server->get('/main.cvd', '--interface', '127.0.0.2')
 
 is($server->get('/clamquota?auto')->{status}, 200, 'the page: for localhost');
 is($server->get('/clamquota?auto', '-H', 'X-Forwarded-For: 192.0.2.9')
-    ->{status}, 403, 'and nobody else');
+    ->{status}, 403, 'and no other client');
 $server->allow_log(qr/AH01630: client denied/);
 is(fetch('127.0.0.2', '/clamquota-me?json') =~ s/ .*//r, 200,
-    'his own figures: for everybody, also when he is over');
+    'its own figures: for every client, also when it is over quota');
 
 # ---- the distribution mirror, with a quota that is soon reached ----
 ok($server->stop, 'stop');

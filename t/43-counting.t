@@ -1,5 +1,5 @@
 # When requests are not counted although they should be, every form of the page
-# says so and what to do, until a restart puts it right.
+# reports it and what to do, until a restart puts it right.
 # mpm: once
 
 use strict;
@@ -67,7 +67,7 @@ sub is_uncounted {
     is($server->get('/file', '--interface', '127.0.0.9')->{status}, 200,
         "$name: never refused") for 1 .. 4;
     like($server->get('/me', '--interface', '127.0.0.9')->{body},
-        qr/Nothing is counted/, "$name: a client is told");
+        qr/Nothing is counted/, "$name: a client sees it");
 }
 
 # ---- another version of the module ----
@@ -89,7 +89,7 @@ $server->allow_log(qr/CQ0121: /, 1);
 # ---- a table that can't be opened ----
 $server = server("ClamQuotaEngine Off\n");
 is($server->json->{engine}, 'Off', 'Off');
-like($server->json->{notice}, qr/ClamQuotaEngine is Off/, 'Off: says so');
+like($server->json->{notice}, qr/ClamQuotaEngine is Off/, 'Off: reports it');
 $server->{conf} = "$pages${quota}ClamQuotaTable nowhere/table\n";
 renew($server);
 shows($server, 'no table', 'unusable', 0,

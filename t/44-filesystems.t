@@ -46,7 +46,7 @@ sub mount_image {
     return $why;
 }
 
-# Until no block is left, nor one that a delayed write gives back.
+# Until no block is left, nor one that a delayed write releases.
 sub fill {
     my ($state) = @_;
     # the bulk of it, without writing it
@@ -75,7 +75,7 @@ sub ask {
 
 sub client { return '127.0.' . int($_[0] / 200) . '.' . (1 + $_[0] % 200) }
 
-# The row of who did not come while the disk was full.
+# The row of a client that did not come while the disk was full.
 sub earlier { return $_[0]->row(client(999), @_[1 .. $#_]) }
 
 sub begin {

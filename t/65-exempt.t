@@ -69,7 +69,7 @@ is($row->{in_flight}, 0, 'nothing stays reserved');
 is(state_of('127.0.2.9', '/free/file'), 'free', 'a free scope stays free');
 is(status('127.0.3.1') . status('127.0.3.1'), '200429', 'others are refused');
 like(ask('127.0.2.1', '/me')->{body}, qr/No quota refuses you until/,
-    'it is told');
+    'it sees it');
 
 # ---- copies; a connection that was there before ----
 is(status('127.0.2.2', '/copies/file'), 200, 'a file');

@@ -188,7 +188,7 @@ poll(10, sub { read_file($top) =~ /transfers open/ });
 my $slow = $server->connect;
 $slow->send("GET /other/file HTTP/1.1\r\nHost: x\r\n\r\n");
 ok(poll(10, sub { read_file($top) =~ m{^127\.0\.0\.1 +other +[1-9]}m }),
-    'top: who downloads, and how fast') or diag(read_file($top));
+    'top: the clients that download, and their rates') or diag(read_file($top));
 $slow->close;
 kill INT => $pid;
 waitpid $pid, 0;

@@ -183,7 +183,7 @@ for my $how ('left alone', sort keys %lost) {
     }
 }
 
-# ---- a table whose period is over, and no server to turn it ----
+# ---- a table whose period has ended, and no server to turn it ----
 ok($server->stop, 'httpd stops');
 my ($own) = (export('sqlite', '--site', 'one'))[1] =~ /(INSERT.*)COMMIT/s;
 SKIP: {

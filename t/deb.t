@@ -4,7 +4,7 @@
 # are upgraded, removed and purged as an operator expects.
 #
 # The Debian lives in a directory and in namespaces of its own: its port 80 is
-# nobody else's, and it ends with this test, whatever runs in it.
+# no other client's, and it ends with this test, whatever runs in it.
 use strict;
 use warnings;
 use Cwd qw(abs_path);
@@ -190,7 +190,7 @@ sub page {
     my $text = (on_its_net('curl', '-s', 'http://127.0.0.1/clamquota?json'))[1];
     return eval { decode_json($text) } // { error => $text };
 }
-# What a restart leaves to its child: until it listens, nobody does.
+# What a restart leaves to its child: until it listens, no client does.
 sub answers {
     my ($name) = @_;
     my ($status, $said) = on_its_net('curl', '-sS', '-o', '/dev/null',
@@ -274,7 +274,7 @@ $pid = parent();
 spew("$root/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0755);
 $said = apt('upgraded where policy-rc.d forbids', 'install', '--reinstall',
     '/new/*.deb');
-like($said, qr/policy-rc.d denied execution of restart/, 'apt says so');
+like($said, qr/policy-rc.d denied execution of restart/, 'apt reports it');
 is(parent(), $pid, 'httpd runs on');
 spew("$root/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 0\n", 0755);
 

@@ -58,7 +58,7 @@ my @services;
 cmp_ok(scalar keys %closure, '>', 100, 'what they depend on is found');
 
 # A maintainer script that starts something goes through one of these; a
-# try-restart only touches what somebody else has started.
+# try-restart only touches what another program has started.
 my $starts = qr/^[^\n#]*\b(?:deb-systemd-invoke|invoke-rc\.d|systemctl)\b
     [^\n]*[ ](?:start|restart|\$_dh_action)\b/mx;
 like(q(	deb-systemd-invoke $_dh_action 'x.service' >/dev/null), $starts,

@@ -125,7 +125,7 @@ spew("$root/var/lib/clamquota/clamquota.table", 'counters');
 spew("$mods/clamquota.conf", "# mine\n");
 my $kept = build('uninstall', DESTDIR => $root);
 like($kept, qr/was changed here and stays\n.*rm -r \S+lib\/clamquota\n/,
-    'what is somebody\'s own is named');
+    'a file of the user\'s own is named');
 is_deeply([ files_below($root) ], [ "$mods/clamquota.conf",
     "$root/var/lib/clamquota/clamquota.table" ], 'and stays');
 install(DESTDIR => $root);
@@ -207,7 +207,7 @@ httpd_accepts('and the example in a virtual host', $enabled . <<"EOT");
 </VirtualHost>
 EOT
 
-# What is shown as a default or as an example is one.
+# A value shown as a default or as an example is one.
 (my $uncommented = slurp("$own_mods/clamquota.conf"))
     =~ s/^(\s*)#(?=\s*(?:ClamQuota|<))/$1/mg;
 $uncommented =~ s/ClamQuotaEngine Off/ClamQuotaEngine On/;

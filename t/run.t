@@ -1,6 +1,6 @@
 # mpm: once
 # What `build.sh run` promises: it builds, serves the sample mirror under its
-# quota to anybody who may open a port, and Ctrl-C leaves nothing behind.
+# quota to any user that may open a port, and Ctrl-C leaves nothing behind.
 use strict;
 use warnings;
 use Fcntl qw(:DEFAULT :flock);
@@ -97,7 +97,7 @@ my %environment = (PORT => $port, BUILD => "$scratch/a build", TMPDIR => $tmp);
 umask 077;
 delete $ENV{HOME};
 
-# ---- what can't work is said before anything is built ----
+# ---- what can't work is reported before anything is built ----
 for my $absurd ('', '0', '65536', '80a', '-1', '1' x 30) {
     my ($run, $words) = start(qr/(?!)/, { %environment, PORT => $absurd },
         './build.sh', 'run');
@@ -165,7 +165,7 @@ for my $stub (['dpkg-query', 'exit 1'], ['id', 'echo 65534'],
 
 my ($pid, $output, $pipe) = start(qr/Ctrl-C stops.*\n/, \%environment,
     './build.sh', 'run');
-like($output, qr/Ctrl-C stops/, 'it comes up and says so') or diag($output);
+like($output, qr/Ctrl-C stops/, 'it comes up and reports it') or diag($output);
 like($output, qr{\Q$url\E/clamquota\n}, 'it says where the page is');
 like($output, qr{--interface 127\.0\.0\.\d+ }, 'and what to try');
 like($output, qr{\Q$url\E/server-status\n}, 'httpd\'s own page, too');
@@ -217,11 +217,11 @@ my %rows = map { $_->{client} => $_ }
     @{ decode_json(fetch('/clamquota?json')->{content})->{clients} };
 is_deeply([ sort keys %rows ], [ '127.0.0.1', '127.0.0.9' ],
     'the page knows both');
-is($rows{'127.0.0.1'}{state}, 'over', 'and that one is over');
+is($rows{'127.0.0.1'}{state}, 'over', 'and that one is over quota');
 
 # A reset, with the very command that it printed.
 my ($reset) = $output =~ /^ *(curl .*action=reset.*)$/m;
-ok($reset, 'it tells how to reset a client') or $reset = 'false';
+ok($reset, 'it reports how to reset a client') or $reset = 'false';
 my $code = `$reset -s -o /dev/null -w '%{http_code}'`;
 is($code, 303, 'which is answered with 303');
 is(fetch('/main.cvd')->{status}, 200, 'and the client is served again');
@@ -238,7 +238,7 @@ is(ended($pid), 0, 'Ctrl-C ends it');
 is_deeply([ entries($tmp) ], [], 'nothing is left in TMPDIR');
 is_deeply([ processes_with($scratch) ], [], 'no process is left');
 ok(!IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port),
-    'nobody listens');
+    'no client listens');
 
 # ---- a cluster ----
 for my $absurd ('1', '10', 'three') {
@@ -273,7 +273,7 @@ SKIP: {
     is_deeply([ processes_with($scratch) ], [], 'a cluster: no process is left');
 }
 
-# No root needed: the same by a user who may do nothing.
+# No root needed: the same by a user without rights.
 SKIP: {
     skip 'not started by root: that was it already', 4 if $> != 0;
     my $copy = "$scratch/copy";

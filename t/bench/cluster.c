@@ -2,7 +2,7 @@
  *
  * Each node is a table and an exchange in this process, called one after
  * another, so CPU is that of 20 exchangers; memcached's is its own. Without
- * memcached (Debian's package, or t/peer/fetch) it says so and ends. */
+ * memcached (Debian's package, or t/peer/fetch) it reports it and ends. */
 #define CQ_PLAIN_ASSERT
 #include "../unit/table_fixture.h"
 

@@ -2,7 +2,7 @@
 # What the module costs a large download, to the same httpd without it: system
 # calls that send (strace; is sendfile still used?), CPU time of the children
 # per GB over http and https, and how often a request asks for the local time
-# (a library that counts who calls). CQ_BENCH_ROUNDS (15).
+# (a library that counts its calls). CQ_BENCH_ROUNDS (15).
 use strict;
 use warnings;
 use Cwd 'abs_path';

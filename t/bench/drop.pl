@@ -3,7 +3,7 @@
 # request over TLS: user instructions of httpd (callgrind), a count, so it does
 # not depend on how busy the machine is. Each figure is the difference of a
 # long and a short run of new connections, so that start and stop cancel out.
-# Needs root: who comes from loopback is never dropped, so this runs in two
+# Needs root: a client that comes from loopback is never dropped, so this runs in two
 # network namespaces, which end with it. Its table is made by t/peer/offend.
 use strict;
 use warnings;
@@ -173,4 +173,4 @@ my $on = each_costs('refused in plain, DropAfter 1000000',
     "${quota}ClamQuotaDropAfter 1000000", $plain, 429, 10, 60);
 printf "%-42s %12.5f\n", 'ratio: dropped / refused over TLS', $cost / $refused;
 printf "%-42s %12.5f\n", '  and logged', $logged / $refused;
-printf "%-42s %+12.0f\n", 'who is not dropped pays', $on - $off;
+printf "%-42s %+12.0f\n", 'a client that is not dropped pays', $on - $off;

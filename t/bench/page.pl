@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # The operator's page over a table of four million clients: its first byte, and
-# the p99 of other requests while somebody reloads it each two seconds, as a
+# the p99 of other requests while a process reloads it each two seconds, as a
 # ratio to the same without, in rounds, with the same again beside it.
 use strict;
 use warnings;

@@ -61,7 +61,7 @@ static uint16_t add_pool(struct cq_table *table)
     return pool;
 }
 
-/* Clients from all over 11.0.0.0/8 to 223.0.0.0/8; the first ones are over. */
+/* Clients from all over 11.0.0.0/8 to 223.0.0.0/8; the first ones are over quota. */
 static void make_table(const char *path, size_t over_n)
 {
     int64_t now_s = (int64_t)time(NULL);

@@ -32,7 +32,7 @@ sub cluster {
     return $cluster;
 }
 
-# Bytes of one download; 0 when it is refused. At most so many a second.
+# Bytes of one download; 0 when it is refused. At most N a second.
 sub download {
     my ($node, $client, $path, $bytes_per_s) = @_;
     my $connection = $node->connect(from => $client);

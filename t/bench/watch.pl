@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # clamquota-sync --watch beside a real httpd, with real packets: what it costs
-# at rest, how long after the refusal that makes a client an offender his first
+# at rest, how long after the refusal that makes a client an offender its first
 # SYN is dropped while others hammer, and what system calls the module makes
 # in a flood of refusals. Root, as it lays a cable between two network
 # namespaces of its own.
@@ -100,7 +100,7 @@ sub rest {
     $jail->unload;
 }
 
-# ---- the server and who hammers it ----
+# ---- the server and its attackers ----
 my $conf = <<"EOC";
 Listen 10.77.0.1:80
 MaxKeepAliveRequests 0
@@ -165,7 +165,7 @@ sub connection {
 # ---- until the first SYN is dropped ----
 
 # Begins connections until one finds no answer: when that one was begun.
-# A SYN comes a second time after a second, so half of one tells.
+# A SYN comes a second time after a second, so half a second decides.
 sub first_dropped {
     my ($from) = @_;
     my ($end, @tries) = (time + 10);
@@ -216,7 +216,7 @@ sub reaction {
 
 # ---- system calls in a flood ----
 
-# All calls of httpd's child for so many refusals on one connection
+# All calls of httpd's child for N refusals on one connection
 sub flood {
     my ($name, $more, @options) = @_;
     my ($server, $n) = (server($more), 4000);
@@ -252,7 +252,7 @@ rest();
 reaction();
 printf "%-34s %6s %9s %9s\n", 'system calls of 4000 refusals', 'each',
     'wakes', 'a second';
-flood('nobody watches', '');
-flood('nobody watches, DropAfter', "ClamQuotaDropAfter 1000000\n");
+flood('no client watches', '');
+flood('no client watches, DropAfter', "ClamQuotaDropAfter 1000000\n");
 flood('a watcher, an offender', '', '--grace', 0);
-flood('a watcher, still in his --grace', '', '--grace', 3600);
+flood('a watcher, still in its --grace', '', '--grace', 3600);

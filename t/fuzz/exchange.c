@@ -1,6 +1,6 @@
 /* exchange - fuzzes everything that a memcached can answer to a node: lists of
  * nodes, acts, hints, clients' items. Each get takes its values from the
- * input, sealed for their key as by somebody who knows how, or not. After four
+ * input, sealed for their key as by a program that knows how, or not. After four
  * rounds the table is in order, and no client is an offender by what others
  * said of it. */
 #include "input.h"

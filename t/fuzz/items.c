@@ -1,7 +1,7 @@
 /* items - fuzzes what memcached holds for a client, and its list of nodes. The
- * seal is put right half the time, as by somebody who can write to memcached
- * and read this source. What is read is written, and read again, as the
- * same. */
+ * seal is put right half the time, as by a program that can write to memcached
+ * and read this source. An item that was read, written and read again
+ * is the same. */
 #include "input.h"
 
 #include "cluster/bytes.h"

@@ -1,5 +1,5 @@
 /* table - fuzzes the table's file: words of a good one are changed, also by
- * somebody who knows what they mean and puts the checksum right. Every reader,
+ * a program that knows what they mean and puts the checksum right. Every reader,
  * tool and server uses it; then a start repairs what is left, and nothing is
  * wrong any more. */
 #include "input.h"

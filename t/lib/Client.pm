@@ -54,7 +54,7 @@ sub headers {
         split /\n/, $last // '' };
 }
 
-# The second of a Date header: what is said of "in so many seconds" is exact
+# The second of a Date header: a time "in N seconds" is exact
 # from there, however long the answer took.
 sub date {
     my ($text) = @_;
@@ -101,7 +101,7 @@ sub post {
     return $self->get('/clamquota', '--data', $body, @arguments);
 }
 
-# Lines of the access log; waits until there are so many that match.
+# Lines of the access log; waits until there are N that match.
 sub access {
     my ($self, $wanted, $count) = @_;
     my @lines;

@@ -104,7 +104,7 @@ sub await {
     return $row;
 }
 
-# Until the node ended so many more rounds that went well.
+# Until the node ended N more rounds that went well.
 sub await_rounds {
     my ($node, $n) = @_;
     my $from = cluster($node)->{rounds};

@@ -3,8 +3,8 @@ package Dns;
 # Dns - a name server on loopback that gives every question the same text, for
 # programs that read the versions of ClamAV's databases from a TXT record.
 #
-# It listens on port 53, which such programs can't be told to change, so it
-# needs root or the like; on an address there that nobody else uses.
+# It listens on port 53, which such programs cannot change, so it
+# needs root or the like; on an address there that no other client uses.
 
 use strict;
 use warnings;

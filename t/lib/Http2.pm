@@ -83,7 +83,7 @@ sub text {
     die 'too long a header field';
 }
 
-# Lets a stream send so many bytes more.
+# Lets a stream send N bytes more.
 sub grant {
     my ($self, $stream, $bytes) = @_;
     $self->{connection}->send(frame(WINDOW_UPDATE, 0, $stream->{id},

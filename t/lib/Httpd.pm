@@ -32,7 +32,7 @@ my $HTTPD = (grep { -x } map { ("$_/apache2", "$_/httpd") }
     or die "no httpd found: ./build.sh deps\n";
 my $FAKETIME = (glob '/usr/lib/*/faketime/libfaketimeMT.so.1')[0];
 # event closes the sockets under its workers when it is stopped at once (its
-# signal_threads()); one that is about to hand its connection back says so. And
+# signal_threads()); one that is about to hand its connection back reports it. And
 # one that has just freed its connection: close_worker_sockets() then calls
 # apr_os_sock_get() on what is gone, and the child dies of it. worker does the
 # same, prefork does not: there a crash at a stop would be ours.
@@ -259,7 +259,7 @@ sub wait_log {
     return poll(15, sub { ($self->log_lines($wanted, $mark))[0] });
 }
 
-# Says that warnings that match are meant, exactly so many of them.
+# Says that warnings that match are meant, exactly N of them.
 sub allow_log {
     my ($self, $wanted, $count) = @_;
     push @{$self->{allow}}, [$wanted, $count // 1];
@@ -274,7 +274,7 @@ sub assert_clean {
     eval { poll(2, sub { $self->json('limit=1')->{totals}{in_flight} == 0 }) }
         if $self->{pid} && $self->{quota};
     ok($self->stop, 'httpd stops') if $self->{pid};
-    # Everybody's errors and our own warnings. What other modules warn of is
+    # All errors and our own warnings. What other modules warn of is
     # this machine, e.g. a libssl that is older than mod_ssl (AH01882).
     my @told = $self->log_lines(qr/\[\w*:(?:warn|error|crit|alert|emerg)\]
         |exit\ signal|Sanitizer|runtime\ error:/x);

@@ -24,7 +24,7 @@ our $top = abs_path(dirname(__FILE__) . '/../..');
 our $why_not;
 my $started = $$;
 
-# The program where anybody may run it: the build directory may be in a place
+# The program where any user may run it: the build directory may be in a place
 # that only its owner can enter.
 my $scratch;
 sub program {
@@ -95,7 +95,7 @@ sub judges_names {
     return;
 }
 
-# Words to run a program as nobody
+# Words to run a program as an unprivileged user
 sub as_nobody {
     return qw(setpriv --reuid 65534 --regid 65534 --clear-groups);
 }
@@ -199,7 +199,7 @@ END {
 
 package Jail::Program;
 
-# Until the line with the status. Whoever waits a minute waits for ever.
+# Until the line with the status. A process that waits a minute waits for ever.
 sub answer {
     my ($self) = @_;
     my $from = $self->{from};

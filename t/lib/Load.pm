@@ -1,6 +1,6 @@
 package Load;
 
-# Load - many transfers at once, each counted by who receives it.
+# Load - many transfers at once, each counted by its receiver.
 #
 # A transfer is a download of one file or a loop of small ones on one
 # connection, each from an address of its own. What a killed child had handed
@@ -16,7 +16,7 @@ use Httpd;
 use Time::HiRes ();
 
 use constant PIECE => 256 * 1024;
-# What may still arrive from a dead child: both sides' buffers at most
+# Bytes that may still arrive from a dead child: both sides' buffers at most
 # (tcp_wmem[2], and twice what connect() asks for). More of it was sent by a
 # living one.
 use constant BUFFERED => 6_000_000;
@@ -47,7 +47,7 @@ sub new {
 }
 
 # from: address; path; times: how often, on one connection (1); slow: reads
-# only so many times out of a hundred that it could
+# only N times out of a hundred that it could
 sub add {
     my ($self, %option) = @_;
     my $t = { times => 1, slow => 100, bytes => 0, complete => 0, buffer => '',
@@ -118,7 +118,7 @@ sub finish_transfer {
     delete $t->{socket};
 }
 
-# Until so many bytes more were received by all together.
+# Until N bytes more were received by all together.
 sub receive_bytes {
     my ($self, $bytes) = @_;
     $bytes += $self->{bytes};
@@ -153,9 +153,9 @@ sub write_kill_files {
 }
 
 # One round: downloads and loops of small files run, some children die at a
-# random moment, everybody receives what still comes. Returns {lost: bytes that
+# random moment, every client receives what still comes. Returns {lost: bytes that
 # were received and not booked, seconds: until nothing was in flight, wrong:
-# sentences, cut: how many downloads were}. used: what each address had drawn
+# sentences, cut: how many downloads were}. used: what each address had downloaded
 # before, updated. everything: the whole server dies and starts again.
 sub kill_round {
     my ($server, $used, %option) = @_;

@@ -5,7 +5,7 @@ package Mirror;
 # run() starts a program in the server's world (its clock, its zone, no proxy,
 # its own HOME) and waits; begin() leaves it running, and the end of the test
 # ends it. All come from 127.0.0.1, so each scenario has a path of its own and
-# there a pool. requests() tells what was asked for below such a path; for that
+# there a pool. requests() reports what was asked for below such a path; for that
 # the server's configuration has LOG in it.
 
 use strict;
@@ -44,7 +44,7 @@ sub begin {
     return $pid;
 }
 
-# Its exit status as soon as it has ended, within so many seconds; else undef.
+# Its exit status as soon as it has ended, within N seconds; else undef.
 sub ended {
     my ($pid, $seconds) = @_;
     poll($seconds, sub { waitpid($pid, POSIX::WNOHANG()) == $pid }) or return;
@@ -60,10 +60,10 @@ sub run {
     return ($exit, read_file($output));
 }
 
-# What was asked for below a path since the last call: {seen =>
+# The requests below a path since the last call: {seen =>
 # ["429 daily.cvd", ...], sorted, as children log in any order; bytes => {429
 # => sum of headers and bodies, "429 cvd" => those of such files}; until =>
-# [arrival + Retry-After, of each refusal]}. Waits for so many requests: a
+# [arrival + Retry-After, of each refusal]}. Waits for N requests: a
 # client has its answer a moment before it is logged. The page and a file
 # called filler, which a client goes over by, are the test's own.
 my (%read, $fences);

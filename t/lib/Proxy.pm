@@ -2,12 +2,12 @@ package Proxy;
 
 # Proxy - a TCP proxy in front of one server, with faults on demand.
 #
-# A process of its own that a pipe tells what to do with what comes next:
+# A process of its own; a pipe has its orders for what comes next:
 #   pass        forwards both ways
 #   delay MS    forwards each piece that much later
 #   mute        forwards requests, swallows answers: what became of a request
 #               is unknown
-#   deaf        swallows requests: a partition that nobody notices
+#   deaf        swallows requests: a partition that no client notices
 #   cut         closes every connection, and each new one
 #   lose P      closes a connection instead of forwarding, in P of 100 pieces
 

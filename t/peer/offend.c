@@ -5,8 +5,8 @@
  * does in turn (the table is made if there is none; its day is a whole period):
  *     daily POOL BYTES     the pool's ClamQuotaDaily, in force from now on
  *     rule CIDR BYTES|-1   a ClamQuotaClient, -1: Unlimited
- *     logonly POOL         the pool refuses nobody
- *     draw POOL ADDR BYTES REFUSALS AGE_S   as many, so many seconds ago
+ *     logonly POOL         the pool refuses no client
+ *     draw POOL ADDR BYTES REFUSALS AGE_S   as many, N seconds ago
  *     proxied POOL ADDR
  *     reset ADDR
  * What the words before the last "daily", "rule" and "logonly" set is one

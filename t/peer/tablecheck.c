@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Entries that somebody still owns: none when nothing is open. */
+/* Entries that a process still owns: none when nothing is open. */
 static uint32_t owned_entries(const struct cq_table *table)
 {
     uint32_t high = cq_ledger_high(table);
