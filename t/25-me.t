@@ -1,4 +1,4 @@
-# A client's own figures: never refused, his own and nobody else's, and the
+# A client's own figures: never refused, its own and no other client's, and the
 # same as the operator sees. The refusal's text leads there.
 
 use strict;
@@ -70,7 +70,7 @@ $server->get("/$_", @over) for 'file', 'isos/file';
 $server->get('/file', '--interface', '127.0.3.1');
 my $before = $server->row('127.0.0.2', hits => 1, in_flight => 0);
 my $refusal = $server->get('/file', @over);
-is($refusal->{status}, 429, 'the client is over');
+is($refusal->{status}, 429, 'the client is over quota');
 $before = $server->row('127.0.0.2', refused => 1);
 
 # ---- never refused, booked apart; HTTP/1.0 has no chunks, which curl does not
@@ -120,12 +120,12 @@ for (@rows, @{$me->{pools}}) {
         if $_ == $me->{pools}[0];
     delete $_->{retry_after};
 }
-is_deeply($me->{pools}, \@rows, 'json: his rows');
+is_deeply($me->{pools}, \@rows, 'json: its rows');
 is($me->{pools}[0]{state}, 'over', 'over in one');
 is($me->{pools}[1]{state}, 'ok', 'ok in the other');
 ($me) = mine('/me?json', @over)->{pools}[0];
 cmp_ok(abs($me->{retry_after} - $refusal->{headers}{'retry-after'}), '<=', 30,
-    'retry_after as the refusal tells it');
+    'retry_after as the refusal reports it');
 my $pools = mine('/isos/me?json', @over)->{pools};
 is(join(' ', map { $_->{pool} } @$pools), 'isos default',
     'the pool of the place comes first');
@@ -134,7 +134,7 @@ $me = mine('/me?json', '--interface', '127.0.3.1')->{pools}[0];
 is_deeply([@$me{qw(state daily allowance rule)}],
     ['exempt', undef, undef, 'ClamQuotaClient 127.0.3.0/24'], 'Unlimited');
 
-# ---- nobody else's ----
+# ---- no other client's ----
 my @new = ('--interface', '127.0.0.9');
 for my $query ('json&client=127.0.0.2', 'client=127.0.0.2&json',
     'json&limit=10000', 'json=127.0.0.2', 'json&client=0.0.0.0/0',
@@ -144,13 +144,13 @@ for my $query ('json&client=127.0.0.2', 'client=127.0.0.2&json',
     is($other->{client}, '127.0.0.9', "?$query: himself");
     is_deeply([map { @$_{qw(client pool used hits state allowance)} }
         @{$other->{pools}}], ['127.0.0.9', 'default', 0, 0, 'ok', 10_000],
-        'with nothing drawn');
+        'with nothing downloaded');
 }
 unlike($server->get('/me?client=127.0.0.2', @new)->{body}, qr/127\.0\.0\.2/,
     'html: the query is not looked at');
 is($server->row('127.0.0.9'), undef, 'looking makes no row');
 
-# ---- who he is ----
+# ---- the client ----
 is(mine("http://127.0.0.1:$server->{port2}/me?json", '-H',
     'X-Forwarded-For: 127.0.0.2')->{pools}[0]{used}, $before->{used},
     'behind mod_remoteip: the client that it finds');
@@ -203,7 +203,7 @@ my $link = "http://127.0.0.1:$server->{port}/me";
 $answer = $server->get('/file', @over);
 like($answer->{body}, qr/\nYour figures: \Q$link\E\n\z/, 'the text has a link');
 like($server->get($answer->{body} =~ /(http:\S+)/, @over)->{body},
-    qr/You are over/, 'that works');
+    qr/You are over quota/, 'that works');
 for (['mirror.example.org', 'http://mirror.example.org/me'],
     ['[::1]:8080', 'http://[::1]:8080/me'], ['a' x 200, '/me']) {
     my ($host, $want) = @$_;
@@ -263,7 +263,7 @@ EOT
 write_file("$hosts->{dir}/htdocs/file", 'f' x 5000);
 sub refusal_of {
     return $hosts->get('/file', '-H', "Host: $_[0]")->{body} }
-is(length refusal_of('inherits'), 5000, 'the client is over');
+is(length refusal_of('inherits'), 5000, 'the client is over quota');
 $hosts->row('127.0.0.1', hits => 1, in_flight => 0);
 for (['inherits', 'http://inherits/base%20me%3e'], ['own', 'http://own/own'],
     ['none', undef], ['canonical', 'http://canonical:81/base%20me%3e']) {
@@ -283,7 +283,7 @@ my $idle = Httpd->run(conf => <<'EOT');
 </Location>
 EOT
 like($idle->get('/me')->{body}, qr/Nothing is counted on this server/,
-    'no table: says so');
+    'no table: reports it');
 $answer = JSON::PP::decode_json($idle->get('/me?json')->{body});
 is_deeply([@$answer{qw(client prefix pools)}], ['127.0.0.1', 32, []],
     'json: no pools');

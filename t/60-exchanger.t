@@ -24,7 +24,7 @@ sub exchangers {
 }
 sub lives { return -e "/proc/$_[0]" && read_file("/proc/$_[0]/stat") !~ /\) Z / }
 
-my $died = qr/CQ0151: .* begins after (\d+) s/;
+my $died = qr/CQ0151: .* starts in (\d+) s/;
 
 # ---- what it is ----
 my $pid = Cluster::await_exchanger($server);

@@ -1,5 +1,5 @@
 # Changes from the operator's page: a page of its own asks first, the POST acts
-# and leads back to where the operator was; exempted, reset, let go. And one
+# and leads back to where the operator was; exempted, reset, released. And one
 # line in the log for each change of a client's state.
 # mpm: once
 
@@ -39,7 +39,7 @@ ok($link, 'the row has a link to reset it') or BAIL_OUT($page->{body});
 $link =~ s/&amp;/&/g;
 $page = $server->get($link);
 is($page->{status}, 200, 'which asks');
-like($page->{body}, qr/<h1>Reset 127\.0\.3\.1\?/, 'of whom');
+like($page->{body}, qr/<h1>Reset 127\.0\.3\.1\?/, 'of which clients');
 cmp_ok(used('127.0.3.1'), '>', 0, 'and changes nothing');
 my ($action) = $page->{body} =~ /<form method="post" action="([^"]*)"/;
 my %field = $page->{body} =~ /name="(\w+)" value="([^"]*)"/g;
@@ -51,7 +51,7 @@ is($answer->{status}, 303, 'the form acts');
 is(location($answer), '/clamquota?sort=hits&done=reset&on=127.0.3.1',
     'and leads back to the same query');
 like($server->get(location($answer))->{body},
-    qr/What 127\.0\.3\.1 had used is forgotten/, 'which says what was done');
+    qr/The used bytes of 127\.0\.3\.1 are set to zero/, 'which says what was done');
 is(used('127.0.3.1'), 0, 'done');
 
 # ---- networks ----
@@ -125,7 +125,7 @@ like(($server->log_lines(qr/CQ0210.*127\.0\.3\.1/))[0],
 like(($server->log_lines(qr/CQ0215/))[0],
     qr/127\.0\.5\.0\/24 is exempt until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/, 'until when');
 like(($server->log_lines(qr/CQ0217.*127\.0\.4/))[0],
-    qr/127\.0\.4\.0\/24 is reset: used \d{5} bytes/, 'what a network had used');
+    qr/127\.0\.4\.0\/24 is reset: it had used \d{5} bytes/, 'what a network had used');
 is(scalar(my @refusals = $server->log_lines(qr/CQ0201/)), 0,
     'without the refusals, which are info');
 my $mark = $server->mark;

@@ -117,7 +117,7 @@ like($browser->value('location.search'), qr/sort=refused.*state=over/,
     'a filter keeps the rest of the query');
 is($browser->value('[...document.querySelectorAll("#clients td.state")]'
     . '.filter(c => c.innerText.includes("over")).length'),
-    $server->json('state=over')->{clients_matched}, 'all of them are over');
+    $server->json('state=over')->{clients_matched}, 'all of them are over quota');
 $link->('All');
 $link->('By network');
 like($text->('#clients tbody'), qr{127\.0\.2\.0/24\s+30}, 'a network');
@@ -143,7 +143,7 @@ my $act = sub { # a link of the client's own part, with the answer to it
     return $text->('.done');
 };
 cmp_ok($used->(), '>', 0, 'the client has used something');
-like($act->('Reset'), qr/127\.0\.5\.1 had used is forgotten/, 'it is done');
+like($act->('Reset'), qr/used bytes of 127\.0\.5\.1 are set to zero/, 'it is done');
 is($used->(), 0, 'so it is');
 like($act->('Exempt'), qr/127\.0\.5\.1/, 'exempt');
 is($server->row('127.0.5.1')->{state}, 'exempt', 'so it is');

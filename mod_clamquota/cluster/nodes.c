@@ -140,7 +140,7 @@ static void judge_rival(struct cq_exchange *x,
     memset(x->confirmed, 0, x->rows_n * sizeof(*x->confirmed));
     x->sweep_n = x->rows_n;
     cq_report(x, CQ_CLUSTER_NODE_RENEWED, "another machine uses a copy of this "
-              "table: this node has a new id and counts from nothing; the "
+              "table: this node has a new id and counts from zero; the "
               "cluster keeps the shares of the former id");
 }
 
@@ -329,7 +329,7 @@ static void report_difference(struct cq_exchange *x, struct cq_node *node,
             cq_report(x, CQ_CLUSTER_NODE_DIFFERS, "%s: %s", n->label,
                       n->other_period
                        ? "its period, time zone or prefixes are not this "
-                         "node's: they share nothing"
+                         "node's: the two share nothing"
                        : "it does not name the same servers in the same way: "
                          "the two share only a part of the clients");
         }

@@ -14,9 +14,9 @@ const char *cq_status_word(enum cq_status status)
     case CQ_ERANGE:
         return "out of range";
     case CQ_EDUP:
-        return "there already";
+        return "exists already";
     case CQ_ENOENT:
-        return "not there";
+        return "does not exist";
     case CQ_EFULL:
         return "full";
     case CQ_ENOMEM:

@@ -17,7 +17,7 @@
 #define FORM_TYPE "application/x-www-form-urlencoded"
 
 #define NOT_HERE \
-    "Nothing is changed here: expected ClamQuotaChanges On in the " \
+    "This page accepts no changes: expected ClamQuotaChanges On in the " \
     "<Location> of this page."
 
 /* ---- may it? ---- */
@@ -105,8 +105,9 @@ static const char *find_objection(const request_rec *r)
         return NOT_HERE;
     }
     if (!has_own_name(r)) {
-        return "Nothing is changed under this name: expected the ServerName "
-               "or a ServerAlias of this virtual host, or an address.";
+        return "This page accepts no changes under this name: expected the "
+               "ServerName or a ServerAlias of this virtual host, or an "
+               "address.";
     }
     if (!is_from_own_page(r)) {
         return apr_pstrcat(r->pool, "This form must come from the page "
@@ -249,8 +250,8 @@ static int change_exemption(request_rec *r, const struct change *change,
         return HTTP_NOT_FOUND;
     }
     *why = status == CQ_EFULL
-        ? "1024 networks are exempt, and no more can be: expected one that "
-          "ends first, or one network instead of many."
+        ? "There are 1024 exemptions, and no more are possible: end one "
+          "first, or exempt one network instead of many."
         : cq_status_word(status);
     return HTTP_CONFLICT;
 }
@@ -314,7 +315,7 @@ static int carry_out_change(request_rec *r, const struct change *change)
         return cq_page_answer(r, status, why);
     }
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, CQNO("0301")
-                  "the page: %s of %s, as %s asked",
+                  "the page: %s of %s, requested by %s",
                   cq_change_action_word(change->action),
                   format_net(r, &change->net), user);
     return redirect_to_page(r, change);

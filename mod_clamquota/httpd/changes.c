@@ -49,7 +49,7 @@ static void log_change(server_rec *s, const struct cq_change *c)
 
     if (c->net.family == 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0218")
-                     "another period began: %" APR_INT64_T_FMT " clients that "
+                     "a new period began: %" APR_INT64_T_FMT " clients that "
                      "were over quota are admitted again", c->clients);
         return;
     }
@@ -91,7 +91,7 @@ static void log_change(server_rec *s, const struct cq_change *c)
         break;
     case CQ_CHANGE_RESET:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0217")
-                     "%s is reset: used %" APR_INT64_T_FMT " bytes until then",
+                     "%s is reset: it had used %" APR_INT64_T_FMT " bytes",
                      net, c->used_bytes);
         break;
     case CQ_CHANGE_PERIOD:

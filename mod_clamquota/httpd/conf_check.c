@@ -65,7 +65,7 @@ static void meet(apr_pool_t *p, struct cq_pool_decl *pool,
     }
     apr_hash_set(warned, pool->name, APR_HASH_KEY_STRING, pool);
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0101")
-                 "%s %s and %s %s meet in the pool %s, where a client has one "
+                 "%s %s and %s %s share the pool %s, where a client has one "
                  "counter: give one of the scopes a ClamQuotaPool of its own",
                  directive, size_text(p, first_bytes),
                  directive, size_text(p, other_bytes), pool->name);
@@ -243,8 +243,8 @@ int cq_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     check_vhosts(ptemp, conf, &found);
     if (found.without_daily && !found.with_daily) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0104")
-                     "ClamQuotaEngine %s without ClamQuotaDaily: counts but "
-                     "refuses nobody", cq_engine_word(conf->strongest));
+                     "ClamQuotaEngine %s without ClamQuotaDaily: counts, but "
+                     "refuses no client", cq_engine_word(conf->strongest));
     }
     if (found.idle_pool != NULL && !found.idle_pool->used) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0105")

@@ -37,8 +37,8 @@ static void look_at(apr_pool_t *ptemp, server_rec *base,
             && ap_is_url(ap_getword_conf(ptemp, &args))) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0109")
                          "ErrorDocument %s (%s line %d) is a full URL, which "
-                         "would make a redirect of a refusal: it is answered "
-                         "without; expected a path of this server or a text, "
+                         "would turn a refusal into a redirect: it is "
+                         "ignored; expected a path of this server or a text, "
                          "e.g. ErrorDocument %s /refused.html", code,
                          directive->filename, directive->line_num, code);
         }

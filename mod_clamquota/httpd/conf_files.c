@@ -391,9 +391,9 @@ static void warn(apr_pool_t *p, server_rec *base,
                          enough, sizeof(enough));
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, base, CQNO("0108")
                  "ClamQuotaDaily %s + ClamQuotaGrace %s is less than %s (%s): "
-                 "on the first day of the period a new client that fetches it "
-                 "is refused all that comes after it; raise one of them, such "
-                 "as to ClamQuotaGrace %s", daily, grace,
+                 "on the first day of the period a new client that downloads "
+                 "it is over quota at once; raise one of them, such as to "
+                 "ClamQuotaGrace %s", daily, grace,
                  ap_escape_logitem(p, finding->file.path), bytes, enough);
 }
 

@@ -16,11 +16,11 @@ static const char *advice(enum cq_trouble trouble)
                "httpd was running. Stop and start httpd; a graceful restart is "
                "not enough.";
     case CQ_TROUBLE_UNUSABLE:
-        return "Requests are not counted: the table could not be opened, the "
-               "error log says why (CQ0120). Put that right, " AGAIN;
+        return "Requests are not counted: the table could not be opened; the "
+               "error log has the reason (CQ0120). Correct it, " AGAIN;
     case CQ_TROUBLE_LOST:
         return "Requests are not counted: the file of the table was cut short "
-               "or overwritten, or its disk is full (CQ0127). Put that right, "
+               "or overwritten, or its disk is full (CQ0127). Correct that, "
                AGAIN;
     case CQ_TROUBLE_NONE:
         break;
@@ -57,6 +57,6 @@ void cq_counting_now(struct cq_counting *now)
              && cq_table_health(cq_site.table) == CQ_HEALTH_DETACHED) {
         now->notice = "The file of the table was removed or replaced (CQ0128): "
             "requests are counted in the old one, which tools do not see and a "
-            "restart forgets. Restart httpd to begin with what is there now.";
+            "restart forgets. Restart httpd to use the new file.";
     }
 }

@@ -451,7 +451,7 @@ const command_rec cq_directives[] = {
     AP_INIT_TAKE_ARGV("ClamQuotaSync", cq_directive_sync, NULL, ANYWHERE,
         "a duration from 50ms to 1m such as 500ms"),
     AP_INIT_TAKE_ARGV("ClamQuotaNode", cq_directive_node, NULL, ANYWHERE,
-        "a name of 1 to 63 letters, digits, dots, underscores or dashes such "
+        "a name of 1 to 47 letters, digits, dots, underscores or dashes such "
         "as mirror1"),
     /* mod_remoteip's: see directive_remoteip.c */
     AP_INIT_ITERATE("RemoteIPInternalProxy", cq_directive_proxy, NULL,

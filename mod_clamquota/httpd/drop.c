@@ -105,8 +105,8 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
         return DECLINED;
     }
     ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, c, CQNO("0203")
-                  "closed the connection of %s: refused again and again in "
-                  "pool %s (ClamQuotaDropAfter %" APR_INT64_T_FMT ")",
+                  "closed the connection of %s: it keeps sending requests that "
+                  "pool %s refuses (ClamQuotaDropAfter %" APR_INT64_T_FMT ")",
                   cq_key_format(&key, text, sizeof(text)), pool->name,
                   conf->drop_after_n);
     cq_table_total_add(cq_site.table, pool->index, CQ_TOTAL_DROPPED, 1);

@@ -206,8 +206,8 @@ static void start_process(void)
     }
     if (pid < 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, errno, cq_site.base, CQNO("0150")
-                     "no process could be made to share counters with the "
-                     "other nodes of the cluster");
+                     "the process that shares counters with the other nodes "
+                     "of the cluster cannot be started");
         return;
     }
     exchanger.process.pid = pid;
@@ -263,7 +263,7 @@ static void replace_process(int status)
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cq_site.base, CQNO("0151")
                  "process %" APR_PID_T_FMT ", which exchanges counters with "
                  "other nodes, ended (signal or status %d): the next one "
-                 "begins after %d s", pid, status, exchanger.pause_s);
+                 "starts in %d s", pid, status, exchanger.pause_s);
     start_process();
 }
 

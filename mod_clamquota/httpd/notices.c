@@ -31,22 +31,22 @@ void cq_notices_log(server_rec *s)
     }
     if (notices & CQ_NOTICE_FILES) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0135")
-                     "what a client has used of a file was forgotten to make "
-                     "room: raise ClamQuotaFiles (now %" APR_INT64_T_FMT ") "
-                     "and restart", figures.files);
+                     "the copies that a client had used of a file were "
+                     "forgotten to make room: raise ClamQuotaFiles (now %"
+                     APR_INT64_T_FMT ") and restart", figures.files);
     }
     if (notices & CQ_NOTICE_LEDGER) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0133")
-                     "more requests are open at once than the table can "
-                     "follow: those beyond are not counted. Lower "
+                     "more requests are open at once than the table has "
+                     "entries for: the others are not counted. Lower "
                      "H2MaxSessionStreams or raise MaxRequestWorkers, and "
                      "restart (stop and start)");
     }
     if (notices & CQ_NOTICE_PROXY) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0134")
-                     "a proxy seems to be the client, so that all its "
-                     "visitors share one counter: load mod_remoteip and set "
-                     "RemoteIPHeader and RemoteIPTrustedProxy");
+                     "a client seems to be a proxy, whose visitors share one "
+                     "counter: load mod_remoteip and set RemoteIPHeader and "
+                     "RemoteIPTrustedProxy");
     }
 }
 
@@ -59,48 +59,47 @@ void cq_notices_opened(server_rec *s, const char *path, const char *aside,
     }
     if (events & CQ_TABLE_SET_ASIDE) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0112")
-                     "%s had an older layout and is set aside as %s: counters "
-                     "start anew", path, aside);
+                     "%s had an older layout and is set aside as %s: the "
+                     "counters start at zero", path, aside);
     }
     if (events & CQ_TABLE_DAMAGED) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0129")
-                     "%s was damaged and is set aside as %s: counters start "
-                     "anew", path, aside);
+                     "%s was damaged and is set aside as %s: the counters "
+                     "start at zero", path, aside);
     }
     if (events & CQ_TABLE_IMPORTED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0136")
-                     "%s had the older layout 2: its counters were taken over",
+                     "%s had the older layout 2: its counters were kept",
                      path);
     }
     if (events & CQ_TABLE_REPAIRED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0137")
                      "%s was not closed in order: reservations of processes "
-                     "that are gone were released, and rows that could not be "
-                     "proved right forgotten", path);
+                     "that are gone were released, and inconsistent rows "
+                     "were forgotten", path);
     }
     if (events & CQ_TABLE_RESIZED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0113")
-                     "%s was copied into a table of the size wanted now",
-                     path);
+                     "%s was copied into a table of the new size", path);
     }
     if (events & CQ_TABLE_NOT_SHRUNK) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0114")
-                     "%s holds more clients than ClamQuotaClients: left as "
-                     "large as it is", path);
+                     "%s holds more clients than ClamQuotaClients: it keeps "
+                     "its size", path);
     }
     if (events & CQ_TABLE_RESTARTED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0115")
                      "ClamQuotaPeriod, ClamQuotaTimezone or ClamQuotaPrefix "
-                     "changed: the counters in %s start anew", path);
+                     "changed: the counters in %s are reset", path);
     }
     if (events & CQ_TABLE_COPIED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0161")
                      "%s comes from another machine: this node has a new "
-                     "identity in the cluster and counts from nothing", path);
+                     "identity in the cluster and counts from zero", path);
     }
     if (events & CQ_TABLE_PERIOD_JUMP) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0116")
-                     "the clock shows another period than the one %s was last "
-                     "used in, or the one after: believed", path);
+                     "the clock is neither in the period in which %s was last "
+                     "used nor in the next one: it is accepted", path);
     }
 }

@@ -49,7 +49,7 @@ void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
         conf->drop_after_n = 0;
         if (drops) {
             ap_log_error(APLOG_MARK, APLOG_ERR, APR_FROM_OS_ERROR(errno), base,
-                         CQNO("0125") "the addresses of this machine can't be "
+                         CQNO("0125") "the addresses of this machine cannot be "
                          "listed: ClamQuotaDropAfter is Off");
         }
         return;
@@ -58,7 +58,8 @@ void cq_peers_start(server_rec *base, apr_pool_t *ptemp,
     if (drops && names != NULL) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, base, CQNO("0142")
                      "ClamQuotaDropAfter never drops connections from %s: a "
-                     "default gateway may stand for many clients", names);
+                     "default gateway may be the address of many clients",
+                     names);
     }
 }
 
@@ -135,9 +136,9 @@ bool cq_peer_refused(const request_rec *r)
     if (cq_peer_is_proxy(c)) {
         if (cq_table_notice_first(cq_site.table, CQ_NOTICE_PROXY_REFUSED)) {
             ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, CQNO("0140")
-                          "the proxy %s is refused in its own name: requests "
+                          "the proxy %s is refused itself: requests "
                           "without a usable RemoteIPHeader or PROXY header, "
-                          "such as health checks, count as the proxy's; it is "
+                          "such as health checks, count for the proxy; it is "
                           "never jailed or dropped, and \"ClamQuotaClient %s "
                           "Unlimited\" exempts it", c->client_ip,
                           c->client_ip);
@@ -147,7 +148,7 @@ bool cq_peer_refused(const request_rec *r)
              && cq_table_notice_first(cq_site.table,
                                       CQ_NOTICE_GATEWAY_REFUSED)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, CQNO("0141")
-                      "the default gateway %s is refused: where it masquerades "
+                      "the default gateway %s is refused: if it masquerades "
                       "the clients, as in a container's network, all of them "
                       "share one counter; let httpd see their addresses (a "
                       "container in the host's network, a proxy with "

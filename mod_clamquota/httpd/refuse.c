@@ -151,7 +151,7 @@ int cq_refuse(request_rec *r, const struct cq_request *q,
     set_fields(r, &refusal);
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, CQNO("0201")
                   "refused (%s): %s has used %" APR_INT64_T_FMT " of %"
-                  APR_INT64_T_FMT " bytes%s in pool %s, may come back in %"
+                  APR_INT64_T_FMT " bytes%s in pool %s, may return in %"
                   APR_INT64_T_FMT " s: %s", cq_state_word(refusal.state),
                   refusal.client, refusal.used_bytes, refusal.allowance_bytes,
                   refusal.file != NULL ? " of this file" : "", refusal.pool,

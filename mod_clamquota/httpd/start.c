@@ -139,8 +139,8 @@ static void set_policies(server_rec *s, struct cq_table *table,
                             &pool->policy_index) != CQ_OK) {
             pool->index = CQ_ANY_POOL;
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CQNO("0118")
-                         "the table remembers as many pools and rules as it "
-                         "can hold: the pool %s is not counted; stop httpd, "
+                         "the table has no room for another pool or "
+                         "rule: the pool %s is not counted; stop httpd, "
                          "move %s away and start again", pool->name,
                          conf->table_path);
             continue;
@@ -158,7 +158,7 @@ static void set_policies(server_rec *s, struct cq_table *table,
                             &client->policy_index) != CQ_OK) {
             client->policy_index = fallback;
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0119")
-                         "the table remembers as many rules as it can hold: "
+                         "the table has no room for another rule: "
                          "%s is in force, but reports show another rule",
                          client->rule);
         }
@@ -193,10 +193,9 @@ static void log_health(server_rec *s, const char *path)
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0128")
-                     "%s was removed or replaced: httpd goes on counting in "
-                     "the old file, which tools no longer see and a restart "
-                     "forgets; restart httpd to begin with what is there now",
-                     path);
+                     "%s was removed or replaced: httpd counts in the old "
+                     "file, which tools no longer see and a restart forgets; "
+                     "restart httpd to use the new file", path);
     }
 }
 
@@ -210,12 +209,12 @@ static void run_housekeeping(server_rec *s, struct cq_clock_watch *watch)
     case CQ_CLOCK_DOUBT:
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CQNO("0122")
                      "the clock jumped into another period: the old one stays "
-                     "in force unless it still says so in %d s",
+                     "in force unless the clock still shows the other in %d s",
                      CQ_CLOCK_DOUBT_S);
         break;
     case CQ_CLOCK_ADOPT:
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, CQNO("0123")
-                     "another period is in force: its counters start anew");
+                     "another period is in force: its counters start at zero");
         break;
     case CQ_CLOCK_STAY:
     default:
@@ -381,7 +380,8 @@ void cq_start_child_status(server_rec *s, pid_t pid,
     settled = cq_table_settle(cq_site.table);
     if (settled > 0) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, CQNO("0124")
-                     "child %" APR_PID_T_FMT " held %d rows: what its "
-                     "requests had reserved was released", pid, settled);
+                     "child %" APR_PID_T_FMT " held %d rows: the "
+                     "reservations of its requests were released", pid,
+                     settled);
     }
 }

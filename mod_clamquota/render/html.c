@@ -132,7 +132,7 @@ void cq_html_period(struct cq_writer *w, const struct cq_period *period,
         cq_write_raw(w, "<b>Week, day ");
         break;
     default:
-        cq_write_raw(w, "<b>By the day</b> &middot; counters start anew ");
+        cq_write_raw(w, "<b>By the day</b> &middot; counters are reset ");
         cq_words_relative(w, next_day_s, now_s);
         cq_write_raw(w, ", on ");
         break;
@@ -143,7 +143,7 @@ void cq_html_period(struct cq_writer *w, const struct cq_period *period,
         cq_write_int(w, period->days);
         cq_write_raw(w, "</b> &middot; next midnight ");
         cq_words_relative(w, next_day_s, now_s);
-        cq_write_raw(w, " &middot; counters start anew on ");
+        cq_write_raw(w, " &middot; counters are reset on ");
     }
     cq_words_moment(w, period->midnight_s[period->days]);
     cq_write_raw(w, " &middot; as of ");
@@ -234,7 +234,7 @@ static void tile_forecast(struct cq_writer *w, const struct cq_view *view)
     tile(w, "Forecast", period_words(view));
     cq_words_bytes(w, view->forecast_sent_bytes + view->forecast_free_bytes);
     note(w);
-    cq_write_raw(w, "sent and free by its end, at the pace since ");
+    cq_write_raw(w, "sent and free by its end, at the rate since ");
     cq_words_time(w, view->forecast_since_s, CQ_TIME_DAY_MINUTE);
     end_tile(w);
 }

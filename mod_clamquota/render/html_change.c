@@ -46,10 +46,10 @@ static void question(struct cq_writer *w, const struct cq_change_form *form)
     cq_write_raw(w, "?</h1>\n<p>");
     if (form->action == CQ_ACTION_RESET) {
         cq_write_raw(w, is_network
-            ? "What the clients of this network have used in this period is "
-              "forgotten, in every pool. There is no undo."
-            : "What this client has used in this period is forgotten, in every "
-              "pool. There is no undo.");
+            ? "This sets the used bytes of the clients of this network in this "
+              "period to zero, in every pool. It cannot be undone."
+            : "This sets the used bytes of this client in this period to zero, "
+              "in every pool. It cannot be undone.");
     }
     else if (form->action == CQ_ACTION_EXEMPT) {
         cq_write_raw(w, form->net.prefix == 0
@@ -59,7 +59,7 @@ static void question(struct cq_writer *w, const struct cq_change_form *form)
               "jailed. Downloads are still counted.");
     }
     else {
-        cq_write_raw(w, "The quota holds again at once, with all that was "
+        cq_write_raw(w, "The quota applies again at once, to all bytes "
                         "counted meanwhile.");
     }
     cq_write_raw(w, "</p>\n");
@@ -145,9 +145,9 @@ void cq_html_done(struct cq_writer *w, enum cq_change_action action,
 {
     cq_write_raw(w, "<p class=\"done\" role=\"status\">");
     if (action == CQ_ACTION_RESET) {
-        cq_write_raw(w, "What ");
+        cq_write_raw(w, "The used bytes of ");
         write_net(w, net);
-        cq_write_raw(w, " had used is forgotten.");
+        cq_write_raw(w, " are set to zero.");
     }
     else {
         write_net(w, net);

@@ -64,9 +64,9 @@ static void used(struct cq_writer *w, const struct cq_view_client *client)
     term(w, "Used");
     cq_write_raw(w, "<b>");
     cq_words_bytes(w, client->used_bytes);
-    cq_write_raw(w, "</b>, of it ");
+    cq_write_raw(w, "</b>, ");
     cq_words_bytes(w, client->today_bytes);
-    cq_write_raw(w, " today");
+    cq_write_raw(w, " of it today");
     if (client->in_flight_bytes > 0) {
         cq_write_raw(w, "; in flight ");
         cq_words_bytes(w, client->in_flight_bytes);

@@ -288,7 +288,7 @@ static void empty_clients(struct cq_writer *w, const struct cq_view *view)
     cq_write_raw(w, "<p class=\"empty\">");
     cq_write_raw(w, query->has_client || query->filter || query->pool
                         ? "No client of this period matches the filter."
-                        : "No client has come in this period yet.");
+                        : "There is no client in this period yet.");
     cq_write_raw(w, "</p>\n");
 }
 

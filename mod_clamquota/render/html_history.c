@@ -422,8 +422,8 @@ void cq_html_history(struct cq_writer *w, const struct cq_view *view)
     }
     else if (is_idle(view->history, view->history_count)
              && is_idle(view->days, view->day_count)) {
-        cq_write_raw(w, "<p class=\"empty\">Nothing counted was sent and "
-                        "nothing refused since ");
+        cq_write_raw(w, "<p class=\"empty\">No bytes were counted and no "
+                        "request was refused since ");
         cq_words_moment(w, view->history[0].start_s);
         cq_write_raw(w, ".</p>\n");
     }

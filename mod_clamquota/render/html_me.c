@@ -74,10 +74,10 @@ static void used_line(struct cq_writer *w, const struct cq_view_client *client)
     cq_write_raw(w, "<p class=\"big\">");
     cq_words_bytes(w, client->used_bytes);
     if (!has_limit(client)) {
-        cq_write_raw(w, " <span class=\"soft\">drawn, no limit</span></p>\n");
+        cq_write_raw(w, " <span class=\"soft\">used, no limit</span></p>\n");
         return;
     }
-    cq_write_raw(w, " <span class=\"soft\">drawn of ");
+    cq_write_raw(w, " <span class=\"soft\">used of ");
     cq_words_bytes(w, client->allowance_bytes);
     cq_write_raw(w, " allowed by now</span></p>\n");
     if (client->allowance_bytes > 0) {
@@ -99,17 +99,17 @@ static void refusal(struct cq_writer *w, const struct cq_me *me,
     }
     cq_write_raw(w, "<p class=\"note\">");
     if (me->log_only) {
-        cq_write_raw(w, "You are over. This server only takes notes for now "
-                        "and refuses nobody.</p>\n");
+        cq_write_raw(w, "You are over quota. This server only counts for now "
+                        "and refuses no client.</p>\n");
         return;
     }
-    cq_write_raw(w, "You are over: downloads are refused until ");
+    cq_write_raw(w, "You are over quota: downloads are refused until ");
     cq_words_moment(w, me->now_s + pool->wait_s);
     cq_write_raw(w, " (");
     cq_words_relative(w, me->now_s + pool->wait_s, me->now_s);
     cq_write_raw(w, ").");
     if (pool->client.retry_after_s < pool->wait_s) {
-        cq_write_raw(w, " Programs are told to ask again in ");
+        cq_write_raw(w, " Programs may try again in ");
         cq_words_duration(w, pool->client.retry_after_s);
         cq_write_raw(w, ".");
     }
@@ -153,8 +153,8 @@ static void pool_card(struct cq_writer *w, const struct cq_me *me,
     refusal(w, me, pool);
     if (client->copies_n > 0) {
         cq_write_raw(w, "<p class=\"note\">These files are refused until "
-                        "tomorrow: you have downloaded them as often as is "
-                        "allowed in a day.</p>\n");
+                        "tomorrow: you have used up your downloads of them "
+                        "for today.</p>\n");
         cq_html_copies(w, client->copies, client->copies_n, me->next_day_s);
     }
     tiles(w, client);
@@ -182,7 +182,7 @@ static void pools(struct cq_writer *w, const struct cq_me *me)
         : me->client.family == 0
         ? "You have no IP address that could be counted: there is no quota "
           "for you."
-        : "Nothing of yours has been counted in this period.");
+        : "No bytes of yours were counted in this period.");
     cq_write_raw(w, "</p>\n");
 }
 
@@ -192,17 +192,17 @@ static void meaning(struct cq_writer *w, const struct cq_me *me)
 {
     cq_write_raw(w, "<section class=\"card\"><h2>What this means</h2>\n<p>"
                     "This server gives each client a share, so that a few do "
-                    "not draw what all have to pay for. ");
+                    "not use up what all pay for. ");
     if (me->period.kind == CQ_PERIOD_DAY) {
-        cq_write_raw(w, "Counters start anew at midnight.");
+        cq_write_raw(w, "Counters are reset at midnight.");
     }
     else {
         cq_write_raw(w, "Each midnight adds a day&#39;s share. What you do "
-                        "not draw stays yours until counters start anew");
+                        "not use remains yours until counters are reset");
         cq_write_raw(w, me->period.kind == CQ_PERIOD_WEEK
                             ? " on Monday." : " on the 1st.");
     }
-    cq_write_raw(w, "</p>\n<p>Counted is what was sent to you, also of "
+    cq_write_raw(w, "</p>\n<p>The bytes sent to you count, also those of "
                     "downloads that were broken off. A client is ");
     if (me->client.family != 0
         && me->client.prefix < (me->client.family == 4 ? 32 : 128)) {
@@ -239,16 +239,16 @@ static void advice(struct cq_writer *w, const struct cq_me *me)
 {
     cq_write_raw(w,
         "<section class=\"card\"><h2>What to do instead</h2>\n<ul>\n"
-        "<li>Fetch only what has changed. For ClamAV that is <b>freshclam</b> "
-        "with <code>ScriptedUpdates yes</code> (the default) and a database "
-        "directory that is kept: it draws small differences, not "
-        "<code>main.cvd</code> again and again as wget or a fresh container "
-        "does.</li>\n"
+        "<li>Download only what has changed. For ClamAV that is "
+        "<b>freshclam</b> with <code>ScriptedUpdates yes</code> (the default) "
+        "and a database directory that is kept: it downloads small "
+        "differences, not <code>main.cvd</code> again and again as wget or a "
+        "fresh container does.</li>\n"
         "<li>More than a few machines? Run a <b>private mirror</b>: "
         "<code>cvdupdate</code> on one of them and <code>DatabaseMirror"
         "</code> in the others&#39; freshclam.conf, or a caching proxy.</li>\n"
-        "<li>Let programs wait as <code>Retry-After</code> tells them; asking "
-        "again earlier helps nobody.</li>\n"
+        "<li>Let programs wait as <code>Retry-After</code> asks them to: "
+        "earlier requests are refused again.</li>\n"
         "<li>You need more? <b>Ask the operator</b> for an exception");
     if (me->admin) {
         cq_write_raw(w, ": ");

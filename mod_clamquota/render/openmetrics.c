@@ -61,7 +61,7 @@ static const struct pool_counter pool_counters[] = {
     { "clamquota_would_refuse", NULL,
       "Requests that LogOnly would have refused.",
       offsetof(struct cq_view_totals, would_refuse) },
-    { "clamquota_refused_bytes", "bytes", "Bytes that refusals took.",
+    { "clamquota_refused_bytes", "bytes", "Bytes of refusals.",
       offsetof(struct cq_view_totals, refused_bytes) },
     { "clamquota_handler_bytes", "bytes",
       "Bytes of the page clamquota-status.",
@@ -188,13 +188,13 @@ static void write_cluster(struct cq_writer *w,
            "Age of this node's oldest figure that others do not have yet.");
     write_seconds(w, "clamquota_cluster_lag_seconds", cluster->lag_ms);
     family(w, "clamquota_cluster_nodes", "gauge", NULL,
-           "Nodes seen, with this one.");
+           "Nodes seen, including this one.");
     sample(w, "clamquota_cluster_nodes", "", (int64_t)cluster->nodes_n);
     family(w, "clamquota_cluster_rounds", "counter", NULL,
            "Rounds of the exchange with memcached.");
     sample(w, "clamquota_cluster_rounds", "_total", cluster->rounds);
     family(w, "clamquota_cluster_failed_rounds", "counter", NULL,
-           "Rounds in which a server did not answer or time was up.");
+           "Rounds in which a server did not answer in time.");
     sample(w, "clamquota_cluster_failed_rounds", "_total",
            cluster->failed_rounds);
     family(w, "clamquota_cluster_missing_shares", "counter", NULL,
@@ -212,7 +212,7 @@ static void write_jail(struct cq_writer *w, const struct cq_view_jail *jail)
     sample(w, "clamquota_jailed", "", jail->jailed);
     if (jail->capacity > 0) {
         family(w, "clamquota_jail_capacity", "gauge", NULL,
-               "How many the jail has room for.");
+               "Clients and networks that the jail has room for.");
         sample(w, "clamquota_jail_capacity", "", jail->capacity);
     }
     if (jail->dropped_packets >= 0) {
@@ -222,7 +222,8 @@ static void write_jail(struct cq_writer *w, const struct cq_view_jail *jail)
                jail->dropped_packets);
     }
     family(w, "clamquota_jail_report_timestamp_seconds", "gauge", "seconds",
-           "When clamquota-sync reported on the jail last, in unix time.");
+           "Time of the last report of clamquota-sync on the jail, in unix "
+           "time.");
     sample(w, "clamquota_jail_report_timestamp_seconds", "", jail->as_of_s);
 }
 
@@ -230,7 +231,7 @@ static void write_forecast(struct cq_writer *w, const struct cq_view *view)
 {
     family(w, "clamquota_forecast_bytes", "gauge", "bytes",
            "Bytes, free ones too, that this node will have sent by the end of "
-           "the period at the pace so far.");
+           "the period at the rate so far.");
     sample(w, "clamquota_forecast_bytes", "",
            view->forecast_sent_bytes + view->forecast_free_bytes);
     family(w, "clamquota_exemptions", "gauge", NULL,
@@ -260,7 +261,7 @@ void cq_render_openmetrics(const struct cq_view *view,
            "Clients of a running period that lost their row.");
     sample(w, "clamquota_evictions", "_total", view->evictions);
     family(w, "clamquota_untracked", "counter", NULL,
-           "Requests served uncounted for want of a row.");
+           "Requests served uncounted because no row was free.");
     sample(w, "clamquota_untracked", "_total", view->untracked);
     write_forecast(w, view);
     write_jail(w, &view->jail);

@@ -16,7 +16,7 @@
 #define ZONE " UTC"
 #define TRY_AGAIN "; try again in "
 #define CHECKS "; programs retry in "
-#define BUSY "Downloads under way may use up the rest"
+#define BUSY "Downloads in progress may use up the rest"
 #define SECONDS " s.\n"
 #define INSTEAD "Instead: use freshclam with ScriptedUpdates yes, share a " \
                 "private mirror, or\nask "

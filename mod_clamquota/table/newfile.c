@@ -117,8 +117,8 @@ enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
 
         status = cq_fail(why, cq_status_from_errno(errno),
             "%s: cannot be made in its directory: %s; the directory must "
-            "exist and be writable for who starts the server, e.g. "
-            "install -d -m 0750 %.*s", want->path, strerror(errno),
+            "exist and be writable for the user that starts the server, "
+            "e.g. install -d -m 0750 %.*s", want->path, strerror(errno),
             slash != NULL ? (int)(slash - want->path) : 1,
             slash != NULL ? want->path : ".");
         free(*temporary);

@@ -173,15 +173,15 @@ const char *cq_row_fault_text(enum cq_row_fault fault)
     case CQ_ROW_SOUND: return "is sound";
     case CQ_ROW_NOT_EMPTY: return "is empty and has figures";
     case CQ_ROW_UNFINISHED: return "is half made";
-    case CQ_ROW_MISPLACED: return "lies where it is not looked for";
-    case CQ_ROW_TWIN: return "has a client or pair that another row has";
+    case CQ_ROW_MISPLACED: return "is in a place where no search finds it";
+    case CQ_ROW_TWIN: return "has the client or pair of another row";
     case CQ_ROW_UNNAMED: return "has an address that is not its client's";
-    case CQ_ROW_POOL: return "is of a pool that does not exist";
+    case CQ_ROW_POOL: return "belongs to a pool that does not exist";
     case CQ_ROW_MARK: return "is marked as over quota and is not";
-    case CQ_ROW_HOLDERS: return "has other holders than the ledger knows";
+    case CQ_ROW_HOLDERS: return "has other holders than the ledger";
     case CQ_ROW_STAMPS: return "has reserved in one period and used in another";
     case CQ_ROW_OTHERS:
-        return "has more in flight on other nodes than those have at all";
+        return "has more bytes in flight on other nodes than their shares";
     case CQ_ROW_IN_FLIGHT: return "has other bytes in flight than the ledger";
     default: return "has an unknown fault";
     }

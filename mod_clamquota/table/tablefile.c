@@ -384,7 +384,7 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
     case CQ_FILE_OLDER:
         status = cq_fail(&why, CQ_EVERSION,
             "%s: a table of the older layout %u, expected %u: start the "
-            "server once to have it converted", path, g.version,
+            "server once to convert it", path, g.version,
             CQ_LAYOUT_VERSION);
         break;
     case CQ_FILE_DAMAGED:
@@ -401,7 +401,7 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
     status = cq_file_counts(*table, path, &why);
     if (status == CQ_OK && !cq_calendar_is_sound(*table)) {
         status = cq_fail(&why, CQ_ECORRUPT, "%s: the table's calendar is "
-            "damaged: start the server once to have it written anew", path);
+            "damaged: start the server once to write it again", path);
     }
     if (status != CQ_OK) {
         cq_tablefile_close(*table);

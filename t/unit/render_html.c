@@ -84,7 +84,7 @@ START_TEST(html_empty)
     make_view();
     hours[0] = (struct cq_view_hour){ .start_s = view.now_s - 3600 };
     rendered(cq_render_html, &view);
-    ck_assert_ptr_nonnull(strstr(out.data, "Nothing counted was sent"));
+    ck_assert_ptr_nonnull(strstr(out.data, "No bytes were counted"));
 }
 END_TEST
 

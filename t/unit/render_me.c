@@ -86,9 +86,9 @@ START_TEST(html_over)
     expect_markup(shown(cq_render_me_html));
     expect("You are <b>2001:db8::/64</b>");
     expect("<h2>Pool default<span class=\"badge b-over\">over</span></h2>");
-    expect("You are over: downloads are refused until <time datetime=\""
+    expect("You are over quota: downloads are refused until <time datetime=\""
            "2026-11-24T00:00:00Z\">2026-11-24 00:00 UTC</time>");
-    expect(">in 12 h</time>). Programs are told to ask again in 6 h.</p>");
+    expect(">in 12 h</time>). Programs may try again in 6 h.</p>");
     expect("<a href=\"/me?json\">JSON</a>");
     expect("all its addresses share one counter");
     expect("<b>Ask the operator</b> for an exception.</li>");
@@ -101,7 +101,7 @@ START_TEST(html_over)
     ck_assert_uint_lt(out.size, 4800);
     me.log_only = true;
     shown(cq_render_me_html);
-    expect("refuses nobody");
+    expect("refuses no client");
     expect_none("downloads are refused");
 }
 END_TEST
@@ -114,10 +114,10 @@ START_TEST(html_exempt)
     me.pools[0].wait_s = 0;
     expect_markup(shown(cq_render_me_html));
     expect("You are <b>192.0.2.7</b>");
-    expect("drawn, no limit");
+    expect("used, no limit");
     expect("all machines behind it share one counter");
     expect("By a rule for your network: ClamQuotaClient 192.0.2.0/24");
-    expect_none("You are over");
+    expect_none("You are over quota");
     expect_none("Left now");
 }
 END_TEST
@@ -127,7 +127,7 @@ START_TEST(html_nothing)
     make_me();
     me.pool_count = 0;
     expect_markup(shown(cq_render_me_html));
-    expect("Nothing of yours has been counted in this period.");
+    expect("No bytes of yours were counted in this period.");
     me.client.family = 0;
     expect_markup(shown(cq_render_me_html));
     expect("You have no IP address that could be counted");

@@ -67,7 +67,7 @@ START_TEST(busy)
         written(&refusal),
         "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
         "bytes) allowed by now.\n"
-        "Downloads under way may use up the rest; try again in 34 s.\n");
+        "Downloads in progress may use up the rest; try again in 34 s.\n");
 }
 END_TEST
 
@@ -82,7 +82,7 @@ START_TEST(busy_with_a_file)
         written(&refusal),
         "192.0.2.7 has used 2.9 MiB (3000211 bytes) of 1.1 MiB (1187840 "
         "bytes) a day for\nmain.cvd.\n"
-        "Downloads under way may use up the rest; try again in 34 s.\n");
+        "Downloads in progress may use up the rest; try again in 34 s.\n");
 }
 END_TEST
 

@@ -193,7 +193,7 @@ START_TEST(misplaced)
     copy_row(row, own);
     cq_row_zero(t, own);
     t->hot[own].identity = CQ_EMPTY;
-    assert_row_says(row, "lies where it is not looked for", true);
+    assert_row_says(row, "is in a place where no search finds it", true);
     assert_repaired(-1);
     end();
 }
@@ -213,7 +213,7 @@ START_TEST(twins)
         t->hot[row].committed = t->hot[row].used;
         later = row > own ? row : own;
         assert_row_says(more < 0 ? row : more > 0 ? own : later,
-                        "has a client or pair that another row has", true);
+                        "has the client or pair of another row", true);
         assert_repaired(more > 0 ? USED + 1 : USED);
         end();
     }
@@ -244,7 +244,7 @@ START_TEST(pool_that_does_not_exist)
         cq_row_zero(t, own);
         t->hot[own].identity = CQ_EMPTY;
     }
-    assert_row_says(w.row[0], "is of a pool that does not exist", true);
+    assert_row_says(w.row[0], "belongs to a pool that does not exist", true);
     assert_repaired(-1);
     end();
 }
@@ -287,7 +287,7 @@ START_TEST(sums)
     begin();
     hot = &t->hot[own];
     hot->holders += 1;
-    assert_row_says(own, "has other holders than the ledger knows", false);
+    assert_row_says(own, "has other holders than the ledger", false);
     assert_repaired(USED);
     hot->committed += 1;
     assert_row_says(own, "has other bytes in flight than the ledger", false);
@@ -304,8 +304,8 @@ START_TEST(sums)
     t->flights[own] = (UINT64_C(2) << CQ_FLIGHT_SHIFT) + NOON_S;
     assert_sound(t);
     hot->others--;
-    assert_row_says(own, "has more in flight on other nodes than those have "
-                    "at all", false);
+    assert_row_says(own, "has more bytes in flight on other nodes than "
+                    "their shares", false);
     assert_repaired(USED);
     ck_assert_uint_eq(t->flights[own], 0);
     end();

@@ -81,7 +81,7 @@ START_TEST(directory_that_is_missing)
     ck_assert_int_eq(open_wanted(&f, &t), CQ_EIO);
     snprintf(expected, sizeof(expected), "%s: cannot be made in its "
              "directory: No such file or directory; the directory must exist "
-             "and be writable for who starts the server, e.g. "
+             "and be writable for the user that starts the server, e.g. "
              "install -d -m 0750 %s/no", path, f.dir);
     ck_assert_str_eq(why, expected);
     ck_assert_int_eq(rmdir(f.dir), 0);
