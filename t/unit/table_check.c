@@ -237,7 +237,7 @@ START_TEST(pool_that_does_not_exist)
 
     begin();
     t->hot[own].identity = cq_identity(t, 1, &key) | CQ_LIVE;
-    t->cold[own].who += UINT64_C(1) << 16;
+    t->cold[own].pool_prefix += UINT64_C(1) << 16;
     cq_window_fill(&t->clients, t->hot[own].identity & ~CQ_STATE_MASK, &w);
     if (w.row[0] != own) {
         copy_row(w.row[0], own);
