@@ -158,6 +158,14 @@ bool cq_table_next_over(const struct cq_table *t, uint64_t *position,
     return false;
 }
 
+void cq_table_unmap_rows(const struct cq_table *t)
+{
+    (void)madvise((void *)(uintptr_t)t->hot, t->rows_n * sizeof(t->hot[0]),
+                  MADV_DONTNEED);
+    (void)madvise((void *)(uintptr_t)t->cold, t->rows_n * sizeof(t->cold[0]),
+                  MADV_DONTNEED);
+}
+
 void cq_table_row_words(const struct cq_table *t, uint32_t row,
                         struct cq_row_words *words)
 {

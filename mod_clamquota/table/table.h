@@ -333,6 +333,11 @@ bool cq_table_row_at(const struct cq_table *table, uint32_t row,
 bool cq_table_next_over(const struct cq_table *table, uint64_t *position,
                         uint32_t *row);
 
+/** Unmaps the rows: their pages stay in the page cache, and are mapped again
+ * when they are read. For a tool that has read all of them and needs memory of
+ * its own for what follows. */
+void cq_table_unmap_rows(const struct cq_table *table);
+
 /* What of a row makes its client an offender or none: the same words are the
  * same client with the same figures, and need no hash to be believed again.
  * What is in them is layout.h's. */

@@ -13,19 +13,21 @@ static char dir[32], path[64];
 static char *said;
 static size_t said_n;
 static struct cq_say say;
+static struct cq_sync_options options;
 static struct cq_lists lists;
 
 static void open_lists(enum cq_deny_form form)
 {
-    static struct cq_texts none, one = { .count = 1 };
     FILE *err = open_memstream(&said, &said_n);
+    struct cq_texts *files;
 
     ck_assert_ptr_nonnull(err);
     ck_assert_int_eq(fflush(err), 0);
     cq_say_open(&say, "p", err, false);
-    one.texts[0] = path;
-    ck_assert(form == CQ_DENY_FILE ? cq_lists_open(&lists, &one, &none)
-                                   : cq_lists_open(&lists, &none, &one));
+    memset(&options, 0, sizeof(options));
+    files = form == CQ_DENY_FILE ? &options.deny_files : &options.never_files;
+    files->texts[files->count++] = path;
+    ck_assert(cq_lists_open(&lists, &options));
 }
 
 static void begin(void)
@@ -63,7 +65,7 @@ static const char *read_lists(void)
     cq_say_begin(&say);
     rewind(say.err);
     said[0] = '\0';
-    cq_lists_read(&lists, &say);
+    cq_lists_read(&lists, &options, &say);
     fflush(say.err);
     said[ftell(say.err)] = '\0';
     return said;
@@ -90,9 +92,8 @@ START_TEST(unreadable)
              form == CQ_DENY_FILE ? "address is released"
                                   : "client is jailed anew");
     ck_assert_str_eq(read_lists(), line);
-    ck_assert(!cq_lists_know(&lists, form));
-    ck_assert(cq_lists_know(&lists, form == CQ_DENY_FILE ? CQ_NEVER_FILE
-                                                         : CQ_DENY_FILE));
+    ck_assert_int_eq(lists.knows_denied, form != CQ_DENY_FILE);
+    ck_assert_int_eq(lists.knows_never, form == CQ_DENY_FILE);
     write_list("1.2.3.4\n");
     ck_assert_str_eq(read_lists(), "");
     check_entry("1.2.3.4");
@@ -100,7 +101,7 @@ START_TEST(unreadable)
     snprintf(line, sizeof(line), "p: %s: cannot be read: No such file or "
              "directory; what it said before still holds\n", path);
     ck_assert_str_eq(read_lists(), line);
-    ck_assert(cq_lists_know(&lists, form));
+    ck_assert(lists.knows_denied && lists.knows_never);
     check_entry("1.2.3.4");
 }
 END_TEST

@@ -13,8 +13,8 @@ static struct fixture f;
 static struct cq_table *table;
 static struct cq_source source;
 static struct cq_wanted_list list;
-static struct cq_net_list own, never;
-static struct cq_texts pools;
+static struct cq_sync_options options;
+static struct cq_lists lists;
 
 /* Daily 1000 in two pools; on day 15 that allows 15,000. */
 static void configure(int64_t daily_bytes, bool refuses)
@@ -37,20 +37,16 @@ static void begin(void)
     table = fixture_table(&f, 1024);
     configure(1000, true);
     memset(&list, 0, sizeof(list));
-    memset(&pools, 0, sizeof(pools));
-    source = (struct cq_source){
-        .table = table,
-        .terms = { .limits = { 60, 200 }, .pools = &pools, .own = &own,
-                   .never = &never }
-    };
+    options = (struct cq_sync_options){ .grace_s = 60, .after = 200 };
+    source = (struct cq_source){ .table = table, .options = &options,
+                                 .lists = &lists };
 }
 
 static void end(void)
 {
     cq_source_forget(&source);
     cq_wanted_free(&list);
-    cq_net_free(&own);
-    cq_net_free(&never);
+    cq_lists_close(&lists);
     fixture_end(&f, table);
 }
 
@@ -87,9 +83,18 @@ static const char *wanted_at(int64_t now_s)
     for (i = 0; i < list.count; i++) {
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u",
                               i > 0 ? " " : "",
-                              number_of(&list.entries[i].client));
+                              number_of(&list.entries[i].key));
     }
     return text;
+}
+
+static const char *explained(uint32_t k, int64_t now_s)
+{
+    static char clause[CQ_SOURCE_CLAUSE_SIZE];
+    struct cq_key key = client(k);
+
+    cq_source_explain(&source, &key, now_s, clause);
+    return clause;
 }
 
 START_TEST(who)
@@ -111,15 +116,15 @@ START_TEST(who)
     ck_assert_int_eq(list.entries[0].last_hit_s, NOON_S + 40);
     ck_assert_int_eq(source.due_s, 0);
 
-    source.terms.limits.after = 199;
+    options.after = 199;
     ck_assert_str_eq(wanted_at(NOON_S + 100), "1 2 4");
-    source.terms.limits.after = 201;
+    options.after = 201;
     ck_assert_str_eq(wanted_at(NOON_S + 100), "4");
-    source.terms.limits.after = 200;
-    pools.texts[pools.count++] = "other";
+    options.after = 200;
+    options.pools.texts[options.pools.count++] = "other";
     ck_assert_str_eq(wanted_at(NOON_S + 90), "4");
-    ck_assert_str_eq(cq_source_pool(&source, list.entries[0].pool), "other");
-    ck_assert_str_eq(cq_source_pool(&source, 9), "?");
+    ck_assert_str_eq(explained(4, NOON_S + 90), "over quota in pool other for "
+                     "60 s, refused 500 times");
 }
 END_TEST
 
@@ -255,7 +260,7 @@ END_TEST
  * once, none lost. */
 START_TEST(order)
 {
-    struct cq_wanted wanted = { .from = { 0, 0 } };
+    struct cq_wanted wanted = { .file = 0 };
     uint64_t state = 42;
     size_t i, n = 0;
 
@@ -264,30 +269,29 @@ START_TEST(order)
         bool four = i % 3 != 0;
 
         ((uint8_t *)random)[0] = four ? (uint8_t)(20 + random[0] % 3) : 0x20;
-        ck_assert_int_eq(cq_key_make(&wanted.client, random, four ? 4 : 16,
+        ck_assert_int_eq(cq_key_make(&wanted.key, random, four ? 4 : 16,
                                      (struct cq_prefixes){ 24, 64 }), CQ_OK);
         wanted.excess_bytes = (int64_t)i;
         ck_assert(cq_wanted_add(&list, &wanted));
         if (i % 10 == 0) {
-            wanted.from.file = 3;
+            wanted.file = 3;
             wanted.excess_bytes = 0;
             ck_assert(cq_wanted_add(&list, &wanted));
-            wanted.from.file = 0;
+            wanted.file = 0;
         }
     }
     cq_wanted_finish(&list);
     for (i = 0; i < list.count; i++) {
         const struct cq_wanted *w = &list.entries[i];
 
-        ck_assert(i == 0 || cq_key_compare(&w[-1].client, &w->client) < 0);
-        ck_assert_ptr_eq(cq_wanted_find(&list, &w->client), w);
-        n += w->from.file == 3;
+        ck_assert(i == 0 || cq_key_compare(&w[-1].key, &w->key) < 0);
+        ck_assert_ptr_eq(cq_wanted_find(&list, &w->key), w);
+        n += w->file == 3;
     }
     ck_assert_uint_ge(n, 1900);
     ck_assert_uint_le(list.count, 20000);
-    ck_assert_int_eq(cq_key_parse(&wanted.client, "21.255.255.1", NULL),
-                     CQ_OK);
-    ck_assert_ptr_null(cq_wanted_find(&list, &wanted.client));
+    ck_assert_int_eq(cq_key_parse(&wanted.key, "21.255.255.1", NULL), CQ_OK);
+    ck_assert_ptr_null(cq_wanted_find(&list, &wanted.key));
 }
 END_TEST
 
@@ -305,11 +309,11 @@ START_TEST(spared)
         draw(0, k, 20000, 200, NOON_S);
     }
     key = client(1);
-    ck_assert_int_eq(cq_net_add(&own, &key, 0), CQ_OK);
+    ck_assert_int_eq(cq_net_add(&lists.own, &key, 0), CQ_OK);
     key = client(2);
-    ck_assert_int_eq(cq_net_add(&never, &key, 0), CQ_OK);
-    ck_assert_int_eq(cq_net_seal(&own, NULL), CQ_OK);
-    ck_assert_int_eq(cq_net_seal(&never, NULL), CQ_OK);
+    ck_assert_int_eq(cq_net_add(&lists.never, &key, 0), CQ_OK);
+    ck_assert_int_eq(cq_net_seal(&lists.own, NULL), CQ_OK);
+    ck_assert_int_eq(cq_net_seal(&lists.never, NULL), CQ_OK);
     key = client(3);
     for (uint16_t pool = 1; pool < 2; pool++) {
         struct cq_account a;
@@ -327,7 +331,7 @@ START_TEST(spared)
     list.count = 0;
     ck_assert_int_eq(cq_source_scan(&source, NOON_S + 60, &list, &say), CQ_OK);
     ck_assert_uint_eq(list.count, 1);
-    ck_assert_uint_eq(number_of(&list.entries[0].client), 4);
+    ck_assert_uint_eq(number_of(&list.entries[0].key), 4);
     fclose(err);
     for (uint32_t k = 1; k <= 6; k++) {
         static const char *const words[] = { "own", "never", "proxied", NULL,
@@ -349,12 +353,11 @@ START_TEST(spared)
         static const char *const reasons[] = {
             "it is this machine's own or a reserved address",
             "it is on a never list", "other clients share its address",
-            "it has no place", "it is not over quota",
-            "the table does not know it"
+            "over quota in pool default for 60 s, refused 200 times",
+            "it is not over quota", "the table does not know it"
         };
 
-        key = client(k < 6 ? k : 7);
-        ck_assert_str_eq(cq_source_reason(&source, &key, NOON_S + 60),
+        ck_assert_str_eq(explained(k < 6 ? k : 7, NOON_S + 60),
                          reasons[k - 1]);
     }
 }
@@ -373,7 +376,7 @@ START_TEST(exempt)
                      CQ_OK);
     ck_assert(!cq_source_is_unchanged(&source, NOON_S + 62));
     ck_assert_str_eq(wanted_at(NOON_S + 62), "");
-    ck_assert_str_eq(cq_source_reason(&source, &key, NOON_S + 62),
+    ck_assert_str_eq(explained(1, NOON_S + 62),
                      "it is exempt, or its pool refuses no client");
     ck_assert(cq_source_is_unchanged(&source, NOON_S + 89));
     ck_assert(!cq_source_is_unchanged(&source, NOON_S + 90));

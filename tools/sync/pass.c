@@ -1,4 +1,4 @@
-/* pass - what every way to run clamquota-sync is made of: open, start, look,
+/* pass - what every way to run clamquota-sync is made of: open, start, prepare,
  * act, end. */
 #include "sync/sync.h"
 
@@ -13,25 +13,20 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
                           const struct cq_sync_options *options, FILE *out,
                           FILE *err)
 {
-    static const struct cq_texts none;
     enum cq_jail_access access = options->dry_run || options->status
         ? CQ_JAIL_READ : CQ_JAIL_WRITE;
     size_t i;
 
     memset(sync, 0, sizeof(*sync));
-    sync->options = options;
+    sync->options = sync->source.options = options;
+    sync->source.lists = &sync->lists;
     sync->out = out;
     cq_say_open(&sync->say, "clamquota-sync", err, options->verbose);
     /* by hand each trouble is reported, whatever an earlier pass said */
     sync->say.repeats = options->verbose || options->dry_run
         || isatty(fileno(err)) != 0;
     sync->jails = calloc(options->jails.count, sizeof(sync->jails[0]));
-    /* --flush asks no list: nothing is wanted */
-    sync->knows_never = sync->knows_denied = options->flush;
-    if (sync->jails == NULL
-        || !cq_lists_open(&sync->lists,
-                          options->flush ? &none : &options->deny_files,
-                          options->flush ? &none : &options->never_files)) {
+    if (sync->jails == NULL || !cq_lists_open(&sync->lists, options)) {
         cq_say_trouble(&sync->say, "out of memory");
         return CQ_EXIT_PARTLY;
     }
@@ -61,14 +56,14 @@ static void detach(struct cq_sync *sync)
     cq_source_forget(&sync->source);
     cq_bell_close(&sync->bell);
     cq_tablefile_close(sync->table);
-    sync->table = NULL;
+    sync->table = sync->source.table = NULL;
 }
 
 /* Maps the table that has the name now.
- * @return false after a sentence */
-static bool attach(struct cq_sync *sync, enum cq_attach_access access)
+ * @return false after a sentence, except with --flush, which needs none */
+static bool attach(struct cq_sync *sync)
 {
-    const char *path = sync->options->table;
+    const struct cq_sync_options *o = sync->options;
     char why[CQ_WHY_SIZE];
     enum cq_exit result;
 
@@ -76,18 +71,21 @@ static bool attach(struct cq_sync *sync, enum cq_attach_access access)
         return true;
     }
     detach(sync);
-    result = cq_attach_open(path, access, &sync->table, why, sizeof(why));
+    result = cq_attach_open(o->table, o->dry_run || o->status
+                            ? CQ_ATTACH_READ : CQ_ATTACH_WRITE, &sync->table,
+                            why, sizeof(why));
     if (result != CQ_EXIT_DONE) {
-        if (!sync->options->flush) {
+        if (!o->flush) {
             cq_say_trouble(&sync->say, "%s", why);
             cq_sync_failed(sync, result);
         }
         return false;
     }
-    if (sync->options->watch
-        && cq_bell_open(&sync->bell, sync->table) != CQ_OK) {
+    sync->source.table = sync->table;
+    if (o->watch && cq_bell_open(&sync->bell, sync->table) != CQ_OK) {
         cq_say_state(&sync->say, "no bell", "%s: may not be written, so "
-                     "offenders are found when all of it is looked at", path);
+                     "offenders are found when all of it is looked at",
+                     o->table);
     }
     return true;
 }
@@ -97,7 +95,6 @@ static bool attach(struct cq_sync *sync, enum cq_attach_access access)
 bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
 {
     const struct cq_sync_options *o = sync->options;
-    char **lines = o->watch ? &sync->say.now : &sync->say.before;
 
     if (o->dry_run) {
         return true;
@@ -105,7 +102,9 @@ bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
     switch (cq_memory_lock(&sync->memory, o->state, stop, &sync->say)) {
     case CQ_LOCK_HELD:
         if (!o->flush) {
-            *lines = cq_memory_load(&sync->memory, &sync->say);
+            /* a --watch begins with what its first pass has said before */
+            *(o->watch ? &sync->say.now : &sync->say.before) =
+                cq_memory_load(&sync->memory, &sync->say);
         }
         return true;
     case CQ_LOCK_NONE:
@@ -113,7 +112,7 @@ bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
     case CQ_LOCK_REFUSED:
         cq_sync_failed(sync, CQ_EXIT_NOT_PERMITTED);
         /* a missing table comes first in the order of exit codes */
-        (void)attach(sync, CQ_ATTACH_READ);
+        (void)attach(sync);
         return false;
     case CQ_LOCK_BUSY:
         break;
@@ -130,21 +129,66 @@ bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
     return false;
 }
 
+/* Fills in sync->wanted from the table and, at CQ_FULL, the lists anew.
+ * @return false: the table was lost meanwhile, or there is no memory; after a
+ *         sentence */
+static bool gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
+{
+    struct cq_say *say = depth == CQ_FULL ? &sync->say : NULL;
+    size_t spared_n;
+
+    if (depth == CQ_FULL) {
+        cq_lists_read(&sync->lists, sync->options, say);
+    }
+    sync->wanted.count = 0;
+    if (cq_source_scan(&sync->source, now_s, &sync->wanted, say) != CQ_OK
+        || !cq_lists_add_denied(&sync->lists, &sync->wanted, &spared_n)) {
+        cq_source_forget(&sync->source);
+        cq_say_trouble(&sync->say, "out of memory: nothing is done");
+        return false;
+    }
+    if (depth == CQ_FULL) {
+        cq_source_check_pools(&sync->source, say);
+        if (spared_n > 0 && say->verbose) {
+            cq_say_info(say, "%zu addresses of deny files are left out: they "
+                        "are own, reserved or on a never list", spared_n);
+        }
+    }
+    /* what follows needs memory, and has no use for the rows */
+    cq_table_unmap_rows(sync->table);
+    cq_wanted_finish(&sync->wanted);
+    return true;
+}
+
+/* Is what was read still the file's? A lost page reads as no offenders. */
+static bool is_whole(struct cq_sync *sync)
+{
+    if (cq_attach_is_current(sync->table)) {
+        return true;
+    }
+    cq_source_forget(&sync->source);
+    cq_say_trouble(&sync->say, "%s: was cut short or replaced while it was "
+                   "read; nothing is done until the next look",
+                   sync->options->table);
+    cq_sync_failed(sync, CQ_EXIT_NO_TABLE);
+    return false;
+}
+
 bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
 {
     const struct cq_sync_options *o = sync->options;
-    bool changed = true;
+    bool is_there = attach(sync), changed;
 
-    if (!attach(sync, o->dry_run || o->status ? CQ_ATTACH_READ
-                                              : CQ_ATTACH_WRITE)) {
-        if (!o->flush) {
-            return false;
-        }
+    if (!is_there && !o->flush) {
+        return false;
     }
     if (sync->bell.table != NULL) {
         cq_bell_watch(&sync->bell, (uint32_t)o->after, now_s + WATCH_S);
     }
-    if (!o->flush && !cq_sync_gather(sync, depth, now_s, &changed)) {
+    changed = depth == CQ_FULL
+        || !cq_source_is_unchanged(&sync->source, now_s);
+    if (!o->flush && ((changed && !gather(sync, depth, now_s))
+                      || !is_whole(sync))) {
         return false;
     }
     cq_sync_plan(sync, depth, changed);
@@ -153,10 +197,16 @@ bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
 
 void cq_sync_act(struct cq_sync *sync, enum cq_depth depth)
 {
-    bool changed = cq_sync_apply(sync, depth);
+    bool changed = depth == CQ_FULL;
+    size_t i;
 
-    if (sync->table != NULL && cq_table_is_writable(sync->table)) {
-        cq_sync_mark(sync, depth, changed);
+    for (i = 0; i < sync->jail_n; i++) {
+        if (sync->jails[i].is_planned) {
+            changed |= cq_sync_apply(sync, &sync->jails[i], depth);
+        }
+    }
+    if (changed && sync->table != NULL && cq_table_is_writable(sync->table)) {
+        cq_sync_mark(sync, depth);
     }
 }
 
@@ -182,8 +232,6 @@ void cq_sync_close(struct cq_sync *sync)
     free(sync->jails);
     detach(sync);
     cq_lists_close(&sync->lists);
-    cq_net_free(&sync->own);
-    cq_net_free(&sync->never);
     cq_wanted_free(&sync->wanted);
     cq_memory_close(&sync->memory);
     cq_say_close(&sync->say);

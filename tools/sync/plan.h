@@ -11,11 +11,8 @@
 
 /* what becomes of one that is wanted */
 enum cq_plan_fate {
-    CQ_FATE_CLIENT,             /* fits as a client; only while a plan is
-                                 * made */
     CQ_FATE_JAILED,             /* is in the jail, or will be */
-    CQ_FATE_NETWORK,            /* likewise, as a network */
-    CQ_FATE_INSIDE,             /* lies in another of these networks */
+    CQ_FATE_NETWORK,            /* likewise, as a network or inside of one */
     CQ_FATE_HELD_BACK,          /* by holds_additions */
     CQ_FATE_NO_PLACE,
     CQ_FATE_NOT_HELD,           /* the jail cannot hold it */
@@ -30,23 +27,23 @@ struct cq_plan_input {
     int64_t lease_s;            /* renewed at half of it */
     bool holds_additions;       /* never lists are not known */
     bool holds_removals;        /* deny files are not known */
-    /* How can the jail hold this: CQ_FATE_CLIENT, NETWORK or NOT_HELD? NULL:
-     * all are clients */
+    /* How can the jail hold this: CQ_FATE_JAILED, NETWORK or NOT_HELD? NULL:
+     * it can hold all as clients */
     enum cq_plan_fate (*fit)(const void *baton,
                              const struct cq_wanted *wanted);
     const void *baton;
 };
 
 struct cq_plan {
-    struct cq_jail_change *changes;     /* of clients: removals first, then
-                                         * additions, then renewals; each in
-                                         * order; behind them those of
-                                         * networks */
-    size_t *of;                 /* by index of an addition: index of wanted */
+    struct cq_jail_change *changes;     /* of clients: removals first, as they
+                                         * make room, then additions, then
+                                         * renewals, each in order; behind them
+                                         * those of networks, in order */
     size_t change_n;            /* of clients */
     size_t network_change_n;
     struct cq_key *networks;    /* all that the jail is to hold; none lies
                                  * inside another */
+    size_t network_n;
     uint8_t *fates;             /* enum cq_plan_fate, by index of wanted */
     size_t wanted_n;
     size_t n[CQ_FATES];         /* of each fate */
@@ -60,12 +57,13 @@ struct cq_plan {
  * @return false: out of memory */
 bool cq_plan_make(const struct cq_plan_input *input, struct cq_plan *plan);
 
-/** Is this one in the jail, or will be? */
+/** Is the one of this index in the jail, or will be? */
 bool cq_plan_jails(const struct cq_plan *plan, size_t wanted);
 
 /** How many are. */
 size_t cq_plan_jailed_n(const struct cq_plan *plan);
 
+/** Frees it; it is empty again. */
 void cq_plan_free(struct cq_plan *plan);
 
 #endif

@@ -30,126 +30,107 @@ struct cq_key cq_sync_client(const struct cq_sync *sync,
                                                         : prefixes.v6_bits);
 }
 
-/* ---- one line for each client ---- */
-
-static void report_jailed(struct cq_sync *sync, const struct cq_wanted *wanted,
-                          const char *address)
+/* The wanted one that an element or a network stands for, or NULL. */
+static const struct cq_wanted *find_wanted(const struct cq_sync *sync,
+                                           const struct cq_key *key)
 {
-    if (wanted->from.file != 0) {
-        cq_say_info(&sync->say, "jailed %s: %s:%u", address,
-                    sync->lists.files[wanted->from.file - 1].path,
-                    wanted->from.line);
-        return;
-    }
-    cq_say_info(&sync->say, "jailed %s: over quota in pool %s for %lld s, "
-                "refused %u times", address,
-                cq_source_pool(&sync->source, wanted->pool),
-                (long long)((int64_t)time(NULL) - wanted->over_since_s),
-                wanted->refusals);
+    struct cq_key client = cq_sync_client(sync, key);
+    const struct cq_wanted *found = cq_wanted_find(&sync->wanted, key);
+
+    return found != NULL ? found : cq_wanted_find(&sync->wanted, &client);
 }
 
-static const char *reason_of_release(struct cq_sync *sync,
-                                     const struct cq_key *element,
-                                     bool is_network)
+/* ---- what was done ---- */
+
+static void report_change(struct cq_sync *sync,
+                          const struct cq_jail_change *change)
 {
+    bool is_added = change->op == CQ_JAIL_ADD;
+    const char *word = is_added ? "jailed" : "released";
+    char address[CQ_KEY_TEXT_SIZE], clause[CQ_SOURCE_CLAUSE_SIZE];
+    const struct cq_wanted *wanted;
     struct cq_key client;
 
+    cq_sync_text(&change->key, address, sizeof(address));
     if (sync->options->flush) {
-        return "--flush";
+        cq_say_info(&sync->say, "%s %s: --flush", word, address);
+        return;
     }
-    if (is_network) {
-        return "no deny file names it";
+    wanted = find_wanted(sync, &change->key);
+    client = cq_sync_client(sync, &change->key);
+    if (is_added && wanted != NULL && wanted->file != 0) {
+        cq_say_info(&sync->say, "%s %s: %s:%u", word, address,
+                    sync->lists.files[wanted->file - 1].path, wanted->line);
+        return;
     }
-    client = cq_sync_client(sync, element);
-    return cq_source_reason(&sync->source, &client, (int64_t)time(NULL));
+    cq_source_explain(&sync->source, &client, (int64_t)time(NULL), clause);
+    cq_say_info(&sync->say, "%s %s: %s", word, address,
+                !is_added && wanted != NULL ? "it has no place" : clause);
 }
 
 void cq_sync_report_changes(struct cq_sync *sync,
-                            const struct cq_sync_jail *sj, size_t from,
-                            size_t to)
+                            const struct cq_jail_change *changes,
+                            size_t count)
 {
-    const struct cq_plan *plan = &sj->plan;
-    char address[CQ_KEY_TEXT_SIZE];
+    bool is_heard = sync->say.verbose || sync->say.is_journal;
     size_t i;
 
-    if (!sync->say.verbose && !sync->say.is_journal) {
-        return;
-    }
-    for (i = from; i < to; i++) {
-        const struct cq_jail_change *change = &plan->changes[i];
-
-        cq_sync_text(&change->key, address, sizeof(address));
-        if (change->has_failed) {
-            continue;
-        }
-        if (change->op == CQ_JAIL_ADD) {
-            report_jailed(sync, &sync->wanted.entries[plan->of[i]], address);
-        }
-        else if (change->op == CQ_JAIL_REMOVE) {
-            cq_say_info(&sync->say, "released %s: %s", address,
-                        reason_of_release(sync, &change->key,
-                                          i >= plan->change_n));
+    for (i = 0; is_heard && i < count; i++) {
+        if (!changes[i].has_failed && changes[i].op != CQ_JAIL_RENEW) {
+            report_change(sync, &changes[i]);
         }
     }
 }
 
 /* ---- what cannot be in a jail ---- */
 
-static void report_places(struct cq_sync *sync, const struct cq_sync_jail *sj)
+static void report_places(struct cq_sync *sync, const struct cq_sync_jail *sj,
+                          const struct cq_key *first)
 {
     const char *spec = cq_jail_spec(sj->jail);
     size_t no_place_n = sj->plan.n[CQ_FATE_NO_PLACE];
     size_t jailed_n = cq_plan_jailed_n(&sj->plan);
     char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
-    size_t first = 0;
 
-    if (no_place_n == 0) {
-        return;
-    }
-    while (sj->plan.fates[first] != CQ_FATE_NO_PLACE) {
-        first++;
-    }
     snprintf(topic, sizeof(topic), "no places in %s", spec);
     cq_say_state(&sync->say, topic, "%s is full: %zu of %zu are jailed, the "
                  "worst; %zu have no place, e.g. %s: %s", spec, jailed_n,
                  jailed_n + no_place_n, no_place_n,
-                 cq_sync_text(&sync->wanted.entries[first].client, text,
-                              sizeof(text)),
+                 cq_sync_text(first, text, sizeof(text)),
                  sj->contents.how_to_raise);
-}
-
-/* One sentence for each reason. */
-static void report_not_held(struct cq_sync *sync,
-                            const struct cq_sync_jail *sj)
-{
-    const char *why = NULL, *last = NULL;
-    char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
-    size_t i;
-
-    for (i = 0; i < sj->plan.wanted_n; i++, last = why) {
-        const struct cq_wanted *wanted = &sync->wanted.entries[i];
-
-        if (sj->plan.fates[i] != CQ_FATE_NOT_HELD) {
-            continue;
-        }
-        why = wanted->from.file != 0
-            ? cq_jail_cannot_deny(sj->jail, &wanted->client)
-            : cq_jail_cannot_hold(sj->jail, &wanted->client);
-        if (why == last) {
-            continue;
-        }
-        snprintf(topic, sizeof(topic), "%s %s", cq_jail_spec(sj->jail), why);
-        cq_say_state(&sync->say, topic, "%s: %zu of %zu clients and networks "
-                     "are not jailed there, e.g. %s", topic,
-                     sj->plan.n[CQ_FATE_NOT_HELD], sj->plan.wanted_n,
-                     cq_sync_text(&wanted->client, text, sizeof(text)));
-    }
 }
 
 void cq_sync_report_plan(struct cq_sync *sync, const struct cq_sync_jail *sj)
 {
-    report_places(sync, sj);
-    report_not_held(sync, sj);
+    const struct cq_plan *plan = &sj->plan;
+    size_t no_place_n = plan->n[CQ_FATE_NO_PLACE];
+    size_t not_held_n = plan->n[CQ_FATE_NOT_HELD];
+    char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
+    const char *why, *last = NULL;
+    size_t i;
+
+    for (i = 0; i < plan->wanted_n && no_place_n + not_held_n > 0; i++) {
+        const struct cq_wanted *wanted = &sync->wanted.entries[i];
+
+        if (plan->fates[i] == CQ_FATE_NO_PLACE && no_place_n > 0) {
+            report_places(sync, sj, &wanted->key);
+            no_place_n = 0;     /* one sentence */
+        }
+        if (plan->fates[i] != CQ_FATE_NOT_HELD) {
+            continue;
+        }
+        why = wanted->file != 0 ? cq_jail_cannot_deny(sj->jail, &wanted->key)
+                                : cq_jail_cannot_hold(sj->jail, &wanted->key);
+        if (why != last) {      /* one sentence for each reason */
+            snprintf(topic, sizeof(topic), "%s %s", cq_jail_spec(sj->jail),
+                     why);
+            cq_say_state(&sync->say, topic, "%s: %zu of %zu clients and "
+                         "networks are not jailed there, e.g. %s", topic,
+                         not_held_n, plan->wanted_n,
+                         cq_sync_text(&wanted->key, text, sizeof(text)));
+        }
+        last = why;
+    }
 }
 
 /* ---- what others put in ---- */
@@ -189,53 +170,48 @@ void cq_sync_report_takeover(struct cq_sync *sync,
 static bool is_feud(struct cq_sync *sync, const char *spec,
                     const struct cq_key *key)
 {
-    struct cq_key client = cq_sync_client(sync, key);
     char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
-    bool known = true;
+    bool is_known = true;
     int n;
 
     /* one that has no place now may have had one, and have it again */
-    if (cq_wanted_find(&sync->wanted, &client) != NULL) {
+    if (find_wanted(sync, key) != NULL) {
         return false;
     }
     cq_key_format(key, text, sizeof(text));
-    for (n = 1; n <= FEUD_REMOVALS && known; n++) {
+    for (n = 1; n <= FEUD_REMOVALS && is_known; n++) {
         snprintf(topic, sizeof(topic), "removal %d of %s from %s", n, text,
                  spec);
-        known = cq_say_has(&sync->say, topic);
+        is_known = cq_say_has(&sync->say, topic);
         cq_say_keep(&sync->say, topic);
     }
-    return known;
+    if (is_known) {
+        snprintf(topic, sizeof(topic), "%s is put back into %s", text, spec);
+        cq_say_state(&sync->say, topic, "%s: %s was removed %d times running "
+                     "and another program added it again each time; it is "
+                     "removed once a minute from now on. Have that program "
+                     "use a list of its own, or a deny file", spec, text,
+                     FEUD_REMOVALS);
+    }
+    return is_known;
 }
 
 void cq_sync_leave_feuds(struct cq_sync *sync, struct cq_sync_jail *sj,
                          enum cq_depth depth)
 {
-    const char *spec = cq_jail_spec(sj->jail);
     struct cq_plan *plan = &sj->plan;
     size_t all_n = plan->change_n + plan->network_change_n;
     size_t i, n = 0, removed_n = 0;
 
     for (i = 0; i < all_n && !sync->options->flush; i++) {
-        const struct cq_key *key = &plan->changes[i].key;
-        char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
+        bool is_left = i < plan->change_n
+            && plan->changes[i].op == CQ_JAIL_REMOVE
+            && removed_n++ < FEUDS_MAX
+            && is_feud(sync, cq_jail_spec(sj->jail), &plan->changes[i].key)
+            && depth == CQ_LOOK;
 
-        if (i < plan->change_n && plan->changes[i].op == CQ_JAIL_REMOVE
-            && removed_n++ < FEUDS_MAX && is_feud(sync, spec, key)) {
-            cq_key_format(key, text, sizeof(text));
-            snprintf(topic, sizeof(topic), "%s is put back into %s", text,
-                     spec);
-            cq_say_state(&sync->say, topic, "%s: %s was removed %d times "
-                         "running and another program added it again each "
-                         "time; it is removed once a minute from now on. Have "
-                         "that program use a list of its own, or a deny file",
-                         spec, text, FEUD_REMOVALS);
-            if (depth == CQ_LOOK) {
-                continue;
-            }
-        }
         plan->changes[n] = plan->changes[i];
-        plan->of[n++] = plan->of[i];
+        n += !is_left;
     }
     plan->change_n -= i - n;
 }

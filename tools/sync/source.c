@@ -9,51 +9,43 @@ struct verdict {
     enum cq_offence offence;
     enum cq_spared spared;      /* of an offender */
     struct cq_row row;
-    int64_t allowance_bytes;
+    int64_t excess_bytes;
 };
-
-static enum cq_spared spared(const struct cq_source *source,
-                             const struct cq_row *row)
-{
-    struct cq_prefixes prefixes = cq_table_prefixes(source->table);
-    const struct cq_address_facts facts = {
-        .key = &row->key,
-        .client_bits = row->key.family == 4 ? prefixes.v4_bits
-                                            : prefixes.v6_bits,
-        /* in another pool, too: it is the same address */
-        .proxied = row->proxied
-            || (source->rules.pool_n > 1
-                && cq_table_seen_proxied(source->table, &row->key,
-                                         &source->clock)),
-        .own = cq_net_touches(source->terms.own, &row->key),
-        .never = cq_net_touches(source->terms.never, &row->key)
-    };
-
-    return cq_spared_reason(&facts);
-}
 
 /* Judges v->row by the policy of the configuration in force, not the row's.
  * @return true: jailed */
 static bool judge(struct cq_source *source, struct verdict *v)
 {
     const struct cq_row *row = &v->row;
+    const struct cq_offence_limits limits = {
+        .grace_s = source->options->grace_s, .after = source->options->after
+    };
     const struct cq_offence_facts facts = {
         .used_bytes = row->used_bytes,
         .over_since_s = row->over_since_s,
         .refusals = row->over_refusals,
         .exempt = cq_net_touches(&source->rules.exempt, &row->key)
     };
+    struct cq_prefixes prefixes = cq_table_prefixes(source->table);
     struct cq_policy policy;
     int64_t due_s = 0;
     bool refuses;
 
     policy = cq_rules_policy(&source->rules, row->pool, &row->key, &refuses);
-    v->allowance_bytes = cq_policy_allowance(&policy, source->clock.day);
+    v->excess_bytes = row->used_bytes
+        - cq_policy_allowance(&policy, source->clock.day);
     v->offence = cq_offence_judge(&facts, &policy, refuses, source->clock.day,
-                                  source->clock.now_s, &source->terms.limits,
-                                  &due_s);
-    v->spared = v->offence == CQ_OFFENCE_OFFENDER ? spared(source, row)
-                                                  : CQ_SPARED_NOT;
+                               source->clock.now_s, &limits, &due_s);
+    v->spared = CQ_SPARED_NOT;
+    if (v->offence == CQ_OFFENCE_OFFENDER) {
+        /* proxied in another pool, too: it is the same address */
+        v->spared = cq_lists_spared(source->lists, &row->key,
+            row->key.family == 4 ? prefixes.v4_bits : prefixes.v6_bits,
+            row->proxied
+            || (source->rules.pool_n > 1
+                && cq_table_seen_proxied(source->table, &row->key,
+                                         &source->clock)));
+    }
     if (v->offence == CQ_OFFENCE_RECENT
         && (source->due_s == 0 || due_s < source->due_s)) {
         source->due_s = due_s;
@@ -99,8 +91,8 @@ static enum cq_status begin(struct cq_source *source, int64_t now_s)
     cq_rules_free(&source->rules);
     source->rules = rules;
     for (i = 0; i < rules.pool_n; i++) {
-        source->counts_pool[i] = source->terms.pools->count == 0
-            || has_text(source->terms.pools, rules.pools[i].name);
+        source->counts_pool[i] = source->options->pools.count == 0
+            || has_text(&source->options->pools, rules.pools[i].name);
     }
     cq_table_clock(source->table, now_s, &source->clock);
     return CQ_OK;
@@ -113,11 +105,14 @@ static void mix(uint64_t *sum, const void *data, size_t size)
     const uint8_t *at = data;
     uint64_t word = 0;
 
-    for (; size > 0; size -= size < sizeof(word) ? size : sizeof(word)) {
-        memcpy(&word, at, size < sizeof(word) ? size : sizeof(word));
+    while (size > 0) {
+        size_t n = size < sizeof(word) ? size : sizeof(word);
+
+        memcpy(&word, at, n);
         *sum = (*sum ^ word) * UINT64_C(1099511628211);
         *sum ^= *sum >> 32;
-        at += sizeof(word);
+        at += n;
+        size -= n;
     }
 }
 
@@ -138,16 +133,9 @@ static uint64_t sum_up(const struct cq_source *source)
     const struct cq_rules *rules = &source->rules;
     uint64_t sum = UINT64_C(14695981039346656037), position = 0;
     uint32_t row;
-    size_t i;
 
-    for (i = 0; i < rules->pool_n; i++) {
-        const struct cq_pool_info *pool = &rules->pools[i];
-
-        mix(&sum, pool->name, strlen(pool->name));
-        mix(&sum, &pool->policy.daily_bytes, sizeof(pool->policy.daily_bytes));
-        mix(&sum, &pool->policy.grace_bytes, sizeof(pool->policy.grace_bytes));
-        mix(&sum, &pool->refuses, sizeof(pool->refuses));
-    }
+    /* cq_table_pool_info() fills them with zeros first */
+    mix(&sum, rules->pools, rules->pool_n * sizeof(rules->pools[0]));
     mix_nets(&sum, &rules->nets);
     mix_nets(&sum, &rules->exempt);
     mix(&sum, &source->clock.period_id, sizeof(source->clock.period_id));
@@ -184,12 +172,9 @@ enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
         }
         if (judge(source, &v)) {
             const struct cq_wanted wanted = {
-                .client = v.row.key,
-                .pool = v.row.pool,
-                .refusals = v.row.over_refusals,
-                .excess_bytes = v.row.used_bytes - v.allowance_bytes,
-                .last_hit_s = v.row.last_hit_s,
-                .over_since_s = v.row.over_since_s
+                .key = v.row.key,
+                .last_hit_s = (uint32_t)v.row.last_hit_s,
+                .excess_bytes = v.excess_bytes
             };
 
             if (!cq_wanted_add(list, &wanted)) {
@@ -211,49 +196,83 @@ bool cq_source_is_unchanged(struct cq_source *source, int64_t now_s)
         && begin(source, now_s) == CQ_OK && sum_up(source) == source->sum;
 }
 
-/* ---- single questions ---- */
+/* ---- clauses for reports ---- */
 
-/* Of several pools the one that says most. */
-const char *cq_source_reason(struct cq_source *source,
-                             const struct cq_key *client, int64_t now_s)
+void cq_source_check_pools(const struct cq_source *source,
+                           struct cq_say *say)
 {
-    static const char *const offences[] = {
+    const struct cq_rules *rules = &source->rules;
+    const struct cq_texts *pools = &source->options->pools;
+    size_t i, j;
+
+    for (i = 0; i < pools->count; i++) {
+        char names[512] = "";
+        bool is_there = false;
+
+        for (j = 0; j < rules->pool_n; j++) {
+            size_t at = strlen(names);
+
+            is_there |= strcmp(rules->pools[j].name, pools->texts[i]) == 0;
+            snprintf(names + at, sizeof(names) - at, "%s%s",
+                     j > 0 ? ", " : "", rules->pools[j].name);
+        }
+        if (!is_there) {
+            cq_say_trouble(say, "--pool %s: no such pool in %s, expected one "
+                           "of: %s", pools->texts[i], source->options->table,
+                           names);
+        }
+    }
+}
+
+static void explain(const struct cq_source *source, const struct verdict *v,
+                    char clause[CQ_SOURCE_CLAUSE_SIZE])
+{
+    static const char *const clauses[] = {
         [CQ_OFFENCE_NONE] = "it is not over quota",
         [CQ_OFFENCE_EXEMPT] = "it is exempt, or its pool refuses no client",
         [CQ_OFFENCE_FEW] = "it was refused fewer times than --after says",
         [CQ_OFFENCE_RECENT] = "it is over quota for less than --grace",
-        [CQ_OFFENCE_OFFENDER] = "it has no place"
+        [CQ_OFFENCE_OFFENDER] = "it is this machine's own or a reserved "
+                                "address"
     };
-    const char *reason = "the table does not know it";
-    enum cq_offence most = CQ_OFFENCE_NONE;
-    size_t pool;
 
-    if (cq_net_touches(source->terms.never, client)) {
-        return "it is on a never list";
+    if (v->offence == CQ_OFFENCE_OFFENDER && v->spared == CQ_SPARED_NOT) {
+        snprintf(clause, CQ_SOURCE_CLAUSE_SIZE, "over quota in pool %s for "
+                 "%lld s, refused %u times",
+                 source->rules.pools[v->row.pool].name,
+                 (long long)(source->clock.now_s - v->row.over_since_s),
+                 v->row.over_refusals);
+        return;
     }
+    snprintf(clause, CQ_SOURCE_CLAUSE_SIZE, "%s",
+             v->spared == CQ_SPARED_PROXIED
+             ? "other clients share its address" : clauses[v->offence]);
+}
+
+/* Of several pools the one that says most. */
+void cq_source_explain(struct cq_source *source, const struct cq_key *client,
+                       int64_t now_s, char clause[CQ_SOURCE_CLAUSE_SIZE])
+{
+    enum cq_offence most = CQ_OFFENCE_NONE;
+    bool is_never = cq_net_touches(&source->lists->never, client);
+    uint16_t pool;
+
+    snprintf(clause, CQ_SOURCE_CLAUSE_SIZE, "%s", is_never
+             ? "it is on a never list" : "the table does not know it");
     cq_table_clock(source->table, now_s, &source->clock);
     for (pool = 0; pool < source->rules.pool_n; pool++) {
         struct verdict v;
 
-        if (source->counts_pool[pool]
-            && cq_table_row(source->table, (uint16_t)pool, client,
-                            &source->clock, &v.row) == CQ_OK) {
+        if (!is_never && source->counts_pool[pool]
+            && cq_table_row(source->table, pool, client, &source->clock,
+                            &v.row) == CQ_OK) {
             (void)judge(source, &v);
             if (v.offence >= most) {
                 most = v.offence;
-                reason = v.spared == CQ_SPARED_NOT ? offences[v.offence]
-                    : v.spared == CQ_SPARED_PROXIED
-                    ? "other clients share its address"
-                    : "it is this machine's own or a reserved address";
+                explain(source, &v, clause);
             }
         }
     }
-    return reason;
-}
-
-const char *cq_source_pool(const struct cq_source *source, uint16_t pool)
-{
-    return pool < source->rules.pool_n ? source->rules.pools[pool].name : "?";
 }
 
 void cq_source_forget(struct cq_source *source)

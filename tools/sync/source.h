@@ -9,23 +9,20 @@
 #ifndef CQ_SYNC_SOURCE_H
 #define CQ_SYNC_SOURCE_H
 
-#include "cli/options.h"
 #include "cli/say.h"
-#include "core/offence.h"
+#include "sync/lists.h"
+#include "sync/options.h"
 #include "sync/wanted.h"
 #include "table/rules.h"
 
-struct cq_source_terms {
-    struct cq_offence_limits limits;
-    const struct cq_texts *pools;       /* count 0: all */
-    const struct cq_net_list *own;      /* sealed */
-    const struct cq_net_list *never;    /* sealed */
-};
+/* a clause about a client; longer ones are cut */
+#define CQ_SOURCE_CLAUSE_SIZE 256
 
-/* All zero bytes: nothing was looked at. */
+/* All zero bytes, but for the pointers: nothing was looked at. */
 struct cq_source {
-    struct cq_table *table;     /* the caller's */
-    struct cq_source_terms terms;
+    struct cq_table *table;     /* the caller's, as all three */
+    const struct cq_sync_options *options;
+    const struct cq_lists *lists;
     struct cq_rules rules;
     struct cq_clock clock;
     bool counts_pool[CQ_POOLS_MAX];
@@ -48,13 +45,15 @@ enum cq_status cq_source_scan(struct cq_source *source, int64_t now_s,
  * cheaper, for the usual case that nothing happened. */
 bool cq_source_is_unchanged(struct cq_source *source, int64_t now_s);
 
-/** Why a client is not jailed (any more), as a clause: "is not over quota".
- * For a line about its release. */
-const char *cq_source_reason(struct cq_source *source,
-                             const struct cq_key *client, int64_t now_s);
+/** Reports names of --pool that the table does not have: one that is misspelled
+ * would jail no client. After a scan. */
+void cq_source_check_pools(const struct cq_source *source,
+                           struct cq_say *say);
 
-/** The name of a pool, valid until the next look. */
-const char *cq_source_pool(const struct cq_source *source, uint16_t pool);
+/** Says why a client is jailed, or is not (any more), as a clause: "it is not
+ * over quota". For a line about it. */
+void cq_source_explain(struct cq_source *source, const struct cq_key *client,
+                       int64_t now_s, char clause[CQ_SOURCE_CLAUSE_SIZE]);
 
 /** Forgets the last scan. */
 void cq_source_forget(struct cq_source *source);

@@ -5,7 +5,7 @@
 #include "cli/output.h"
 #include "table/jail.h"
 
-#include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 /* addresses of one kind that people are shown; --json has all */
@@ -14,47 +14,45 @@
 /* One form of the two: each figure and list has a label and a JSON name. */
 struct view {
     bool is_json;
-    struct cq_output output;
-    struct cq_writer json;      /* begun if is_json */
+    struct cq_writer writer;
 };
+
+static void write_text(struct view *v, const char *text)
+{
+    if (v->is_json) {
+        cq_write_json(&v->writer, text);
+    }
+    else {
+        cq_write_line(&v->writer, text);
+    }
+}
 
 static void begin_member(struct view *v, const char *label, const char *name)
 {
+    static const char blanks[] = "               ";
+
     if (v->is_json) {
-        cq_write_raw(&v->json, ",\n    ");
-        cq_write_json(&v->json, name);
-        cq_write_raw(&v->json, ": ");
+        cq_write_raw(&v->writer, ",\n    ");
+        cq_write_json(&v->writer, name);
+        cq_write_raw(&v->writer, ": ");
     }
     else {
-        cq_output_label(&v->output, label);
+        cq_write_raw(&v->writer, "\n  ");
+        cq_write_raw(&v->writer, label);
+        cq_write_raw(&v->writer, &blanks[strlen(label)]);
     }
 }
 
-/* @param unknown  what a number below 0 means, as a word; in JSON it is null */
+/* @param unknown  what a number below 0 means, as words; in JSON it is null */
 static void show_number(struct view *v, const char *label, const char *name,
                         int64_t number, const char *unknown)
 {
-    char text[24];
-
-    snprintf(text, sizeof(text), "%" PRId64, number);
     begin_member(v, label, name);
-    if (v->is_json) {
-        cq_write_raw(&v->json, number < 0 ? "null" : text);
+    if (number >= 0) {
+        cq_write_int(&v->writer, number);
     }
     else {
-        fprintf(v->output.file, "%s\n", number < 0 ? unknown : text);
-    }
-}
-
-static void show_text(struct view *v, const char *label, const char *name,
-                      const char *text)
-{
-    begin_member(v, label, name);
-    if (v->is_json) {
-        cq_write_json(&v->json, text);
-    }
-    else {
-        fprintf(v->output.file, "%s\n", text);
+        cq_write_raw(&v->writer, v->is_json ? "null" : unknown);
     }
 }
 
@@ -67,101 +65,84 @@ enum which {
     WHICH_REFUSED               /* jailed, and refused all the same */
 };
 
-/* The address of this index of the changes or the wanted ones, if it is in the
- * list; else NULL. */
+/* The address of this index, of the changes and behind them the wanted ones, if
+ * it is in the list; else NULL. */
 static const struct cq_key *choose(const struct cq_sync *sync,
-                                   const struct cq_sync_jail *sj,
+                                   const struct cq_plan *plan,
                                    enum which which, size_t i)
 {
-    const struct cq_plan *plan = &sj->plan;
-    bool is_in;
+    size_t change_n = plan->change_n + plan->network_change_n;
+    const struct cq_key *wanted;
 
-    if (which == WHICH_MISSING || which == WHICH_SURPLUS) {
-        is_in = i < plan->change_n + plan->network_change_n
-            && plan->changes[i].op == (which == WHICH_MISSING
-                                       ? CQ_JAIL_ADD : CQ_JAIL_REMOVE);
-        return is_in ? &plan->changes[i].key : NULL;
+    if (i < change_n) {
+        return (which == WHICH_MISSING && plan->changes[i].op == CQ_JAIL_ADD)
+            || (which == WHICH_SURPLUS
+                && plan->changes[i].op == CQ_JAIL_REMOVE)
+            ? &plan->changes[i].key : NULL;
     }
-    is_in = i < plan->wanted_n
-        && (which == WHICH_NO_PLACE
-            ? plan->fates[i] == CQ_FATE_NO_PLACE
-            : cq_plan_jails(plan, i)
-              && cq_table_refused_in_jail(sync->table,
-                                          &sync->wanted.entries[i].client));
-    return is_in ? &sync->wanted.entries[i].client : NULL;
+    i -= change_n;
+    wanted = &sync->wanted.entries[i].key;
+    return (which == WHICH_NO_PLACE && plan->fates[i] == CQ_FATE_NO_PLACE)
+        || (which == WHICH_REFUSED && cq_plan_jails(plan, i)
+            && cq_table_refused_in_jail(sync->table, wanted)) ? wanted : NULL;
 }
 
 static void show_list(struct view *v, const struct cq_sync *sync,
-                      const struct cq_sync_jail *sj, enum which which,
+                      const struct cq_plan *plan, enum which which,
                       const char *label, const char *name)
 {
-    const struct cq_plan *plan = &sj->plan;
+    size_t all_n = plan->change_n + plan->network_change_n + plan->wanted_n;
+    size_t shown_max = v->is_json ? SIZE_MAX : SHOWN_MAX;
     size_t i, n = 0;
 
-    for (i = 0; i < plan->change_n + plan->network_change_n + plan->wanted_n;
-         i++) {
-        const struct cq_key *key = choose(sync, sj, which, i);
+    begin_member(v, label, name);
+    cq_write_raw(&v->writer, v->is_json ? "[" : "");
+    for (i = 0; i < all_n; i++) {
+        const struct cq_key *key = choose(sync, plan, which, i);
         char text[CQ_KEY_TEXT_SIZE];
 
-        if (key == NULL) {
-            continue;
-        }
-        if (n++ == 0) {
-            begin_member(v, label, name);
-        }
-        cq_sync_text(key, text, sizeof(text));
-        if (v->is_json) {
-            cq_write_raw(&v->json, n > 1 ? ", " : "[");
-            cq_write_json(&v->json, text);
-        }
-        else if (n <= SHOWN_MAX) {
-            fprintf(v->output.file, n > 1 ? " %s" : "%s", text);
+        if (key != NULL && n++ < shown_max) {
+            cq_write_raw(&v->writer, n == 1 ? "" : v->is_json ? ", " : " ");
+            write_text(v, cq_sync_text(key, text, sizeof(text)));
         }
     }
-    if (v->is_json) {
-        if (n == 0) {
-            begin_member(v, label, name);
-        }
-        cq_write_raw(&v->json, n > 0 ? "]" : "[]");
+    if (n > shown_max) {
+        cq_write_raw(&v->writer, " and ");
+        cq_write_int(&v->writer, (int64_t)(n - shown_max));
+        cq_write_raw(&v->writer, " more");
     }
-    else if (n > SHOWN_MAX) {
-        fprintf(v->output.file, " and %zu more\n", n - SHOWN_MAX);
-    }
-    else if (n > 0) {
-        fputc('\n', v->output.file);
-    }
+    cq_write_raw(&v->writer, v->is_json ? "]" : n == 0 ? "none" : "");
 }
 
 /* The elements that the jail holds, clients and networks. */
-static void write_entries(struct view *v, const struct cq_jail_contents *in)
+static void write_entries(struct cq_writer *w,
+                          const struct cq_jail_contents *in)
 {
     struct timespec now;
     char text[CQ_KEY_TEXT_SIZE];
     size_t i;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    begin_member(v, NULL, "entries");
-    cq_write_raw(&v->json, "[");
+    cq_write_raw(w, ",\n    \"entries\": [");
     for (i = 0; i < in->element_n + in->network_n; i++) {
         const struct cq_jail_element *element = i < in->element_n
             ? &in->elements[i] : &in->networks[i - in->element_n];
 
-        cq_write_raw(&v->json, i == 0 ? "\n      {\"address\": "
-                                      : ",\n      {\"address\": ");
-        cq_write_json(&v->json, cq_sync_text(&element->key, text,
-                                             sizeof(text)));
-        cq_write_raw(&v->json, element->is_operators
-                     ? ", \"operators\": true" : ", \"operators\": false");
+        cq_write_raw(w, i == 0 ? "\n      {\"address\": "
+                               : ",\n      {\"address\": ");
+        cq_write_json(w, cq_sync_text(&element->key, text, sizeof(text)));
+        cq_write_raw(w, element->is_operators ? ", \"operators\": true"
+                                              : ", \"operators\": false");
         if (element->expires_at_s != CQ_JAIL_PERMANENT) {
-            cq_write_raw(&v->json, ", \"expires_in\": ");
-            cq_write_int(&v->json, element->expires_at_s - now.tv_sec);
+            cq_write_raw(w, ", \"expires_in\": ");
+            cq_write_int(w, element->expires_at_s - now.tv_sec);
         }
-        cq_write_raw(&v->json, "}");
+        cq_write_raw(w, "}");
     }
-    cq_write_raw(&v->json, "]");
+    cq_write_raw(w, "]");
 }
 
-/* ---- a jail ---- */
+/* ---- jails ---- */
 
 static void show_jail(struct view *v, const struct cq_sync *sync,
                       const struct cq_sync_jail *sj)
@@ -170,10 +151,11 @@ static void show_jail(struct view *v, const struct cq_sync *sync,
     const struct cq_plan *plan = &sj->plan;
 
     if (!sj->is_planned) {
-        show_text(v, "trouble", "error", sj->why.text);
+        begin_member(v, "trouble", "error");
+        write_text(v, sj->why.text);
         return;
     }
-    show_number(v, "in it", "present", (int64_t)sj->contents.element_n, "");
+    show_number(v, "in it", "present", (int64_t)f->element_n, "");
     show_number(v, "operator's", "operators", (int64_t)plan->operators_n, "");
     show_number(v, "wanted", "wanted", (int64_t)plan->wanted_n, "");
     show_number(v, "jailed", "jailed", (int64_t)cq_plan_jailed_n(plan), "");
@@ -186,12 +168,12 @@ static void show_jail(struct view *v, const struct cq_sync *sync,
     }
     show_number(v, "dropped", "dropped_packets", f->dropped_packets,
                 "no rule that counts is known");
-    show_list(v, sync, sj, WHICH_MISSING, "to add", "missing");
-    show_list(v, sync, sj, WHICH_SURPLUS, "to remove", "surplus");
-    show_list(v, sync, sj, WHICH_NO_PLACE, "no place", "left_out");
-    show_list(v, sync, sj, WHICH_REFUSED, "still refused", "still_refused");
+    show_list(v, sync, plan, WHICH_MISSING, "to add", "missing");
+    show_list(v, sync, plan, WHICH_SURPLUS, "to remove", "surplus");
+    show_list(v, sync, plan, WHICH_NO_PLACE, "no place", "left_out");
+    show_list(v, sync, plan, WHICH_REFUSED, "still refused", "still_refused");
     if (v->is_json) {
-        write_entries(v, &sj->contents);
+        write_entries(&v->writer, f);
     }
 }
 
@@ -200,40 +182,34 @@ static void show_all(struct view *v, const struct cq_sync *sync)
     size_t i;
 
     if (v->is_json) {
-        cq_write_begin(&v->json, &v->output.sink);
-        cq_write_raw(&v->json, "{\"now\": ");
-        cq_write_int(&v->json, (int64_t)time(NULL));
-        show_text(v, NULL, "table", sync->options->table);
-        begin_member(v, NULL, "jails");
-        cq_write_raw(&v->json, "[");
+        cq_write_raw(&v->writer, "{\"now\": ");
+        cq_write_int(&v->writer, (int64_t)time(NULL));
+        cq_write_raw(&v->writer, ",\n\"table\": ");
+        write_text(v, sync->options->table);
+        cq_write_raw(&v->writer, ",\n\"jails\": [");
     }
     for (i = 0; i < sync->jail_n; i++) {
-        const char *spec = cq_jail_spec(sync->jails[i].jail);
-
-        if (v->is_json) {
-            cq_write_raw(&v->json, i == 0 ? "{\"jail\": " : "},\n{\"jail\": ");
-            cq_write_json(&v->json, spec);
-        }
-        else {
-            cq_output_heading(&v->output, spec);
-        }
+        cq_write_raw(&v->writer, !v->is_json ? "" : i == 0 ? "{\"jail\": "
+                                 : ",\n{\"jail\": ");
+        write_text(v, cq_jail_spec(sync->jails[i].jail));
         show_jail(v, sync, &sync->jails[i]);
+        cq_write_raw(&v->writer, v->is_json ? "}" : "\n");
     }
-    if (v->is_json) {
-        cq_write_raw(&v->json, "}]}\n");
-        cq_write_end(&v->json);
-    }
+    cq_write_raw(&v->writer, v->is_json ? "]}\n" : "");
 }
 
 enum cq_exit cq_sync_status(struct cq_sync *sync)
 {
     struct view view = { .is_json = sync->options->json };
+    struct cq_output output;
 
     sync->say.is_silent_on_states = true;
     if (cq_sync_prepare(sync, CQ_FULL, (int64_t)time(NULL))) {
-        cq_output_begin(&view.output, sync->out);
+        cq_output_begin(&output, sync->out);
+        cq_write_begin(&view.writer, &output.sink);
         show_all(&view, sync);
-        if (!cq_output_end(&view.output)) {
+        cq_write_end(&view.writer);
+        if (!cq_output_end(&output)) {
             cq_say_trouble(&sync->say, "standard output cannot be written");
         }
     }

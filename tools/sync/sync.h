@@ -2,17 +2,15 @@
  * lists say what is wanted, a plan is the difference to what a jail holds, and
  * the jail carries it out.
  *
- * Calls run downwards: main -> watch, status -> pass -> gather, jails ->
- * report, marks -> lists, source, plan, memory. One thread. */
+ * Calls run downwards: main -> watch, status -> pass -> jails -> report ->
+ * source, lists, plan, memory. One thread. */
 #ifndef CQ_SYNC_SYNC_H
 #define CQ_SYNC_SYNC_H
 
 #include "cli/attach.h"
-#include "sync/lists.h"
-#include "sync/options.h"
+#include "sync/memory.h"
 #include "sync/plan.h"
 #include "sync/source.h"
-#include "sync/memory.h"
 #include "table/bell.h"
 
 /* a jail, and what is known of it */
@@ -36,13 +34,7 @@ struct cq_sync {
     struct cq_bell bell;        /* --watch: the table's */
     struct cq_lists lists;
     struct cq_source source;
-    struct cq_net_list own;     /* sealed */
-    struct cq_net_list never;   /* sealed: options and files */
-    bool knows_never;           /* both are known */
-    bool knows_denied;          /* so are the deny files */
     struct cq_wanted_list wanted;       /* ordered */
-    size_t refused_n;           /* jailed, and refused all the same */
-    struct cq_key refused;      /* the first of them */
     struct cq_sync_jail *jails;
     size_t jail_n;
     enum cq_exit exit;          /* the worst of this pass */
@@ -72,8 +64,8 @@ bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop);
 /** Remembers what went wrong. */
 void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);
 
-/** Looks at the table that has the name now, and makes the jails' plans. With
- * --flush without a table, and nothing is wanted.
+/** Looks at the table that has the name now and, at CQ_FULL, at the lists; and
+ * makes the jails' plans. With --flush nothing is wanted.
  * @return false after a sentence: nothing can be done */
 bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s);
 
@@ -84,24 +76,20 @@ void cq_sync_act(struct cq_sync *sync, enum cq_depth depth);
  * @return what the pass ends with */
 enum cq_exit cq_sync_end(struct cq_sync *sync);
 
-/* ---- gather.c: what is wanted ---- */
-
-/** Fills in sync->wanted from the table and, at CQ_FULL, the lists anew.
- * @param changed  result: it is not what it was
- * @return false: the table went away meanwhile, or there is no memory; after a
- *         sentence */
-bool cq_sync_gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s,
-                    bool *changed);
-
-/* ---- jails.c: what is in the jails, and what has to change ---- */
+/* ---- jails.c: the jails, and the table's marks of them ---- */
 
 /** Lists the jails, and makes the plans of those that can be used.
  * @param changed  other clients are wanted than at the last plan */
 void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed);
 
-/** Carries out the plans.
+/** Carries out a jail's plan.
  * @return true: there was something to do */
-bool cq_sync_apply(struct cq_sync *sync, enum cq_depth depth);
+bool cq_sync_apply(struct cq_sync *sync, struct cq_sync_jail *sj,
+                   enum cq_depth depth);
+
+/** Leaves in the table what the page and the tools show: the JAILED marks of
+ * the rows, all of them at CQ_FULL, and the figures of the first jail. */
+void cq_sync_mark(struct cq_sync *sync, enum cq_depth depth);
 
 /* ---- report.c: lines about clients ---- */
 
@@ -113,10 +101,10 @@ void cq_sync_report_takeover(struct cq_sync *sync,
                              const struct cq_sync_jail *sj);
 
 /** What was done, one line each.
- * @param from, to  indexes of the plan's changes */
+ * @param changes  of the jail's plan, count of them */
 void cq_sync_report_changes(struct cq_sync *sync,
-                            const struct cq_sync_jail *sj, size_t from,
-                            size_t to);
+                            const struct cq_jail_change *changes,
+                            size_t count);
 
 /** Counts removals of the same address running, reports those that others
  * undo each time, and at CQ_LOOK takes them out of the plan: they stay until
@@ -130,11 +118,6 @@ const char *cq_sync_text(const struct cq_key *key, char *text, size_t size);
 /** The client of the table that an element stands for. */
 struct cq_key cq_sync_client(const struct cq_sync *sync,
                              const struct cq_key *element);
-
-/* ---- marks.c ---- */
-
-/** Leaves the jails' figures and the rows' JAILED marks in the table. */
-void cq_sync_mark(struct cq_sync *sync, enum cq_depth depth, bool changed);
 
 /* ---- what the program is started for ---- */
 

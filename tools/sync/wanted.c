@@ -25,28 +25,39 @@ bool cq_wanted_add(struct cq_wanted_list *list,
     return true;
 }
 
-static int compare_entries(const void *a, const void *b)
+static int compare_keys(const void *a, const void *b)
 {
     const struct cq_wanted *one = a;
     const struct cq_wanted *other = b;
 
-    return cq_key_compare(&one->client, &other->client);
+    return cq_key_compare(&one->key, &other->key);
 }
 
-/* A line of a deny file is the reason, and the worst pool counts. */
+int cq_wanted_compare_rank(const struct cq_wanted *a,
+                           const struct cq_wanted *b)
+{
+    if ((a->file != 0) != (b->file != 0)) {
+        return a->file != 0 ? -1 : 1;
+    }
+    if (a->file == 0 && a->excess_bytes != b->excess_bytes) {
+        return a->excess_bytes > b->excess_bytes ? -1 : 1;
+    }
+    if (a->file == 0 && a->last_hit_s != b->last_hit_s) {
+        return a->last_hit_s > b->last_hit_s ? -1 : 1;
+    }
+    return compare_keys(a, b);
+}
+
 static void join_entry(struct cq_wanted *into, const struct cq_wanted *other)
 {
-    if (into->from.file == 0) {
-        into->from = other->from;
+    uint32_t last_hit_s = into->last_hit_s;
+
+    if (cq_wanted_compare_rank(other, into) < 0) {
+        *into = *other;
     }
-    if (into->excess_bytes < other->excess_bytes) {
-        into->excess_bytes = other->excess_bytes;
-        into->pool = other->pool;
-        into->refusals = other->refusals;
-        into->over_since_s = other->over_since_s;
-    }
-    if (into->last_hit_s < other->last_hit_s) {
-        into->last_hit_s = other->last_hit_s;
+    if (into->file == 0) {
+        into->last_hit_s = last_hit_s > other->last_hit_s ? last_hit_s
+                                                          : other->last_hit_s;
     }
 }
 
@@ -56,12 +67,12 @@ void cq_wanted_finish(struct cq_wanted_list *list)
 
     if (list->count > 0) {
         qsort(list->entries, list->count, sizeof(list->entries[0]),
-              compare_entries);
+              compare_keys);
     }
     for (i = 0; i < list->count; i++) {
         struct cq_wanted *entry = &list->entries[i];
 
-        if (n > 0 && compare_entries(&list->entries[n - 1], entry) == 0) {
+        if (n > 0 && compare_keys(&list->entries[n - 1], entry) == 0) {
             join_entry(&list->entries[n - 1], entry);
         }
         else {
@@ -72,13 +83,13 @@ void cq_wanted_finish(struct cq_wanted_list *list)
 }
 
 const struct cq_wanted *cq_wanted_find(const struct cq_wanted_list *list,
-                                       const struct cq_key *client)
+                                       const struct cq_key *key)
 {
-    const struct cq_wanted key = { .client = *client };
+    const struct cq_wanted wanted = { .key = *key };
 
     return list->count == 0 ? NULL
-        : bsearch(&key, list->entries, list->count, sizeof(list->entries[0]),
-                  compare_entries);
+        : bsearch(&wanted, list->entries, list->count,
+                  sizeof(list->entries[0]), compare_keys);
 }
 
 void cq_wanted_free(struct cq_wanted_list *list)

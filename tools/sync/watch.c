@@ -46,14 +46,11 @@ static void on_signal(int signal)
 /* Without SA_RESTART, so that a wait ends. */
 static void catch_signals(void)
 {
-    static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-    struct sigaction action = { .sa_handler = on_signal };
-    size_t i;
+    const struct sigaction action = { .sa_handler = on_signal };
 
-    sigemptyset(&action.sa_mask);
-    for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        (void)sigaction(signals[i], &action, NULL);
-    }
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
 }
 
 static int64_t clock_ms(clockid_t clock)
@@ -82,12 +79,12 @@ static int64_t larger(int64_t a, int64_t b)
  * table that is long to look at must not keep a processor busy. */
 static int64_t pause_ms(const struct watch *w)
 {
-    int64_t due_ms = w->sync->source.due_s * 1000;
+    int64_t due_s = w->sync->source.due_s;
     int64_t ms = larger(LOOK_S * 1000, SHARE * w->look_ms);
 
     ms = ms < FULL_S * 1000 ? ms : FULL_S * 1000;
-    if (due_ms > 0) {
-        int64_t until_ms = due_ms - clock_ms(CLOCK_REALTIME) + 1;
+    if (due_s > 0) {
+        int64_t until_ms = due_s * 1000 - clock_ms(CLOCK_REALTIME) + 1;
 
         ms = until_ms < ms ? until_ms : ms;
     }
