@@ -36,7 +36,7 @@ sub commands {
 sub removal {
     my ($file) = @_;
     my ($text) = read_file("$Httpd::ROOT/conf/$file")
-        =~ /To remove (?:them|it)\b.*?:\n((?:#     .*\n)+)/s
+        =~ /To remove (?:them|it)\b.*?:\n((?:#     [^\n]*\n)+)/s
         or die "$file: no removal\n";
     return $text =~ s/^#     //mgr;
 }
@@ -53,10 +53,17 @@ case $* in
     mkdir -p /run/clamquota-sync
     start=$(sed -n 's/^ExecStart=//p' \
         /lib/systemd/system/clamquota-sync.service)
-    eval "setsid $start" </dev/null >>/run/journal 2>&1 &
+    export OPTIONS
+    sh -c "exec setsid $start" </dev/null >>/run/journal 2>&1 &
     echo $! >/run/service ;;
 'disable --now clamquota-sync')
-    kill "$(cat /run/service)" && rm /run/service ;;
+    read -r pid </run/service
+    kill "$pid"
+    # until it has ended, as systemctl does
+    while read -r _ _ state _ <"/proc/$pid/stat" && [ "$state" != Z ]; do
+        sleep 0.1
+    done 2>/dev/null
+    rm /run/service ;;
 'enable nftables')
     >/run/nftables ;;
 *)
@@ -166,7 +173,7 @@ EOS
     all_are($jail, 'connected', $bad[0]);
     all_are($jail, 'dropped', $bad[1]);
 
-    kill 'TERM', read_file("$root/run/service");
+    follow('shut down', 'systemctl disable --now clamquota-sync');
     follow('a boot', $boot{ $jail->{name} =~ s/-nft$//r });
     follow('the service, after it', 'systemctl enable --now clamquota-sync');
     all_are($jail, 'dropped', $bad[1]);

@@ -8,10 +8,11 @@
 use strict;
 use warnings;
 use Cwd qw(abs_path);
-use Digest::MD5 qw(md5_hex);
 use File::Basename qw(basename);
 use File::Temp qw(tempdir);
 use FindBin;
+use lib "$FindBin::Bin/lib";
+use Debian;
 use IPC::Open2 qw(open2);
 use JSON::PP qw(decode_json);
 use Test::More;
@@ -114,29 +115,15 @@ is((run('lintian', '--allow-root', $changes))[1], '', 'lintian is silent');
 
 # ---- a bare Debian, with the packages that ours depend on in apt's cache ----
 
-my ($id) = slurp('/etc/os-release') =~ /^ID=(\w+)/m;
-my ($release) = slurp('/etc/os-release') =~ /^VERSION_CODENAME=(\w+)/m;
-my @sources = map { chomp; "deb $_" } `apt-get indextargets \\
-    --format '\$(REPO_URI) \$(RELEASE) \$(COMPONENT)' \\
-    'Created-By: Packages' 'Origin: \u$id'`;
 my $depends = join '', map { must('dpkg-deb', '-f', $_, 'Depends') }
     sort values %new;
-my $tar = "$build/root-" . md5_hex("@sources $depends") . '.tar';
-if (!-e $tar) {
-    note("making $tar");
-    must('mmdebstrap', '--quiet', '--variant=apt', '--format=tar',
-        '--skip=cleanup/apt',
-        '--dpkgopt=force-unsafe-io',
-        "--customize-hook=copy-in @new{sort keys %new} /root",
-        '--customize-hook=chroot "$1" sh -c '
-            . '"apt-get -qq -o APT::Install-Recommends=true --download-only '
-            . 'install /root/*.deb && rm /root/*.deb"',
-        $release, "$tar.new", @sources);
-    rename "$tar.new", $tar or die "$tar: $!\n";
-}
 my $root = "$scratch/root";
 mkdir $root or die "$root: $!\n";
-must('tar', '-xf', $tar, '-C', $root);
+Debian::unpack($root, $build, $depends,
+    "--customize-hook=copy-in @new{sort keys %new} /root",
+    '--customize-hook=chroot "$1" sh -c '
+        . '"apt-get -qq -o APT::Install-Recommends=true --download-only '
+        . 'install /root/*.deb && rm /root/*.deb"');
 for my $set ([ old => \%old ], [ new => \%new ]) {
     must('mkdir', "$root/$set->[0]");
     must('cp', values %{ $set->[1] }, "$root/$set->[0]/");
