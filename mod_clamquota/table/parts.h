@@ -353,8 +353,8 @@ void cq_bell_ring(struct cq_table *table, uint32_t row, uint32_t refusals,
 /* readers.c */
 
 /** Copies a row by its number, if it is a client's. */
-bool cq_row_copy(const struct cq_table *table, uint32_t row,
-                 const struct cq_clock *clock, struct cq_row *copy);
+bool cq_row_copy(const struct cq_table *t, uint32_t i,
+                 const struct cq_clock *clock, struct cq_row *row);
 
 /* shares.c */
 
