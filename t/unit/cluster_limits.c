@@ -3,7 +3,9 @@
  * loses nothing else. */
 #include "cluster/bytes.h"
 #include "cluster/list.h"
+#include "cluster/parts.h"
 #include "cluster_world.h"
+#include "table/exempt.h"
 
 #define DAY_MS (DAY_S * 1000)
 
@@ -271,6 +273,109 @@ START_TEST(lost_table)
 }
 END_TEST
 
+/* ---- every call to a server fails once, in turn ---- */
+
+enum call { CALL_GET, CALL_PUT, CALL_FLUSH, CALLS };
+
+static long calls_left[CALLS];  /* until the one that fails; 0: none does */
+
+static bool fails(enum call call, struct cq_link *link)
+{
+    if (calls_left[call] == 0 || --calls_left[call] > 0) {
+        return false;
+    }
+    snprintf(link->why, sizeof(link->why), "failed\x01");
+    return true;
+}
+
+static bool failing_get(void *node, struct cq_link *link,
+                        const struct cq_key_text *keys, size_t n,
+                        cq_found *found, void *baton)
+{
+    return !fails(CALL_GET, link)
+        && world_get(node, link, keys, n, found, baton);
+}
+
+static bool failing_put(void *node, struct cq_link *link,
+                        const struct cq_key_text *key,
+                        const unsigned char *value, size_t size,
+                        uint32_t expiry_s, uint64_t cas)
+{
+    return !fails(CALL_PUT, link)
+        && world_put(node, link, key, value, size, expiry_s, cas);
+}
+
+static bool failing_flush(void *node, struct cq_link *link)
+{
+    return !fails(CALL_FLUSH, link) && world_flush(node, link);
+}
+
+static const struct cq_transport failing_transport = {
+    world_open, world_close, failing_get, failing_put, failing_flush,
+    world_clock_ms
+};
+
+/* Shares, a client over quota, a reset and an exemption reach the other node,
+ * whichever call fails.
+ * @return false: there was no such call */
+static bool passes_on_in_spite_of(enum call call, long n)
+{
+    const int64_t over_bytes = 15 * INT64_C(1000000);
+    struct cq_clock clock;
+    struct cq_key key = client(3), exempt = client(4);
+    int64_t until_s;
+    bool failed;
+
+    begin(2, 60);
+    nodes[0].exchange->transport = &failing_transport;
+    calls_left[call] = n;
+    node_charge(&nodes[0], 1, 100);
+    node_charge(&nodes[1], 1, 10);
+    node_charge(&nodes[0], 2, over_bytes);
+    node_charge(&nodes[0], 3, 7);
+    node_charge(&nodes[1], 3, 8);
+    rounds(nodes, 2, 3);
+    clock = node_clock(&nodes[0]);
+    until_s = clock.now_s + 86400;
+    cq_table_reset(nodes[0].table, &key, &clock);
+    ck_assert_int_eq(cq_exempt_set(nodes[0].table, &exempt, until_s,
+                                   clock.now_s), CQ_OK);
+    node_charge(&nodes[0], 1, 1);
+    rounds(nodes, 2, 2);
+    failed = calls_left[call] == 0;
+    calls_left[call] = 0;
+    rounds(nodes, 2, 8);
+    ck_assert_int_eq(node_sum(&nodes[0], 1), 111);
+    ck_assert_int_eq(node_sum(&nodes[1], 1), 111);
+    ck_assert_int_eq(node_sum(&nodes[1], 2), over_bytes);
+    ck_assert_int_eq(node_sum(&nodes[0], 3), 0);
+    ck_assert_int_eq(node_sum(&nodes[1], 3), 0);
+    ck_assert_int_eq(cq_exempt_until(nodes[1].table, &exempt), until_s);
+    ck_assert_int_eq(nodes[0].said_n[CQ_CLUSTER_SERVER_DOWN], failed);
+    ck_assert_int_eq(nodes[0].said_n[CQ_CLUSTER_SERVER_UP], failed);
+    if (failed) {
+        ck_assert_ptr_nonnull(strstr(nodes[0].said, ": failed?\n"));
+        ck_assert_int_ge(node_status(&nodes[0]).failed_rounds, 1);
+    }
+    end(2);
+    return failed;
+}
+
+START_TEST(every_call_fails_once)
+{
+    int call;
+
+    for (call = 0; call < CALLS; call++) {
+        long n = 0;
+
+        while (passes_on_in_spite_of((enum call)call, ++n)) {
+        }
+        /* there are some of each */
+        ck_assert_int_gt(n, 10);
+    }
+}
+END_TEST
+
 START_TEST(table_without_a_cluster)
 {
     struct cq_cluster_options options;
@@ -303,6 +408,7 @@ static Suite *suite(void)
     tcase_add_test(t, reset_of_a_network_after_one_of_a_client);
     tcase_add_test(t, deadline_before_the_last_group);
     tcase_add_test(t, lost_table);
+    tcase_add_test(t, every_call_fails_once);
     tcase_add_test(t, table_without_a_cluster);
     suite_add_tcase(s, t);
     return s;
