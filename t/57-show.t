@@ -53,14 +53,14 @@ sub one_jail {
     like($said, qr/^  jailed +$spec, $until, unless/m, 'jailed until when');
     unlike($said, qr/denied/, 'by no deny file');
     like($said, qr/^  changes +\S+ \S+ \S+ jailed$/m, 'its last change');
-    like($said, qr/^To let it in:\n  clamquota reset 192\.0\.2\.1 --table/m,
+    like($said, qr/^To admit it again:\n  clamquota reset 192\.0\.2\.1 --table/m,
         'what frees it');
     # one that a deny file names, of which nothing was counted
     $said = show('192.0.2.7');
     like($said, qr/^  jailed +$spec, $until, unless/m, 'denied: jailed');
     like($said, qr/^  denied by +\Q$deny\E line 2: 192\.0\.2\.7$/m,
         'by which line');
-    like($said, qr/^To let it in:\n  remove it from the deny file\nclamquota-/m,
+    like($said, qr/^To admit it again:\n  remove it from the deny file\nclamquota-/m,
         'what frees it');
     like(show('2001:db8:1::9'),
         qr{^  denied by +\Q$deny\E line 3: 2001:db8:1::/64$}m, 'IPv6');

@@ -109,7 +109,7 @@ like($show, qr/^  state +over quota, refused, since .* ago$/m, 'state');
 like($show, qr/^  rule +ClamQuotaDaily 25000$/m, 'rule');
 like($show, qr/^  allowance +day 1 x 25000 \+ 100 = 24\.5 KiB, used \S+ KiB$/m,
     'the sum');
-like($show, qr/^  may come again 20\S+ 00:00 UTC, in /m, 'when');
+like($show, qr/^  admitted again 20\S+ 00:00 UTC, in /m, 'when');
 like($show, qr/^  today +\S+ KiB used, 1 times refused$/m, 'today');
 like($show, qr/^  clamquota reset 127\.0\.2\.9 --table \Q$table\E$/m,
     'the command that frees it');
@@ -117,7 +117,7 @@ like((clamquota('show', '127.0.2.8'))[1],
     qr{^  refused file +\S*/file: 9\.8 KiB of 9\.8 KiB today, until 20}m,
     'copies: which file, how much, until when');
 like((clamquota('show', '127.0.3.77'))[1],
-    qr{ok: no quota holds for it\n.*ClamQuotaClient 127\.0\.3\.0/24 Unlimi}s,
+    qr{ok: no quota applies to it\n.*ClamQuotaClient 127\.0\.3\.0/24 Unlimi}s,
     'an unlimited one that was never seen');
 like((clamquota('show', '192.0.2.200'))[1],
     qr/nothing was counted in this period/, 'one that was never seen');

@@ -197,7 +197,7 @@ write_file("$dir/late", at(7200, '192.0.2.1', '/a', 200, 1)
     . at(3599, '192.0.2.1', '/a', 200, 1)
     . at(3600, '192.0.2.1', '/a', 200, 1));
 is(json('late')->{lines_late}, 1, 'a line more than an hour behind');
-like((replay('late'))[1], qr/^  Order +1 lines stand more than an hour behind/m,
+like((replay('late'))[1], qr/^  Order +1 lines are more than an hour older/m,
     'the page says it');
 
 # names, "-" and what no one understands

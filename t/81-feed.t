@@ -182,7 +182,7 @@ $first = Feed->begin($table)->ready;
 $first->write(line('192.0.2.1', 1));
 Feed::figures($table, '192.0.2.1', '1 0 1 0');
 unlink $table;
-$first->ready(qr/removed or replaced: opened anew/);
+$first->ready(qr/removed or replaced: opened again/);
 $first->write(line('192.0.2.1', 2));
 is(Feed::figures($table, '192.0.2.1', '2 0 1 0'), '2 0 1 0',
     'removed: goes on with a new table');

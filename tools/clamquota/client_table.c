@@ -64,8 +64,8 @@ static void write_summary(struct cq_writer *w, const struct cq_view *view)
     if (view->query.by_net) {
         cq_client_count(w, (int64_t)view->network_count, " of ");
         cq_client_count(w, view->networks_matched, view->networks_exact
-                        ? " networks of " : " networks (figures are the least "
-                        "they can be) of ");
+                        ? " networks of " : " networks (figures are lower "
+                        "bounds) of ");
     }
     else {
         cq_client_count(w, (int64_t)view->client_count, " of ");
@@ -82,7 +82,7 @@ static void write_summary(struct cq_writer *w, const struct cq_view *view)
     cq_client_bytes(w, view->totals.sent_bytes, " sent, ");
     cq_client_bytes(w, view->totals.free_bytes, " free, ");
     cq_client_count(w, view->totals.hits, " hits, ");
-    cq_client_count(w, view->totals.refused, " refused\nAt the pace of this "
+    cq_client_count(w, view->totals.refused, " refused\nAt the rate of this "
                     "period this server will have sent ");
     cq_client_bytes(w, view->forecast_sent_bytes + view->forecast_free_bytes,
                     " by ");

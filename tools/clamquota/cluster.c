@@ -19,8 +19,8 @@ static const struct cq_option options[] = {
       .most = CQ_CLUSTER_LABEL_SIZE - 1,
       .expected = "a label or an id as in clamquota cluster, e.g. --forget "
           "mirror3",
-      .help = "a node that is gone for good: its shares count no\n"
-              "more. A label, or an id where two have the label" }
+      .help = "a node that is gone for good: its bytes no longer\n"
+              "count. A label, or an id where two have the label" }
 };
 
 static const struct cq_program program = {

@@ -28,24 +28,23 @@ static void say_events(const struct cq_feed_table *t, unsigned events,
         const char *sentence;
     } sentences[] = {
         { CQ_TABLE_CREATED, "made a new table" },
-        { CQ_TABLE_IMPORTED, "had the older layout 2: its counters were taken "
-                             "over" },
-        { CQ_TABLE_REPAIRED, "was not closed in order: what processes that "
-                             "are gone had reserved was released" },
-        { CQ_TABLE_RESIZED, "was copied into a table of the size wanted now" },
-        { CQ_TABLE_NOT_SHRUNK, "holds more clients than --clients: left as "
-                               "large as it is" },
-        { CQ_TABLE_RESTARTED, "another period: the counters start anew" },
-        { CQ_TABLE_PERIOD_JUMP, "the clock shows another period than the one "
-                                "it was last used in, or the one after: "
-                                "believed" }
+        { CQ_TABLE_IMPORTED, "had the older layout 2: its counters were kept" },
+        { CQ_TABLE_REPAIRED, "was not closed in order: reservations of "
+                             "processes that are gone were released" },
+        { CQ_TABLE_RESIZED, "was copied into a table of the new size" },
+        { CQ_TABLE_NOT_SHRUNK, "holds more clients than --clients: it keeps "
+                               "its size" },
+        { CQ_TABLE_RESTARTED, "another period: the counters are reset" },
+        { CQ_TABLE_PERIOD_JUMP, "the clock is neither in the period in which "
+                                "it was last used nor in the next one: it is "
+                                "accepted" }
     };
     char sentence[SENTENCE_SIZE];
     size_t i;
 
     if ((events & (CQ_TABLE_SET_ASIDE | CQ_TABLE_DAMAGED)) != 0) {
         snprintf(sentence, sizeof(sentence), "%s and is set aside as %s: "
-                 "counters start anew", (events & CQ_TABLE_DAMAGED) != 0
+                 "the counters start at zero", (events & CQ_TABLE_DAMAGED) != 0
                  ? "was damaged" : "had an older layout", aside);
         say(t, sentence);
     }
@@ -193,8 +192,8 @@ static enum cq_exit open_anew(struct cq_feed_table *t)
 
     if (!t->is_guest) {
         say(t, is_lost ? "was cut short or overwritten, or its disk is full: "
-                         "opened anew"
-                       : "was removed or replaced: opened anew");
+                         "opened again"
+                       : "was removed or replaced: opened again");
     }
     cq_tablefile_close(t->table);
     t->table = NULL;
@@ -217,7 +216,7 @@ enum cq_exit cq_feed_table_tick(struct cq_feed_table *t)
             "force for some minutes");
         break;
     case CQ_CLOCK_ADOPT:
-        say(t, "another period is in force: its counters start anew");
+        say(t, "another period is in force: its counters start at zero");
         break;
     case CQ_CLOCK_STAY:
         break;

@@ -12,13 +12,13 @@ static const struct command {
     const char *help;
 } commands[] = {
     { "report", cq_command_report, "list the clients of this period" },
-    { "show", cq_command_show, "explain one client, and how to free it" },
-    { "reset", cq_command_reset, "forget what clients have used" },
+    { "show", cq_command_show, "explain why a client is refused" },
+    { "reset", cq_command_reset, "set the used bytes of clients to zero" },
     { "exempt", cq_command_exempt, "let clients download without a quota" },
     { "top", cq_command_top, "show which clients download now" },
     { "cluster", cq_command_cluster, "show the nodes that share counters" },
     { "check", cq_command_check, "verify the table of counters" },
-    { "replay", cq_command_replay, "show what quotas would have done to logs" },
+    { "replay", cq_command_replay, "show the effect of quotas on access logs" },
     { "feed", cq_command_feed, "count an access log from standard input" },
     { "export", cq_command_export, "print the counters as SQL" }
 };

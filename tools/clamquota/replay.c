@@ -47,7 +47,7 @@ static const struct cq_option options[] = {
           "[detected]" },
     { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
       .offset = offsetof(struct cq_replay_options, table),
-      .help = "the counters whose ClamQuotaPrefix says what a client is\n"
+      .help = "the counters whose ClamQuotaPrefix defines a client\n"
           "[an IPv4 address or an IPv6 /64]" },
     { .name = "json", .kind = CQ_OPTION_FLAG,
       .offset = offsetof(struct cq_replay_options, json), .help = "as JSON" },
@@ -59,10 +59,10 @@ static const struct cq_option options[] = {
 static const struct cq_program program = {
     .name = "clamquota replay",
     .usage = "Usage: clamquota replay [OPTION]... LOG...\n"
-        "Shows what quotas would have done to the requests of access logs,\n"
-        "plain or gzip; \"-\" is standard input.\n\n",
+        "Shows the effect that quotas would have had on the requests of\n"
+        "access logs, plain or gzip; \"-\" is standard input.\n\n",
     .more = "\nDays begin at midnight of the time zone of this command (TZ).\n"
-        "Exit status: 0 done, 1 some of it could not be read, 2 usage, 4\n"
+        "Exit status: 0 done, 1 a part could not be read, 2 usage, 4\n"
         "not permitted, 6 no table.\n",
     .options = options,
     .option_n = sizeof(options) / sizeof(options[0]),

@@ -80,19 +80,19 @@ static void print_logs(const struct cq_replay *r,
     if (r->refused_n > 0) {
         cq_output_label(o, "Refused");
         fprintf(out, "%" PRIu64 " lines are refusals (429) of the site's own "
-                "quota; with a\n%17shigher one their bytes, which no log has, "
-                "come on top\n", r->refused_n, "");
+                "quota; a higher\n%17sone would add their bytes, which no log "
+                "has\n", r->refused_n, "");
     }
     if (logs->name_n > 0) {
         cq_output_label(o, "No client");
-        fprintf(out, "%" PRIu64 " lines with a name for an address: %s, never "
-                "refused here\n", logs->name_n,
+        fprintf(out, "%" PRIu64 " lines with a host name, no address: %s, "
+                "never refused here\n", logs->name_n,
                 format_bytes(r->nameless_bytes, all));
     }
     if (r->window.late_n > 0) {
         cq_output_label(o, "Order");
-        fprintf(out, "%" PRIu64 " lines stand more than an hour behind a later "
-                "one; they count\n%17sas if they were of that hour\n",
+        fprintf(out, "%" PRIu64 " lines are more than an hour older than a "
+                "line before;\n%17sthey count in that hour\n",
                 r->window.late_n, "");
     }
     if (logs->ahead_n > 0) {
@@ -242,15 +242,15 @@ static void print_most(const struct cq_replay *r, size_t quota,
 
 static void print_notes(const struct cq_replay_logs *logs, FILE *out)
 {
-    fputs("\nEvery request of the logs is taken as made, also those that a "
+    fputs("\nEvery request in the logs counts as made, also those that a "
           "client would not\nhave sent after a 429.\n", out);
     if (logs->has_body) {
         fputs("The bytes are an upper bound: %b and %B log an aborted download "
-              "as whole. Log\n%O to see what was sent.\n", out);
+              "in full. Log\n%O for the bytes sent.\n", out);
     }
     else if (logs->has_unknown) {
         fputs("If the log has %b or %B, not %O, the bytes are an upper bound: "
-              "these log an\naborted download as whole.\n", out);
+              "these log an\naborted download in full.\n", out);
     }
 }
 

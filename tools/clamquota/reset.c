@@ -26,8 +26,8 @@ static const struct cq_option options[] = {
 static const struct cq_program program = {
     .name = "clamquota reset",
     .usage = "Usage: clamquota reset ADDR|CIDR|--all [OPTION]...\n"
-        "Forgets what a client has used, in every pool and on every node of\n"
-        "a cluster: it may download again at once.\n\n",
+        "Sets the used bytes of a client to zero, in every pool and on every\n"
+        "node of a cluster: it may download again at once.\n\n",
     .more = "\nExit status: 0 done, 1 the answer was no, 2 usage, 4 not\n"
         "permitted, 6 no table.\n",
     .options = options,

@@ -45,8 +45,8 @@ static const struct cq_program program = {
     .name = "clamquota show",
     .usage = "Usage: clamquota show ADDR|CIDR [OPTION]...\n"
         "Shows why a client is refused, since when, until when, and the\n"
-        "commands that free it; of a network its clients. Whether a kernel\n"
-        "jail holds it is asked of the kernel if root runs this.\n\n",
+        "commands that admit it again; for a network, its clients. For root\n"
+        "it asks the kernel whether a jail holds the client.\n\n",
     .more = "\nExit status: 0 done, 2 usage, 4 not permitted, 6 no table.\n",
     .options = options,
     .option_n = sizeof(options) / sizeof(options[0]),
@@ -92,10 +92,10 @@ static void show_state(struct show *s, const struct cq_look_client *judged)
         cq_show_moment(&s->lines, c->exempt_until_s);
     }
     else if (judged->policy.policy.daily_bytes == 0) {
-        cq_write_raw(w, "ok: no ClamQuotaDaily holds in this pool now");
+        cq_write_raw(w, "ok: no ClamQuotaDaily applies in this pool now");
     }
     else if (c->state == CQ_STATE_EXEMPT) {
-        cq_write_raw(w, "ok: no quota holds for it");
+        cq_write_raw(w, "ok: no quota applies to it");
     }
     else if (c->state == CQ_STATE_OVER) {
         cq_write_raw(w, judged->pool.refuses ? "over quota, refused"
@@ -179,7 +179,7 @@ static void show_traffic(struct show *s, const struct cq_view_client *c,
 static void show_again(struct show *s, const struct cq_view_client *c)
 {
     if (c->state == CQ_STATE_OVER) {
-        (void)cq_show_line(&s->lines, "may come again");
+        (void)cq_show_line(&s->lines, "admitted again");
         cq_show_moment(&s->lines, s->lines.look->clock.now_s
                                   + c->retry_after_s);
         cq_show_end(&s->lines);
@@ -313,7 +313,7 @@ static void show_commands(struct show *s)
     if (!s->is_over && !s->is_jailed && !s->is_denied) {
         return;
     }
-    cq_output_heading(&s->lines.look->output, "To let it in:");
+    cq_output_heading(&s->lines.look->output, "To admit it again:");
     if (s->is_denied) {
         fputs("  remove it from the deny file\n", out);
     }
@@ -322,7 +322,7 @@ static void show_commands(struct show *s)
         show_command(s, "exempt", " --for 1d");
     }
     if (s->is_jailed) {
-        fputs("clamquota-sync then releases it at its next look, within a "
+        fputs("clamquota-sync then releases it at its next pass, within a "
               "minute.\n", out);
     }
 }

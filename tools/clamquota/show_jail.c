@@ -67,7 +67,7 @@ static void show_element(struct cq_show *show, const char *spec,
 
     cq_write_line(w, spec);
     if (element->is_operators) {
-        cq_write_raw(w, ", by an operator: clamquota-sync leaves it there");
+        cq_write_raw(w, ", by an operator: clamquota-sync keeps it");
     }
     else {
         cq_write_raw(w, ", until ");
