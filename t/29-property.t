@@ -1,4 +1,4 @@
-# What no client may do, whatever it sends: requests drawn at random, against
+# What no client may do, whatever it sends: random requests, against
 # a client far from its allowance, close to it and over it, alone and 20 at
 # once. CQ_TEST_SEED replays a run, CQ_TEST_REQUESTS makes it longer.
 # mpm: once
@@ -215,7 +215,7 @@ sub act {
     cmp_ok($row->{used}, '<=', $bound, "$name: not past its allowance");
 }
 
-# Draws so much of the large file beforehand
+# Downloads N bytes of the large file beforehand
 sub approach {
     my ($from, $bytes) = @_;
     my $none = { used => 0, free => 0, hits => 0, in_flight => 0,
@@ -244,7 +244,7 @@ while ($n < $requests) {
     $n += $count;
 }
 
-# ---- who goes away: within one piece ----
+# ---- clients that go away: within one piece ----
 for my $i (1 .. 10) {
     my $from = "127.10.0.$i";
     my $connection = $server->connect(from => $from, buffer => 8192)
@@ -280,7 +280,7 @@ for my $i ($http2 ? 1 .. 10 : ()) {
 is($server->json->{totals}{in_flight}, 0, 'nothing in flight at the end');
 cmp_ok($seen{$_} // 0, '>', 0, "drawn: $_") for qw(used free refused 200 206
     304 405 412 416);
-# of what is denied, as often as it was drawn
+# of denied requests, by the number of times that each was made
 my $denied = qr/AH01630/;
 $server->allow_log($denied, scalar(() = $server->log_lines($denied)));
 finish();

@@ -1,5 +1,6 @@
-# clamquota-sync as cron starts it, in a network namespace of its own: who goes
-# in and out, what is said and how often, exit codes, and what -n leaves alone.
+# clamquota-sync as cron starts it, in a network namespace of its own: which
+# clients it jails and releases, its reports and their number, exit codes, and
+# that -n changes nothing.
 # mpm: once
 use strict;
 use warnings;
@@ -134,7 +135,7 @@ system('iptables', '-I', 'INPUT', @rule) == 0 or die "iptables\n";
 quiet('an empty table');
 is(jailed(), '', 'and an empty list');
 
-# ---- who goes in ----
+# ---- clients that are jailed ----
 
 offend('draw', 'default', '192.0.2.1', 2000, 200, 61,
     'draw', 'default', '192.0.2.2', 2000, 199, 61,
@@ -150,13 +151,13 @@ offend('draw', 'default', '192.0.2.1', 2000, 200, 61,
 my @never = ('--never', '203.0.113.0/24');
 my $before = slurp($state);
 is_deeply([ sync('-n', @never) ], [ 0, "+192.0.2.1\n", '' ],
-    '-n: whom it would jail');
+    '-n: which clients it would jail');
 is(jailed() . slurp($state), $before, '-n touches nothing');
 quiet('the pass', @never);
 is(jailed(), '192.0.2.1', 'over, long enough, refused often enough; nobody '
     . 'else, no special, own, proxied or never address');
 is(slurp($state), "clamquota-sync state 2\nsaid fills recent:$list\nend 3\n",
-    'it remembers what was said, nothing else');
+    'it remembers what was reported, nothing else');
 is(sprintf('%o', (stat $state)[2] & 07777), '600', 'for root only');
 my $inode = (stat $state)[1];
 quiet('nothing to do', @never);
@@ -166,7 +167,7 @@ is_deeply([ sync('-n', @never, '--after', 199, '--grace', 0) ],
 is_deeply([ sync('-n', '-n') ], [ 0, "+203.0.113.9\n", '' ],
     'without --never');
 is_deeply([ sync('-n', @never, '--never', '192.0.2.1') ],
-    [ 0, "-192.0.2.1\n", '' ], 'whoever becomes never-listed goes');
+    [ 0, "-192.0.2.1\n", '' ], 'a client that becomes never-listed is released');
 
 # ---- the list belongs to clamquota-sync ----
 
@@ -178,7 +179,7 @@ write_proc('+192.0.2.2');
 quiet('others added what is wanted', @never, '--after', 199);
 is(jailed(), '192.0.2.1 192.0.2.2', 'it stays');
 quiet('no longer wanted', @never, '--after', 16_000_000);
-is(jailed(), '', 'whoever added it');
+is(jailed(), '', 'also if another program added it');
 quiet('wanted again', @never);
 write_proc('/');
 quiet('flushed by others', @never);
@@ -221,16 +222,16 @@ write_proc('/');
 is_deeply([ grep { /^jailed/ } @{ lines('-v', @never, '--after', 199) } ], [
     'jailed 192.0.2.1: over quota in pool default for N s, refused 200 times',
     'jailed 192.0.2.2: over quota in pool default for N s, refused 199 times'
-    ], '-v: who is jailed, and why');
+    ], '-v: jailed clients, and why');
 my ($released) = grep { /released/ } @{ lines('-v', @never) };
 is($released, 'released 192.0.2.2: it was refused fewer times than --after'
-    . ' says', '-v: who is released, and why');
+    . ' says', '-v: released clients, and why');
 ($released) = grep { /released/ } @{ lines('-v', @never, '--never',
     '192.0.2.1') };
 is($released, 'released 192.0.2.1: it is on a never list', '-v: a never list');
 quiet('and back', @never);
 
-# ---- a jail that holds nobody ----
+# ---- a jail that holds no client ----
 
 offend('draw', 'default', '192.0.2.1', 0, 1, 61);
 quiet('refused once more, on a connection that was open', @never);
@@ -327,7 +328,7 @@ like($err, qr/never: cannot be read: .*; until it can, no client is jailed/,
 is(jailed(), '192.0.2.1', 'no client is jailed anew, none is released');
 never("192.0.2.1\n");
 quiet('with the never file', @never, '--never-file', "$dir/never");
-is(jailed(), '', 'who stands in it is released');
+is(jailed(), '', 'a client in it is released');
 never('');
 says('a never file that an editor truncated', 1, 'never: cannot be read: it is'
     . ' empty', @never, '--never-file', "$dir/never");
@@ -369,7 +370,7 @@ for my $damaged ("noise\n$good", "$good$good", substr($good, 0, -2), '') {
 
 SKIP: {
     my ($user) = grep { getpwnam $_ } qw(nobody www-data);
-    skip 'no user nobody', 5 if !$user;
+    skip 'the user nobody does not exist', 5 if !$user;
     chmod 0644, $table;
     my @as = ('setpriv', '--reuid', $user, '--clear-groups', $sync);
     is_deeply([ run(@as, @base, '-n', @never, '--never', '192.0.2.1') ],
@@ -381,11 +382,11 @@ SKIP: {
     chown +(getpwnam $user)[2], -1, "$dir/his";
     ($status, $out, $err) = run(@as, @base, '--state', "$dir/his/state",
         '--after', 199);
-    is($status, 4, 'with a state of his own: the list');
-    like($err, qr/$list/, 'is not his to write');
+    is($status, 4, 'with a state of its own: the list');
+    like($err, qr/$list/, 'is not writable');
     chmod 0600, $table;
     ($status) = run(@as, @base, '--state', "$dir/his/state");
-    is($status, 4, 'a table that he may not read');
+    is($status, 4, 'a table that it may not read');
 }
 # Its own mounts: where nothing can be remembered the pass is made all the same
 for (['a read-only /run', 'tmpfs -o ro none /run', 1, '/run/clamquota-sync/'
@@ -404,7 +405,7 @@ for (['a read-only /run', 'tmpfs -o ro none /run', 1, '/run/clamquota-sync/'
         is("$status$out", $exit, "$name: exit $exit");
         like($err, qr/\Aclamquota-sync: [^\n]*$sentence[^\n]*\n\z/,
             "$name: one sentence");
-        is(jailed(), $in, "$name: who is in");
+        is(jailed(), $in, "$name: the jailed clients");
     }
     quiet("without $name", @never);
 }
@@ -430,7 +431,7 @@ SKIP: {
     ($status, $out, $err) = run('unshare', '-m', 'sh', '-c',
         "$ro; exec \"\$\@\"", 'sh', $sync, @base, '--after', 199);
     is($status, 5, 'a read-only /proc: exit 5');
-    like($err, qr/read-only/i, 'and says so');
+    like($err, qr/read-only/i, 'and reports it');
 }
 
 # ---- places ----
@@ -440,7 +441,7 @@ my @many = map { ('draw', 'default', "192.0.2.$_", 2000 + $_, 200, 61) }
 offend(@many);
 ($status, $out, $err) = sync(@never);
 is($status, 0, 'more offenders than places');
-like($err, qr/is full: 100 of 121 are jailed, .* 21 have no place/, 'is said');
+like($err, qr/is full: 100 of 121 are jailed, .* 21 have no place/, 'is reported');
 again('it', 0, @never);
 is(scalar(split / /, jailed()), 100, 'the list is full');
 my $in = jailed();
@@ -448,7 +449,7 @@ is(join(' ', sort map { "192.0.2.$_" } 130 .. 229), $in, 'of the worst');
 quiet('a third time', @never);
 is(jailed(), $in, 'and they stay');
 
-# ---- --status: as far as it can be told from outside ----
+# ---- --status: as far as it is known outside ----
 
 write_proc('/');
 write_proc('+192.0.2.77');
@@ -464,11 +465,11 @@ is_deeply([ @{$jail}{qw(jail present operators wanted jailed not_held places
             error)} ],
     [ "recent:$list", 2, 0, 122, 100, 1, 100, undef ],
     'its figures');
-is(scalar @{$jail->{missing}}, 99, 'who is not yet in');
+is(scalar @{$jail->{missing}}, 99, 'clients that are not yet in');
 is("@{$jail->{surplus}}", '192.0.2.77', 'what is not wanted');
-is(scalar @{$jail->{left_out}}, 21, 'who has no place');
+is(scalar @{$jail->{left_out}}, 21, 'clients without a place');
 is_deeply([ map { $_->{address} } @{$jail->{entries}} ],
-    ['192.0.2.77', '192.0.2.229'], 'and who is in');
+    ['192.0.2.77', '192.0.2.229'], 'and the jailed clients');
 is(slurp($state) . jailed(), "${first}192.0.2.229 192.0.2.77",
     'it changes nothing');
 ($status, $out) = sync(grep { $_ ne '--json' } @status);
@@ -538,13 +539,13 @@ sub comes {
     return;
 }
 
-# It watches as soon as somebody it can only have seen in its first pass is in.
+# It watches as soon as it has jailed a client that only its first pass can have seen.
 offend('draw', 'default', '192.0.2.20', 2000, 200, 61);
 comes('--watch: an offender', '192.0.2.20');
 offend('draw', 'default', '192.0.2.21', 2000, 200, 61);
 comes('another', '192.0.2.20 192.0.2.21');
 offend('draw', 'default', '192.0.2.22', 2000, 200, 58);
-comes('one whose grace is over soon', '192.0.2.20 192.0.2.21 192.0.2.22');
+comes('one whose grace ends soon', '192.0.2.20 192.0.2.21 192.0.2.22');
 # The first time may be another change's, the second is not.
 my %renewed;
 for (1 .. 2000) {
@@ -569,7 +570,7 @@ for (1 .. 1500) {
     last if slurp("$dir/watch") =~ /: (?:.*expected a whole|.*table)/;
     select undef, undef, undef, 0.01;
 }
-is(jailed(), '192.0.2.30 192.0.2.31', 'a table that is cut short frees nobody');
+is(jailed(), '192.0.2.30 192.0.2.31', 'a table that is cut short frees no client');
 unlink $table;
 offend('daily', 'default', 1000, 'draw', 'default', '192.0.2.32', 2000, 200,
     61);
@@ -612,7 +613,7 @@ kill 'TERM', $watch;
 waitpid $watch, 0;
 undef $watch;
 is(scalar(() = slurp("$dir/watch") =~ /^clamquota-sync: .*does not exist/mg),
-    1, 'a list that is missing was said once');
+    1, 'a list that is missing was reported once');
 
 # ---- the program itself ----
 

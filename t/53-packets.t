@@ -1,7 +1,7 @@
 # The kernel jail with real packets: two network namespaces, clients of both
-# families, the rules of conf/ for each of the four jails. Who goes on after
-# his refusals is dropped, his running download is not, nor is anybody else;
-# and each way to be let go.
+# families, the rules of conf/ for each of the four jails. The connections of
+# a client that keeps sending requests are dropped, its running download and
+# other clients are not; and each way to be released.
 # mpm: once
 
 use strict;
@@ -15,7 +15,7 @@ use Wire;
 plan skip_all => 'libfaketime is not here (./build.sh deps)'
     if !glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 
-# A client of each family for each way to be let go: nothing but midnight, the
+# A client of each family for each way to be released: nothing but midnight, the
 # operator's reset, Unlimited, a raised Daily, LogOnly.
 my %way = (midnight => 2, reset => 3, unlimited => 4, raised => 5, log => 6);
 my %of = map { $_ => ["10.77.1.$way{$_}", "fd77:0:1:$way{$_}::2"] } keys %way;
@@ -71,7 +71,7 @@ sub configure {
         'the old children went');
 }
 
-# A download that is admitted, takes him over and waits for its client.
+# A download that is admitted, takes it over quota and waits for its client.
 sub download {
     my ($from) = @_;
     my $connection = there(sub { $server->connect(from => $from, to =>
@@ -113,7 +113,7 @@ sub one_jail {
     offend($server, $_, 5, '/log/f') for @{$of{log}};
     is(ask($server, $_, '/f'), 200, "$_: another client") for $far4, $far6;
     is_deeply($sync->changes(scalar @gone), \@gone, 'by others: not wanted');
-    is($jail->inside, $kept, 'nobody is in before a minute is over');
+    is($jail->inside, $kept, 'no client is jailed within the first minute');
     $server->set_time("2026-03-0$day 12:01:02");
     my @all = map { @$_ } values %of;
     is_deeply($sync->changes(10), $lines->('+', @all), 'then all are');
@@ -122,7 +122,7 @@ sub one_jail {
     }
     is(dropped($jail, $_, 443), 'dropped', "$_: port 443 too")
         for @{$of{midnight}};
-    is(dropped($jail, $near), 'dropped', 'and in his /64');
+    is(dropped($jail, $near), 'dropped', 'and in its /64');
     is(dropped($jail, $_), 'connected', "$_: connects") for $far4, $far6;
     is(ask($server, $_, '/f'), 429, "$_: is answered") for $far4, $far6;
 
@@ -141,7 +141,7 @@ sub one_jail {
         'emptied by hand: in again at the next full pass');
     is(dropped($jail, $of{midnight}[0]), 'dropped', 'and dropped');
 
-    # ---- the tool is killed: another one knows whom to let go ----
+    # ---- the tool is killed: another one releases the right clients ----
     is($sync->end('KILL'), 137, 'kill -9');
     # iptables-nft has the same list as iptables-legacy, the first
     like(join("\n", $sync->notes), $jail->{name} ne 'iptables-legacy' ? qr/^$/
@@ -149,7 +149,7 @@ sub one_jail {
         'it names what it removes on the first pass, nothing else');
     $sync = Wire::Sync->begin($server, $jail, '--after', 5);
 
-    # ---- let go: by the operator ----
+    # ---- released: by the operator ----
     for my $from (@{$of{reset}}) {
         is($server->post("action=reset&client=$from", '-H', 'Origin: '
             . "http://127.0.0.1:$server->{port}")->{status}, 303, 'reset');
@@ -158,7 +158,7 @@ sub one_jail {
     # ---- by the configuration, though they can't make a request ----
     configure($freeing);
     my @freed = map { @{$of{$_}} } qw(reset unlimited raised log);
-    is_deeply($sync->changes(8), $lines->('-', @freed), 'both let go');
+    is_deeply($sync->changes(8), $lines->('-', @freed), 'both released');
     for my $path (['raised', '/raised/f'], ['log', '/log/f'],
         ['unlimited', '/f'], ['reset', '/f']) {
         is(ask($server, $_, $path->[1]), 200, "$path->[0]: $_: served")
@@ -170,9 +170,9 @@ sub one_jail {
     # ---- by a new day ----
     $server->set_time("2026-03-0$day 23:59:59");
     is_deeply($sync->changes(2), $lines->('-', @{$of{midnight}}),
-        'midnight lets go');
+        'midnight releases it');
     is(ask($server, $_, '/f'), 200, "$_: served") for @{$of{midnight}};
-    is($jail->inside, $kept, "nobody is in but the operator's");
+    is($jail->inside, $kept, "only the operator's element is in");
     is($sync->end, 0, 'SIGTERM ends it');
     is(join("\n", $sync->notes), '', 'and it had nothing to say');
     $jail->unload;

@@ -1,6 +1,6 @@
-# Who is never jailed, with real packets and the tool's defaults: never lists,
-# proxies and who is behind them, our own addresses, LogOnly and Unlimited, in
-# 1,000 refusals each; a polite freshclam and an apt run.
+# Clients that are never jailed, with real packets and the tool's defaults:
+# never lists, proxies and their visitors, our own addresses, LogOnly and
+# Unlimited, in 1,000 refusals each; a polite freshclam and an apt run.
 # mpm: once
 
 use strict;
@@ -27,7 +27,7 @@ lay(@bad, @never, %proxy, $balancer, $behind, $unlimited, $fresh, $apt, $late,
 my @all = Wire::Jail->loaded;
 my %listed;
 my @jails = grep { !$listed{$_->{spec}}++ } @all or done_testing(), exit;
-is($_->inside, '', "$_->{name}: nobody is in it") for @jails;
+is($_->inside, '', "$_->{name}: no client is in it") for @jails;
 
 my $server = Httpd->run(faketime => '2026-03-01 12:00:00',
     modules => ['remoteip'], conf => <<"EOC");
@@ -81,13 +81,13 @@ offend($server, $_, 1000) for @never;
 for my $from (sort keys %proxy) {
     my @header = "X-Forwarded-For: $proxy{$from}";
     offend($server, $from, 1000, '/f', @header);
-    is(ask($server, $proxy{$from}, '/f'), 429, "$proxy{$from}: comes himself");
+    is(ask($server, $proxy{$from}, '/f'), 429, "$proxy{$from}: uses its own address");
     offend($server, $proxy{$from}, 1000, '/two/f');
     offend($server, $from, 1000);
 }
 offend($server, $balancer, 1000, '/f',
     "PROXY TCP4 $behind 10.77.0.1 5000 81");
-is(ask($server, $behind, '/f'), 429, "$behind: comes himself");
+is(ask($server, $behind, '/f'), 429, "$behind: uses its own address");
 offend($server, $balancer, 1000);
 {
     local $Wire::stay = 1;
@@ -100,12 +100,12 @@ is(ask($server, '10.77.50.2', '/log/f', 1000), join(' ', (200) x 1001),
     'LogOnly: 1,000 tries');
 is(ask($server, $unlimited, '/f', 1000), join(' ', (200) x 1001),
     'Unlimited: 1,000 tries');
-is_deeply($sync->changes(0), [], 'nobody is in before a minute is over');
+is_deeply($sync->changes(0), [], 'no client is jailed within the first minute');
 
 $server->set_time('2026-03-01 12:01:02');
 my @in = sort map { "+$_" } printed(@bad);
-is_deeply($sync->changes(scalar @in), \@in, 'then who is not spared');
-is($_->inside =~ tr/ //, 1, "$_->{name}: nobody else") for @jails;
+is_deeply($sync->changes(scalar @in), \@in, 'then clients that are not spared');
+is($_->inside =~ tr/ //, 1, "$_->{name}: no other client") for @jails;
 is(dropped(\@all, $_), 'dropped', "$_: dropped") for @bad;
 for my $from (@never, %proxy, $balancer, $behind, $link) {
     is(ask($server, $from, '/f', 1), '429 429', "$from: answered");
@@ -123,7 +123,7 @@ offend($server, $late, 199, '/days');
 $server->set_time('2026-03-02 00:11:00', 1);
 is(would(@lists), 0, '199 refusals: not by the defaults');
 is(ask($server, $late, '/f'), 429, 'one more');
-is(would(@lists), join(' ', 0, ("+$late") x @jails), 'then he would be');
+is(would(@lists), join(' ', 0, ("+$late") x @jails), 'then it would be');
 $server->set_time('2026-03-02 00:10:59', 1);
 is(would(@lists), 0, 'not within the minute');
 $server->set_time('2026-03-02 00:11:01');
@@ -131,7 +131,7 @@ is_deeply($sync->changes(scalar @jails), [("+$late") x @jails], 'and is');
 is(dropped(\@all, $late), 'dropped', 'and dropped');
 
 # ---- a polite freshclam: 6 runs a day, 3 refusals each, day after day ----
-is(ask($server, $fresh, '/days'), 200, 'freshclam draws for 30 days');
+is(ask($server, $fresh, '/days'), 200, 'freshclam downloads for 30 days');
 for my $day (2 .. 16) {
     for my $hour (map { 1 + 4 * $_ } 0 .. 5) {
         $server->set_time(sprintf '2026-03-%02d %02d:00:00', $day, $hour);

@@ -52,7 +52,7 @@ my @minus = map { "-$_" } @two;
 offend($server, $_, 5) for @bad, $ours;
 $server->set_time('2026-03-01 12:01:02');
 is_deeply($sync->changes(scalar @two), \@plus, 'in, as network addresses');
-is($_->inside, '10.77.1.0 fd77:0:1::', "$_->{name}: nobody else") for @jails;
+is($_->inside, '10.77.1.0 fd77:0:1::', "$_->{name}: no other client") for @jails;
 is(dropped(\@all, $_), 'dropped', "$_: dropped") for @bad, @near;
 is(dropped(\@all, $_), 'connected', "$_: another network") for @far;
 is(ask($server, $ours, '/f'), 429, 'one that shares our network is answered');

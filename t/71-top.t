@@ -1,4 +1,4 @@
-# clamquota top on a terminal: it draws over itself within the window, q and
+# clamquota top on a terminal: it updates its window in place, q and
 # Ctrl-C end it and no other key does, and the terminal is as before.
 # mpm: once
 use strict;
@@ -57,7 +57,7 @@ sub ended {     # exit status, and whether the terminal is as it was
 }
 
 my ($pid, $keys) = terminal();
-ok(await(2), 'it draws over what it drew') or diag(screen());
+ok(await(2), 'it updates the window in place') or diag(screen());
 my @views = views();
 my @lines = split /\n/, $views[-1], -1;
 cmp_ok(scalar @lines, '<=', ROWS, 'a view fits into the window');

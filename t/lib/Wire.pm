@@ -72,7 +72,7 @@ sub lay {
         or die 'no IPv6 on the cable';
 }
 
-# where the server is for him; a link-local address has its interface behind it
+# where the server is for it; a link-local address has its interface behind it
 sub to {
     my ($from) = @_;
     return 'fe80::1%cq1' if $from =~ /^fe80:/;
@@ -80,7 +80,7 @@ sub to {
 }
 
 # What an address is answered on one connection, e.g. "200 429 429": one GET,
-# and so many more in one go once that is booked. "PROXY ..." in front of the
+# and N more in one go once that is booked. "PROXY ..." in front of the
 # headers goes before all.
 sub ask {
     my ($server, $from, $path, $more, @headers) = @_;
@@ -102,7 +102,7 @@ sub ask {
     return join ' ', @statuses;
 }
 
-# He draws more than he may, and is then refused so often.
+# It downloads more than it may, and is then refused N times.
 sub offend {
     my ($server, $from, $refusals, $path, @headers) = @_;
     is(ask($server, $from, $path // '/f', $refusals, @headers),
@@ -285,8 +285,8 @@ sub begin {
         $output, words($server, $jail, '--watch', '-v', @options)) }, $class;
 }
 
-# Who was jailed (+) and released (-) since the last call, in order of the
-# text: as soon as there are so many lines.
+# The clients jailed (+) and released (-) since the last call, in order of the
+# text: as soon as there are N lines.
 sub changes {
     my ($self, $count) = @_;
     my @lines;
@@ -308,8 +308,7 @@ sub notes {
         Httpd::read_file($self->{output});
 }
 
-# Whom it left out, and why: it says so each minute, of those who are over
-# quota at that moment.
+# The clients over quota that it left out, and why: it reports that each minute.
 sub left_out {
     my ($self) = @_;
     return { map { /^\S+: (\S+) is left out: (.*)$/ ? ($1 => $2) : () }
