@@ -125,7 +125,7 @@ static inline int cq_jail_index(const struct cq_key *key)
     return key->family == 6;
 }
 
-/** The key of an address. An IPv4-mapped one stands in no packet: its key is not
+/** The key of an address. An IPv4-mapped one is in no packet: its key is not
  * cq_key_is_valid().
  * @param bytes  in network order, 4 or 16
  * @param set    whose family it is of */

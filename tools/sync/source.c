@@ -232,8 +232,8 @@ static void explain(const struct cq_source *source, const struct verdict *v,
         [CQ_OFFENCE_EXEMPT] = "it is exempt, or its pool refuses no client",
         [CQ_OFFENCE_FEW] = "it was refused fewer times than --after says",
         [CQ_OFFENCE_RECENT] = "it is over quota for less than --grace",
-        [CQ_OFFENCE_OFFENDER] = "it is this machine's own or a reserved "
-                                "address"
+        [CQ_OFFENCE_OFFENDER] =
+            "it is this machine's own or a reserved address"
     };
 
     if (v->offence == CQ_OFFENCE_OFFENDER && v->spared == CQ_SPARED_NOT) {
