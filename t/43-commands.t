@@ -236,6 +236,7 @@ my %expected = (
         'a2disconf -q mirror-quota >/dev/null; rm /etc/apache2/conf-available/'
             . 'mirror-quota.conf; ls /etc/apache2/conf-enabled', qr/^$/],
     'apt install memcached' => qr/^$/,
+    'systemctl restart memcached' => 'no memcached is installed here',
     'clamquota cluster' => qr/^No cluster: /,
     'clamquota-sync --after 5000'
         . ' --jail nft:inet/clamquota/jail4,jail6,deny4,deny6' => ['nft -f /usr/share/doc/mod_clamquota/examples/clamquota.nft',
