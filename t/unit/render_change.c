@@ -138,7 +138,7 @@ START_TEST(done)
         enum cq_change_action action;
         const char *says;
     } cases[] = {
-        { CQ_ACTION_RESET, "The used bytes of " },
+        { CQ_ACTION_RESET, "The used bytes of 192.0.2.7 are" },
         { CQ_ACTION_EXEMPT, "192.0.2.7 is exempt" },
         { CQ_ACTION_UNEXEMPT, "192.0.2.7 is no longer exempt" },
     };
