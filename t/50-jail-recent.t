@@ -87,7 +87,7 @@ for my $how ('-legacy', '-nft') {
     is($answer->{status}, 0, 'removes, also one that is not there');
     command($a, '+203.0.113.5');
     is_deeply($jail->addresses, [ '192.0.2.7', '192.0.2.9', '203.0.113.5',
-        '2001:db8::7' ], "somebody else's is listed");
+        '2001:db8::7' ], "another program's is listed");
 
     # ring of one stamp: a renewed entry shows another one
     my $stamp = sub {
@@ -108,11 +108,11 @@ for my $how ('-legacy', '-nft') {
         . 'packets ' . ($how eq '-nft' ? 0 : -1), 'figures');
 
     is($jail->ask('flush')->{status}, 0, 'flush');
-    is(file($a), 0, 'takes everybody out');
+    is(file($a), 0, 'removes all');
     drop_rules($how);
 }
 
-# ---- the age of an entry, whoever added it; the rule's own --seconds ----
+# ---- the age of an entry, also of another program's; the rule's own --seconds ----
 rule('iptables-nft', qw(--rcheck --seconds 600 --name), $a);
 $jail->ask('open w');
 command($a, '+192.0.2.1');
@@ -241,7 +241,7 @@ is(file($a), $places, 'the list is full');
 my $inside = $single->addresses;
 is(scalar @{$inside}, $places, 'and is listed whole, over several reads');
 is((grep { $_ eq '203.0.113.5' } @{$inside}), 1,
-    "somebody else's was not pushed out");
+    "another program's was not pushed out");
 is_deeply([ @{$answer->{lines}}[0, -1] ], [ "failed +$many[$places - 1]",
     "failed +$many[-1]" ], 'the first ones have a place');
 is($single->ask('* 10.0.0.1', 'apply')->{status}, 0, 'renewing needs none');
@@ -250,11 +250,11 @@ is($single->ask('- 10.0.0.1', '+ 198.51.100.1', '+ 198.51.100.2',
     'a place that was made is used, and no more');
 command($a, '-10.0.0.2');
 is($single->ask('+ 198.51.100.2', 'apply')->{status}, 0,
-    'also one that somebody else made');
+    'also one that another program made');
 is($single->ask('- 198.51.100.77', '+ 198.51.100.3', 'apply')->{lines}[0],
     'failed +198.51.100.3', 'to remove one that is not there makes none');
 is((grep { $_ eq '203.0.113.5' } @{ $single->addresses }), 1,
-    'nobody was pushed out');
+    'none was pushed out');
 command($a, '/');
 is($single->ask((map { "- $_" } @many), 'apply')->{status}, 0,
     '10,000 removals of what is not there');
@@ -262,7 +262,7 @@ is($single->ask((map { "- $_" } @many), 'apply')->{status}, 0,
 # ---- rights ----
 $jail = $ns->jail("recent:$a", under => [ Jail::as_nobody() ]);
 $answer = $jail->ask('open w');
-is($answer->{status}, 4, 'nobody may not write');
+is($answer->{status}, 4, 'the user nobody may not write');
 like($answer->{why}, qr{^\Q$path/$a\E is not permitted .*as root}, 'what to do');
 is($jail->ask('open r')->{status}, 0, 'but look');
 is_deeply($jail->addresses, [], 'and list');

@@ -53,7 +53,7 @@ is_deeply($jail->ask("can-deny $_")->{lines}, ['yes'], "can deny $_")
 my $second = $ns->jail($spec);
 $second->ask('open r');
 is_deeply($second->addresses, \@three, 'another one reads the same');
-is_deeply($jail->ask('changed')->{lines}, ['no'], 'nobody changed it');
+is_deeply($jail->ask('changed')->{lines}, ['no'], 'no program changed it');
 nft('add table inet elsewhere');
 is_deeply($jail->ask('changed')->{lines}, ['yes'],
     'something of the firewall was');
@@ -123,7 +123,7 @@ is($jail->ask("deny @nets[0, 5]")->{status}, 0, 'others');
 is_deeply(networks(), [ @nets[0, 5] ], 'replace them as a whole');
 nft("add element $t deny4 { 198.51.100.1-198.51.100.6 }");
 is_deeply(networks(), [ '10.0.0.0/8', '0.0.0.0/0', $nets[5] ],
-    "somebody else's range, which is no network");
+    "another program's range, which is no network");
 is($jail->ask('deny 0.0.0.0/1')->{status}, 0, 'half of all');
 is_deeply(networks(), ['0.0.0.0/1'], 'listed');
 my @many_nets = map { sprintf '10.%d.%d.0/24', $_ >> 8, $_ & 255 } 0 .. 19_999;
@@ -202,7 +202,7 @@ nft("table $t { set jail4 { type ipv4_addr; flags timeout; size 5; }",
 is($jail->ask('open w')->{status}, 0, 'back, with other rules');
 is_deeply($jail->ask('figures')->{lines}[0],
     'v4 5 v6 -1 shared 0 packets 16',
-    'only rules that drop who is inside count');
+    'only rules that drop the clients inside count');
 Jail::can_hold($jail, '192.0.2.1' => $Jail::differ, '192.0.2.0/24' => 'yes',
     '2001:db8::/48' => 'yes', '2001:db8::/64' => $Jail::differ);
 nft("flush chain $t x");

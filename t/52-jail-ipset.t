@@ -44,7 +44,7 @@ my @three = Jail::is_usable($jail,
     'v4 131072 v6 131072 shared 0 packets -1');
 Jail::cannot_deny($jail);
 $ns->load('clamquota.ipset', qw(ipset restore -exist));
-is_deeply($jail->addresses, \@three, 'the sets again: who is inside stays');
+is_deeply($jail->addresses, \@three, 'the sets again: the clients inside stay');
 
 my $left_of = sub { $jail->left_of(@_) };
 ipset('del clamquota4 192.0.2.7', 'add clamquota4 192.0.2.7 timeout 100');
@@ -59,7 +59,7 @@ ipset('add clamquota4 203.0.113.5 timeout 0',
     'add clamquota4 203.0.113.6 timeout 7300');
 is_deeply($jail->addresses, [ '192.0.2.7', '192.0.2.9', '203.0.113.5',
     '203.0.113.6', $three[2] ],
-    "somebody else's are listed");
+    "another program's are listed");
 is($left_of->('203.0.113.5'), "-1 operator's", 'one that stays for ever');
 like($left_of->('203.0.113.6'), qr/^\d+ operator's$/, 'one that stays long');
 is($jail->ask('flush')->{status}, 0, 'flush');

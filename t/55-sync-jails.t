@@ -84,7 +84,7 @@ sub one_jail {
     $jail->put($foreign);
     like(sync(@not_other), $recent ? qr/\A0: .* removes 1 address.* $foreign;/
         : qr/\A0: \z/, 'it is there now, with an address of others');
-    is($jail->inside, $in_one, 'who is in it');
+    is($jail->inside, $in_one, 'the clients in it');
     trouble($recent);
     noise();
 
@@ -143,7 +143,7 @@ sub trouble {
     is(sync(@not_other), '0: ', 'and nothing to do');
 }
 
-# ---- no table, or no table at all: frees nobody, jails nobody ----
+# ---- no table, or no table at all: releases no client, jails no client ----
 sub noise {
     srand 55;
     for (['noise', join '', map { chr int rand 256 } 1 .. length $whole],
@@ -169,7 +169,7 @@ sub killed {
     my @trace = ('strace', '-o', "$dir/trace", '-e', 'trace='
         . join ',', sort keys %calls);
     # One pass releases some and adds others, killed somewhere, and the next
-    # makes good; after a third one nobody is left but the operator's.
+    # makes good; after a third one only the operator's is left.
     my $try = sub {
         my ($first, @kill) = @_;
         unlink $state;

@@ -281,7 +281,7 @@ sub step {
     return is_or_log($is, $expected, $name);
 }
 
-# What the kernel has of the operator's, as it may depend on who was first
+# What the kernel has of the operator's, as it may depend on the order
 sub operators {
     my $program = $jail->jail($jail->{spec});
     $program->ask('open r');
@@ -297,7 +297,7 @@ sub networks {
 }
 
 # Beside --watch, which is killed now and then. What it does not hear of
-# (xt_recent and ipset tell nobody) it finds at SIGHUP, as at its next full pass.
+# (xt_recent and ipset notify no program) it finds at SIGHUP, as at its next full pass.
 sub watched {
     my ($name) = @_;
     my %wanted = want();

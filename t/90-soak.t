@@ -104,8 +104,8 @@ note "faults: ", join ', ', map { "$faults->{done}{$_} $_" }
     sort keys %{$faults->{done}};
 is(join("\n", @{$faults->{wrong} // []}), '', 'clamquota beside it ends well');
 
-# ---- the end: everybody comes out, the books are closed ----
-is($faults->end_sync, 0, 'clamquota-sync ends when it is told to');
+# ---- the end: all come out, the books are closed ----
+is($faults->end_sync, 0, 'clamquota-sync ends on SIGTERM');
 my $jailed = $faults->jailed;
 $nft->unload;
 my $books = Crowd::stop();
@@ -174,8 +174,8 @@ for my $from (sort keys %kind) {
     cmp_ok($books->{$from}{times}, '>', 0, "$kind{$from} $from: it worked");
 }
 is_deeply([grep { $kind{$_} !~ /^(?:hammer|attacker)$/ } keys %$jailed], [],
-    'nobody is jailed who does not hammer');
-cmp_ok(scalar keys %$jailed, '>', 0, 'those who do are');
+    'no polite client is jailed');
+cmp_ok(scalar keys %$jailed, '>', 0, 'the others are');
 
 for my $node (@nodes) {
     is(Load::check_quiet_table($node), '', "$node->{port}: the table is sound");
@@ -184,7 +184,7 @@ for my $node (@nodes) {
     is($exit, 0, "$node->{port}: clamquota check") or diag $said;
     my $json = $node->json('limit=1');
     is("$json->{table}{evictions} $json->{table}{untracked}", '0 0',
-        "$node->{port}: nobody is forgotten");
+        "$node->{port}: no client is forgotten");
     note sprintf '%s: %d bytes sent, %d hits, %d refused in %d s',
         $node->{port}, @{$json->{totals}}{qw(sent hits refused)},
         time - $begun;

@@ -63,18 +63,13 @@
  *         client                         the client's identity
  *         mark                           ClamQuotaCopies:15
  *         name_number                    number of the version's name
- *
- * So the calls that find, make, hold, reserve, charge and settle a client's row
- * do it for pairs, too. The rows of the two kinds lie apart.
+ * The rows of the two kinds lie apart; the same calls serve both.
  *
  * A stamp is the id of a period, or of a day. A byte counts under the stamp in
- * force when it left: a clock that jumps and comes back finds its counts again
- * (row.c).
+ * force when it left: a clock that jumps and comes back finds its counts again.
  *
  * In a quiet table, for each row r (repair.c establishes this at a cold open,
- * whatever mixture of old and new pages the disk kept; check.c reports what
- * does not hold):
- *
+ * whatever pages the disk kept; check.c reports what does not hold):
  *   holders(r)   = entries HELD that name r
  *   committed(r) = used(r) + sum of left_bytes of those entries
  *   identity(r) is LIVE, or the whole row is zero but for the turns

@@ -43,7 +43,7 @@ sub read_log {
     return \%log;
 }
 
-# What is wrong with a node's figures of one client, '' if nothing. gives_up:
+# The faults of a node's figures of one client, '' if nothing. gives_up:
 # it is one that goes away before the end.
 sub wrong {
     my ($name, $book, $log, $row, $gives_up) = @_;

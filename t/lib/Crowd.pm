@@ -196,7 +196,7 @@ sub give_up {
     $me->close_connection($c);
 }
 
-# ---- those who go over quota ----
+# ---- clients that go over quota ----
 
 # Headers that were believed once (t/19), methods, too many at a time
 sub attack {

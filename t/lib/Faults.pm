@@ -28,7 +28,7 @@ sub new {
     return $self;
 }
 
-# One after the other, until the time is over; each at least once. What each
+# One after the other, until the end of the time; each at least once. What each
 # does depends on its number only, not on what was there before.
 sub run {
     my ($self, $seconds) = @_;
@@ -169,7 +169,7 @@ sub begin_sync {
     push @{$self->{said}}, $self->{sync}{output};
 }
 
-# Its exit status, when it has begun and is told to end
+# Its exit status, when it has begun and gets SIGTERM
 sub end_sync {
     my ($self) = @_;
     poll(20, sub { hex((read_file("/proc/$self->{sync}{pid}/status")

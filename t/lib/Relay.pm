@@ -73,7 +73,7 @@ sub from_program {
     my ($self, $pair) = @_;
     my $n = sysread $pair->{program}, (my $data), 65_536;
     return if !defined $n && $!{EAGAIN};
-    # what the server still sends is not received by anybody
+    # what the server still sends is lost
     return $pair->{done} = 1 if !$n;
     $self->{requests}++ while $data =~ m{^(?:GET|HEAD) \S+ HTTP/1}mg;
     local $SIG{PIPE} = 'IGNORE';
