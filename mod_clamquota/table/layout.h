@@ -64,7 +64,6 @@
  *         mark                           ClamQuotaCopies:15
  *         name_number                    number of the version's name
  * The rows of the two kinds lie apart; the same calls serve both.
- *
  * A stamp is the id of a period, or of a day. A byte counts under the stamp in
  * force when it left: a clock that jumps and comes back finds its counts again.
  *

@@ -154,7 +154,8 @@ static void start_exchanger(struct node *node,
     char text[256];
     struct cq_exchange_want want = {
         .options = &node->options, .label = "node", .interval_ms = 500,
-        .report = node_hear, .baton = node, .transport = transport, .world = node
+        .report = node_hear, .baton = node, .transport = transport,
+        .world = node
     };
 
     cq_exchange_stop(node->exchange);
