@@ -1,5 +1,5 @@
-/* account - what the files that count share: looking at an account's
- * row. Private to table/. */
+/* account - what the files that count share: an account's row, its entry, its
+ * step into the period in force. Private to table/. */
 #ifndef CQ_TABLE_ACCOUNT_H
 #define CQ_TABLE_ACCOUNT_H
 

@@ -33,8 +33,8 @@ void cq_bell_ring(struct cq_table *t, uint32_t row, uint32_t refusals,
     CQ_POINT("bell-rung");
     atomic_store(&bell->ring[place % CQ_RING],
                  cq_ring_word(place, row));
-    /* The watcher says that he sleeps, then looks at the ring once more; we
-     * ring, then look whether he sleeps: one of the two sees the other. */
+    /* The watcher sets sleeping, then reads rung once more; this process counts
+     * rung up, then reads sleeping: one of the two sees the other. */
     if (atomic_load(&bell->sleeping) != 0
         && atomic_compare_exchange_strong(&bell->sleeping, &asleep, 0)) {
         CQ_POINT("bell-waking");
@@ -73,8 +73,8 @@ enum cq_ring cq_bell_next(struct cq_bell *b, uint32_t *row)
     }
     word = atomic_load(&bell->ring[b->heard % CQ_RING]);
     *row = (uint32_t)word;
-    /* a place that its writer has not filled yet, was killed before he did or
-     * that was written over since */
+    /* The writer of the place has not filled it yet or was killed before, or a
+     * later round has written over it. */
     if (rung - b->heard > CQ_RING || word != cq_ring_word(b->heard, *row)) {
         b->heard = rung;
         return CQ_RING_MISSED;

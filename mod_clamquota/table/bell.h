@@ -9,8 +9,8 @@
  *         if (ring == CQ_RING_MISSED)                      look at all rows
  *         cq_bell_wait(until something is due)
  *
- * One process watches a table; a second one would only make rings for both
- * rarer. A watcher that dies is forgotten when its time is over. */
+ * One process watches a table; two would each miss rings. A watcher that dies
+ * counts as one until its until_s. */
 #ifndef CQ_BELL_H
 #define CQ_BELL_H
 
@@ -25,11 +25,10 @@ struct cq_bell {
  * @return CQ_OK; CQ_EACCES: the table is not attached writable */
 enum cq_status cq_bell_open(struct cq_bell *bell, struct cq_table *table);
 
-/** Says that somebody watches.
- * @param after    ring for refusals of clients refused so often since they
- *                 are over, >= 1
- * @param until_s  unix second after which nobody watches any more; to be
- *                 renewed before */
+/** Starts or renews watching.
+ * @param after    ring for a client from this number of refusals on, counted
+ *                 since it is over quota; >= 1
+ * @param until_s  unix second at which watching ends unless it is renewed */
 void cq_bell_watch(struct cq_bell *bell, uint32_t after, int64_t until_s);
 
 enum cq_ring {
@@ -41,7 +40,7 @@ enum cq_ring {
 /** Takes what rang next. After CQ_RING_MISSED it goes on with the newest. */
 enum cq_ring cq_bell_next(struct cq_bell *bell, uint32_t *row);
 
-/** Sleeps until it rings, a signal comes or the time is over; returns at once
+/** Sleeps until it rings, a signal comes or the time-out ends; returns at once
  * if it rang since the last cq_bell_next() that said CQ_RING_NONE.
  * @param timeout_ms  >= 0 */
 void cq_bell_wait(struct cq_bell *bell, int timeout_ms);

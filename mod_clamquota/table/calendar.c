@@ -1,9 +1,9 @@
 /* calendar - which period is in force, for all processes at once.
  *
- * The header keeps the period in force and the one after it with all their
- * midnights, so that no request asks for the local time; the step from the
- * one into the other is a compare-and-swap by whoever sees that its time has
- * come. Only the parent's housekeeping writes periods. */
+ * Owns header.period_id and the calendar beside it: the period in force and the
+ * one after it with all their midnights, so that no request asks for the local
+ * time. The first process that sees the end of a period steps into the next by
+ * compare-and-swap. Only the housekeeping writes periods. */
 #include "table/parts.h"
 
 #include <string.h>
@@ -17,9 +17,9 @@ void cq_calendar_set(struct cq_table *t, const struct cq_period *period)
         && memcmp(&slot->period, period, sizeof(*period)) == 0) {
         return;
     }
-    /* Nobody looks here now: with four slots this one held a period at least
+    /* No reader looks here now: with four slots this one held a period at least
      * two away from the one in force. A jump may break that; then id = 0
-     * sends readers to the slow answer for a moment. */
+     * makes readers answer with day 1 for a moment. */
     atomic_store(&slot->id, 0);
     atomic_thread_fence(memory_order_seq_cst);
     slot->period = *period;

@@ -1,4 +1,5 @@
-/* changes - the ring of changes of state; layout_exempt.h has its invariant. */
+/* changes - the ring of changes of state; layout_exempt.h has its invariant.
+ * Every process writes it; only httpd's parent calls cq_changes_next(). */
 #include "table/parts.h"
 
 static uint64_t change_seal(const struct cq_table *t, uint32_t number,

@@ -15,8 +15,8 @@
  * preempted or killed there. */
 #define SEARCHES_MAX 64
 
-/* After so many searches another claimant of the same client is taken for
- * dead and his claim killed. */
+/* After this number of searches another claimant of the same client counts as
+ * dead, and its claim is killed. */
 #define PATIENCE 32
 
 /* A first bucket is filled up to this many of its 16 rows before the emptier
@@ -25,9 +25,9 @@
 
 enum row_class {
     ROW_EMPTY,
-    ROW_PAST,           /* of a past period, held by nobody */
-    ROW_SMALL,          /* of this period, held by nobody, not over */
-    ROW_BUSY
+    ROW_PAST,           /* of a past period, not held */
+    ROW_SMALL,          /* of this period, not held, not over quota */
+    ROW_BUSY            /* any other: it stays */
 };
 
 static void pause_shortly(void)
@@ -194,8 +194,8 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     struct cq_hot *hot = &t->hot[row];
     struct cq_cold *cold;
 
-    /* not holders: somebody who still found the old owner may be adding and
-     * taking back his one right now */
+    /* not holders: a process that found the old identity may be adding and
+     * removing its one at this moment */
     atomic_store_explicit(&hot->committed, 0, memory_order_relaxed);
     atomic_store_explicit(&hot->used, 0, memory_order_relaxed);
     atomic_store_explicit(&hot->before, 0, memory_order_relaxed);
@@ -256,7 +256,7 @@ static void name_row(struct cq_table *t, uint32_t row,
                           memory_order_relaxed);
 }
 
-/* Takes a row away from a client that nobody holds, as our claim. */
+/* Makes a row that no entry holds this process's claim. */
 static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
                     uint16_t period_id, bool evicts)
 {
@@ -275,8 +275,8 @@ static bool reclaim(struct cq_table *t, uint32_t row, uint64_t hash,
         return false;
     }
     CQ_POINT("reclaim-taken");
-    /* A holder adds himself, then looks at the identity; we changed the
-     * identity, now look at the holders: one of the two sees the other. */
+    /* A holder counts itself, then reads the identity; this process changed the
+     * identity and now reads the holders: one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
     if ((atomic_load(&hot->holders) & CQ_HOLDERS) != 0
         || (evicts ? cq_row_over_since(t, row, period_id) != 0
@@ -341,8 +341,7 @@ bool cq_row_erase(struct cq_table *t, uint32_t entry, uint32_t row,
     return erased;
 }
 
-/* Ends our claim of a row that another one has won or killed. Nothing was
- * counted in it, and the address is zeroed with it. */
+/* Empties the row of a claim that has lost. Nothing was counted in it. */
 static void abandon_claim(struct cq_table *t, uint32_t row)
 {
     cq_row_zero(t, row);
@@ -351,8 +350,10 @@ static void abandon_claim(struct cq_table *t, uint32_t row)
                           memory_order_release);
 }
 
-/* Is our claim the only row of this client? Of several claims the one in the
- * lowest row wins; the loser is killed by the winner or sees for himself. */
+/* Kills the claims of this subject that lose against this process's claim in
+ * the row own: of several claims the one in the lowest row wins.
+ * @param impatient  all others lose: their processes count as dead
+ * @return false: a row of the subject is left that does not lose */
 static bool kill_rivals(struct cq_table *t, const struct cq_window *w,
                         uint32_t own, uint64_t hash, bool impatient)
 {

@@ -1,4 +1,7 @@
-/* copies - how much of one version of a file a client has used today. */
+/* copies - how much of one version of a file a client has used today.
+ *
+ * A pair's row is counted by account.c; this gives it the day for a period.
+ * Requests and readers call it. */
 #include "table/copies.h"
 #include "table/account.h"
 
@@ -77,7 +80,7 @@ void cq_copies_usage(struct cq_account *a, const struct cq_clock *clock,
         &hot_row(a)->before, (uint16_t)(days.period_id - 1));
 }
 
-/* n x size, and never so much that nothing could be added */
+/* n x size, below the sums that overflow */
 static int64_t copies_limit(int64_t n, int64_t size_bytes)
 {
     /* an empty file has no copies to count */

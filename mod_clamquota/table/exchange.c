@@ -1,5 +1,5 @@
 /* exchange - the exchanger's side of the rows: which moved, this node's share
- * of them, and what the others have. */
+ * of them, and what the others have. Only the exchanger calls it. */
 #include "table/exchange.h"
 #include "table/account.h"
 #include "table/rules.h"

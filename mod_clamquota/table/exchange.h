@@ -1,8 +1,11 @@
 /* exchange - what the exchanger does with the rows of a table.
  *
- * Only for the one process that exchanges (cluster/). Rows are named by their
- * numbers, in groups of 16 that are marked together (layout.h); every call
- * looks whether a row is still the client's that it is meant for. */
+ *   a row differs from what its item was seen to hold  =>  its group is marked
+ *
+ * (layout_shares.h). Only the one process that exchanges (cluster/) calls this.
+ * It names rows by their numbers, in groups of 16 that are marked together;
+ * every call checks that a row is still its client's. It never makes a client
+ * an offender: only this node's own refusals do. */
 #ifndef CQ_TABLE_EXCHANGE_H
 #define CQ_TABLE_EXCHANGE_H
 

@@ -1,9 +1,9 @@
 /* exempt - the list of exemptions; layout_exempt.h has its invariants.
  *
- * Writers are tools, httpd's children (the page) and the exchanger, at the same
- * time; each may die at any instruction. Two that exempt one network may take
- * a place each: then the first of the two places is the one, and each of them
- * frees a second one that it finds. */
+ * Tools, httpd's children (the page) and the exchanger write at the same time;
+ * each may die at any instruction. Two that exempt one network may acquire a
+ * place each: then the first place counts, and a writer frees each later one
+ * that it finds. */
 #include "table/exempt.h"
 #include "table/parts.h"
 
@@ -12,7 +12,7 @@
 
 #define UNTIL_MASK ((UINT64_C(1) << CQ_EXEMPT_UNTIL_BITS) - 1)
 #define STATE_BITS (UINT64_C(3) << CQ_EXEMPT_STATE_SHIFT)
-/* of a place that is taken: until and state may change, this does not */
+/* of a place in use: until_s and state may change, these bits do not */
 #define SAME_BITS (~(UNTIL_MASK | STATE_BITS))
 
 _Static_assert(CQ_EXEMPTIONS_MAX == CQ_EXEMPT_SLOTS, "one place for each");
@@ -112,7 +112,7 @@ static bool is_being_written(uint64_t packed, int64_t now_s)
         && exempt_began_s(packed) + CQ_EXEMPT_WRITING_S >= now_s;
 }
 
-/* The first place of a network, and the best one to take. */
+/* The first place of a network, and the best one to acquire. */
 static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
                            int64_t now_s, uint64_t *packed, uint32_t *spare,
                            uint64_t *spare_packed)
@@ -143,7 +143,7 @@ static uint32_t find_place(const struct cq_table *t, const struct cq_key *net,
     return NO_PLACE;
 }
 
-/* @return false: another one has taken the place */
+/* @return false: another writer has acquired the place */
 static bool claim_place(struct cq_table *t, uint32_t place, uint64_t packed,
                         const struct cq_key *net, int64_t until_s,
                         int64_t now_s)
@@ -416,7 +416,7 @@ void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
             used = i + 1;
         }
     }
-    /* only if no writer has told anything since */
+    /* only if no writer has changed the list since */
     if (freed || used < count_places(word)) {
         atomic_compare_exchange_strong(&t->header->exempt, &word,
                                        exempt_next(word, used));

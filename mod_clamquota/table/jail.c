@@ -1,4 +1,6 @@
-/* jail - figures of the kernel jail, and which rows are in it. */
+/* jail - figures of the kernel jail, and which rows are in it. Only
+ * clamquota-sync writes here, except cq_table_mark_dropped(), which requests
+ * call. */
 #include "table/jail.h"
 #include "table/parts.h"
 

@@ -1,8 +1,11 @@
-/* ledger - who holds what, so that a process may die at any instruction.
+/* ledger - which process holds which row, so that each may die at any
+ * instruction.
  *
- * An entry is written before the row that it speaks of. Only its owner writes
- * it; for the dead settle.c does. Here entries are taken and given, and
- * processes told apart. */
+ *   a row's holders and reserved bytes  =  those of the entries that name it
+ *
+ * A process writes its entry before the row. Only the owner writes an entry;
+ * settle.c does for dead owners. Owns acquiring and releasing entries, and the
+ * tickets by which processes are known. Every thread calls it. */
 #include "table/parts.h"
 
 #include <errno.h>
@@ -54,7 +57,7 @@ void cq_table_enter(struct cq_table *t)
     atomic_store(&t->spare[0], CQ_NO_ENTRY);
     atomic_store(&t->spare[1], CQ_NO_ENTRY);
     /* Processes begin their search apart from one another, but all near the
-     * beginning: whoever settles looks at every entry that was ever used. */
+     * beginning: settling reads every entry that was ever used. */
     atomic_store(&t->cursor, pid % 61u * 64u % t->ledger_n);
 }
 
@@ -97,7 +100,7 @@ uint32_t cq_entry_acquire(struct cq_table *t)
     for (probes = 0; probes < PROBES_MAX && probes < t->ledger_n; probes++) {
         entry = atomic_fetch_add_explicit(&t->cursor, 1, memory_order_relaxed)
                 % t->ledger_n;
-        /* first the mark: who dies in between must be found by a scan */
+        /* first the mark: a scan must find the entry if this process dies */
         raise_high(t, entry);
         CQ_POINT("entry-marked");
         if (try_acquire(t, entry)) {

@@ -1,8 +1,8 @@
 /* names - what the versions of files are called, for people.
  *
- * Nothing is decided by a name: it may be absent or another's by the time it
- * is read, and the reader sees that. A place is taken by changing its day, so
- * that of several who want it one writes. */
+ * Nothing is decided by a name: it may be absent, or another version's by the
+ * time it is read, and the checksum shows that. A process acquires a place by
+ * changing its day, so that one of several writes. */
 #include "table/parts.h"
 
 #include <stddef.h>

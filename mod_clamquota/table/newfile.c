@@ -1,5 +1,6 @@
 /* newfile - making a table: under a temporary name, with all its blocks
- * allocated, and renamed when it is whole. */
+ * allocated, and renamed when it is whole. Never writes to a file that has the
+ * table's name. Only a start calls it. */
 #include "table/file.h"
 
 #include <errno.h>
@@ -245,7 +246,7 @@ static enum cq_status copy_rows(struct cq_table *to,
         uint64_t id = atomic_load(&from->hot[row].identity);
         bool pair = cq_row_is_pair(from, (uint32_t)row);
 
-        /* of pairs as many as fit: one that is forgotten harms nobody */
+        /* of pairs as many as fit: one that is lost harms no client */
         if ((id & CQ_STATE_MASK) == CQ_LIVE
             && (pair || is_current(from, row)) == current
             && copy_row(to, from, row) != CQ_OK && current && !pair) {

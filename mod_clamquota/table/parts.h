@@ -1,6 +1,6 @@
 /* parts - what the files of this room offer one another. Private to table/.
  *
- * layout.h is the file as it lies there; this is who does what with it. */
+ * layout.h has the file's words; this has the functions on them, by file. */
 #ifndef CQ_TABLE_PARTS_H
 #define CQ_TABLE_PARTS_H
 
@@ -121,8 +121,8 @@ _Static_assert((CQ_MARK_OF_JAIL & (CQ_MARK_POLICY | CQ_MARK_PROXIED
 CQ_SELDOM uint16_t cq_row_roll(struct cq_table *table, uint32_t row,
                      uint16_t period_id);
 
-/* Changes committed alone, under whatever stamp it has: what is in flight
- * goes along from period to period, so it can be given back in any.
+/* Changes committed alone, under whatever stamp it has: bytes in flight move on
+ * from period to period, so they can be refunded in any.
  * Returns by how much it changed: less than n where it would pass
  * CQ_BYTES_MAX. */
 static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
@@ -136,7 +136,7 @@ static inline int64_t cq_row_commit(struct cq_hot *hot, int64_t n)
     return cq_bytes(new) - cq_bytes(c);
 }
 
-/* Says that a row moved, after it did (layout.h). */
+/* Marks a row as moved, after it did (layout_shares.h). */
 static inline void cq_row_mark_moved(struct cq_table *table, uint32_t row)
 {
     _Atomic uint8_t *moved;
@@ -177,11 +177,11 @@ static inline bool cq_row_is_current(const struct cq_hot *hot,
         || cq_stamp(atomic_load(&hot->before)) >= period_id;
 }
 
-/* Of the word of being over: 35 bits of unix seconds last until the year 3058,
- * 5 hold a day of a period (1..31), 24 of refusals stop at 16 million. Refusals
- * are those of the last day that had one: a program that asks politely, some
- * times a day, does not become an offender by asking for weeks; and who is
- * shut out, so that he can't be refused, stays what he was. */
+/* The word cold.over: 35 bits of unix seconds last until the year 3058, 5 hold
+ * a day of a period (1..31), 24 of refusals stop at 16 million. Refusals are
+ * those of the last day that had one. So a program that asks some times a day
+ * does not become an offender by asking for weeks, and an offender that is shut
+ * out, which makes no refusals, stays an offender. */
 #define CQ_OVER_REFUSALS_MAX ((UINT64_C(1) << 24) - 1)
 #define CQ_OVER_DAY_SHIFT 24
 #define CQ_OVER_SINCE_SHIFT 29
@@ -207,12 +207,12 @@ static inline uint32_t cq_over_refusals(uint64_t over)
     return (uint32_t)(over & CQ_OVER_REFUSALS_MAX);
 }
 
-/** Since when the client is over in this period and how often it was refused
- * since then, as one word; 0 when it is not. */
+/** The word cold.over of a client that is over quota in this period: since
+ * when, and its refusals; 0 when it is not. */
 uint64_t cq_row_over(const struct cq_table *table, uint32_t row,
                      uint16_t period_id);
 
-/** When the client became over in this period, 0 when it did not. */
+/** When the client came over quota in this period, 0 when it did not. */
 static inline int64_t cq_row_over_since(const struct cq_table *table,
                                         uint32_t row, uint16_t period_id)
 {
@@ -340,12 +340,12 @@ bool cq_table_is_as_left(const struct cq_table *table);
 
 /* turnover.c */
 
-/** What is done to all rows once when another period has come into force. */
+/** Goes through all rows once when another period has come into force. */
 void cq_turnover(struct cq_table *table, const struct cq_clock *clock);
 
 /* bell.c */
 
-/** Rings for a row that was just refused, if somebody watches. The only call
+/** Rings for a row that was just refused, if there is a watcher. The only call
  * of the request path that may make a system call: futex, to wake. */
 void cq_bell_ring(struct cq_table *table, uint32_t row, uint32_t refusals,
                   int64_t now_s);
@@ -368,8 +368,8 @@ bool cq_calendar_get(const struct cq_table *table, uint16_t id,
                      struct cq_period *period);
 void cq_calendar_prepare_next(struct cq_table *table);
 
-/** Are the period in force and the next one what a period can be? Asked once
- * by who attaches to a file; a server writes them anew. */
+/** Are the period in force and the next one what a period can be? For a tool
+ * that attaches to a file; a server writes them anew. */
 bool cq_calendar_is_sound(const struct cq_table *table);
 
 /** Unix second at which a period began; 0 when it is not in the calendar. */

@@ -1,6 +1,6 @@
 /* pools - names, policies, totals and notices: what the header keeps beside
- * the rows. Pools and policies are written by the process that holds the
- * table's lock, everything else by anybody. */
+ * the rows. Only the process that holds the table's lock writes pools and
+ * policies; every process writes totals and notices. */
 #include "table/parts.h"
 
 #include <string.h>
@@ -211,7 +211,7 @@ void cq_table_totals(const struct cq_table *t, uint16_t pool,
     }
 }
 
-/* ---- things to say once ---- */
+/* ---- notices ---- */
 
 #define UNLOGGED_SHIFT 16
 

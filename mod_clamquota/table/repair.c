@@ -1,10 +1,12 @@
-/* repair - what a row must look like when no process is in the middle of a
- * step, and putting right what does not.
+/* repair - the invariants of a row in a quiet table (layout.h), and repairing
+ * rows that break them.
  *
  * cq_row_fault() is the one list of what can be wrong with a row: check.c
  * reports it, a cold open repairs by it. After a power failure, or in a copy
- * or snapshot, the disk holds a mixture of old and new pages. Where a row
- * can't be told to be right it is forgotten: the client is. */
+ * or snapshot, the disk holds a mixture of old and new pages, which may break
+ * every invariant. A row that cannot be proved right is emptied, so that no
+ * client is charged for another. Only a start calls this, while no other
+ * process uses the table. */
 #include "table/parts.h"
 
 #include <fcntl.h>
@@ -187,7 +189,7 @@ const char *cq_row_fault_text(enum cq_row_fault fault)
     }
 }
 
-/* ---- putting it right ---- */
+/* ---- repairing ---- */
 
 static void repair_row(struct cq_table *t, uint32_t row,
                        enum cq_row_fault fault, const struct cq_holdings *h)
@@ -292,7 +294,7 @@ enum cq_status cq_table_repair(struct cq_table *t, int64_t *repaired)
     return CQ_OK;
 }
 
-/* ---- what need not be repaired ---- */
+/* ---- was it closed in order? ---- */
 
 /* A number of this file in this life of the machine: within it no page is lost
  * when a process is, and a copy or snapshot that is put in the file's place is

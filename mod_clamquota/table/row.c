@@ -122,7 +122,7 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
             period_id = cq_stamp(d);
             break;
         }
-        roll_committed(hot, cq_stamp(d));   /* a step that somebody began */
+        roll_committed(hot, cq_stamp(d));   /* a step that another began */
         if (roll_used(hot, before, d, period_id)) {
             CQ_POINT("roll-used");
             count_client(t, row, period_id);

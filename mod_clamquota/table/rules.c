@@ -40,8 +40,8 @@ enum cq_status cq_rules_read(const struct cq_table *t, int64_t now_s,
             return CQ_ENOMEM;
         }
     }
-    /* The module writes no network twice; of a damaged file's, who is the
-     * stricter can't be told: then none holds, and the pool's own does. */
+    /* The module writes no network twice. Of two in a damaged file neither is
+     * known to be right: none holds, and the pool's own Daily does. */
     if (cq_net_seal(&rules->nets, NULL) != CQ_OK) {
         cq_net_free(&rules->nets);
     }

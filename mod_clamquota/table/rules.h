@@ -1,5 +1,5 @@
-/* rules - which policy holds for a client now, for who can't wait for its
- * next request: a jailed client makes none.
+/* rules - which policy holds for a client now, for callers that can't wait for
+ * its next request: a jailed client makes none.
  *
  * A row remembers the policy last applied to it; after a graceful restart
  * another may hold. This is a copy of what the configuration in force says,
@@ -22,7 +22,7 @@ enum cq_status cq_rules_read(const struct cq_table *table, int64_t now_s,
                              struct cq_rules *rules);
 
 /** What holds for a client in a pool.
- * @param refuses  result: does the pool refuse anybody now?
+ * @param refuses  result: does the pool refuse clients now?
  * @return daily 0: nothing holds there now */
 struct cq_policy cq_rules_policy(const struct cq_rules *rules, uint16_t pool,
                                  const struct cq_key *key, bool *refuses);

@@ -1,18 +1,20 @@
 /* settle - what dead processes left in the ledger.
  *
- * Only the holder of the table's lock settles, so there is one at a time; it
- * may itself be killed anywhere and the next one begins again. A dead
- * process's entry changes no more. If it was not in the middle of a change, it
- * states exactly what to release, even in a row that living processes change
- * all the time (t/unit/table_stress.c). If it was, only the entries of living
- * processes count, and the rest of the row is released. */
+ *   afterwards, for each row r that a dead owner's entry named:
+ *   committed(r) = used(r) + sum of left_bytes of the living that hold r
+ *
+ * Only the holder of the table's lock settles, one process at a time; should it
+ * be killed, the next one begins again. An entry that was not in motion when
+ * its owner died states exactly what to release, even in a row that living
+ * processes change all the time (t/unit/table_stress.c). Of a row whose dead
+ * entry was in motion only what the living hold is kept. */
 #include "table/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A row that living processes keep changing is looked at again so often, then
- * left for the next round. */
+/* A row that living processes keep changing is read again this number of times,
+ * then left for the next round. */
 #define SETTLE_TRIES 64
 
 /* Owners in the ledger are few (one for each process) although entries are
@@ -63,7 +65,7 @@ static void collect_owners(const struct cq_table *t, struct owners *o)
     }
 }
 
-/* ---- a snapshot of a row, and what entries hold in it ---- */
+/* ---- a snapshot of a row, and the sum of what entries hold in it ---- */
 
 struct snapshot {
     uint64_t identity;
@@ -89,8 +91,8 @@ static bool snapshots_agree(const struct snapshot *a, const struct snapshot *b)
         && a->used == b->used && a->holders == b->holders;
 }
 
-/* What entries say of a row. An entry of a dead process counts until its share
- * is released, but not if the process was in the middle of a change. */
+/* What entries hold in a row. An entry of a dead process counts until its part
+ * is released, but not if the process died in motion. */
 struct row_holdings {
     uint64_t left_bytes;
     uint32_t holders;
@@ -147,12 +149,12 @@ static struct row_holdings sum_holdings(const struct cq_table *t, uint32_t row,
     return v;
 }
 
-/* ---- giving back ---- */
+/* ---- releasing ---- */
 
-/* Takes away from a row what nobody has a right to. While the living said the
- * same twice nobody counted, and between equal looks (turns included) nobody
- * came or went: the look in the middle shows what they hold and what is too
- * much. That stays too much whatever they do afterwards. */
+/* Sets a row to what the living hold. Two equal sums of holdings show that no
+ * process counted in between, equal snapshots (turns included) that none came
+ * or went: so the snapshot in the middle shows what is held and what is too
+ * much. That stays too much whatever the living do afterwards. */
 static bool recompute_row(struct cq_table *t, uint32_t row,
                           const struct owners *o)
 {
@@ -200,7 +202,7 @@ static bool recompute_row(struct cq_table *t, uint32_t row,
     return false;
 }
 
-/* Does a dead entry tell all by itself? */
+/* Does a dead entry state by itself what to release? */
 static bool is_consistent(const struct cq_table *t, const struct cq_entry *e,
                           uint32_t row)
 {
@@ -244,9 +246,9 @@ static bool release_holding(struct cq_table *t, struct cq_entry *e,
 /* ---- unfinished rows ---- */
 
 /* Ends what a dead claimant or reclaimer began. A living one notes the row in
- * his entry, adds a turn and only then touches the identity: when neither the
- * identity nor the turns changed while no living one had it noted, it is the
- * dead one's, and nobody but us will leave its state. */
+ * its entry, adds a turn and only then touches the identity. So a row whose
+ * identity and turns did not change while no living entry named it is a dead
+ * one's, and no other process leaves its state. */
 static bool finish_claim(struct cq_table *t, uint32_t row,
                          const struct owners *o)
 {

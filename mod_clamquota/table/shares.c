@@ -1,4 +1,13 @@
-/* shares - this node's id, its acts, and the figures of the exchange. */
+/* shares - this node's id, its acts, and the figures of the exchange.
+ *
+ *   of acts of one kind on one network the one with the latest at_ms counts
+ *   state(slot) NEW or DONE  =>  all other words of the slot are one act's
+ *
+ * A writer acquires a slot by compare-and-swap (WRITING), writes it, then makes
+ * it NEW. One that was stopped for longer than CQ_ACT_WRITING_S may write into
+ * a slot that another has acquired since: a reader believes an act only if its
+ * state stayed while it was read and its network is valid. Children, tools and
+ * the exchanger note acts; only the exchanger applies and frees them. */
 #include "table/exchange.h"
 #include "table/parts.h"
 
@@ -51,8 +60,8 @@ static void forget_clients(struct cq_table *t)
 void cq_node_renew(struct cq_table *t)
 {
     /* The id last: should this process die before, the next one finds that two
-     * have it and begins again. With the new id first, rows that were not yet
-     * forgotten would count a second time under it. */
+     * nodes have the old id and begins again. With the new id first, rows that
+     * were not yet forgotten would count a second time under it. */
     forget_clients(t);
     atomic_store(&t->header->node, random_id());
 }
@@ -112,7 +121,7 @@ static bool copy_act(const struct cq_act_slot *slot, struct cq_act *act,
     return atomic_load(&slot->state) == *state && cq_key_is_valid(&act->net);
 }
 
-/* Is a as good as there already? */
+/* Does a make b needless? */
 static bool covers(const struct cq_act *a, const struct cq_act *b)
 {
     return a->kind == b->kind && a->at_ms >= b->at_ms
@@ -268,7 +277,7 @@ enum cq_status cq_node_forget(struct cq_table *t, uint64_t node,
         ? CQ_EDUP : cq_act_note(t, &act, now_ms);
 }
 
-/* Does nothing that it stands for last any longer? */
+/* Has all that it stands for ended? */
 static bool is_past(const struct cq_act *act, int64_t period_start_s,
                     int64_t now_s)
 {

@@ -71,14 +71,14 @@ void cq_table_period(const struct cq_table *table, struct cq_period *period);
  * seconds): makes the next period ready, watches for a clock that jumped,
  * writes the history, settles what dead processes left.
  * May call localtime_r().
- * @return CQ_CLOCK_DOUBT or CQ_CLOCK_ADOPT when the caller should say so,
- *         else CQ_CLOCK_STAY */
+ * @return CQ_CLOCK_DOUBT or CQ_CLOCK_ADOPT, which the caller logs, or
+ *         CQ_CLOCK_STAY */
 enum cq_clock_step cq_table_tick(struct cq_table *table,
                                  struct cq_clock_watch *watch, int64_t wall_s,
                                  int64_t boot_s);
 
-/** Settles what dead processes left in the ledger: their reservations go back,
- * rows they were making are finished or emptied. Only for the process that
+/** Settles what dead processes left in the ledger: releases their reservations,
+ * finishes or empties rows they were making. Only for the process that
  * holds the table's lock; one system call for each other process.
  * @return how many entries were settled */
 int cq_table_settle(struct cq_table *table);
@@ -120,8 +120,8 @@ enum cq_status cq_table_policy(struct cq_table *table, uint16_t pool,
 void cq_table_policies_begin(struct cq_table *table);
 void cq_table_policies_end(struct cq_table *table);
 
-/** Says whether some scope of a pool refuses (Engine On), or all of them only
- * log: then nobody is an offender there. Only the process that holds the
+/** Sets whether some scope of a pool refuses (Engine On), or all of them only
+ * log: then no client is an offender there. Only the process that holds the
  * lock. */
 void cq_table_pool_refuses(struct cq_table *table, uint16_t pool,
                            bool refuses);
@@ -132,8 +132,8 @@ struct cq_account {
     struct cq_table *table;
     uint32_t row;
     uint32_t entry;             /* of the ledger; CQ_NO_ENTRY: none held */
-    int64_t allowance_bytes;    /* as last admitted under: crossing it is
-                                 * when a client becomes over */
+    int64_t allowance_bytes;    /* as last admitted under: a charge that crosses
+                                 * it marks the client as over quota */
 };
 
 #define CQ_NO_ENTRY UINT32_MAX
@@ -218,15 +218,15 @@ int64_t cq_account_free_range(struct cq_account *account,
 int64_t cq_account_count_hit(struct cq_account *account,
                              const struct cq_clock *clock);
 
-/** Tallies a refusal; notes since when the client is over, and rings for who
- * watches. BUSY refusals count in the totals only; COPIES is the client's
+/** Tallies a refusal; notes since when the client is over quota, and rings the
+ * bell. BUSY refusals count in the totals only; COPIES is the client's
  * refusal, but no offence; LOGONLY is none, and tallied as would_refuse.
  * @param state  CQ_STATE_OVER, BUSY, COPIES or LOGONLY */
 void cq_account_count_refusal(struct cq_account *account,
                               const struct cq_clock *clock,
                               enum cq_state state);
 
-/** Gives back what is reserved and lets the row go. A second call does
+/** Refunds what is reserved and releases the row. A second call does
  * nothing. */
 void cq_account_close(struct cq_account *account);
 
@@ -245,7 +245,7 @@ void cq_table_total_add(struct cq_table *table, uint16_t pool,
 void cq_table_totals(const struct cq_table *table, uint16_t pool,
                      int64_t totals[CQ_TOTALS]);
 
-/* ---- things to say once ---- */
+/* ---- notices: each is logged once ---- */
 
 enum cq_notice {
     CQ_NOTICE_FILL = 1u << 0,       /* 80 % of Clients are in use */
@@ -268,8 +268,9 @@ void cq_table_notice(struct cq_table *table, uint32_t notice);
  * @param notice  of a kind that cq_table_notice() is not called with */
 bool cq_table_notice_first(struct cq_table *table, enum cq_notice notice);
 
-/** Takes the notices that are raised and not yet said: exactly one caller
- * gets each. 0 almost always, and then costs one load; 0 for a lost table. */
+/** Removes and returns the notices that are raised and not yet logged: exactly
+ * one caller gets each. 0 almost always, which costs one load; 0 for a lost
+ * table. */
 uint32_t cq_table_notices(struct cq_table *table);
 
 /* ---- readers: copies, never pointers into the table ---- */
@@ -321,12 +322,12 @@ bool cq_table_next_row_unproven(const struct cq_table *table,
                                 uint64_t *position, struct cq_row *row);
 
 /** Copies one row by its number.
- * @return false: it is nobody's, or no row of this table */
+ * @return false: it is no client's, or no row of this table */
 bool cq_table_row_at(const struct cq_table *table, uint32_t row,
                      const struct cq_clock *clock, struct cq_row *copy);
 
-/** The number of the next row whose client became over in some period,
- * whether he still is or not: for tools that look at all of them each few
+/** The number of the next row whose client came over quota in some period,
+ * whether it still is or not: for tools that look at all of them each few
  * seconds.
  * @param position  0 to begin; updated
  * @return false at the end */
@@ -338,9 +339,9 @@ bool cq_table_next_over(const struct cq_table *table, uint64_t *position,
  * its own for what follows. */
 void cq_table_unmap_rows(const struct cq_table *table);
 
-/* What of a row makes its client an offender or none: the same words are the
- * same client with the same figures, and need no hash to be believed again.
- * What is in them is layout.h's. */
+/* The words of a row that make its client an offender or none: the same words
+ * are the same client with the same figures, and need no hash to be believed
+ * again. layout.h has their meaning. */
 struct cq_row_words {
     uint64_t words[9];
 };
@@ -349,8 +350,8 @@ void cq_table_row_words(const struct cq_table *table, uint32_t row,
                         struct cq_row_words *words);
 
 /** Was this address ever seen through mod_remoteip, or as the proxy, in any
- * pool? It is the same address in all of them: whoever shuts out addresses
- * leaves it alone. Costs a look-up for each pool. */
+ * pool? Then it must not be shut out: it is the same address in all pools.
+ * Costs a look-up for each pool. */
 bool cq_table_seen_proxied(const struct cq_table *table,
                            const struct cq_key *key,
                            const struct cq_clock *clock);
@@ -390,7 +391,7 @@ struct cq_table_figures {
     int64_t untracked;
     int64_t ledger_full;
     int64_t files;              /* ClamQuotaFiles; 0: no scope has Copies */
-    int64_t pairs_lost;         /* copies of so many files were not counted */
+    int64_t pairs_lost;         /* pairs whose copies were not counted */
 };
 
 void cq_table_figures(const struct cq_table *table,
@@ -425,7 +426,7 @@ size_t cq_table_days(const struct cq_table *table, struct cq_hour *days,
                      size_t max);
 
 /** Forgets what a client, or each client of a network, has used, in every pool
- * that it has a row in. What is in flight stays so. In a cluster it is an act
+ * that it has a row in. Bytes in flight stay so. In a cluster it is an act
  * for all nodes (shares.h).
  * @param net  canonical, of any prefix: of a part of a client's addresses, the
  *             client. A network looks through all rows.

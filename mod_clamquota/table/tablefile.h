@@ -12,7 +12,7 @@
 struct cq_tablefile_want {
     const char *path;
     uint64_t clients;               /* ClamQuotaClients, >= 1 */
-    uint64_t files;                 /* ClamQuotaFiles; 0: nobody needs them */
+    uint64_t files;                 /* ClamQuotaFiles; 0: no scope has Copies */
     uint32_t ledger_entries;        /* open requests at most; 0: 65,536 */
     enum cq_period_kind kind;
     enum cq_zone zone;
@@ -26,7 +26,7 @@ struct cq_tablefile_want {
                                      * some milliseconds longer than its port */
 };
 
-/* what opening found worth saying; several may be set */
+/* what opening found worth logging; several may be set */
 enum cq_tablefile_event {
     CQ_TABLE_CREATED = 1u << 0,
     CQ_TABLE_SET_ASIDE = 1u << 1,   /* older layout, now PATH.vN */
@@ -91,7 +91,7 @@ bool cq_tablefile_is_in_use(const struct cq_table *table);
 
 /** Verifies every invariant of the file.
  * @param out    gets one line for each that does not hold; may be NULL
- * @param quiet_table  nobody else uses the table: also sums must agree
+ * @param quiet_table  no other process uses the table: also sums must agree
  * @return number of violations */
 int cq_table_check(const struct cq_table *table, bool quiet_table, FILE *out);
 

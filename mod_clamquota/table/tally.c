@@ -199,7 +199,7 @@ void cq_account_reset(struct cq_account *a)
     CQ_POINT("reset-committed");
     cq_row_mark_moved(a->table, a->row);
     cq_entry_end(e);
-    /* unless somebody just stepped into another period and needs it */
+    /* unless another process just stepped into another period and needs it */
     if (cq_stamp(before) != cq_stamp(d)) {
         atomic_compare_exchange_strong(&hot->before, &before, 0);
     }

@@ -1,11 +1,15 @@
 /* turnover - what the housekeeping does to all rows, once, when another period
  * has come into force.
  *
- * Two things. A row that still counts under a wrong clock's period and has the
- * period in force in before gets it back. And rows of neither this period nor
- * the one before are erased, addresses and all: at once when the period
- * followed upon the last one, else, as the clock may be wrong, a day later.
- * Requests go on meanwhile. */
+ *   turned_id = period_id  =>  no row has the period in force in before
+ *   erased_id = period_id  =>  a row of neither this period nor the last is
+ *                              held by a request
+ *
+ * The first repairs a clock that went wrong and came back: the row counts again
+ * under its former stamp. The second erases addresses, at once when the period
+ * followed upon the last one, else a day later, as the clock may be wrong.
+ * Requests count meanwhile; a request with an old look at the calendar may
+ * break either line for its own row, until the next period. */
 #include "table/account.h"
 
 #define BELIEVED_AFTER_S 86400
@@ -16,9 +20,10 @@ static uint16_t stamp_for(const struct cq_table *t, uint32_t row,
     return cq_row_is_pair(t, row) ? clock->day_stamp : clock->period_id;
 }
 
-/* What a row has counted under a wrong clock, if its period does not border on
- * the one in force; taken out, as it goes along. Else it stays where it is:
- * that the clock was wrong then or is wrong now looks the same. */
+/* Removes from before what a row has counted under a wrong clock, if that
+ * period does not border on the one in force. A count of a bordering period
+ * stays: the clock may have been wrong then, or may be wrong now.
+ * @return the bytes removed */
 static int64_t remove_stray(struct cq_hot *hot, uint16_t stamp)
 {
     uint64_t left = atomic_load(&hot->before);
@@ -29,7 +34,7 @@ static int64_t remove_stray(struct cq_hot *hot, uint16_t stamp)
         ? cq_bytes(left) : 0;
 }
 
-/* Takes the old count out of before, so that the row steps like any other, and
+/* Removes the old count from before, so that the row steps like any other, and
  * adds it again. A process that dies in between leaves the client with less. */
 static void turn_row(struct cq_table *t, uint32_t row,
                      const struct cq_clock *clock)
@@ -63,7 +68,8 @@ static void turn_row(struct cq_table *t, uint32_t row,
     cq_account_close(&a);
 }
 
-/* Is it marked as over quota in a period before, of which it knows no more? */
+/* Clears a mark of being over quota that a former period left.
+ * @return whether there was one */
 static bool clear_old_mark(struct cq_table *t, uint32_t row, uint16_t period_id)
 {
     _Atomic uint32_t *mark = &t->hot[row].mark;

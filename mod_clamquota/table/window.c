@@ -82,7 +82,7 @@ uint32_t cq_window_find(const struct cq_table *t, const struct cq_homes *homes,
     uint32_t b, i;
 
     for (b = 0; b < 2; b++) {
-        /* no branch on which of the pair it is: nobody could predict that;
+        /* no branch on which of the pair it is: no processor predicts that;
          * row numbers of a bucket differ in the low bits only (a region
          * begins with a whole bucket) */
         uint32_t row = homes->row[b]
