@@ -1,10 +1,14 @@
 /* acts - resets, exemptions and forgotten nodes, published whole by every node.
  *
+ *   of acts of one kind on one network the one with the latest at_ms wins
+ *   all digests alike  =>  every node and every server has every act
+ *
  * Every server has the log of a period, spread over eight items, and every node
- * merges it with its own: of acts of one kind on one network the latest wins.
- * So an act outlives the node that it was made on, any server, and a node that
- * was away for a week. Nodes show a digest of their log with their heartbeat;
- * while all are alike nothing is exchanged. */
+ * merges it with its own. So an act outlives the node that it was made on, any
+ * server, and a node that was away for a week. Nodes show the digest of their
+ * log with their heartbeat; while all are alike nothing is exchanged. A server
+ * that loses its items breaks the second line until its list of nodes is born
+ * anew, which the next round sees. */
 #include "cluster/parts.h"
 
 #include <stdlib.h>
@@ -194,7 +198,7 @@ static size_t encode_item(const struct cq_exchange *x, struct cq_act *acts,
     return HEAD_SIZE + ACT_SIZE * kept;
 }
 
-/* Takes over what a server has; nothing that a node could not have made. */
+/* Notes the acts of a server that a node can have made. */
 static void merge_acts(struct cq_exchange *x, const struct cq_value *r,
                        const struct cq_item_key *key)
 {

@@ -1,4 +1,5 @@
-/* list - a server's list of nodes, as bytes and as entries. */
+/* list - a server's list of nodes, as bytes and as entries. Pure; nodes.c alone
+ * decides what is written into one. */
 #ifndef CQ_CLUSTER_LIST_H
 #define CQ_CLUSTER_LIST_H
 

@@ -1,6 +1,8 @@
 /* nodes - the other nodes: on every server a list of them, with a heartbeat
  * each.
  *
+ *   a node lives  <=>  its heartbeat moved within cq_lapse_ms() on our clock
+ *
  * The list is also the server's marker. An answer without it may come from a
  * server that has lost everything, or from one at its limit of connections
  * (measured: it looks like an empty one), so no miss in it counts.
@@ -272,8 +274,8 @@ static int look_up_list(struct cq_exchange *x, struct cq_server *s,
     return cq_server_store(x, s, &key, answer, EXPIRY_S) ? 0 : -1;
 }
 
-/* The server takes what is put and does not have it: at first the writer may
- * not be connected yet. */
+/* The server accepts what is stored and does not have it: at first the writer
+ * may not be connected yet. */
 static bool await_heartbeat(struct cq_exchange *x, struct cq_server *s)
 {
     s->up = false;

@@ -2,7 +2,7 @@
  *
  * A round (round.c) calls the others downwards: nodes.c, acts.c, hints.c,
  * rows.c, each of which exchanges one kind of items with servers; servers.c
- * opens and gives up links. item.c is pure. */
+ * opens and closes links. item.c and list.c are pure. */
 #ifndef CQ_CLUSTER_PARTS_H
 #define CQ_CLUSTER_PARTS_H
 
@@ -158,13 +158,13 @@ int64_t cq_lapse_ms(const struct cq_exchange *x);
 /** Opens a link unless it is too early to try again. */
 bool cq_server_try(struct cq_exchange *x, struct cq_server *server);
 
-/** Gives up a link that failed. @return false */
+/** Closes a link that failed. @return false */
 bool cq_server_fail(struct cq_exchange *x, struct cq_server *server);
 
 /** Notes that a server answered with its marker. */
 void cq_server_answered(struct cq_exchange *x, struct cq_server *server);
 
-/** Says that all servers, or not all of them, answer. */
+/** Reports when no server answers, and when all of them do again. */
 void cq_servers_report(struct cq_exchange *x);
 
 void cq_report(const struct cq_exchange *x, enum cq_cluster_event event,

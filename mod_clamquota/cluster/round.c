@@ -1,4 +1,12 @@
-/* round - an exchange: start, rounds, stop. */
+/* round - an exchange: start, rounds, stop.
+ *
+ *   a client's sum on this node = own row + what the last fetch of its item had
+ *   of the other nodes
+ *
+ * A round writes heartbeats, merges acts, reads hints, exchanges rows, stores
+ * hints; nothing of it is kept but what the table and parts.h name. A server
+ * that fails leaves sums too small, never too large. Only the exchanger calls
+ * this, one round at a time. */
 #include "cluster/parts.h"
 #include "cluster/list.h"
 

@@ -1,18 +1,15 @@
 /* rows - the shares of clients: those that moved, and a slice of all in turn.
  *
- * A share counts as exchanged when its item was read and had it: what was put
- * is seen at the next round's get, so each move costs two gets and a put. The
- * print of the share that an item was seen to have is kept in this process
- * (confirmed); the table has a mark for 16 rows.
+ *   confirmed(row) = print(row)  =>  its item was seen to have the share
+ *   a row's mark is READ_BACK    =>  confirmed(row) = print(row), or the row's
+ *                                    server does not answer
  *
- *   confirmed(row) = print(row)  =>  its item had this node's share
- *   a row's mark is READ BACK    =>  that holds for the row, or its server does
- *                                    not answer: then all rows are asked for
- *                                    when it does (sweep_n)
- *
- * A server that stays away does not keep marks: they would be looked through in
- * each round, 16 rows each. A process that dies leaves TAKEN marks, and the
- * next one begins with a sweep. */
+ * The share is this node's; the next round's fetch confirms what a store wrote:
+ * each move costs two fetches and a store. This process remembers what is
+ * confirmed; the table has a mark for 16 rows. A server that loses its items
+ * breaks the first line; the rotation finds it. For a server that answers again
+ * all rows are asked for (sweep_n), and so they are at a start, as the process
+ * before may have left marks IN_EXCHANGE. */
 #include "cluster/list.h"
 #include "cluster/parts.h"
 
@@ -47,7 +44,7 @@ static int64_t find_allowance(const struct cq_exchange *x,
         : cq_policy_allowance(&policy, x->clock.day);
 }
 
-/* Puts this node's share into the item, if it has another one.
+/* Stores this node's share in the item, if it has another one.
  * @return true: it has the share already */
 static bool store_share(struct batch *b, const struct cq_pending *p,
                         struct cq_item *item, const struct cq_item_sum *sum,
@@ -94,7 +91,7 @@ static bool store_share(struct batch *b, const struct cq_pending *p,
     return false;
 }
 
-/* Shares of forgotten nodes count no more, and go with the next put. */
+/* Shares of forgotten nodes count no more; the next store removes them. */
 static void remove_forgotten(const struct cq_exchange *x, struct cq_item *item)
 {
     size_t i, kept = 0;
@@ -107,9 +104,8 @@ static void remove_forgotten(const struct cq_exchange *x, struct cq_item *item)
     item->entries_n = kept;
 }
 
-/* What a reset has made of a share is asked for in the order of its being
- * known: acts, then the node's own entry. Only if another node's entry is later
- * than both has this row not seen it. */
+/* A reset is known from acts, then from the node's own entry. Only if another
+ * node's entry is later than both, this row has not seen it. */
 static void exchange_client(struct batch *b, struct cq_pending *p,
                             struct cq_item *item, uint64_t cas)
 {

@@ -1,4 +1,5 @@
-/* servers - links to servers: opening, giving up, trying again later. */
+/* servers - links to servers: opened, closed after any failure, opened again
+ * after a pause that doubles. */
 #include "cluster/parts.h"
 
 #include <stdarg.h>

@@ -19,10 +19,10 @@ struct cq_key_text {
     size_t length;
 };
 
-/** Called for each key of a get that was found.
- * @param i      number of the key in the get
+/** Called for each key of a fetch that was found.
+ * @param i      number of the key in the fetch
  * @param value  valid during the call
- * @param cas    for the put that replaces this value */
+ * @param cas    for the store that replaces this value */
 typedef void cq_found(void *baton, size_t i, const unsigned char *value,
                       size_t size, uint64_t cas);
 
@@ -32,12 +32,13 @@ struct cq_transport {
                             const struct cq_cluster_server *server,
                             const char *name_space);
 
-    /** Closes and frees. Values that were put and not flushed may be lost. */
+    /** Closes and frees. Values that were stored and not flushed may be
+     * lost. */
     void (*close)(void *world, struct cq_link *link);
 
-    /** Gets keys in one exchange. A key that was not found may be missing, or
-     * lost on the way: only an answer that has the marker of the server with
-     * it says which.
+    /** Fetches keys in one exchange. A key that was not found may be missing,
+     * or lost on the way: only an answer with the server's marker shows
+     * which.
      * @return false: the server failed, or its answer did not end; keys that
      *         were found before that were found */
     bool (*fetch)(void *world, struct cq_link *link,
@@ -45,14 +46,14 @@ struct cq_transport {
                   void *baton);
 
     /** Replaces the value that had this cas, or adds it (cas 0), without
-     * waiting for an answer: the next get shows what became of it.
+     * waiting for an answer: the next fetch shows whether it was stored.
      * @param expiry_s  seconds from now, at most 30 days
      * @return false: the server failed */
     bool (*store)(void *world, struct cq_link *link,
                   const struct cq_key_text *key, const unsigned char *value,
                   size_t size, uint32_t expiry_s, uint64_t cas);
 
-    /** Sends what was put. @return false: the server failed */
+    /** Sends what was stored. @return false: the server failed */
     bool (*flush)(void *world, struct cq_link *link);
 
     /** Milliseconds of a clock that never goes back. */

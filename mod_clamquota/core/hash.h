@@ -1,8 +1,8 @@
 /* hash - a keyed hash under the table's secret seed.
  *
  * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF"; the
- * 1-3 variant is what Rust's and Python's tables use): nobody who can't read
- * the seed can choose addresses that meet in one bucket. */
+ * 1-3 variant is what Rust's and Python's tables use): without the seed no
+ * client can choose addresses that meet in one bucket. Pure; any thread. */
 #ifndef CQ_HASH_H
 #define CQ_HASH_H
 

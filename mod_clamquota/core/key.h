@@ -71,7 +71,7 @@ const char *cq_key_format_cidr(const struct cq_key *key, char *text,
                                size_t size);
 
 /** Is this key canonical: known family, prefix in range, no bit set past it?
- * For keys read back from a file that nobody vouches for. */
+ * For keys read back from a file, no byte of which is trusted. */
 bool cq_key_is_valid(const struct cq_key *key);
 
 /** The network of this many bits that a key lies in; the key itself if it has

@@ -10,17 +10,18 @@
 #include "core/key.h"
 #include "core/policy.h"
 
-/* how long a client must be over before it counts (the contract's defaults) */
+/* how long a client must be over quota, and how many refusals it must have had,
+ * to be an offender (the contract's defaults) */
 #define CQ_OFFENCE_GRACE_S 60
 #define CQ_OFFENCE_AFTER 200
 
 struct cq_offence_limits {
-    int64_t grace_s;            /* over for at least so long, >= 0 */
-    int64_t after;              /* refused at least so often since, in one
-                                 * day, >= 1 */
+    int64_t grace_s;            /* over quota for at least this, >= 0 */
+    int64_t after;              /* refusals since then, in one day: at least
+                                 * this number, >= 1 */
 };
 
-/* what a row tells */
+/* what a row has of a client */
 struct cq_offence_facts {
     int64_t used_bytes;
     int64_t over_since_s;       /* 0: not over in this period */

@@ -344,8 +344,7 @@ int cq_period_is_valid(const struct cq_period *period)
 
 /* ---- which period is in force, when the clock may lie ---- */
 
-/* Did the wall clock get where it is by itself since the last look that was
- * not in doubt? */
+/* Has as much boot time as wall time passed since the last believed time? */
 static bool is_explained(const struct cq_clock_watch *watch, int64_t wall_s,
                          int64_t boot_s)
 {
@@ -358,8 +357,8 @@ static bool is_explained(const struct cq_clock_watch *watch, int64_t wall_s,
     return drift_s >= -CQ_CLOCK_DRIFT_S && drift_s <= CQ_CLOCK_DRIFT_S;
 }
 
-/* Only believed times are kept to measure from: seconds that pass while the
- * clock is in doubt explain nothing. */
+/* Only believed times are kept to measure from: seconds that pass while a
+ * period is not believed explain nothing. */
 static void believe(struct cq_clock_watch *watch, int64_t wall_s,
                     int64_t boot_s)
 {

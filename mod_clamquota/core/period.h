@@ -92,8 +92,8 @@ int cq_period_is_valid(const struct cq_period *period);
 enum cq_clock_step {
     CQ_CLOCK_STAY,      /* nothing to do */
     CQ_CLOCK_ADOPT,     /* the period seen is from now on in force */
-    CQ_CLOCK_DOUBT      /* first look at a period that isn't believed yet:
-                         * the caller says so once */
+    CQ_CLOCK_DOUBT      /* a period that isn't believed yet was seen first: the
+                         * caller logs it */
 };
 
 /* what the watcher remembers between two looks; all zero at a start */

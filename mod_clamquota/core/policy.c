@@ -1,7 +1,7 @@
 /* policy - the quota arithmetic.
  *
  * Pure and total: figures out of a damaged table give some answer, never an
- * overflow, and in doubt the one that is good for the client. */
+ * overflow; of two possible answers the one that serves the request. */
 #include "core/policy.h"
 
 #include <stddef.h>

@@ -60,9 +60,9 @@ enum cq_state cq_policy_state(const struct cq_policy *policy,
 struct cq_retry {
     int64_t max_s;      /* ClamQuotaRetryMax, >= 1 */
     int64_t jitter_s;   /* ClamQuotaRetryJitter, >= 0 */
-    uint64_t spread;    /* any number that is the client's own; the same
-                         * client always gets the same share of the jitter,
-                         * so what it is told counts down honestly */
+    uint64_t spread;    /* any number that is the client's own: the same
+                         * client always gets the same part of the jitter,
+                         * so its Retry-After counts down honestly */
 };
 
 /** Whole seconds, >= 1, until this client would be admitted: to the first

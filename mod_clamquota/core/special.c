@@ -1,4 +1,4 @@
-/* special - addresses that are nobody's on the other side of the world.
+/* special - addresses of no single host of the Internet.
  *
  * The ranges are those of RFC 6890 (special-purpose address registries) that
  * name this host, this link or a group; private networks are none of them: a

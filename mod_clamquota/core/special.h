@@ -1,4 +1,5 @@
-/* special - addresses that are nobody's on the other side of the world. */
+/* special - addresses of no single host of the Internet, and private ones.
+ * Pure; any thread. */
 #ifndef CQ_SPECIAL_H
 #define CQ_SPECIAL_H
 

@@ -13,7 +13,7 @@ enum cq_status {
     CQ_ENOENT,      /* not there */
     CQ_EFULL,       /* no room left in a bounded structure */
     CQ_ENOMEM,      /* the system has no memory */
-    CQ_EIO,         /* a system call failed; errno tells why */
+    CQ_EIO,         /* a system call failed; errno has the reason */
     CQ_EACCES,      /* not permitted */
     CQ_ELOCKED,     /* another server holds the table */
     CQ_ENOTTABLE,   /* a file, but not a table of ours */

@@ -18,8 +18,9 @@ enum cq_own {
  * network that a client is may hold several: ask with cq_net_touches()).
  * Makes system calls (getifaddrs) and reads /proc/net/route and ipv6_route;
  * where these are missing there are no gateways.
- * @param list  not sealed; addresses that stand in it already are left alone
- * @return CQ_OK; CQ_EIO (errno tells); CQ_ENOMEM. What was added stays. */
+ * @param list  not sealed; addresses that it has already are not added again
+ * @return CQ_OK; CQ_EIO (errno has the reason); CQ_ENOMEM. On failure the list
+ *         keeps the addresses that were added. */
 enum cq_status cq_own_collect(struct cq_net_list *list);
 
 #endif
