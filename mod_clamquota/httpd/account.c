@@ -87,10 +87,10 @@ static uint16_t policy_index(const struct cq_client_decl *override,
     return override != NULL ? override->policy_index : pool->policy_index;
 }
 
-/* Whoever brings requests of others is a proxy. What it asks for itself, as
- * for its health checks, may make it over: it must not be shut out, and all
- * who are behind it. So it has a marked row before it asks for itself; one in
- * any pool does (cq_table_seen_proxied()). */
+/* A peer that brings requests of other addresses is a proxy. Its own requests,
+ * such as health checks, may take it over quota, but it must not be shut out,
+ * and with it all clients behind it. So its row is marked before it asks for
+ * itself; a mark in any pool counts (cq_table_seen_proxied()). */
 CQ_SELDOM static void mark_proxy(const struct cq_client *client,
                                  const conn_rec *c)
 {

@@ -54,7 +54,7 @@ static struct cq_server_conf *find_conf(apr_pool_t *p)
     return conf;
 }
 
-/* Whoever is first, the base server or a vhost, makes the one conf that all
+/* The first caller, for the base server or a vhost, makes the one conf that all
  * of them share: their directives may come in any order. */
 void *cq_server_conf_create(apr_pool_t *p, server_rec *s)
 {

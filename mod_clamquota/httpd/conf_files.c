@@ -1,15 +1,12 @@
 /* conf_files - is a quota smaller than a file that it is meant for?
  *
- * A new client has Daily + Grace on the first day of a period. Where one file
- * is larger, whoever fetches it is over at once: a mirror's new installations
- * get an incomplete set. So `httpd -t` looks at what lies below each
- * DocumentRoot and each <Directory> with a directive of ours.
- *
- * Only -t does: a start and a restart wait for no file system. It stops
- * silently after so many entries or so much time, with what it has found;
- * symbolic links to directories are not followed, what cannot be read is left
- * out. A file's scope is found as httpd would, by Directory, Files and
- * Location; <If> and .htaccess are not foreseen. */
+ * A new client has Daily + Grace on the first day of a period. A client that
+ * fetches a larger file is over quota at once: a mirror's new installations
+ * get an incomplete set. So `httpd -t` reads the files below each DocumentRoot
+ * and each <Directory> with a directive of ours; a start and a restart wait for
+ * no file system. It stops after ENTRIES_MAX entries or TIME_MAX, follows no
+ * symbolic link to a directory, and leaves out what it cannot read. A file's
+ * scope is found by Directory, Files and Location, without <If>, .htaccess. */
 #include "httpd/private.h"
 
 #include <apr_file_info.h>

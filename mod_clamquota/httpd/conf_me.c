@@ -1,4 +1,5 @@
-/* conf_me - where a client finds his own figures, as far as one can know.
+/* conf_me - where a client finds its own figures, as far as the configuration
+ * shows it.
  *
  * The refusal's text leads to the page of SetHandler clamquota-me, if that
  * stands in a <Location> whose argument is a plain path: then the path is its
@@ -25,8 +26,8 @@ static const char *plain_path(apr_pool_t *p, const ap_directive_t *section)
         ? path : NULL;
 }
 
-/* The handler that a section sets last; NULL: none. Not looked for in an <If>
- * inside: who knows when that is true. */
+/* The handler that a section sets last; NULL: none. An <If> inside it is left
+ * out: its condition is only known for a request. */
 static const char *handler_in(apr_pool_t *p, const ap_directive_t *section)
 {
     const ap_directive_t *directive;

@@ -1,4 +1,4 @@
-/* copies - ClamQuotaCopies: the same version of a file, so often a day.
+/* copies - ClamQuotaCopies: the same version of a file, N times a day.
  *
  * Judged when the default handler is about to send a file that the client's
  * own allowance lets through. Booked by the meter: body bytes of that file,

@@ -1,5 +1,5 @@
 /* directive_client - how ClamQuotaClient is read: a network and what each
- * client in it may draw. The other directives are in directives.c. */
+ * client in it may download. The other directives are in directives.c. */
 #include "httpd/directives.h"
 
 /* leaves room for each pool's own policy */

@@ -388,8 +388,8 @@ static const char *set_pool(cmd_parms *cmd, void *conf, int argc,
 #define SIZE_EXAMPLES "50M, 1.5G or 400k"
 #define DURATION_EXAMPLES "90s, 15m, 6h or 1d"
 
-/* Where one may not stand is said by its setter, in a sentence; .htaccess is
- * out because neither of these is an override. */
+/* The setter of each refuses the places where it may not stand, with a
+ * sentence. .htaccess is out because neither of these is an override. */
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 
 const command_rec cq_directives[] = {

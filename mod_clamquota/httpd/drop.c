@@ -1,10 +1,10 @@
-/* drop - ClamQuotaDropAfter: who goes on after so many refusals gets no
- * further answer, not even a TLS handshake.
+/* drop - ClamQuotaDropAfter: a client that keeps sending requests after N
+ * refusals gets no further answer, not even a TLS handshake.
  *
- * Asked for every new connection, before mod_ssl has done anything for it. The
- * peer's address is all that is known: peers.c knows reasons to spare it. The
- * policy is the one of the configuration in force, not the row's: an offender
- * makes no request that would decide his row anew. */
+ * A hook asks for every new connection, before mod_ssl has done anything for
+ * it. The peer's address is all that is known: peers.c knows reasons to spare
+ * it. The policy is the one of the configuration in force, not the row's: an
+ * offender makes no request that would set its row's policy anew. */
 #include "httpd/private.h"
 #include "table/jail.h"
 
@@ -67,7 +67,7 @@ find_offended_pool(const struct cq_key *key, const struct cq_clock *clock,
 }
 
 /* The close is to be a reset: nothing lingers, and neither a TIME_WAIT nor a
- * FIN_WAIT_2 of his stays in our kernel, however often he comes. */
+ * FIN_WAIT_2 stays in the kernel, however many connections the peer makes. */
 static void close_with_reset(apr_socket_t *csd)
 {
     struct linger none = { .l_onoff = 1, .l_linger = 0 };
@@ -113,5 +113,5 @@ int cq_drop_pre_connection(conn_rec *c, void *csd)
     cq_table_mark_dropped(cq_site.table, pool->index, &key, &clock,
                           allowance_bytes);
     close_with_reset(csd);
-    return HTTP_TOO_MANY_REQUESTS;      /* seen by nobody */
+    return HTTP_TOO_MANY_REQUESTS;      /* is sent to no client */
 }

@@ -1,5 +1,5 @@
-/* exchanger_events - what the log says of the cluster. Each event comes once,
- * and again only after its end. */
+/* exchanger_events - the cluster's events in the log. Each event comes once,
+ * and again only after its end. Only the exchanger calls it. */
 #include "httpd/exchanger.h"
 
 void cq_exchanger_log(void *server, enum cq_cluster_event event,

@@ -1,6 +1,8 @@
 /* gate - decides, before the first byte, whether a request may have its answer.
  *
- * Up to three looks, each with more knowledge, none of them needed twice:
+ *   refused  =>  used + in flight had reached the allowance, before the request
+ *
+ * Up to three hooks, each with more knowledge, none of them needed twice:
  * header_parser   refuses a client over quota while nothing expensive was done,
  *                 where something large is certain to answer
  * handler         decides, just before one is called: what answers, by which
@@ -185,7 +187,7 @@ static int decide_request(request_rec *r, struct cq_request *q,
     return is_refusal(d->state) ? apply_refusal(r, q, conf, here) : DECLINED;
 }
 
-/* ---- the looks ---- */
+/* ---- the three hooks ---- */
 
 /* Is this a request to be decided, and not yet decided? */
 static inline struct cq_request *find_undecided(request_rec *r,

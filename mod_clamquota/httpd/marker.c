@@ -4,8 +4,8 @@
  * filter destroys buckets in order, and only after the kernel took the bytes
  * before them, so a marker's destruction is the moment to book its piece -
  * unless the connection is aborted or going down, when buckets are destroyed
- * unsent. What is behind the last marker needs none: httpd's own end-of-request
- * bucket comes after it.
+ * unsent. Bytes behind the last marker need none: httpd's own end-of-request
+ * bucket comes after them.
  *
  * A large file is not cut all at once, which would take some 300 bytes for each
  * piece as long as it is downloaded, but one piece ahead:
@@ -13,14 +13,14 @@
  *     piece  M1  piece  M2  rest-of-the-file  T
  *
  * M1, when it goes, cuts the next piece off the rest, with a marker of its own;
- * T, the tail, books what nobody has cut off. */
+ * T, the tail, books what was never cut off. */
 #include "httpd/marker.h"
 #include "core/seldom.h"
 
 #include <apr_portable.h>
 
-/* Pieces begin small and double: who hangs up early has not had much for
- * nothing. A killed child forgets at most two large ones, 256 KiB: the core
+/* Pieces begin small and double: a client that hangs up early has not had much
+ * uncounted. A killed child forgets at most two large ones, 256 KiB: the core
  * output filter deletes what follows the last bucket of a writev() only with
  * the next one, so a marker may go one piece late. */
 #define PIECE_MIN_BYTES (8 * 1024)

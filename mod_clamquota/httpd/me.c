@@ -1,8 +1,8 @@
 /* me - a client's own figures: SetHandler clamquota-me.
  *
- * Shows whoever asks what is counted for the address he asks from, and no
- * other: the query string only chooses the form. Never refused, so that also a
- * client that is over learns why. */
+ * Shows a client what is counted for the address that it asks from, and no
+ * other: the query string only chooses the form. It is never refused, so that a
+ * client over quota can learn why. */
 #include "httpd/answer.h"
 #include "httpd/request.h"
 #include "render/me.h"

@@ -1,5 +1,5 @@
-/* notices - what the table has to say once: when it is opened, by the parent's
- * housekeeping, or by a request that comes before it. */
+/* notices - lines that are logged once for a table: when it is opened, by the
+ * parent's housekeeping, or by a request that comes before it. */
 #include "httpd/private.h"
 #include "table/tablefile.h"
 

@@ -1,7 +1,7 @@
 /* page - the operator's page, and our section in mod_status's.
  *
  * Reads a copy of the table and hands it to render/; what it changes is in
- * change.c. Who may see it is a matter of Require around the handler. */
+ * change.c. Require around the handler decides which clients may see it. */
 #include "httpd/answer.h"
 #include "httpd/change.h"
 #include "render/collect.h"

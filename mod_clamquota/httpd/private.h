@@ -2,7 +2,7 @@
  *
  * The only folder that knows httpd. conf reads directives, start attaches the
  * table, exchanger shares it, drop shuts out, gate decides, meter counts,
- * refuse answers, variables tell, page and me show; mod_clamquota.c is the
+ * refuse answers, variables report, page and me show; mod_clamquota.c is the
  * table of contents. */
 #ifndef CQ_HTTPD_PRIVATE_H
 #define CQ_HTTPD_PRIVATE_H
@@ -306,8 +306,8 @@ bool cq_peer_refused(const request_rec *r);
 
 /* ---- drop ---- */
 
-/** Ends the new connection of an offender before anything is said on it: a
- * hook of pre_connection.
+/** Ends the new connection of an offender before a byte is sent on it: a hook
+ * of pre_connection.
  * @param csd  the connection's apr_socket_t
  * @return DECLINED, or an error: httpd then closes without lingering */
 int cq_drop_pre_connection(conn_rec *c, void *csd);

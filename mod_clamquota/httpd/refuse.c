@@ -1,5 +1,5 @@
-/* refuse - the answer to a client that is over: a status, when to come back,
- * and a few lines for whoever reads them. */
+/* refuse - the answer to a client over quota: a status, when to come back, and
+ * a few lines for people. Decides nothing: gate.c does. */
 #include "httpd/request.h"
 #include "render/refusal.h"
 

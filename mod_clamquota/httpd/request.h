@@ -137,10 +137,10 @@ CQ_SELDOM bool cq_copies_finish(request_rec *r, struct cq_client *client,
 void cq_copies_begin(struct cq_pair **pair, const request_rec *r,
                      int64_t length, int64_t head_bytes);
 
-/** So much of its body is still to come at most. */
+/** Lowers the reservation to the bytes of its body that may still come. */
 void cq_copies_reserve_at_most(struct cq_pair *pair, int64_t bytes);
 
-/** So many bytes of the response left. */
+/** Books bytes of the response that left. */
 void cq_copies_book(struct cq_pair *pair, int64_t bytes);
 
 /** Releases the reservation; no pair is left. */

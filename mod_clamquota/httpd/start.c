@@ -2,7 +2,7 @@
  *
  * httpd reads its configuration twice at a start and once more at each
  * graceful restart. In the first pass the table is opened and closed again,
- * so that what is wrong with it is said on the terminal. In the second one,
+ * so that a fault of it is shown on the terminal. In the second one,
  * in the process that stays, it is opened for good: its lock belongs to the
  * process, and closing any descriptor of the file would lose it. The mapping
  * lies in retained data, because a graceful restart unloads this module; from
@@ -73,7 +73,7 @@ static uint32_t count_ledger_entries(void)
 }
 
 /* Adds to what the first pass found.
- * @return NULL: why tells */
+ * @return NULL: why has the reason */
 static struct cq_table *open_table(server_rec *s, struct retained *retained,
                                    char *why, size_t why_size)
 {
@@ -115,8 +115,8 @@ static void log_failure(server_rec *s, const char *why)
 
 /* ---- pools and policies ---- */
 
-/* What has no room is served uncounted (a pool) or shown under the pool's
- * rule (a network): neither is worth an outage. */
+/* A pool without room is served uncounted, a network without room shown under
+ * the pool's rule: neither is worth an outage. */
 static void set_policies(server_rec *s, struct cq_table *table,
                          struct cq_server_conf *conf)
 {

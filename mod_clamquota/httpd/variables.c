@@ -103,7 +103,7 @@ static const char *format_variable(const request_rec *r, apr_pool_t *p,
         return cq_state_word(d->state);
     case VARIABLE_CLIENT:
         if (facts->client.family == 0) {
-            return "";          /* nobody who could be counted */
+            return "";          /* not an address that can be counted */
         }
         if (cq_client_is_shown(r, &facts->client)) {
             return r->useragent_ip;

@@ -8,8 +8,8 @@
 #include "render/view.h"
 #include "table/table.h"
 
-/* Where a view's memory comes from: an arena, freed as a whole by whoever
- * owns it, aligned for any type. NULL: there is none. */
+/* Where a view's memory comes from: an arena, freed as a whole by its owner,
+ * aligned for any type. NULL: there is none. */
 struct cq_arena {
     void *(*alloc)(void *baton, size_t size);
     void *baton;

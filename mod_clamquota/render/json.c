@@ -49,7 +49,7 @@ static void member_word(struct cq_writer *w, const char *name,
     }
 }
 
-/* no quota is null, so that nobody computes with -1 */
+/* no quota is null, so that no program computes with -1 */
 static void member_quota(struct cq_writer *w, const char *name, bool limited,
                          int64_t value)
 {

@@ -1,4 +1,4 @@
-/* me - what a client is shown of himself, as plain data.
+/* me - what a client is shown of itself, as plain data.
  *
  * Filled from the table by one look-up for each pool, never by a scan: what
  * is not asked for cannot be shown, and no query reaches here. Self-contained
@@ -11,8 +11,8 @@
 #include "table/table.h"
 
 struct cq_me_pool {
-    struct cq_view_client client;   /* retry_after_s as a refusal tells it */
-    int64_t wait_s;                 /* until he is admitted; 0: not over */
+    struct cq_view_client client;   /* retry_after_s as in a refusal */
+    int64_t wait_s;                 /* until it is admitted; 0: it is */
     char name[CQ_POOL_NAME_SIZE];
     struct cq_policy_info policy;
     struct cq_view_copy copies[CQ_COPIES_SHOWN_MAX];    /* client.copies */
@@ -21,7 +21,7 @@ struct cq_me_pool {
 struct cq_me {
     const char *version;
     int64_t now_s;
-    struct cq_key client;           /* family 0: nobody who could be counted */
+    struct cq_key client;           /* family 0: no address that is counted */
     struct cq_period period;
     int day;
     int64_t next_day_s;

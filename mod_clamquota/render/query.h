@@ -22,7 +22,7 @@ enum cq_query_format {
     CQ_FORMAT_OPENMETRICS
 };
 
-/* What was asked for. query.pool points into pool_text: don't copy it. */
+/* A parsed query string. query.pool points into pool_text: don't copy it. */
 struct cq_query_request {
     struct cq_query query;
     enum cq_query_format format;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* What is written and how long it may get; the sum is checked below. */
+/* The parts of the text and their longest forms; the sum is checked below. */
 #define USED " has used "
 #define OPEN " ("
 #define OF " bytes) of "

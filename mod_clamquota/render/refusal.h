@@ -24,7 +24,7 @@ struct cq_refusal {
     int64_t allowance_bytes;
     int64_t retry_after_s;      /* as in Retry-After */
     int64_t admitted_at_s;      /* unix seconds; not for BUSY */
-    /* where the client finds his figures: "https", "example.org" or "[::1]",
+    /* where the client finds its figures: "https", "example.org" or "[::1]",
      * 8443 or 0, "/clamquota-me" in URL form. Without path no link; without
      * host, or with one that no host can have, the path alone. */
     const char *scheme;

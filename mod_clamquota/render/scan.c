@@ -102,9 +102,9 @@ static void count_share(struct cq_scan *scan, const struct cq_row *row,
     }
 }
 
-/* The page knows ok, over and exempt: whom only open transfers hold up is
- * ok. A daily of 0 is of a policy that was never set: nobody is refused by
- * it. */
+/* The page knows ok, over and exempt: a client that only open transfers hold up
+ * is ok. A daily of 0 is of a policy that was never set: it refuses no
+ * client. */
 static enum cq_state row_state(const struct cq_scan *scan,
                                const struct cq_policy *policy, bool exempt,
                                const struct cq_row *row)

@@ -1,9 +1,9 @@
 /* view - what an operator is shown, as plain data.
  *
- * Filled from the table by render/collect, written by the renderers; nobody
+ * Filled from the table by render/collect, written by the renderers; no file
  * here knows httpd. All bytes, seconds and unix seconds are exact integers.
- * Strings belong to whoever filled the view and may hold anything: renderers
- * escape them. */
+ * Strings belong to the caller that filled the view and may hold anything:
+ * renderers escape them. */
 #ifndef CQ_VIEW_H
 #define CQ_VIEW_H
 

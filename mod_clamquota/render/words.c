@@ -120,7 +120,7 @@ void cq_words_time(struct cq_writer *writer, int64_t when_s,
         length = format_time(text, sizeof(text), form, &parts);
     }
     if (length == 0) {
-        /* a year that no struct tm holds: the number tells more than none */
+        /* a year that no struct tm holds: a number is better than none */
         cq_write_int(writer, when_s);
         return;
     }

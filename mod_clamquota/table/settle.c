@@ -334,8 +334,8 @@ int cq_table_settle(struct cq_table *t)
         return 0;
     }
     collect_owners(t, o);
-    /* unfinished rows first: what somebody held of them can be given back
-     * only when they are whole */
+    /* unfinished rows first: what entries hold of them can be released only
+     * when they are whole */
     for (round = 0; o->dead_n > 0 && round < 2; round++) {
         for (i = 0; i < high; i++) {
             if (is_listed(o->dead, o->dead_n, atomic_load(&t->ledger[i].owner))
