@@ -202,29 +202,27 @@ static bool read_line(struct recent *recent, int i, char *line)
 static int read_list(struct recent *recent, int i, bool counts_only)
 {
     struct list *list = &recent->lists[i];
-    char text[65536], *end;
-    size_t kept = 0;
-    ssize_t n;
+    FILE *file = fopen(list->path, "re");
+    char *line = NULL;
+    size_t room = 0;
+    int error = 0;
 
-    list->count = 0;
-    lseek(list->fd, 0, SEEK_SET);
-    while ((n = read(list->fd, text + kept, sizeof(text) - kept)) > 0) {
-        char *line = text;
-
-        kept += (size_t)n;
-        while ((end = memchr(line, '\n', kept)) != NULL) {
-            *end = '\0';
-            list->count++;
-            if (!counts_only && !read_line(recent, i, line)) {
-                return ENOMEM;
-            }
-            kept -= (size_t)(end + 1 - line);
-            line = end + 1;
-        }
-        memmove(text, line, kept);
-        kept = kept == sizeof(text) ? 0 : kept;     /* longer than any entry */
+    if (file == NULL) {
+        return lost(&recent->jail, i, errno);
     }
-    return n == 0 ? 0 : lost(&recent->jail, i, errno);
+    list->count = 0;
+    while (error == 0 && getline(&line, &room, file) > 0) {
+        list->count++;
+        if (!counts_only && !read_line(recent, i, line)) {
+            error = ENOMEM;
+        }
+    }
+    if (error == 0 && ferror(file)) {
+        error = lost(&recent->jail, i, errno);
+    }
+    free(line);
+    fclose(file);
+    return error;
 }
 
 static int list(struct cq_jail *jail)
