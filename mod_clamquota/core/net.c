@@ -119,13 +119,19 @@ static size_t run_start(const struct cq_net_list *list, size_t from,
     return lower_bound(list, from, &first);
 }
 
+/* An empty list costs one load: most are, and are asked for each row. */
+static bool can_hold(const struct cq_net_list *list, const struct cq_key *key)
+{
+    return list->count > 0 && list->sealed && cq_key_is_valid(key);
+}
+
 const struct cq_net_rule *cq_net_find(const struct cq_net_list *list,
                                       const struct cq_key *key)
 {
     struct cq_key wanted;
     size_t i;
 
-    if (!list->sealed || !cq_key_is_valid(key)) {
+    if (!can_hold(list, key)) {
         return NULL;
     }
     /* Each turn leaves one prefix length behind: at most 129. */
@@ -149,11 +155,11 @@ bool cq_net_touches(const struct cq_net_list *list, const struct cq_key *key)
 {
     size_t i = 0;
 
+    if (!can_hold(list, key)) {
+        return false;
+    }
     if (cq_net_find(list, key) != NULL) {
         return true;
-    }
-    if (!list->sealed || !cq_key_is_valid(key)) {
-        return false;
     }
     /* Of each run of longer prefixes the first that does not sort before the
      * key's own first address is inside of the key if any is. */
