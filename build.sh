@@ -504,7 +504,7 @@ do_coverage() {
 # do_mutate N SEED FIRST
 do_mutate() {
     CC="t/mutate --cc $CC"
-    CFLAGS='-O1 -fno-lto -MD'
+    CFLAGS='-O0 -fno-lto -MD'
     BUILD=$BUILD/mutation
     do_build
     link_programs unit
