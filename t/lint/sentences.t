@@ -19,7 +19,8 @@ my @rules = (    # pattern, what to write
     [ qr/\b(?:draws?|drew|drawn)\b/, 'downloads, downloaded, used' ],
     [ qr/\bwho(?:m|ever)?\b/,        'a client that ...' ],
     [ qr/\b(?:he|him|his|himself)\b/, 'it, its' ],
-    [ qr/\b(?:some|any|every|no)body\b(?!@)/, 'a client, any client, no client' ],
+    [ qr/\b(?<!user )(?:some|any|every|no)body\b(?!@)/,
+        'a client, any client, no client' ],
     [ qr/\b(?:$be|becomes?|became) over\b(?! (?:quota|the|a|its|\w+'s)\b)/,
         'over quota; has ended' ],
     [ qr/\b$be (?:said|told)\b(?! to be| apart)|\b(?:says?|said) so\b/,
@@ -73,32 +74,61 @@ is(scalar faults($_), 0, "good: $_") for @good;
 
 # ---- what is written here ----
 
-# [first line, text] of each piece of a file: comments and strings of C, the
-# words of mdoc, all of anything else.
+my $string = qr/"(?:\\.|[^"\\\n])*"/;
+my $quoted = qr/'(?:\\.|[^'\\\n])*'/;
+
+# [first line, text] of each comment of C and each string of several words. In
+# comments "drawn" is a word of the table (layout.h).
+sub pieces_of_c {
+    my ($text) = @_;
+    my @pieces;
+    while ($text =~ m{/\*(.*?)\*/|($string(?:\s*$string)*)|'(?:\\.|[^'\\])'}gs)
+    {
+        my $piece = $1 // $2 // next;
+        next if !defined $1 && $piece !~ /\w \w/;
+        my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
+        defined $1 ? $piece =~ s/^ +\*(?= |$)|\bdrawn\b//mg
+            : $piece =~ s/"|\\n/ /g;
+        push @pieces, [ $line, $piece ];
+    }
+    return @pieces;
+}
+
+# The same of Perl: comments that have a line of their own, and strings of
+# several words.
+sub pieces_of_perl {
+    my ($text) = @_;
+    my @pieces;
+    while ($text =~ /^[^\S\n]*\#(?!!)(.*(?:\n[^\S\n]*\#.*)*)
+        |((?:$string|$quoted)(?:\s*\.\s*(?:$string|$quoted))*)/mgx)
+    {
+        my $piece = $1 // $2;
+        my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
+        if (!defined $1) {
+            $piece =~ s/['"]\s*\.\s*['"]|^['"]|['"]$|\\n/ /g;
+            next if $piece !~ /\w \w/;
+        }
+        $piece =~ s/^[^\S\n]*#+|[\$@%]\w+//mg;
+        push @pieces, [ $line, $piece ];
+    }
+    return @pieces;
+}
+
+# The same of a file: comments and strings of C and Perl, the words of mdoc, all
+# of any other.
 sub pieces {
     my ($name) = @_;
     my $text = slurp($name);
+    return pieces_of_c($text) if $name =~ /\.[ch]$/;
+    return pieces_of_perl($text) if $name =~ m{^t/.*\.(?:t|pm|pl)$};
     if ($name =~ /\.[1-8]$/) {
         $text =~ s/^\.\\".*$//mg;
         $text =~ s/^\.(?:Sh|Ss)\b(.*)$/\f$1\f/mg;
         $text =~ s/^\.(?:Pp|Bl|El|It|Bd|Ed|Dl)\b/\f/mg;
         $text =~ s/^\.[A-Z]\w\b//mg;
     }
-    if ($name !~ /\.[ch]$/) {
-        $text =~ s/^[^\S\n]*#+//mg;
-        return [ 1, $text ];
-    }
-    my @pieces;
-    my $string = qr/"(?:\\.|[^"\\\n])*"/;
-    while ($text =~ m{/\*(.*?)\*/|($string(?:\s*$string)*)|'(?:\\.|[^'\\])'}gs)
-    {
-        my $piece = $1 // $2 // next;
-        my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
-        defined $1 ? $piece =~ s/^ +\*(?= |$)//mg
-            : $piece =~ s/"|\\n/ /g;
-        push @pieces, [ $line, $piece ];
-    }
-    return @pieces;
+    $text =~ s/^[^\S\n]*#+//mg;
+    return [ 1, $text ];
 }
 
 # [file:line, sentence] of each, and the names of functions as sentences
@@ -126,7 +156,8 @@ sub fingerprint {
 
 my @texts = files('README', 'CHANGES', 'build.sh', 'conf/*', 'conf/debian/*',
     'conf/debian/*/*', 't/sample/*', 'mod_clamquota/*.[1-8]',
-    'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]');
+    'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]', 't/*.t',
+    't/{bench,lib,lint}/*.p[lm]', 't/{bench,fuzz,peer}/*.[ch]');
 my $list = 't/lint/sentences.old';
 my %old = map { $_ => 0 } split ' ', slurp($list);
 my ($count, @new) = 0;
@@ -146,7 +177,7 @@ for my $name (@texts) {
         my ($rule) = faults($found->[1]) or next;
         judge(@{$found}, $rule->[1]);
     }
-    for my $found ($name =~ /\.c$/ ? functions($name) : ()) {
+    for my $found ($name =~ m{^(?!t/).*\.c$} ? functions($name) : ()) {
         my ($function, $line) = @{$found};
         judge("$name:$line", "$function()", 'a verb and its object')
             if $function =~ $vague;
