@@ -64,7 +64,7 @@ for my $value ('198.51.100.7:41234', 'unknown', '') {
 }
 is(spared('127.0.1.1'), 'proxied', 'and still not jailable');
 is(scalar(my @said = $server->log_lines(qr/clamquota:warn.*CQ0140:\ the\ proxy
-    \ 127\.0\.1\.1\ is\ refused\ in\ its\ own\ name.*RemoteIPHeader/x, $mark)),
+    \ 127\.0\.1\.1\ is\ refused\ itself.*RemoteIPHeader/x, $mark)),
     1, 'which is logged, once');
 is($server->get('/file', '--interface', '127.0.1.1', '-H',
     'X-Forwarded-For: 198.51.100.7')->{status}, 200, 'its clients are served');

@@ -2,7 +2,7 @@
 # counters, while everything that can fail does. In the end the books balance:
 # what each client received is what it was charged (Books.pm), the tables are
 # sound, the logs name what was done and nothing else, no process has grown, and
-# nobody is jailed but clients that hammer.
+# no client is jailed but those that hammer.
 #
 # CQ_TEST_SOAK is how many seconds (./build.sh soak S: S/3 under each MPM);
 # CQ_TEST_SEED=n repeats the order of faults and what each client does;

@@ -24,7 +24,7 @@ sub new {
 sub port { return $_[0]{listener}->sockport }
 
 # Until the program has ended and its connections have; kills it as soon as
-# give_up() says so. Its exit status, of a signal 128 and its number.
+# give_up() is true. Its exit status, of a signal 128 and its number.
 sub serve {
     my ($self, $pid, $give_up) = @_;
     my $status;

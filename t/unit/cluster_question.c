@@ -1,4 +1,4 @@
-/* cluster: which node has how much of a client, as a tool asks the exchanger. */
+/* cluster: which node has how much of a client, as tools ask for it. */
 #include "cluster_world.h"
 
 #define NODES 3

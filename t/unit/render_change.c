@@ -208,7 +208,8 @@ START_TEST(jail_of_a_client)
     make_view();
     ck_assert_uint_eq(count(page_of_client(1), "<dt>Exempt until</dt>"), 1);
     ck_assert_uint_eq(count(out.data, "never jailed: "), 1);
-    ck_assert_uint_eq(count(out.data, "unlimited"), 2);     /* Daily, allowance */
+    /* Daily and allowance */
+    ck_assert_uint_eq(count(out.data, "unlimited"), 2);
     make_view();
     clients[0].jailed = false;
     ck_assert_uint_eq(count(page_of_client(0), "<dt>Jail</dt>"), 1);
