@@ -221,11 +221,10 @@ void cq_sync_mark(struct cq_sync *sync, enum cq_depth depth)
     size_t i;
 
     for (i = 0; i < sync->jail_n; i++) {
-        struct cq_plan *plan = &sync->jails[i].plan;
-
         if (depth == CQ_LOOK && sync->jails[i].is_planned) {
-            mark_changes(sync, plan);
+            mark_changes(sync, &sync->jails[i].plan);
         }
+        cq_plan_forget_changes(&sync->jails[i].plan);
     }
     if (depth == CQ_FULL) {
         mark_all(sync);

@@ -3,6 +3,7 @@
  * and --flush. */
 #include "sync/sync.h"
 
+#include <malloc.h>
 #include <time.h>
 
 /* What the plans would do. */
@@ -49,6 +50,9 @@ int main(int argc, char **argv)
     struct cq_sync sync;
     enum cq_exit result = CQ_EXIT_DONE;
 
+    /* The arrays of a pass are given back to the system when they are freed.
+     * Without this malloc() keeps blocks as large as the largest one freed. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     switch (cq_sync_options_read(&options, argc, argv, stdout, stderr)) {
     case CQ_OPTIONS_DONE:
         break;

@@ -255,6 +255,13 @@ size_t cq_plan_jailed_n(const struct cq_plan *plan)
     return plan->n[CQ_FATE_JAILED] + plan->n[CQ_FATE_NETWORK];
 }
 
+void cq_plan_forget_changes(struct cq_plan *plan)
+{
+    free(plan->changes);
+    plan->changes = NULL;
+    plan->change_n = plan->network_change_n = 0;
+}
+
 void cq_plan_free(struct cq_plan *plan)
 {
     free(plan->changes);

@@ -63,6 +63,9 @@ bool cq_plan_jails(const struct cq_plan *plan, size_t wanted);
 /** How many are. */
 size_t cq_plan_jailed_n(const struct cq_plan *plan);
 
+/** Frees the changes, when they are carried out; what it jails stays known. */
+void cq_plan_forget_changes(struct cq_plan *plan);
+
 /** Frees it; it is empty again. */
 void cq_plan_free(struct cq_plan *plan);
 
