@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,39 +16,33 @@
 /* A file above this is none of ours. */
 #define SIZE_MAX_BYTES (2 * CQ_SAY_KEPT_MAX)
 
-/* ---- the lock ---- */
-
-/* Makes the directory of a file; false with errno. */
-static bool make_directory(char *path)
+/* @param name  result: "", which no file has, if it is too long */
+static const char *add_suffix(char name[PATH_MAX], const char *path,
+                              const char *suffix)
 {
-    char *slash = strrchr(path, '/');
-    bool made = false;
-
-    if (slash != NULL) {
-        *slash = '\0';
-        made = mkdir(path, 0755) == 0 || errno == EEXIST;
-        *slash = '/';
+    if (snprintf(name, PATH_MAX, "%s%s", path, suffix) >= PATH_MAX) {
+        name[0] = '\0';
     }
-    return made;
+    return name;
 }
 
+/* ---- the lock ---- */
+
+/* Makes its directory, too, if only that is missing. */
 static int open_lock(const char *path)
 {
     const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-    char *name;
-    int fd, error;
+    char name[PATH_MAX];
+    int fd = open(add_suffix(name, path, ".lock"), flags, 0600);
+    char *slash = strrchr(name, '/');
 
-    if (asprintf(&name, "%s.lock", path) < 0) {
-        errno = ENOMEM;
-        return -1;
+    if (fd < 0 && errno == ENOENT && slash != NULL) {
+        *slash = '\0';
+        if (mkdir(name, 0755) == 0 || errno == EEXIST) {
+            *slash = '/';
+            fd = open(name, flags, 0600);
+        }
     }
-    fd = open(name, flags, 0600);
-    if (fd < 0 && errno == ENOENT && make_directory(name)) {
-        fd = open(name, flags, 0600);
-    }
-    error = errno;
-    free(name);
-    errno = error;
     return fd;
 }
 
@@ -58,21 +53,20 @@ static bool wait_for_lock(int fd, const char *path,
                           struct cq_say *say)
 {
     const struct timespec pause = { 0, 100000000 };
+    bool is_waiting = false;
 
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        return true;
-    }
-    if (stop != NULL) {
-        cq_say_info(say, "waits for another clamquota-sync that works with %s",
-                    path);
-    }
-    while (stop != NULL && !*stop) {
-        (void)nanosleep(&pause, NULL);
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            return true;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (stop == NULL || *stop) {
+            return false;
         }
+        if (!is_waiting) {
+            cq_say_info(say, "waits for another clamquota-sync that works "
+                        "with %s", path);
+            is_waiting = true;
+        }
+        (void)nanosleep(&pause, NULL);
     }
-    return false;
+    return true;
 }
 
 enum cq_lock cq_memory_lock(struct cq_memory *memory, const char *path,
@@ -156,19 +150,15 @@ static char *read_lines(int fd, const char **why)
 
 static void set_aside(const char *path, const char *why, struct cq_say *say)
 {
-    char *aside;
+    char aside[PATH_MAX];
 
-    if (asprintf(&aside, "%s.damaged", path) < 0) {
-        return;
-    }
-    if (rename(path, aside) == 0) {
+    if (rename(path, add_suffix(aside, path, ".damaged")) == 0) {
         cq_say_trouble(say, "%s: %s; it was set aside as %s", path, why,
                        aside);
     }
     else {
         cq_say_trouble(say, "%s: %s; it is not used", path, why);
     }
-    free(aside);
 }
 
 char *cq_memory_load(struct cq_memory *memory, struct cq_say *say)
@@ -189,42 +179,33 @@ char *cq_memory_load(struct cq_memory *memory, struct cq_say *say)
     return lines;
 }
 
-static bool write_lines(const char *path, const char *lines)
+static bool write_lines(const char *name, const char *lines)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                   0600);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     const char *at;
     size_t n = 2;
     bool good;
 
-    if (out == NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return false;
-    }
     for (at = lines; *at != '\0'; at++) {
         n += *at == '\n';
     }
-    fprintf(out, FIRST_LINE "%send %zu\n", lines, n);
-    good = fflush(out) == 0 && !ferror(out);
     /* what a power failure takes is reported again */
-    return fclose(out) == 0 && good;
+    good = fd >= 0 && dprintf(fd, FIRST_LINE "%send %zu\n", lines, n) >= 0;
+    return fd >= 0 && close(fd) == 0 && good;
 }
 
 void cq_memory_save(struct cq_memory *memory, struct cq_say *say)
 {
     const char *lines = say->now != NULL ? say->now : "";
-    char *name;
+    char name[PATH_MAX];
 
     if (!memory->has_lock
-        || strcmp(lines, memory->saved != NULL ? memory->saved : "") == 0
-        || asprintf(&name, "%s.new", memory->path) < 0) {
+        || strcmp(lines, memory->saved != NULL ? memory->saved : "") == 0) {
         return;
     }
     /* one that was left there by a killed instance; we hold the lock */
-    (void)unlink(name);
+    (void)unlink(add_suffix(name, memory->path, ".new"));
     if (write_lines(name, lines) && rename(name, memory->path) == 0) {
         free(memory->saved);
         memory->saved = strdup(lines);
@@ -234,7 +215,6 @@ void cq_memory_save(struct cq_memory *memory, struct cq_say *say)
                        strerror(errno));
         (void)unlink(name);
     }
-    free(name);
 }
 
 void cq_memory_close(struct cq_memory *memory)
