@@ -235,18 +235,25 @@ is($server->get('/busy/file', '--interface', '127.0.0.5')->{status}, 200,
     'busy: then served');
 
 # a client is set free by POST from the page itself, and by nothing else
+my $own = "http://127.0.0.1:$server->{port}";
 my @cross = (['Origin: http://evil.example'], ['Sec-Fetch-Site: cross-site'],
-    ['Origin: null'], ["Origin: http://127.0.0.1:$server->{port2}"]);
+    ['Origin: null'], ["Origin: http://127.0.0.1:$server->{port2}"], [],
+    ["Origin: $own", 'Sec-Fetch-Site: cross-site'],
+    ["Origin: $own", 'Sec-Fetch-Site: same-site'],
+    ['Origin: http://evil.example', "Referer: $own/clamquota"],
+    ['Referer: http://evil.example/'], ["Referer: ${own}0/"],
+    ["Referer: $own.evil.example/"]);
 for (@cross) {
-    $answer = $server->post('action=reset&client=127.0.0.2', '-H', $_->[0]);
-    is($answer->{status}, 403, "POST with $_->[0]: refused");
+    $answer = $server->post('action=reset&client=127.0.0.2',
+        map { ('-H', $_) } @$_);
+    is($answer->{status}, 403, "POST with @$_: refused");
 }
 for my $query ('action=reset&client=127.0.0.2', 'json&action=reset') {
     $server->get("/clamquota?$query");
     $server->get("/clamquota?$query", '-I');
 }
 is($server->row('127.0.0.2')->{used}, $used, 'and nothing was changed');
-my $origin = "Origin: http://127.0.0.1:$server->{port}";
+my $origin = "Origin: $own";
 like($server->post('action=reset&client=nobody', '-H', $origin)->{status},
     qr/^4/, 'POST with nonsense');
 like($server->post('action=explode&client=127.0.0.2', '-H', $origin)->{status},
@@ -258,5 +265,12 @@ is($answer->{status}, 303, 'POST from the page: 303');
 is($server->row('127.0.0.2', used => 0)->{used}, 0, 'the client is at zero');
 is($server->get('/file', @over)->{status}, 200, 'and served');
 cmp_ok($server->row('127.0.0.3')->{used}, '>=', 10_000, 'the other is not');
+# what browsers send that leave out one or the other
+for ([$origin], ["Referer: $own/clamquota"], ["Referer: $own"],
+    ['Sec-Fetch-Site: same-origin'], ['Sec-Fetch-Site: none']) {
+    $answer = $server->post('action=reset&client=127.0.0.9',
+        map { ('-H', $_) } @$_);
+    is($answer->{status}, 303, "POST with @$_: 303");
+}
 
 finish();

@@ -267,13 +267,13 @@ static void tile_jailed(struct cq_writer *w, const struct cq_view *view)
     end_tile(w);
 }
 
-static void tile_count(struct cq_writer *w, const char *title, int64_t count,
-                       const char *text)
+static void tile_count(struct cq_writer *w, const char *title,
+                       const char *what, int64_t count)
 {
-    tile(w, title, "since the table was made");
+    tile(w, title, what);
     cq_words_count(w, count);
     note(w);
-    cq_write_raw(w, text);
+    cq_write_raw(w, "since the table was made");
     end_tile(w);
 }
 
@@ -296,12 +296,10 @@ static void tiles(struct cq_writer *w, const struct cq_view *view)
     }
     if (totals->would_refuse > 0 ||
         (view->facts.engine && strcmp(view->facts.engine, "LogOnly") == 0)) {
-        tile_count(w, "Would refuse", totals->would_refuse,
-                   "requests, by LogOnly");
+        tile_count(w, "LogOnly", "would refuse", totals->would_refuse);
     }
     if (totals->dropped > 0) {
-        tile_count(w, "Dropped", totals->dropped,
-                   "connections, without an answer");
+        tile_count(w, "Connections", "dropped", totals->dropped);
     }
     cq_write_raw(w, "</dl>\n");
 }

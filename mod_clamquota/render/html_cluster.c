@@ -55,8 +55,10 @@ void cq_html_cluster(struct cq_writer *w,
         struct page_cells page = { w, &parts[i], 0, "" };
         const struct cq_cells cells = { &page, begin_cell, cq_write_html };
 
-        cq_write_raw(w, "<div class=\"scroll\"><table class=\"cards\">"
-                        "<caption>");
+        cq_write_raw(w, i == CQ_CLUSTER_FIGURES
+                     ? "<div class=\"scroll\"><table><caption>"
+                     : "<div class=\"scroll\"><table class=\"cards\">"
+                       "<caption>");
         cq_write_raw(w, parts[i].caption);
         cq_write_raw(w, "</caption>\n<thead><tr>");
         for (j = 0; parts[i].titles[j] != NULL; j++) {

@@ -221,7 +221,7 @@ static void time_axis(struct cq_writer *w, const struct plot *plot)
         int x = find_x(plot, find_place(plot, &plot->slots[i]));
 
         if (gmtime_r(&noon, &parts) && parts.tm_mday == 1
-            && x - last_x >= 30) {
+            && x - last_x >= 28) {     /* February's width */
             last_x = x;
             text_at(w, "x", x, HEIGHT - 8);
             cq_words_time(w, noon_s, CQ_TIME_MONTH);
@@ -392,7 +392,9 @@ static void plots(struct cq_writer *w, const struct cq_view *view)
     for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         draw(w, &all[i]);
     }
-    draw_shares(w, view);
+    if (view->clients_matched > 1) {
+        draw_shares(w, view);
+    }
     cq_write_raw(w, "</div>\n");
 }
 

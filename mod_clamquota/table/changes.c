@@ -136,11 +136,11 @@ bool cq_changes_next(struct cq_table *t, struct cq_change *change,
 const char *cq_change_word(enum cq_change_kind kind)
 {
     static const char *const words[CQ_CHANGE_KINDS] = {
-        [CQ_CHANGE_OVER] = "over", [CQ_CHANGE_AGAIN] = "again",
+        [CQ_CHANGE_OVER] = "over", [CQ_CHANGE_AGAIN] = "admitted again",
         [CQ_CHANGE_DROPPED] = "dropped", [CQ_CHANGE_JAILED] = "jailed",
         [CQ_CHANGE_RELEASED] = "released", [CQ_CHANGE_EXEMPT] = "exempt",
-        [CQ_CHANGE_EXEMPT_END] = "exempt-end", [CQ_CHANGE_RESET] = "reset",
-        [CQ_CHANGE_PERIOD] = "period"
+        [CQ_CHANGE_EXEMPT_END] = "exemption ended", [CQ_CHANGE_RESET] = "reset",
+        [CQ_CHANGE_PERIOD] = "new period"
     };
 
     return kind > 0 && kind < CQ_CHANGE_KINDS ? words[kind] : "unknown";

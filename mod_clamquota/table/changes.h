@@ -40,8 +40,7 @@ struct cq_change {
     int64_t clients;            /* of CQ_CHANGE_PERIOD: how many */
 };
 
-/** "over", "again", "dropped", "jailed", "released", "exempt", "exempt-end",
- * "reset", "period". */
+/** For people: "over", "admitted again". */
 const char *cq_change_word(enum cq_change_kind kind);
 
 /** Notes a change; number is not looked at. Only into a table that is attached

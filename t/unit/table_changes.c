@@ -29,7 +29,7 @@ static void end(void)
     fixture_end(&f, table);
 }
 
-/* "over 1,again 1": kinds and clients, oldest first */
+/* "over 1,admitted again 1": kinds and clients, oldest first */
 static const char *story(const struct cq_key *of)
 {
     static char text[1024];
@@ -86,11 +86,12 @@ START_TEST(a_client_s_life)
     ask(1, 2000, 10);
     ask(2, 2000, 10);
     ck_assert_str_eq(story(NULL), "over 1,over 2,jailed 1,dropped 2,"
-                     "released 1,again 1,again 2");
-    ck_assert_str_eq(story(&two), "over 2,dropped 2,again 2");
+                     "released 1,admitted again 1,admitted again 2");
+    ck_assert_str_eq(story(&two), "over 2,dropped 2,admitted again 2");
     ask(2, 2000, 5000);
     cq_table_mark_dropped(table, 0, &two, &now, 2000);  /* once more */
-    ck_assert_str_eq(story(&two), "over 2,dropped 2,again 2,over 2,dropped 2");
+    ck_assert_str_eq(story(&two), "over 2,dropped 2,admitted again 2,over 2,"
+                     "dropped 2");
 
     ck_assert_int_eq(cq_exempt_set(table, &two, NOON_S + 9, NOON_S), CQ_OK);
     ck_assert_int_eq(cq_exempt_set(table, &two, NOON_S + 9, NOON_S), CQ_OK);
@@ -101,8 +102,8 @@ START_TEST(a_client_s_life)
     cq_exempt_expire(table, &now);
     ck_assert_int_eq(cq_table_reset(table, &two, &now), 1);
     ck_assert_int_eq(cq_table_reset(table, &two, &now), 1);
-    ck_assert_str_eq(story(&two), "over 2,dropped 2,again 2,over 2,dropped 2,"
-                     "exempt 2,exempt-end 2,reset 2,reset 2");
+    ck_assert_str_eq(story(&two), "over 2,dropped 2,admitted again 2,over 2,"
+                     "dropped 2,exempt 2,exemption ended 2,reset 2,reset 2");
     ck_assert_int_eq(list[1].used_bytes, 6010);
     ck_assert_int_eq(list[0].used_bytes, 0);
 
@@ -140,7 +141,7 @@ START_TEST(a_network_and_a_period)
     ck_assert_int_eq(list[0].clients, 21);
     ck_assert_int_eq(list[0].at_s, NEXT_MONTH_S + 5);
     ask(300, 1000, 1500);               /* and anew */
-    ck_assert_str_eq(story(&other), "over 300,period 0,over 300");
+    ck_assert_str_eq(story(&other), "over 300,new period 0,over 300");
     assert_sound(table);
 }
 END_TEST
