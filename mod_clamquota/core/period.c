@@ -364,7 +364,6 @@ static void believe(struct cq_clock_watch *watch, int64_t wall_s,
 {
     watch->last_wall_s = wall_s;
     watch->last_boot_s = boot_s;
-    watch->doubt_since_boot_s = 0;
     watch->doubted_id = 0;
 }
 
