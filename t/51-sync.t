@@ -291,7 +291,7 @@ deny("Deny from 192.0.2.100 10.1 all env=x 127.0.0.1\n<RequireAll>\n"
 my ($status, $out, $err) = sync('-nv', @lists);
 is("$status:$out", "0:+192.0.2.100\n+192.0.2.101\n+192.0.2.102\n"
     . "+2001:db8::5\n", 'a deny file, and what is never-listed in it');
-like($err, qr/deny:1: "all" is left out: that is everybody/, '-v: all');
+like($err, qr/deny:1: "all" is left out: that is every address/, '-v: all');
 like($err, qr/deny:1: "env=x" is left out/, '-v: env=');
 says('a network that an xt_recent list cannot hold', 0,
     "recent:$list holds no networks, only nft can: 1 of .* 10\\.1\\.0\\.0/16",
@@ -307,7 +307,7 @@ my ($line) = grep { /jailed/ } @{ lines('-v', @lists) };
 is($line, "jailed 192.0.2.100: $deny:1", '-v: file and line');
 deny("Deny from 192.0.2.103\n<Files a>\nDeny from 192.0.2.100\n</Files>\n");
 says('a line inside of a section', 0,
-    "$deny:3: is left out: it stands inside of <Files>", @lists);
+    "$deny:3: is left out: it is inside <Files>", @lists);
 again('it', 0, @lists);
 is(jailed(), '192.0.2.1 192.0.2.103', 'and is not guessed at');
 unlink $deny;
@@ -325,7 +325,7 @@ is(jailed(), '192.0.2.1', 'releases');
 is($status, 1, 'a never file that was never read: exit 1');
 like($err, qr/never: cannot be read: .*; until it can, no client is jailed/,
     'and why');
-is(jailed(), '192.0.2.1', 'no client is jailed anew, none is released');
+is(jailed(), '192.0.2.1', 'no further client is jailed, none is released');
 never("192.0.2.1\n");
 quiet('with the never file', @never, '--never-file', "$dir/never");
 is(jailed(), '', 'a client in it is released');

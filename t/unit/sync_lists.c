@@ -90,7 +90,7 @@ START_TEST(unreadable)
     snprintf(line, sizeof(line), "p: %s: cannot be read: No such file or "
              "directory; until it can, no %s\n", path,
              form == CQ_DENY_FILE ? "address is released"
-                                  : "client is jailed anew");
+                                  : "further client is jailed");
     ck_assert_str_eq(read_lists(), line);
     ck_assert_int_eq(lists.knows_denied, form != CQ_DENY_FILE);
     ck_assert_int_eq(lists.knows_never, form == CQ_DENY_FILE);
@@ -99,7 +99,7 @@ START_TEST(unreadable)
     check_entry("1.2.3.4");
     unlink(path);
     snprintf(line, sizeof(line), "p: %s: cannot be read: No such file or "
-             "directory; what it said before still holds\n", path);
+             "directory; its last contents still hold\n", path);
     ck_assert_str_eq(read_lists(), line);
     ck_assert(lists.knows_denied && lists.knows_never);
     check_entry("1.2.3.4");
@@ -120,7 +120,7 @@ START_TEST(lines)
              "p: %s:1: \"??1m?2\xc3\xa9?[\": not an address, expected "
              "192.0.2.7, 10.0.0.0/8 or 2001:db8::/32 style; this is passed "
              "over\n"
-             "p: %s:4: is left out: it stands inside of a section of httpd's; "
+             "p: %s:4: is left out: it is inside a section of httpd; "
              "to jail these addresses, put them into a file of their own\n",
              path, path);
     ck_assert_str_eq(read_lists(), expected);
@@ -130,7 +130,7 @@ START_TEST(lines)
     check_entry("1.2.3.4");
     say.verbose = true;
     snprintf(expected, sizeof(expected), "p: %s:2: \"all\" is left out: that "
-             "is everybody\n", path);
+             "is every address\n", path);
     ck_assert_str_eq(read_lists(), expected);
 }
 END_TEST

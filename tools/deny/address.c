@@ -43,7 +43,7 @@ static int read_mask(const char *mask, int most, const char **why)
         bits = (int)strtol(mask, NULL, 10);
         return bits <= most ? bits : -1;
     }
-    *why = "behind the slash, expected a prefix or a netmask";
+    *why = "after the slash, expected a prefix or a netmask";
     if (most != 32 || inet_pton(AF_INET, mask, &netmask) != 1) {
         return -1;
     }

@@ -125,11 +125,11 @@ static void add_address(struct parser *p, struct cq_deny_list *list,
                                                    : LEAST_V6_BITS);
 
     if (key->prefix == 0 && p->form == CQ_DENY_FILE) {
-        note(p, word, "that is everybody");
+        note(p, word, "that is every address");
     }
     else if (is_vast && p->form == CQ_DENY_FILE) {
-        complain(p, word, "that is far too many to shut out, expected a "
-                 "prefix of 8 or more bits (IPv6: 16)");
+        complain(p, word, "that network is too large, expected a prefix of "
+                 "8 or more bits (IPv6: 16)");
     }
     else {
         p->no_memory |= !cq_deny_add(list, &entry);
@@ -140,7 +140,7 @@ static void add_address(struct parser *p, struct cq_deny_list *list,
 static const char *no_address(const char *word)
 {
     if (is_word(word, "all")) {
-        return "that is everybody";
+        return "that is every address";
     }
     if (strncasecmp(word, "env=", 4) == 0) {
         return "only httpd knows which clients these are";
@@ -166,8 +166,8 @@ static void read_addresses(struct parser *p, char *line,
     else if (p->depth > 0) {
         char why[96];
 
-        snprintf(why, sizeof(why), "it stands inside of <%s>, so not every "
-                 "request is denied", p->section);
+        snprintf(why, sizeof(why), "it is inside <%s>, so it does not "
+                 "deny every request", p->section);
         leave_out(p, p->line, why);
         return;
     }
@@ -217,7 +217,7 @@ static void read_plain(struct parser *p, const char *word, char *line)
                  "line");
     }
     else if (p->depth > 0) {
-        leave_out(p, p->line, "it stands inside of a section of httpd's");
+        leave_out(p, p->line, "it is inside a section of httpd");
     }
     else {
         add_address(p, &p->found, &key, word);

@@ -65,10 +65,10 @@ static bool read_file(struct cq_list *list, struct cq_say *say)
     }
     else {
         cq_say_trouble(say, "%s: cannot be read: %s; %s", list->path, why,
-                       list->is_known ? "what it said before still holds"
+                       list->is_known ? "its last contents still hold"
                        : list->form == CQ_DENY_FILE
                        ? "until it can, no address is released"
-                       : "until it can, no client is jailed anew");
+                       : "until it can, no further client is jailed");
     }
     return list->is_known;
 }
@@ -80,7 +80,7 @@ static bool read_own(struct cq_lists *lists, struct cq_say *say)
 
     if (cq_own_collect(&own) != CQ_OK) {
         cq_say_trouble(say, "this machine's own addresses are not known (%s): "
-                       "no client is jailed anew", strerror(errno));
+                       "no further client is jailed", strerror(errno));
         cq_net_free(&own);
         return false;
     }
@@ -119,7 +119,7 @@ static bool make_never(struct cq_lists *lists, const struct cq_net_list *nets,
     cq_wanted_free(&all);
     if (!good) {
         cq_net_free(&never);
-        cq_say_trouble(say, "out of memory: no client is jailed anew");
+        cq_say_trouble(say, "out of memory: no further client is jailed");
         return false;
     }
     (void)cq_net_seal(&never, NULL);
