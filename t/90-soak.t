@@ -207,6 +207,7 @@ note "children: at most $faults->{most_kb} KiB, $faults->{most_fds} "
 # ---- what was done is logged, and nothing else: an attacker's header, killed
 # exchangers and children, servers of the cluster, jumps of the clock ----
 for my $node (@nodes) {
+    ok($node->stop, "$node->{port} stops");     # what it logs last counts, too
     $node->allow_log($_, scalar $node->log_lines($_)) for map {
         qr/:(?:warn|error)\] .*$_: / } 'CQ0122', 'CQ0134', 'CQ0151',
         'CQ015[3-7]', 'AH1039[23]';
