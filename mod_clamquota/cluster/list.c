@@ -19,9 +19,11 @@ void cq_list_key(struct cq_item_key *key)
     cq_item_key(&seeds, &none, key);
 }
 
-static void code_number(unsigned char *at, uint64_t *n, bool write)
+enum coding { ENCODE, DECODE };
+
+static void code_number(unsigned char *at, uint64_t *n, enum coding coding)
 {
-    if (write) {
+    if (coding == ENCODE) {
         cq_encode_number(at, 8, *n);
     }
     else {
@@ -29,34 +31,35 @@ static void code_number(unsigned char *at, uint64_t *n, bool write)
     }
 }
 
-static void code_time(unsigned char *at, int64_t *t, bool write)
+static void code_time(unsigned char *at, int64_t *t, enum coding coding)
 {
     uint64_t n = (uint64_t)*t;
 
-    code_number(at, &n, write);
+    code_number(at, &n, coding);
     *t = (int64_t)n;
 }
 
 /* One description of an entry's bytes, for both directions. */
-static void code_entry(unsigned char *at, struct cq_list_entry *e, bool write)
+static void code_entry(unsigned char *at, struct cq_list_entry *e,
+                       enum coding coding)
 {
     uint64_t small = (uint64_t)e->over_n << 32
         | (uint64_t)e->prefixes.v4_bits << 8 | e->prefixes.v6_bits;
 
-    code_number(at, &e->node, write);
-    code_number(at + 8, &e->session, write);
-    code_time(at + 16, &e->since_ms, write);
-    code_number(at + 24, &e->beat, write);
-    code_time(at + 32, &e->wall_ms, write);
-    code_time(at + 40, &e->period_start_s, write);
-    code_time(at + 48, &e->period_end_s, write);
-    code_number(at + 56, &small, write);
-    code_number(at + 64, &e->servers_hash, write);
-    code_number(at + 72, &e->name_hash, write);
-    code_number(at + 80, &e->daily_hash, write);
-    code_number(at + 88, &e->acts_digest, write);
-    code_number(at + 96, &e->over_epoch, write);
-    if (write) {
+    code_number(at, &e->node, coding);
+    code_number(at + 8, &e->session, coding);
+    code_time(at + 16, &e->since_ms, coding);
+    code_number(at + 24, &e->beat, coding);
+    code_time(at + 32, &e->wall_ms, coding);
+    code_time(at + 40, &e->period_start_s, coding);
+    code_time(at + 48, &e->period_end_s, coding);
+    code_number(at + 56, &small, coding);
+    code_number(at + 64, &e->servers_hash, coding);
+    code_number(at + 72, &e->name_hash, coding);
+    code_number(at + 80, &e->daily_hash, coding);
+    code_number(at + 88, &e->acts_digest, coding);
+    code_number(at + 96, &e->over_epoch, coding);
+    if (coding == ENCODE) {
         memset(at + 104, 0, ENTRY_SIZE - 104);
         memcpy(at + 104, e->label, sizeof(e->label));
         return;
@@ -76,7 +79,8 @@ size_t cq_list_encode(struct cq_list *list, unsigned char *value)
     value[5] = (unsigned char)list->n;
     cq_encode_number(value + 8, 8, list->born);
     for (i = 0; i < list->n; i++) {
-        code_entry(value + HEAD_SIZE + ENTRY_SIZE * i, &list->entries[i], true);
+        code_entry(value + HEAD_SIZE + ENTRY_SIZE * i, &list->entries[i],
+                   ENCODE);
     }
     return HEAD_SIZE + ENTRY_SIZE * list->n;
 }
@@ -111,7 +115,7 @@ void cq_list_decode(unsigned char *value, size_t size, struct cq_list *list)
     list->n = value[5];
     for (i = 0; i < list->n; i++) {
         code_entry(value + HEAD_SIZE + ENTRY_SIZE * i, &list->entries[i],
-                   false);
+                   DECODE);
         cq_label_clean(list->entries[i].label);
     }
 }

@@ -53,8 +53,10 @@ static bool fail(struct cq_link *link, memcached_st *handle,
     return false;
 }
 
+enum role { READER, WRITER };
+
 static memcached_st *make_handle(const struct cq_cluster_server *server,
-                                 const char *name_space, bool writes)
+                                 const char *name_space, enum role role)
 {
     memcached_st *handle = memcached_create(NULL);
 
@@ -66,9 +68,11 @@ static memcached_st *make_handle(const struct cq_cluster_server *server,
     memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_POLL_TIMEOUT,
                            TIMEOUT_MS);
     memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
-    memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_NOREPLY, writes);
+    memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_NOREPLY,
+                           role == WRITER);
     /* the writer's small requests may wait for one another on the way */
-    memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_TCP_NODELAY, !writes);
+    memcached_behavior_set(handle, MEMCACHED_BEHAVIOR_TCP_NODELAY,
+                           role == READER);
     if ((name_space[0] != '\0'
          && memcached_callback_set(handle, MEMCACHED_CALLBACK_NAMESPACE,
                                    name_space) != MEMCACHED_SUCCESS)
@@ -100,8 +104,8 @@ static struct cq_link *open_link(void *world,
     if (link == NULL) {
         return NULL;
     }
-    link->reader = make_handle(server, name_space, false);
-    link->writer = make_handle(server, name_space, true);
+    link->reader = make_handle(server, name_space, READER);
+    link->writer = make_handle(server, name_space, WRITER);
     if (link->reader == NULL || link->writer == NULL) {
         close_link(NULL, &link->link);
         return NULL;

@@ -103,7 +103,8 @@ CQ_SELDOM static void mark_proxy(const struct cq_client *client,
         && cq_client_find(c->client_addr, &key, &override)
         && cq_account_open(cq_site.table, pool->index, &key, &client->clock,
                            &account) == CQ_OK) {
-        cq_account_mark(&account, policy_index(override, pool), true);
+        cq_account_mark(&account, policy_index(override, pool),
+                        CQ_ORIGIN_PROXIED);
         cq_account_close(&account);
     }
 }
@@ -144,7 +145,8 @@ bool cq_client_open(struct cq_client *client, bool *by_proxy,
     }
     cq_account_mark(&client->account,
                     policy_index(client->override, client->pool),
-                    *by_proxy || is_proxied(r));
+                    *by_proxy || is_proxied(r) ? CQ_ORIGIN_PROXIED
+                                               : CQ_ORIGIN_PEER);
     return cq_account_is_open(&client->account);
 }
 

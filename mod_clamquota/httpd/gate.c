@@ -122,7 +122,8 @@ CQ_SELDOM static void log_would_refuse(request_rec *r, struct cq_request *q)
 /* Tallies a refusal and answers: in the place of the resource, or here and now
  * because a response has begun. */
 CQ_SELDOM static int refuse_request(request_rec *r, struct cq_request *q,
-                  const struct cq_dir_conf *conf, bool here)
+                  const struct cq_dir_conf *conf,
+                  enum cq_answer_time when)
 {
     struct cq_decision *d = &q->decision;
     struct cq_client *client = &q->client;
@@ -146,7 +147,7 @@ CQ_SELDOM static int refuse_request(request_rec *r, struct cq_request *q,
     if (r->main == NULL && conf->variables == 1) {
         cq_variables_set(r, q);
     }
-    return cq_refuse(r, q, conf, &period, here);
+    return cq_refuse(r, q, conf, &period, when);
 }
 
 static bool is_refusal(enum cq_state state)
@@ -157,7 +158,8 @@ static bool is_refusal(enum cq_state state)
 
 /* @return as a hook; DECLINED: admitted all the same */
 CQ_SELDOM static int apply_refusal(request_rec *r, struct cq_request *q,
-                                   const struct cq_dir_conf *conf, bool here)
+                                   const struct cq_dir_conf *conf,
+                                   enum cq_answer_time when)
 {
     if (cq_dir_conf_engine(conf) == CQ_ENGINE_LOGONLY) {
         log_would_refuse(r, q);
@@ -169,12 +171,13 @@ CQ_SELDOM static int apply_refusal(request_rec *r, struct cq_request *q,
         q->decision.verdict = CQ_VERDICT_NONE;
         return HTTP_TOO_MANY_REQUESTS;
     }
-    return refuse_request(r, q, conf, here);
+    return refuse_request(r, q, conf, when);
 }
 
 /* @return as a hook; DECLINED: admitted */
 static int decide_request(request_rec *r, struct cq_request *q,
-                          const struct cq_dir_conf *conf, bool here)
+                          const struct cq_dir_conf *conf,
+                          enum cq_answer_time when)
 {
     struct cq_decision *d = &q->decision;
 
@@ -184,7 +187,7 @@ static int decide_request(request_rec *r, struct cq_request *q,
     }
     d->state = judge_response(r, q, conf);
     d->verdict = CQ_VERDICT_ADMITTED;
-    return is_refusal(d->state) ? apply_refusal(r, q, conf, here) : DECLINED;
+    return is_refusal(d->state) ? apply_refusal(r, q, conf, when) : DECLINED;
 }
 
 /* ---- the three hooks ---- */
@@ -216,8 +219,9 @@ CQ_SELDOM static int refuse_early(request_rec *r, struct cq_request *q,
     cq_account_usage(&q->client.account, &q->client.clock, &d->usage);
     d->state = cq_policy_state(&d->policy, &d->usage, q->client.clock.day);
     q->client.account.allowance_bytes = d->allowance_bytes;
+    /* else it is decided when more is known */
     return is_refusal(d->state) && !cq_predict_is_conditional(r)
-        ? refuse_request(r, q, conf, false) : DECLINED; /* when more is known */
+        ? refuse_request(r, q, conf, CQ_ANSWER_INSTEAD) : DECLINED;
 }
 
 int cq_gate_header_parser(request_rec *r)
@@ -267,7 +271,7 @@ int cq_gate_handler(request_rec *r)
             guard_prediction(r, q, conf);
         }
         else {
-            rv = decide_request(r, q, conf, false);
+            rv = decide_request(r, q, conf, CQ_ANSWER_INSTEAD);
         }
     }
     if (rv == DECLINED && conf->variables == 1) {
@@ -311,7 +315,7 @@ static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         && (!cq_predict_again(r, bb, p)
             || (p->is_small_range && !cq_client_grant_range(
                     &q->client, conf, p->most_bytes)))) {
-        (void)decide_request(r, q, conf, true);
+        (void)decide_request(r, q, conf, CQ_ANSWER_NOW);
     }
     if (q->decision.verdict == CQ_VERDICT_REFUSED) {
         discard(bb);            /* our answer has been passed on */

@@ -101,9 +101,10 @@ bool cq_predict_is_conditional(const request_rec *r)
     return false;
 }
 
-/* Asks httpd as default_handler() will, on a copy of the headers.
- * @param if_range  whether an If-Range holds; else whether the others do */
-CQ_SELDOM static bool condition_holds(request_rec *r, bool if_range)
+enum condition { IF_RANGE, OTHER_CONDITIONS };
+
+/* Asks httpd as default_handler() will, on a copy of the headers. */
+CQ_SELDOM static bool condition_holds(request_rec *r, enum condition which)
 {
     apr_table_t *headers = r->headers_out;
     apr_time_t mtime = r->mtime;
@@ -113,7 +114,7 @@ CQ_SELDOM static bool condition_holds(request_rec *r, bool if_range)
     ap_update_mtime(r, r->finfo.mtime);
     ap_set_last_modified(r);
     ap_set_etag(r);
-    holds = if_range
+    holds = which == IF_RANGE
         ? ap_condition_if_range(r, r->headers_out) == AP_CONDITION_STRONG
         : ap_meets_conditions(r) == OK;
     r->headers_out = headers;
@@ -196,12 +197,12 @@ CQ_SELDOM static bool apply_conditions(request_rec *r,
     const char *if_range = apr_table_get(r->headers_in, "If-Range");
     struct range range;
 
-    if (!condition_holds(r, false)) {
+    if (!condition_holds(r, OTHER_CONDITIONS)) {
         p->most_bytes = 0;      /* 304 or 412 */
         return true;
     }
     if (!read_range(r, size, &range)
-        || (if_range != NULL && !condition_holds(r, true))) {
+        || (if_range != NULL && !condition_holds(r, IF_RANGE))) {
         return false;
     }
     p->most_bytes = range_bytes(&range, size);

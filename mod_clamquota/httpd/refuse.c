@@ -143,7 +143,7 @@ static void send_text(request_rec *r, int status,
 
 int cq_refuse(request_rec *r, const struct cq_request *q,
               const struct cq_dir_conf *conf, const struct cq_period *period,
-              bool here)
+              enum cq_answer_time when)
 {
     struct cq_refusal refusal = fill_refusal(r, q, conf, period);
     int status = conf->status != 0 ? conf->status : HTTP_TOO_MANY_REQUESTS;
@@ -161,11 +161,11 @@ int cq_refuse(request_rec *r, const struct cq_request *q,
         /* not worth the wait for what it wanted to send */
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-    if (!here && has_error_document(r, status)) {
+    if (when == CQ_ANSWER_INSTEAD && has_error_document(r, status)) {
         return status;
     }
     send_text(r, status, &refusal);
-    if (here) {
+    if (when == CQ_ANSWER_NOW) {
         (void)ap_rflush(r);     /* what is refused may run for long */
     }
     return DONE;

@@ -152,14 +152,19 @@ void cq_copies_end(struct cq_pair **pair);
 void cq_refuse_retry(const struct cq_dir_conf *conf,
                      const struct cq_key *client, struct cq_retry *retry);
 
+enum cq_answer_time {
+    CQ_ANSWER_INSTEAD = 0,      /* of the resource: by an ErrorDocument where
+                                 * there is one */
+    CQ_ANSWER_NOW               /* with our own text: a response has begun, or
+                                 * an ErrorDocument is refused */
+};
+
 /** Answers instead of the resource, with the operator's ErrorDocument if
  * there is one for it on this server.
- * @param here  with our own text in any case: where a response has begun, or
- *              an ErrorDocument is what is refused
  * @return DONE when the answer was written, else the status for ap_die() */
 int cq_refuse(request_rec *r, const struct cq_request *q,
               const struct cq_dir_conf *conf, const struct cq_period *period,
-              bool here);
+              enum cq_answer_time when);
 
 /* ---- variables ---- */
 int cq_variables_lookup(ap_expr_lookup_parms *parms);

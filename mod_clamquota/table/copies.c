@@ -108,7 +108,7 @@ enum cq_status cq_copies_admit(struct cq_account *a,
 void cq_copies_note(struct cq_account *a, int64_t n)
 {
     cq_account_mark(a, (uint16_t)(n < CQ_MARK_POLICY ? n : CQ_MARK_POLICY),
-                    false);
+                    CQ_ORIGIN_PEER);
 }
 
 void cq_copies_charge(struct cq_account *a, const struct cq_clock *clock,

@@ -212,7 +212,7 @@ bool cq_guest_make(struct cq_table *t, uint16_t pool, const struct cq_key *key,
         return false;
     }
     if ((atomic_load(&hot_row(&a)->mark) & CQ_MARK_POLICY) == 0) {
-        cq_account_mark(&a, cq_rules_index(t, pool, key), false);
+        cq_account_mark(&a, cq_rules_index(t, pool, key), CQ_ORIGIN_PEER);
     }
     CQ_POINT("round-guest");
     cq_row_mark_moved(t, a.row);

@@ -38,12 +38,17 @@ enum cq_status cq_newfile_make(const struct cq_tablefile_want *want,
                                struct cq_table **table, char **temporary,
                                const struct cq_why *why);
 
-/** Gives it its name and makes that durable.
- * @param over  may take the place of a file that has the name (which we hold
- *              locked); else CQ_ELOCKED when another server was quicker */
+enum cq_publish {
+    CQ_PUBLISH_NEW,             /* CQ_ELOCKED when another server was quicker */
+    CQ_PUBLISH_OVER             /* in place of the file that has the name, which
+                                 * this process holds locked */
+};
+
+/** Gives it its name and makes that durable. */
 enum cq_status cq_newfile_publish(const struct cq_table *table,
                                   const char *temporary, const char *path,
-                                  bool over, const struct cq_why *why);
+                                  enum cq_publish how,
+                                  const struct cq_why *why);
 
 /** Copies what outlives a change of size: pools, policies, totals, history,
  * seed and, if wanted, the rows. No other process uses either table; sections

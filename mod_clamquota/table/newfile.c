@@ -169,13 +169,14 @@ bool cq_file_rename(const char *from, const char *to)
 
 enum cq_status cq_newfile_publish(const struct cq_table *table,
                                   const char *temporary, const char *path,
-                                  bool over, const struct cq_why *why)
+                                  enum cq_publish how,
+                                  const struct cq_why *why)
 {
     /* through the fd that holds the lock: closing any other one on this file
      * would drop it (fcntl(2)) */
     bool done = fsync(table->fd) == 0
-        && (over ? rename(temporary, path) == 0
-                 : cq_file_rename(temporary, path));
+        && (how == CQ_PUBLISH_OVER ? rename(temporary, path) == 0
+                                    : cq_file_rename(temporary, path));
 
     if (!done) {
         if (errno == EEXIST) {
@@ -237,9 +238,13 @@ static enum cq_status copy_row(struct cq_table *to, const struct cq_table *from,
     return CQ_OK;
 }
 
+enum rows { CURRENT_ROWS, PAST_ROWS };
+
 static enum cq_status copy_rows(struct cq_table *to,
-                                const struct cq_table *from, bool current)
+                                const struct cq_table *from,
+                                enum rows which)
 {
+    bool current = which == CURRENT_ROWS;
     uint64_t row;
 
     for (row = 0; row < from->all_rows_n; row++) {
@@ -298,8 +303,8 @@ enum cq_status cq_newfile_copy(struct cq_table *to,
         return CQ_OK;
     }
     /* those of this period first: past ones only get what room is left */
-    if (copy_rows(to, from, true) != CQ_OK) {
+    if (copy_rows(to, from, CURRENT_ROWS) != CQ_OK) {
         return CQ_EFULL;
     }
-    return copy_rows(to, from, false);
+    return copy_rows(to, from, PAST_ROWS);
 }

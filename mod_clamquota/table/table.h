@@ -170,10 +170,16 @@ bool cq_account_has_room(const struct cq_account *account,
                          const struct cq_clock *clock,
                          int64_t allowance_bytes);
 
+/* how a request of an address came */
+enum cq_origin {
+    CQ_ORIGIN_PEER = 0,         /* over a connection of its own */
+    CQ_ORIGIN_PROXIED           /* through mod_remoteip, or it is the proxy */
+};
+
 /** Remembers which policy was applied, and whether the address has been seen
  * as the connection's own peer only (a proxied address is never jailable). */
 void cq_account_mark(struct cq_account *account, uint16_t policy_index,
-                     bool proxied);
+                     enum cq_origin origin);
 
 /** The client's usage now, with what other nodes of a cluster know of it: what
  * cq_account_admit() decides by. */

@@ -56,8 +56,8 @@ static enum cq_status create(const struct cq_tablefile_want *want,
 
         atomic_store(&(*table)->header->turned_id, id);
         atomic_store(&(*table)->header->erased_id, id);
-        status = cq_newfile_publish(*table, temporary, want->path, false,
-                                    why);
+        status = cq_newfile_publish(*table, temporary, want->path,
+                                    CQ_PUBLISH_NEW, why);
     }
     if (status != CQ_OK) {
         unlink(temporary);
@@ -87,7 +87,8 @@ static enum cq_status replace_table(const struct cq_tablefile_want *want,
         status = set_calendar(*table, want, events, why);
     }
     if (status == CQ_OK) {
-        status = cq_newfile_publish(*table, temporary, want->path, true, why);
+        status = cq_newfile_publish(*table, temporary, want->path,
+                                    CQ_PUBLISH_OVER, why);
     }
     if (status != CQ_OK) {
         unlink(temporary);

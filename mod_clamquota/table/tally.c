@@ -34,7 +34,7 @@ int64_t cq_account_free_range(struct cq_account *a,
 }
 
 void cq_account_mark(struct cq_account *a, uint16_t policy_index,
-                     bool proxied)
+                     enum cq_origin origin)
 {
     uint32_t old, new;
 
@@ -44,7 +44,7 @@ void cq_account_mark(struct cq_account *a, uint16_t policy_index,
     old = atomic_load_explicit(&hot_row(a)->mark, memory_order_relaxed);
     do {
         new = (old & ~CQ_MARK_POLICY) | policy_index
-            | (proxied ? CQ_MARK_PROXIED : 0);
+            | (origin == CQ_ORIGIN_PROXIED ? CQ_MARK_PROXIED : 0);
     } while (new != old
              && !atomic_compare_exchange_weak(&hot_row(a)->mark, &old, new));
 }

@@ -56,7 +56,7 @@ static struct cq_table *make_table(const char *path, uint64_t clients,
         if (cq_account_open(table, pool, &key, clock, &account) != CQ_OK) {
             quit("no room in the table");
         }
-        cq_account_mark(&account, index, false);
+        cq_account_mark(&account, index, CQ_ORIGIN_PEER);
         cq_account_charge(&account, clock,
                           (int64_t)(i * 2654435761u % (2 * DAILY)));
         cq_account_count_hit(&account, clock);

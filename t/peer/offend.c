@@ -81,7 +81,7 @@ static void proxied(char **words)
     struct cq_account account;
 
     open_at(words[0], words[1], 0, &clock, &account);
-    cq_account_mark(&account, 0, true);
+    cq_account_mark(&account, 0, CQ_ORIGIN_PROXIED);
     cq_account_close(&account);
 }
 

@@ -59,7 +59,7 @@ static void draw(uint16_t pool, uint16_t policy, const char *client,
     ck_assert_int_eq(cq_key_parse(&key, client, NULL), CQ_OK);
     ck_assert_int_eq(
         cq_account_open(table, pool, &key, &clock_now, &account), CQ_OK);
-    cq_account_mark(&account, policy, false);
+    cq_account_mark(&account, policy, CQ_ORIGIN_PEER);
     ck_assert_int_eq(cq_account_admit(&account, &clock_now, CQ_BYTES_MAX,
                                       bytes + reserved_bytes, NULL),
                      CQ_OK);

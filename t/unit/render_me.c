@@ -189,7 +189,7 @@ static void draw(uint16_t pool, uint16_t policy, const char *client,
     ck_assert_int_eq(cq_key_parse(&key, client, NULL), CQ_OK);
     ck_assert_int_eq(cq_account_open(table, pool, &key, &now, &account),
                      CQ_OK);
-    cq_account_mark(&account, policy, false);
+    cq_account_mark(&account, policy, CQ_ORIGIN_PEER);
     cq_account_charge(&account, &now, bytes);
     cq_account_close(&account);
 }

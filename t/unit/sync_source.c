@@ -320,7 +320,7 @@ START_TEST(spared)
 
         ck_assert_int_eq(cq_account_open(table, pool, &key, &clock, &a),
                          CQ_OK);
-        cq_account_mark(&a, 0, true);
+        cq_account_mark(&a, 0, CQ_ORIGIN_PROXIED);
         cq_account_close(&a);
     }
     draw(0, 6, 20000, 200, NOON_S + 1);

@@ -196,7 +196,7 @@ START_TEST(tallies)
     cq_account_count_hit(&a, &clock);
     clock.now_s += 7;
     cq_account_count_hit(&a, &clock);
-    cq_account_mark(&a, 3, false);
+    cq_account_mark(&a, 3, CQ_ORIGIN_PEER);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 0), 0);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 30), 30);
     ck_assert_int_eq(cq_account_free_range(&a, &clock, 5), 35);
@@ -207,8 +207,8 @@ START_TEST(tallies)
     ck_assert_uint_eq(row.policy_index, 3);
     ck_assert(!row.proxied);
     ck_assert_int_eq(row.used_bytes, 0);
-    cq_account_mark(&a, 4, true);
-    cq_account_mark(&a, 5, false);      /* proxied once is proxied */
+    cq_account_mark(&a, 4, CQ_ORIGIN_PROXIED);
+    cq_account_mark(&a, 5, CQ_ORIGIN_PEER);      /* proxied once is proxied */
     row = row_of(t, 1, &clock);
     ck_assert_uint_eq(row.policy_index, 5);
     ck_assert(row.proxied);

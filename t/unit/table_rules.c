@@ -164,7 +164,7 @@ START_TEST(places_are_used_again)
     clock = clock_at(table, NOON_S);
     ck_assert_uint_eq(configure_networks(0, CQ_POLICIES_MAX - 1), 0);
     a = open_client(table, 7, &clock);          /* 10.0.0.7 */
-    cq_account_mark(&a, 1, false);      /* 10.0.0.0/24 */
+    cq_account_mark(&a, 1, CQ_ORIGIN_PEER);      /* 10.0.0.0/24 */
     /* each configuration has others: those of the last are in force */
     ck_assert_uint_eq(configure_networks(5000, 6000), 1000);
     ck_assert_uint_eq(configure_networks(7000, 9000), 0);

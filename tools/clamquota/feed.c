@@ -264,7 +264,7 @@ static void count(struct feed *feed, const struct cq_log_record *line)
     /* without a row: tallied by the table, and counted in the totals */
     (void)cq_account_open(feed->table.table, feed->table.pool, &line->client,
                           &feed->clock, &account);
-    cq_account_mark(&account, feed->table.policy_index, false);
+    cq_account_mark(&account, feed->table.policy_index, CQ_ORIGIN_PEER);
     column = cq_line_column(line, feed->options.free != NULL ? &feed->free
                                                              : NULL);
     is_free = column == CQ_LINE_FREE
