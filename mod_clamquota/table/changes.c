@@ -20,8 +20,7 @@ void cq_change_note(struct cq_table *t, const struct cq_change *c)
 
     memcpy(words, c->net.bytes, sizeof(c->net.bytes));
     words[2] = (uint64_t)c->policy_index << 48 | (uint64_t)c->pool << 32
-        | (uint64_t)c->kind << 16 | (uint64_t)c->net.family << 8
-        | c->net.prefix;
+        | (uint64_t)c->kind << 16 | cq_key_pack(&c->net);
     words[3] = (uint64_t)c->at_s;
     words[4] = (uint64_t)(c->kind == CQ_CHANGE_PERIOD ? c->clients
                                                       : c->used_bytes);
@@ -43,19 +42,18 @@ void cq_change_note_row(struct cq_table *t, uint32_t row,
                         int64_t used_bytes, int64_t allowance_bytes)
 {
     const struct cq_cold *cold = &t->cold[row];
-    uint64_t who = atomic_load(&cold->pool_prefix);
+    uint64_t packed = atomic_load(&cold->pool_prefix);
     uint64_t address[2] = { atomic_load(&cold->address[0]),
                             atomic_load(&cold->address[1]) };
     struct cq_change change = {
         .kind = kind, .at_s = now_s,
-        .net = { .family = (uint8_t)(who >> 8), .prefix = (uint8_t)who },
-        .pool = (uint16_t)(who >> 16),
+        .net = cq_key_unpack(address, packed),
+        .pool = (uint16_t)(packed >> 16),
         .policy_index = (uint16_t)(atomic_load(&t->hot[row].mark)
                                    & CQ_MARK_POLICY),
         .used_bytes = used_bytes, .allowance_bytes = allowance_bytes
     };
 
-    memcpy(change.net.bytes, address, sizeof(address));
     cq_change_note(t, &change);
 }
 
@@ -78,9 +76,7 @@ static bool read_change(const struct cq_table *t, uint32_t number,
     memset(c, 0, sizeof(*c));
     c->number = number;
     c->kind = (enum cq_change_kind)kind;
-    memcpy(c->net.bytes, words, sizeof(c->net.bytes));
-    c->net.family = (uint8_t)(words[2] >> 8);
-    c->net.prefix = (uint8_t)words[2];
+    c->net = cq_key_unpack(words, words[2]);
     c->pool = (uint16_t)(words[2] >> 32);
     c->policy_index = (uint16_t)(words[2] >> 48);
     c->at_s = (int64_t)words[3];

@@ -11,7 +11,7 @@ _Static_assert(CQ_JAIL_SPEC_SIZE
 _Static_assert(CQ_JAIL_FILES_SIZE
                == sizeof(((struct cq_header *)0)->deny_files), "layout.h");
 
-/* ---- the report: motion is odd while it is written ---- */
+/* ---- the report: cq_record_begin() has its invariant ---- */
 
 bool cq_table_jail(const struct cq_table *t, struct cq_jail_report *report)
 {
@@ -36,10 +36,8 @@ void cq_table_jail_set(struct cq_table *t,
                        const struct cq_jail_report *report)
 {
     struct cq_jail_words *jail = &t->header->jail;
-    /* a writer that was killed left an odd number */
-    uint32_t motion = atomic_load(&jail->motion) | 1u;
+    uint32_t motion = cq_record_begin(&jail->motion);
 
-    atomic_store(&jail->motion, motion);
     memcpy(jail->spec, report->spec, sizeof(jail->spec));
     memcpy(t->header->deny_files, report->deny_files,
            sizeof(report->deny_files));
@@ -47,7 +45,7 @@ void cq_table_jail_set(struct cq_table *t,
     atomic_store(&jail->capacity, report->capacity);
     atomic_store(&jail->dropped, report->dropped_packets);
     atomic_store(&jail->as_of_s, report->as_of_s);
-    atomic_store(&jail->motion, motion + 1);
+    cq_record_end(&jail->motion, motion);
 }
 
 void cq_jail_report_file(struct cq_jail_report *report, const char *path)

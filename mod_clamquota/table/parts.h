@@ -29,6 +29,44 @@ static inline uint64_t cq_identity(const struct cq_table *table, uint16_t pool,
     return h != 0 ? h : 4;
 }
 
+/* A key in the file: two words of address; family and prefix in the low 16 bits
+ * of a word that has something else above. */
+static inline uint64_t cq_key_pack(const struct cq_key *key)
+{
+    return (uint64_t)key->family << 8 | key->prefix;
+}
+
+static inline struct cq_key cq_key_unpack(const uint64_t address[2],
+                                          uint64_t packed)
+{
+    struct cq_key key = { .family = (uint8_t)(packed >> 8),
+                          .prefix = (uint8_t)packed };
+
+    memcpy(key.bytes, address, sizeof(key.bytes));
+    return key;
+}
+
+/* A record that one process writes and others copy:
+ *
+ *   motion was even before the copy and is the same after  =>  it is whole
+ *
+ * Odd while the record is written, or since its writer died; the next writer
+ * goes on from there. */
+static inline uint32_t cq_record_begin(_Atomic uint32_t *motion)
+{
+    uint32_t odd = atomic_load(motion) | 1u;
+
+    atomic_store(motion, odd);
+    atomic_thread_fence(memory_order_seq_cst);
+    return odd;
+}
+
+static inline void cq_record_end(_Atomic uint32_t *motion, uint32_t odd)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(motion, odd + 1);
+}
+
 /* ---- between the files ---- */
 
 /* window.c: where a client's row is or may be made */
@@ -77,8 +115,7 @@ static inline struct cq_subject cq_subject_make(const struct cq_table *table,
     };
 
     memcpy(subject.facts, key->bytes, 16);
-    subject.facts[2] = ((uint64_t)pool << 16) | ((uint64_t)key->family << 8)
-        | key->prefix;
+    subject.facts[2] = (uint64_t)pool << 16 | cq_key_pack(key);
     return subject;
 }
 

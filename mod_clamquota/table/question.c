@@ -16,9 +16,7 @@ uint32_t cq_shares_ask(struct cq_table *t, uint16_t pool,
     memcpy(address, client->bytes, sizeof(address));
     atomic_store(&q->address[0], address[0]);
     atomic_store(&q->address[1], address[1]);
-    atomic_store(&q->pool_prefix,
-                 (uint64_t)pool << 48 | (uint64_t)client->family << 8
-                              | client->prefix);
+    atomic_store(&q->pool_prefix, (uint64_t)pool << 48 | cq_key_pack(client));
     return atomic_fetch_add(&q->asked, 1) + 1;
 }
 
@@ -36,9 +34,7 @@ bool cq_question_read(const struct cq_table *t,
     address[0] = atomic_load(&q->address[0]);
     address[1] = atomic_load(&q->address[1]);
     packed = atomic_load(&q->pool_prefix);
-    memcpy(question->client.bytes, address, sizeof(address));
-    question->client.family = (uint8_t)(packed >> 8);
-    question->client.prefix = (uint8_t)packed;
+    question->client = cq_key_unpack(address, packed);
     question->pool = (uint16_t)(packed >> 48);
     return true;
 }
@@ -47,13 +43,10 @@ void cq_question_answer(struct cq_table *t,
                         const struct cq_node_shares *answer)
 {
     struct cq_question *q = &t->cluster->question;
-    uint32_t motion = atomic_load(&q->motion) | 1u;
+    uint32_t motion = cq_record_begin(&q->motion);
 
-    atomic_store(&q->motion, motion);
-    atomic_thread_fence(memory_order_seq_cst);
     q->answer = *answer;
-    atomic_thread_fence(memory_order_seq_cst);
-    atomic_store(&q->motion, motion + 1);
+    cq_record_end(&q->motion, motion);
 }
 
 bool cq_shares_answer(const struct cq_table *t, uint32_t asked, uint16_t pool,

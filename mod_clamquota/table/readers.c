@@ -11,17 +11,14 @@
 static void copy_key(const struct cq_cold *cold, struct cq_key *key,
                      uint16_t *pool)
 {
-    uint64_t who = atomic_load_explicit(&cold->pool_prefix,
-                                        memory_order_relaxed);
+    uint64_t packed = atomic_load_explicit(&cold->pool_prefix,
+                                           memory_order_relaxed);
     uint64_t address[2];
 
     address[0] = atomic_load_explicit(&cold->address[0], memory_order_relaxed);
     address[1] = atomic_load_explicit(&cold->address[1], memory_order_relaxed);
-    memset(key, 0, sizeof(*key));
-    memcpy(key->bytes, address, sizeof(address));
-    key->family = (uint8_t)(who >> 8);
-    key->prefix = (uint8_t)who;
-    *pool = (uint16_t)(who >> 16);
+    *key = cq_key_unpack(address, packed);
+    *pool = (uint16_t)(packed >> 16);
 }
 
 static void copy_figures(const struct cq_table *t, uint32_t i,

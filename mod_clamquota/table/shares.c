@@ -100,7 +100,7 @@ static uint64_t state_at(int64_t now_s, enum cq_act_state state)
 static bool copy_act(const struct cq_act_slot *slot, struct cq_act *act,
                      uint64_t *state)
 {
-    uint64_t address[2], what;
+    uint64_t address[2], packed;
 
     *state = atomic_load_explicit(&slot->state, memory_order_acquire);
     if ((*state & STATE_MASK) != CQ_ACT_NEW
@@ -110,11 +110,9 @@ static bool copy_act(const struct cq_act_slot *slot, struct cq_act *act,
     memset(act, 0, sizeof(*act));
     address[0] = atomic_load(&slot->address[0]);
     address[1] = atomic_load(&slot->address[1]);
-    what = atomic_load(&slot->packed);
-    memcpy(act->net.bytes, address, sizeof(address));
-    act->net.family = (uint8_t)(what >> 8);
-    act->net.prefix = (uint8_t)what;
-    act->kind = (uint32_t)(what >> 32);
+    packed = atomic_load(&slot->packed);
+    act->net = cq_key_unpack(address, packed);
+    act->kind = (uint32_t)(packed >> 32);
     act->at_ms = atomic_load(&slot->at_ms);
     act->until_s = atomic_load(&slot->until_s);
     atomic_thread_fence(memory_order_acquire);
@@ -194,8 +192,7 @@ static void write_act(struct cq_act_slot *slot, const struct cq_act *act,
     atomic_store(&slot->address[0], address[0]);
     atomic_store(&slot->address[1], address[1]);
     atomic_store(&slot->packed, (uint64_t)act->kind << 32
-                                  | (uint64_t)act->net.family << 8
-                                  | act->net.prefix);
+                                    | cq_key_pack(&act->net));
     atomic_store(&slot->at_ms, act->at_ms);
     atomic_store(&slot->until_s, act->until_s);
     atomic_store(&slot->state, state_at(now_s, CQ_ACT_NEW));
@@ -365,14 +362,11 @@ void cq_cluster_status_write(struct cq_table *t,
                              const struct cq_cluster_status *status)
 {
     struct cq_cluster_head *head = t->cluster;
-    uint32_t motion = atomic_load(&head->motion) | 1u;
+    uint32_t motion = cq_record_begin(&head->motion);
 
-    atomic_store(&head->motion, motion);
-    atomic_thread_fence(memory_order_seq_cst);
     CQ_POINT("round-status");
     head->status = *status;
-    atomic_thread_fence(memory_order_seq_cst);
-    atomic_store(&head->motion, motion + 1);
+    cq_record_end(&head->motion, motion);
 }
 
 /* A byte of a file that is neither 0 nor 1 is no bool of C's. */
