@@ -154,8 +154,8 @@ is_deeply([ sync('-n', @never) ], [ 0, "+192.0.2.1\n", '' ],
     '-n: which clients it would jail');
 is(jailed() . slurp($state), $before, '-n touches nothing');
 quiet('the pass', @never);
-is(jailed(), '192.0.2.1', 'over, long enough, refused often enough; nobody '
-    . 'else, no special, own, proxied or never address');
+is(jailed(), '192.0.2.1', 'over, long enough, refused often enough; no '
+    . 'other, no special, own, proxied or never address');
 is(slurp($state), "clamquota-sync state 2\nsaid fills recent:$list\nend 3\n",
     'it remembers what was reported, nothing else');
 is(sprintf('%o', (stat $state)[2] & 07777), '600', 'for root only');

@@ -4,6 +4,8 @@
  * question is asked twice, the second time with what the first one left. */
 #include "input.h"
 
+#include "jail/jail.h"
+
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <sys/types.h>
@@ -34,23 +36,72 @@ static ssize_t answer(void *buffer, size_t size)
         if (header->nlmsg_len < sizeof(*header)) {
             break;
         }
-        i += MNL_ALIGN((size_t)header->nlmsg_len);
+        i += ((size_t)header->nlmsg_len + 3) / 4 * 4;
     }
     return (ssize_t)n;
 }
 
-/* a socket that is none */
-#define mnl_socket_open2(bus, flags) ((struct mnl_socket *)(void *)&answers)
-#define mnl_socket_bind(socket, groups, pid) 0
-#define mnl_socket_get_fd(socket) (-1)
-#define mnl_socket_setsockopt(socket, type, buffer, length) 0
-#define mnl_socket_sendto(socket, bytes, n) \
-    (sequence = ((const struct nlmsghdr *)(const void *)(bytes))->nlmsg_seq, \
-     (ssize_t)(n))
-#define mnl_socket_recvfrom(socket, buffer, size) answer(buffer, size)
-#define mnl_socket_get_portid(socket) 0u
-#define mnl_socket_close(socket) 0
-#include "jail/netlink.c"
+/* ---- libmnl's calls of a socket, which there is not ---- */
+
+struct mnl_socket *mnl_socket_open2(int bus, int flags)
+{
+    (void)bus;
+    (void)flags;
+    return (struct mnl_socket *)(void *)&answers;
+}
+
+int mnl_socket_bind(struct mnl_socket *socket, unsigned groups, pid_t pid)
+{
+    (void)socket;
+    (void)groups;
+    (void)pid;
+    return 0;
+}
+
+int mnl_socket_get_fd(const struct mnl_socket *socket)
+{
+    (void)socket;
+    return -1;
+}
+
+int mnl_socket_setsockopt(const struct mnl_socket *socket, int type,
+                          void *value, socklen_t length)
+{
+    (void)socket;
+    (void)type;
+    (void)value;
+    (void)length;
+    return 0;
+}
+
+ssize_t mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes,
+                          size_t size)
+{
+    const struct nlmsghdr *header = bytes;
+
+    (void)socket;
+    sequence = header->nlmsg_seq;
+    return (ssize_t)size;
+}
+
+ssize_t mnl_socket_recvfrom(const struct mnl_socket *socket, void *buffer,
+                            size_t size)
+{
+    (void)socket;
+    return answer(buffer, size);
+}
+
+unsigned mnl_socket_get_portid(const struct mnl_socket *socket)
+{
+    (void)socket;
+    return 0;
+}
+
+int mnl_socket_close(struct mnl_socket *socket)
+{
+    (void)socket;
+    return 0;
+}
 
 static void check(const struct cq_jail_element *elements, size_t n,
                   bool are_networks)

@@ -147,6 +147,14 @@ START_TEST(holding)
     w->in.holds_additions = false;
     ck_assert_str_eq(changes_of(w), "+10.0.0.1 *10.0.0.2");
     free_world(w);
+    /* one that is not added takes no place from one that is there */
+    w = world_of("10.0.0.1 10.0.0.2", "10.0.0.2");
+    w->wanted.entries[0].excess_bytes = 9;
+    w->in.present.capacity_v4 = 1;
+    ck_assert_str_eq(changes_of(w), "-10.0.0.2 +10.0.0.1");
+    w->in.holds_additions = true;
+    ck_assert_str_eq(changes_of(w), "");
+    free_world(w);
 }
 END_TEST
 

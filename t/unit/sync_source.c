@@ -354,7 +354,8 @@ START_TEST(spared)
             "it is this machine's own or a reserved address",
             "it is on a never list", "other clients share its address",
             "over quota in pool default for 60 s, refused 200 times",
-            "it is not over quota", "the table does not know it"
+            "it is not over quota",
+            "neither the table nor a deny file names it"
         };
 
         ck_assert_str_eq(explained(k < 6 ? k : 7, NOON_S + 60),

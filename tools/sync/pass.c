@@ -147,12 +147,9 @@ static bool gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
         cq_say_trouble(&sync->say, "out of memory: nothing is done");
         return false;
     }
-    if (depth == CQ_FULL) {
-        cq_source_check_pools(&sync->source, say);
-        if (spared_n > 0 && say->verbose) {
-            cq_say_info(say, "%zu addresses of deny files are left out: they "
-                        "are own, reserved or on a never list", spared_n);
-        }
+    if (spared_n > 0 && say != NULL && say->verbose) {
+        cq_say_info(say, "%zu addresses of deny files are left out: they are "
+                    "own, reserved or on a never list", spared_n);
     }
     /* what follows needs memory, and has no use for the rows */
     cq_table_unmap_rows(sync->table);
@@ -190,6 +187,9 @@ bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
     if (!o->flush && ((changed && !gather(sync, depth, now_s))
                       || !is_whole(sync))) {
         return false;
+    }
+    if (!o->flush && depth == CQ_FULL) {
+        cq_source_check_pools(&sync->source, &sync->say);
     }
     cq_sync_plan(sync, depth, changed);
     return true;

@@ -65,7 +65,9 @@ static void report_change(struct cq_sync *sync,
     }
     cq_source_explain(&sync->source, &client, (int64_t)time(NULL), clause);
     cq_say_info(&sync->say, "%s %s: %s", word, address,
-                !is_added && wanted != NULL ? "it has no place" : clause);
+                is_added || wanted == NULL ? clause
+                : wanted->file != 0 ? "a wider network holds it, or it has no "
+                                      "place" : "it has no place");
 }
 
 void cq_sync_report_changes(struct cq_sync *sync,

@@ -258,7 +258,8 @@ void cq_source_explain(struct cq_source *source, const struct cq_key *client,
     uint16_t pool;
 
     snprintf(clause, CQ_SOURCE_CLAUSE_SIZE, "%s", is_never
-             ? "it is on a never list" : "the table does not know it");
+             ? "it is on a never list"
+             : "neither the table nor a deny file names it");
     cq_table_clock(source->table, now_s, &source->clock);
     for (pool = 0; pool < source->rules.pool_n; pool++) {
         struct verdict v;
