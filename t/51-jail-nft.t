@@ -3,6 +3,7 @@
 # and every error, in a network namespace of its own.
 use strict;
 use warnings;
+use File::Temp;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Jail;
@@ -175,6 +176,39 @@ for my $set (sort keys %refused) {
         make();
     }
 }
+
+# ---- and a change between the last question and the transaction ----
+make();
+my $trace = File::Temp->new;
+my $slow = $ns->jail($spec, under => [ 'strace', '-f', '-o', "$trace", '-e',
+    'trace=sendto', '-e', 'inject=sendto:signal=STOP:when=12' ]);
+SKIP: {
+    # the 12th call is the one that asks for the generation; it stops behind it
+    my $opened = eval { $slow->ask('open w') };
+    skip 'no strace here', 5 if !$opened;
+    is($opened->{status}, 0, 'open');
+    my $to = $slow->{to};
+    print {$to} "+ 192.0.2.1\napply\n";
+    $to->flush;
+    my ($pid, $calls, $is_stopped);
+    for (1 .. 2000) {
+        open my $file, '<', "$trace" or die "trace: $!";
+        my $text = do { local $/; <$file> } // '';
+        ($pid) = $text =~ /^(\d+) /;
+        $calls = () = $text =~ /sendto\(/g;
+        $is_stopped = $text =~ / stopped by SIGSTOP/ and last;
+        select undef, undef, undef, 0.01;
+    }
+    ok($is_stopped, 'it is stopped');
+    is($calls, 12, 'it has asked, and not sent');
+    make(jail4 => 'flags interval, timeout;');
+    kill 'CONT', $pid;
+    is($slow->answer->{status}, 3, 'the set became one of intervals meanwhile');
+    unlike($ns->must('nft', 'list', 'table', split / /, $t), qr/elements/,
+        'nothing is added');
+}
+undef $slow;
+make();
 
 # ---- the table goes, and comes back ----
 is($jail->ask('open w')->{status}, 0, 'open');

@@ -167,7 +167,7 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
                      " timeout 3600), ipset restore -exist <clamquota.ipset"
 
 const struct cq_jail_kind cq_jail_ipset = {
-    .name = "ipset",
+    .prefix = "ipset:",
     .expected = "ipset:SET4[,SET6], e.g. ipset:clamquota4,clamquota6",
     .size = sizeof(struct cq_jail),
     .batch = CQ_NETLINK_ELEMENTS,

@@ -66,11 +66,10 @@ static const struct cq_jail_kind *find_kind(const char *spec)
     static const struct cq_jail_kind *const kinds[] = {
         &cq_jail_recent, &cq_jail_nft, &cq_jail_ipset
     };
-    size_t length = strcspn(spec, ":"), i;
+    size_t i;
 
     for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (spec[length] == ':' && strlen(kinds[i]->name) == length
-            && strncmp(spec, kinds[i]->name, length) == 0) {
+        if (strncmp(spec, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0) {
             return kinds[i];
         }
     }
@@ -92,7 +91,7 @@ enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
                  cq_jail_ipset.expected);
         return CQ_JAIL_USAGE;
     }
-    at = spec + strlen(kind->name) + 1;
+    at = spec + strlen(kind->prefix);
     made = calloc(1, kind->size);
     if (made != NULL) {
         made->kind = kind;
@@ -143,9 +142,9 @@ void cq_jail_close(struct cq_jail *jail)
 /* The status and the sentence of a kind's errno, of which kind.h has the
  * meanings. A jail that cannot be used is to be listed before the next use.
  * @param key  the change that failed, or NULL */
-static enum cq_jail_status fail(struct cq_jail *jail, int error,
-                                const struct cq_key *key,
-                                struct cq_jail_why *why)
+static enum cq_jail_status explain(struct cq_jail *jail, int error,
+                                   const struct cq_key *key,
+                                   struct cq_jail_why *why)
 {
     static const struct {
         int error;
@@ -206,8 +205,8 @@ int cq_jail_for_sets(struct cq_jail *jail, int (*read)(struct cq_jail *jail))
     return error;
 }
 
-static enum cq_jail_status not_listed(const struct cq_jail *jail,
-                                      struct cq_jail_why *why)
+static enum cq_jail_status explain_not_listed(const struct cq_jail *jail,
+                                              struct cq_jail_why *why)
 {
     snprintf(why->text, sizeof(why->text), "%s was not listed", jail->spec);
     return CQ_JAIL_MISSING;
@@ -252,7 +251,7 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
     jail->is_listed = error == 0;
     if (error != 0) {
         *contents = (struct cq_jail_contents){ .element_n = 0 };
-        return fail(jail, error, NULL, why);
+        return explain(jail, error, NULL, why);
     }
     cq_jail_elements_sort(&jail->elements);
     cq_jail_elements_sort(&jail->networks);
@@ -294,7 +293,7 @@ enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
     struct cq_jail_why said;
 
     if (is_over) {
-        worst = not_listed(jail, why);
+        worst = explain_not_listed(jail, why);
     }
     while (i < count && !is_over) {
         int error = 0;
@@ -310,7 +309,7 @@ enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
             i += n;
             continue;
         }
-        status = fail(jail, error, n == 1 ? &changes[i].key : NULL, &said);
+        status = explain(jail, error, n == 1 ? &changes[i].key : NULL, &said);
         is_over = status > CQ_JAIL_PARTLY || error == EINTR;
         bad_end = i + n;
         if (n > 1 && !is_over) {
@@ -338,7 +337,7 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
     int error;
 
     if (!jail->is_listed) {
-        return not_listed(jail, why);
+        return explain_not_listed(jail, why);
     }
     if (jail->names[CQ_JAIL_DENY4][0] == '\0') {
         snprintf(why->text, sizeof(why->text), "%s holds no networks",
@@ -346,7 +345,7 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
         return count == 0 ? CQ_JAIL_OK : CQ_JAIL_PARTLY;
     }
     error = jail->kind->deny(jail, networks, count);
-    return error == 0 ? CQ_JAIL_OK : fail(jail, error, NULL, why);
+    return error == 0 ? CQ_JAIL_OK : explain(jail, error, NULL, why);
 }
 
 bool cq_jail_has_changed(struct cq_jail *jail)

@@ -39,7 +39,7 @@ struct cq_jail_elements {
 struct cq_netlink;
 
 struct cq_jail_kind {
-    const char *name;           /* what stands before the colon */
+    const char *prefix;         /* of a spec, with its colon */
     const char *expected;       /* form and example, for a bad spec */
     size_t size;                /* of its struct, whose first member is the
                                  * struct cq_jail */

@@ -292,7 +292,7 @@ static bool has_changed(struct cq_jail *jail)
                    "\"type " rest ";\""
 
 const struct cq_jail_kind cq_jail_nft = {
-    .name = "nft",
+    .prefix = "nft:",
     .expected = "nft:FAMILY/TABLE/SET4[,SET6[,DENY4,DENY6]], e.g. "
                 "nft:inet/clamquota/jail4,jail6,deny4,deny6",
     .size = sizeof(struct cq_nft),

@@ -91,7 +91,7 @@ static uint64_t read_ticks_per_s(void)
 
 /* What an errno says of a list. Missing rights are reported before a missing
  * list. */
-static int lost(struct cq_jail *jail, int i, int error)
+static int classify_error(struct cq_jail *jail, int i, int error)
 {
     struct statvfs proc;
 
@@ -124,7 +124,7 @@ static int open_list(struct cq_jail *jail, int i)
     list->fd = open(list->path, (jail->access == CQ_JAIL_WRITE
                                  ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (list->fd < 0 || fstat(list->fd, &file) != 0) {
-        return lost(jail, i, errno);
+        return classify_error(jail, i, errno);
     }
     list->inode = file.st_ino;
     return 0;
@@ -208,7 +208,7 @@ static int read_list(struct recent *recent, int i, bool counts_only)
     int error = 0;
 
     if (file == NULL) {
-        return lost(&recent->jail, i, errno);
+        return classify_error(&recent->jail, i, errno);
     }
     list->count = 0;
     while (error == 0 && getline(&line, &room, file) > 0) {
@@ -218,7 +218,7 @@ static int read_list(struct recent *recent, int i, bool counts_only)
         }
     }
     if (error == 0 && ferror(file)) {
-        error = lost(&recent->jail, i, errno);
+        error = classify_error(&recent->jail, i, errno);
     }
     free(line);
     fclose(file);
@@ -267,7 +267,7 @@ static int write_command(struct cq_jail *jail, int i, char sign,
     length = (ssize_t)strlen(command);
     lseek(list->fd, 0, SEEK_SET);
     n = write(list->fd, command, (size_t)length);
-    return n == length ? 0 : lost(jail, i, n < 0 ? errno : EPROTO);
+    return n == length ? 0 : classify_error(jail, i, n < 0 ? errno : EPROTO);
 }
 
 static int commit(struct cq_jail *jail, const struct cq_jail_change *change,
@@ -316,7 +316,7 @@ static void close_lists(struct cq_jail *jail)
              "ip6tables-restore -n <clamquota.ip6tables"
 
 const struct cq_jail_kind cq_jail_recent = {
-    .name = "recent",
+    .prefix = "recent:",
     .expected = "recent:NAME[,NAME6], e.g. recent:DenyAccessClamAV",
     .size = sizeof(struct recent),
     .batch = 1,                 /* one write is one command */

@@ -46,7 +46,7 @@ static bool is_text(const struct nlattr *attribute, const char *text)
     return strcmp(cq_netlink_text(attribute), text) == 0;
 }
 
-static int leading_bits(const void *mask, size_t length)
+static int count_leading_bits(const void *mask, size_t length)
 {
     const uint8_t *bytes = mask;
     int bits = 0;
@@ -59,7 +59,7 @@ static int leading_bits(const void *mask, size_t length)
 }
 
 /* The smaller of two, of which 0 is none. */
-static int64_t smaller(int64_t a, int64_t b)
+static int64_t pick_smaller(int64_t a, int64_t b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
@@ -84,10 +84,11 @@ static void refer(struct rule *rule, const char *name, int family, int bits,
             int i = family < 0 ? set % 2 : family;
 
             rule->refers = true;
-            reading->seconds[set] = smaller(reading->seconds[set], seconds);
+            reading->seconds[set] = pick_smaller(reading->seconds[set],
+                                                 seconds);
             if (set == find_set(reading, i)) {
-                reading->bits[i] = (int)smaller(reading->bits[i],
-                                                bits > 0 ? bits : whole[i]);
+                reading->bits[i] = (int)pick_smaller(
+                    reading->bits[i], bits > 0 ? bits : whole[i]);
             }
         }
     }
@@ -119,7 +120,7 @@ static void read_recent(struct rule *rule, const struct nlattr *data)
     if ((recent.check_set & (XT_RECENT_CHECK | XT_RECENT_UPDATE)) != 0
         && recent.invert == 0) {
         refer(rule, recent.name, rule->family,
-              leading_bits(&recent.mask, rule->family == 0 ? 4 : 16),
+              count_leading_bits(&recent.mask, rule->family == 0 ? 4 : 16),
               recent.seconds);
     }
 }
@@ -135,7 +136,7 @@ static int read_expression(const struct nlattr *expression, void *baton)
         value = cq_netlink_find(cq_netlink_find(data, NFTA_BITWISE_MASK),
                                 NFTA_DATA_VALUE);
         rule->mask_bits = value == NULL ? 0
-            : leading_bits(mnl_attr_get_payload(value),
+            : count_leading_bits(mnl_attr_get_payload(value),
                            mnl_attr_get_payload_len(value));
     } else if (is_text(name, "payload")) {
         rule->mask_bits = 0;    /* the mask was of something else */
