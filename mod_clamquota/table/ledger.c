@@ -47,7 +47,7 @@ static uint64_t acquire_ticket(struct cq_table *t)
     }
 }
 
-void cq_table_enter(struct cq_table *t)
+bool cq_table_enter(struct cq_table *t)
 {
     uint32_t pid = (uint32_t)getpid();
 
@@ -59,6 +59,7 @@ void cq_table_enter(struct cq_table *t)
     /* Processes begin their search apart from one another, but all near the
      * beginning: settling reads every entry that was ever used. */
     atomic_store(&t->cursor, pid % 61u * 64u % t->ledger_n);
+    return t->owner != 0;
 }
 
 static void raise_high(struct cq_table *t, uint32_t entry)

@@ -311,7 +311,10 @@ static enum cq_status begin_service(const struct cq_tablefile_want *want,
     }
     atomic_store(&t->header->session, t->session);
     t->server_pid = getpid();
-    cq_table_enter(t);
+    if (!cq_table_enter(t)) {
+        return cq_fail(why, CQ_ENOMEM, "%s: cannot be locked: %s", want->path,
+                       strerror(errno));
+    }
     if (status == CQ_OK && cq_shares_begin(t, want->machine, want->now_s)) {
         *events |= CQ_TABLE_COPIED;
     }
@@ -404,13 +407,13 @@ enum cq_status cq_tablefile_attach(const char *path, bool writable,
         status = cq_fail(&why, CQ_ECORRUPT, "%s: the table's calendar is "
             "damaged: start the server once to write it again", path);
     }
+    if (status == CQ_OK && writable && !cq_table_enter(*table)) {
+        status = cq_fail(&why, CQ_ENOMEM, "%s: cannot be locked: %s", path,
+                         strerror(errno));
+    }
     if (status != CQ_OK) {
         cq_tablefile_close(*table);
         *table = NULL;
-        return status;
     }
-    if (writable) {
-        cq_table_enter(*table);
-    }
-    return CQ_OK;
+    return status;
 }
