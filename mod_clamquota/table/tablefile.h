@@ -92,7 +92,7 @@ bool cq_tablefile_is_in_use(const struct cq_table *table);
 /** Verifies every invariant of the file.
  * @param out    gets one line for each that does not hold; may be NULL
  * @param quiet_table  no other process uses the table: also sums must agree
- * @return number of violations */
+ * @return number of violations; -1: out of memory, nothing was verified */
 int cq_table_check(const struct cq_table *table, bool quiet_table, FILE *out);
 
 #endif

@@ -35,7 +35,14 @@ static enum cq_exit run(void *command, struct cq_look *look)
                        "repairs it or sets it aside", look->path);
         return CQ_EXIT_NO_TABLE;
     }
-    if (!in_use && cq_table_check(look->table, true, out) > 0) {
+    if (!in_use) {
+        wrong = cq_table_check(look->table, true, out);
+    }
+    if (wrong < 0) {
+        cq_say_trouble(&look->say, "out of memory");
+        return CQ_EXIT_PARTLY;
+    }
+    if (wrong > 0) {
         fprintf(out, "%s: in order but for the above, which a server that was "
                 "killed left; the next start of httpd repairs it\n",
                 look->path);
