@@ -236,7 +236,15 @@ enum cq_status cq_file_open(const char *path, bool writable, int *fd,
         return cq_fail(why, cq_status_from_errno(error),
                        "%s: cannot be opened: %s", path, strerror(error));
     }
-    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(*fd, &st) != 0) {
+        int error = errno;
+
+        close(*fd);
+        *fd = -1;
+        return cq_fail(why, CQ_EIO, "%s: cannot be read: %s", path,
+                       strerror(error));
+    }
+    if (!S_ISREG(st.st_mode)) {
         close(*fd);
         *fd = -1;
         return cq_fail(why, CQ_ENOTTABLE,

@@ -71,18 +71,23 @@ static void say_notices(const struct cq_feed_table *t)
     }
 }
 
-/* A table that is there keeps what the command line does not change. */
-static void adopt(const struct cq_feed_table *t,
-                  struct cq_tablefile_want *want)
+/* A table that is there keeps what the command line does not change.
+ * @return not CQ_OK: it cannot be read now, so opening it with defaults might
+ *         start its counters anew */
+static enum cq_status adopt(const struct cq_feed_table *t,
+                            struct cq_tablefile_want *want, char *why,
+                            size_t why_size)
 {
     struct cq_table_figures figures;
     struct cq_period period;
     struct cq_table *table;
-    char why[CQ_WHY_SIZE];
+    enum cq_status status = cq_tablefile_attach(t->path, false, &table, why,
+                                                why_size);
 
-    if (cq_tablefile_attach(t->path, false, &table, why, sizeof(why))
-        != CQ_OK) {
-        return;                 /* opening it finds out why */
+    if (status != CQ_OK) {
+        /* none, none of ours or a damaged one: opening it deals with that */
+        return status == CQ_EIO || status == CQ_ENOMEM || status == CQ_EACCES
+            ? status : CQ_OK;
     }
     cq_table_figures(table, &figures);
     cq_table_period(table, &period);
@@ -99,6 +104,7 @@ static void adopt(const struct cq_feed_table *t,
         want->zone = (enum cq_zone)period.zone;
     }
     cq_tablefile_close(table);
+    return CQ_OK;
 }
 
 /* Reports it, if it is one. */
@@ -147,11 +153,13 @@ enum cq_exit cq_feed_table_open(struct cq_feed_table *t)
         .lock_wait_ms = LOCK_WAIT_MS
     };
     char why[CQ_WHY_SIZE] = "";
-    enum cq_status status;
     unsigned events = 0;
+    enum cq_status status = adopt(t, &want, why, sizeof(why));
 
-    adopt(t, &want);
-    status = cq_tablefile_open(&want, &t->table, &events, why, sizeof(why));
+    if (status == CQ_OK) {
+        status = cq_tablefile_open(&want, &t->table, &events, why,
+                                   sizeof(why));
+    }
     if (status == CQ_OK) {
         say_events(t, events, why);
         t->is_guest = false;
