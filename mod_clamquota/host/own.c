@@ -1,6 +1,7 @@
 /* own - this machine's own addresses and its default gateways. */
 #include "host/own.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -105,7 +106,9 @@ static enum cq_status add_gateways(struct cq_net_list *list, const char *path,
     char line[LINE_SIZE];
 
     if (routes == NULL) {
-        return CQ_OK;           /* no Linux, no IPv6, no /proc */
+        /* no Linux, no IPv6, no /proc; but with any other reason a gateway
+         * that is there would be missing, and it can be every client */
+        return errno == ENOENT || errno == EACCES ? CQ_OK : CQ_EIO;
     }
     while (status == CQ_OK && fgets(line, sizeof(line), routes) != NULL) {
         struct cq_key key;
@@ -113,6 +116,9 @@ static enum cq_status add_gateways(struct cq_net_list *list, const char *path,
         if (read(line, &key)) {
             status = add_address(list, &key, CQ_OWN_GATEWAY);
         }
+    }
+    if (ferror(routes)) {
+        status = CQ_EIO;
     }
     fclose(routes);
     return status;

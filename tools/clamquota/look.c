@@ -80,6 +80,9 @@ static enum cq_exit attach(struct cq_look *look, const char *path,
     }
     if (cq_own_collect(&look->own) != CQ_OK
         || cq_net_seal(&look->own, &twice) != CQ_OK) {
+        cq_say_trouble(&look->say, "this machine's own addresses are not "
+                       "known: a client that has one of them is shown as any "
+                       "other");
         cq_net_free(&look->own);
     }
     cq_look_again(look);
@@ -105,7 +108,8 @@ enum cq_exit cq_look_run(const struct cq_look_command *command, void *into,
                               &access)) {
             result = attach(&look, *(const char **)into, access);
             if (result == CQ_EXIT_DONE) {
-                result = command->run(into, &look);
+                result = cq_exit_worse(command->run(into, &look),
+                    look.say.troubles > 0 ? CQ_EXIT_PARTLY : CQ_EXIT_DONE);
             }
         }
         break;
