@@ -75,9 +75,5 @@ int main(int argc, char **argv)
         return CQ_EXIT_USAGE;
     }
     result = command->run(argc - 1, argv + 1, stdout, stderr);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("clamquota: standard output: could not be written\n", stderr);
-        result = cq_exit_worse(result, CQ_EXIT_PARTLY);
-    }
-    return (int)result;
+    return (int)cq_exit_flush("clamquota", result);
 }

@@ -2,6 +2,7 @@
 #include "cli/exit.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 enum cq_exit cq_exit_worse(enum cq_exit a, enum cq_exit b)
 {
@@ -17,4 +18,13 @@ enum cq_exit cq_exit_worse(enum cq_exit a, enum cq_exit b)
         }
     }
     return CQ_EXIT_DONE;
+}
+
+enum cq_exit cq_exit_flush(const char *program, enum cq_exit result)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return result;
+    }
+    fprintf(stderr, "%s: standard output: could not be written\n", program);
+    return cq_exit_worse(result, CQ_EXIT_PARTLY);
 }

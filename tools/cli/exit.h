@@ -16,4 +16,9 @@ enum cq_exit {
  * 5, 3, 1, 0. */
 enum cq_exit cq_exit_worse(enum cq_exit a, enum cq_exit b);
 
+/** Writes what is left of standard output; if that fails, or something before
+ * it did, reports it.
+ * @return result, or CQ_EXIT_PARTLY if that is worse */
+enum cq_exit cq_exit_flush(const char *program, enum cq_exit result);
+
 #endif

@@ -69,5 +69,5 @@ int main(int argc, char **argv)
         break;
     }
     cq_sync_options_free(&options);
-    return (int)result;
+    return (int)cq_exit_flush("clamquota-sync", result);
 }
