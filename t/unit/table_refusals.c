@@ -4,6 +4,7 @@
 #include "table/rules.h"
 #include "table_fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -183,6 +184,31 @@ START_TEST(not_served)
 }
 END_TEST
 
+/* Started without a standard input, a server or a tool gets its number. */
+START_TEST(descriptor_0)
+{
+    struct cq_table *t, *tool;
+    struct fixture f;
+    int input = dup(0);
+
+    fixture_begin(&f, 10);
+    close(0);
+    t = fixture_open(&f, NULL);
+    ck_assert_int_eq(t->fd, 0);
+    cq_tablefile_close(t);
+    ck_assert_int_eq(cq_tablefile_attach(f.path, false, &tool, why,
+                                         sizeof(why)), CQ_OK);
+    ck_assert_int_eq(tool->fd, 0);
+    cq_tablefile_close(tool);
+    ck_assert_int_eq(fcntl(0, F_GETFD), -1);    /* and gives it back */
+    if (input >= 0) {
+        dup2(input, 0);
+        close(input);
+    }
+    fixture_end(&f, NULL);
+}
+END_TEST
+
 START_TEST(no_cluster)
 {
     struct cq_act act = { client(1), CQ_ACT_RESET, 0, 0 };
@@ -305,6 +331,7 @@ static Suite *suite(void)
     tcase_add_test(tc, limit_of_file_sizes);
     tcase_add_test(tc, served_by_another);
     tcase_add_test(tc, not_served);
+    tcase_add_test(tc, descriptor_0);
     tcase_add_test(tc, no_cluster);
     tcase_add_test(tc, exempt_by_the_bit);
     tcase_add_test(tc, reset_by_the_prefix);
