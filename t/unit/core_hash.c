@@ -82,6 +82,34 @@ START_TEST(length_counts)
 }
 END_TEST
 
+/* The words, the length, then the text in words, the last one filled up. */
+START_TEST(text_is_words)
+{
+    const uint64_t before[] = { 11, 12 };
+    uint64_t words[6] = { 11, 12 };
+    char text[17];
+    size_t n;
+
+    for (n = 0; n < sizeof(text); n++) {
+        text[n] = (char)n;
+    }
+    for (n = 0; n <= sizeof(text); n++) {
+        uint64_t filled[3] = { 0, 0, 0 };
+
+        for (size_t i = 0; i < n; i++) {
+            filled[i / 8] |= (uint64_t)i << 8 * (i % 8);
+        }
+        words[2] = n;
+        memcpy(words + 3, filled, sizeof(filled));
+        ck_assert_uint_eq(cq_hash_text(&counting_seed, text, n, before, 2),
+                          cq_hash_words(&counting_seed, words, 4 + n / 8));
+        ck_assert_uint_eq(cq_hash_text(&counting_seed, text, n, NULL, 0),
+                          cq_hash_words(&counting_seed, words + 2,
+                                        2 + n / 8));
+    }
+}
+END_TEST
+
 START_TEST(key_is_three_words)
 {
     struct cq_key v4 = key_of("192.0.2.7");
@@ -204,6 +232,7 @@ int main(void)
     tcase_add_test(sip, python_agrees);
     tcase_add_test(sip, no_text);
     tcase_add_test(sip, length_counts);
+    tcase_add_test(sip, text_is_words);
     tcase_add_test(sip, key_is_three_words);
     tcase_add_test(sip, every_bit_counts);
     tcase_add_test(sip, neighbours_spread);

@@ -236,6 +236,37 @@ START_TEST(as_a_search_through_all)
 }
 END_TEST
 
+/* Exactly this network, whether the list is sealed or not. */
+START_TEST(has_a_network)
+{
+    static const char *const in[] = { "192.0.2.0/24", "192.0.2.7",
+                                      "2001:db8::/32" };
+    static const char *const not_in[] = { "192.0.2.0/25", "192.0.2.8",
+                                          "0.0.0.0/0", "2001:db8::" };
+    struct cq_net_list list = { .count = 0 };
+    struct cq_key key = key_of(in[0]);
+    int sealed;
+    size_t i;
+
+    ck_assert(!cq_net_has(&list, &key));
+    for (i = 0; i < COUNT(in); i++) {
+        add(&list, in[i], 1);
+    }
+    for (sealed = 0; sealed < 2; sealed++) {
+        for (i = 0; i < COUNT(in); i++) {
+            key = key_of(in[i]);
+            ck_assert(cq_net_has(&list, &key));
+        }
+        for (i = 0; i < COUNT(not_in); i++) {
+            key = key_of(not_in[i]);
+            ck_assert(!cq_net_has(&list, &key));
+        }
+        ck_assert_int_eq(cq_net_seal(&list, NULL), CQ_OK);
+    }
+    cq_net_free(&list);
+}
+END_TEST
+
 START_TEST(twice_is_refused)
 {
     struct cq_net_list list = { .rules = NULL };
@@ -364,6 +395,7 @@ int main(void)
     tcase_add_test(find, as_a_search_through_all);
     tcase_add_test(find, many_rules);
     suite_add_tcase(suite, fill);
+    tcase_add_test(fill, has_a_network);
     tcase_add_test(fill, twice_is_refused);
     tcase_add_test(fill, sealed_is_closed);
     tcase_add_test(fill, only_canonical_keys);

@@ -209,6 +209,50 @@ START_TEST(descriptor_0)
 }
 END_TEST
 
+START_TEST(unreadable)
+{
+    struct cq_why sentence = { why, sizeof(why) };
+    struct cq_geometry geometry;
+    char expected[256];
+    enum cq_status status = CQ_OK;
+    struct fixture f;
+    int fd;
+
+    cq_tablefile_close(fixture_table(&f, 10));
+    fd = open(f.path, O_WRONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(cq_file_validate(fd, f.path, &geometry, &status,
+                                      &sentence), CQ_FILE_BAD);
+    ck_assert_int_eq(status, CQ_EIO);
+    snprintf(expected, sizeof(expected), "%s: cannot be read: Bad file "
+             "descriptor", f.path);
+    ck_assert_str_eq(why, expected);
+    close(fd);
+    fixture_end(&f, NULL);
+}
+END_TEST
+
+/* Periods of another kind are other ones: none of the old calendar stays. */
+START_TEST(calendar_of_another_kind)
+{
+    struct cq_table *t;
+    struct fixture f;
+    uint32_t i, id;
+
+    cq_tablefile_close(fixture_table(&f, 10));
+    f.want.kind = CQ_PERIOD_DAY;
+    ck_assert_int_eq(open_wanted(&f, &t), CQ_OK);
+    id = t->header->period_id;
+    for (i = 0; i < CQ_CALENDAR; i++) {
+        const struct cq_calendar_slot *slot = &t->header->calendar[i];
+
+        ck_assert_uint_eq(slot->id, i == id % CQ_CALENDAR ? id
+                          : i == (id + 1) % CQ_CALENDAR ? id + 1 : 0);
+    }
+    fixture_end(&f, t);
+}
+END_TEST
+
 START_TEST(no_cluster)
 {
     struct cq_act act = { client(1), CQ_ACT_RESET, 0, 0 };
@@ -332,6 +376,8 @@ static Suite *suite(void)
     tcase_add_test(tc, served_by_another);
     tcase_add_test(tc, not_served);
     tcase_add_test(tc, descriptor_0);
+    tcase_add_test(tc, unreadable);
+    tcase_add_test(tc, calendar_of_another_kind);
     tcase_add_test(tc, no_cluster);
     tcase_add_test(tc, exempt_by_the_bit);
     tcase_add_test(tc, reset_by_the_prefix);

@@ -351,6 +351,58 @@ START_TEST(sums_are_repaired)
 }
 END_TEST
 
+/* An exchanger that died while it wrote the figures keeps no reader waiting,
+ * and its successor's are read as ever. */
+START_TEST(figures_of_a_dead_writer)
+{
+    struct cq_cluster_status status = { .rounds = 7, .raised = 8 };
+
+    begin(100);
+    cq_cluster_status_write(table, &status);
+    ck_assert_uint_eq(table->cluster->motion % 2, 0);
+    table->cluster->motion++;
+    ck_assert(cq_cluster_status_read(table, &status));
+    ck_assert_int_eq(status.rounds, 7);
+    status.rounds = 9;
+    cq_cluster_status_write(table, &status);
+    ck_assert_uint_eq(table->cluster->motion % 2, 0);
+    memset(&status, 0, sizeof(status));
+    ck_assert(cq_cluster_status_read(table, &status));
+    ck_assert_int_eq(status.rounds, 9);
+    ck_assert_int_eq(status.raised, 8);
+    end();
+}
+END_TEST
+
+/* What a damaged file has for figures leads nowhere. */
+START_TEST(figures_are_not_trusted)
+{
+    struct cq_cluster_status status;
+    size_t i;
+
+    begin(100);
+    memset(&table->cluster->status, 0x55, sizeof(table->cluster->status));
+    ck_assert(cq_cluster_status_read(table, &status));
+    ck_assert_uint_eq(status.nodes_n, CQ_CLUSTER_NODES_MAX);
+    ck_assert_uint_eq(status.servers_n, CQ_CLUSTER_SERVERS_MAX);
+    ck_assert_uint_eq(strlen(status.label), sizeof(status.label) - 1);
+    for (i = 0; i < CQ_CLUSTER_NODES_MAX; i++) {
+        const struct cq_cluster_node *node = &status.nodes[i];
+
+        ck_assert_uint_eq(strlen(node->label), sizeof(node->label) - 1);
+        ck_assert(node->self && node->alive && node->other_period
+                  && node->other_servers && node->other_daily);
+    }
+    for (i = 0; i < CQ_CLUSTER_SERVERS_MAX; i++) {
+        ck_assert_uint_eq(strlen(status.servers[i].name),
+                          sizeof(status.servers[i].name) - 1);
+        ck_assert(status.servers[i].up);
+    }
+    memset(&table->cluster->status, 0, sizeof(table->cluster->status));
+    end();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("table: shares");
@@ -364,6 +416,8 @@ static Suite *suite(void)
     tcase_add_test(t, acts);
     tcase_add_test(t, id_outlives_sizes_and_modes);
     tcase_add_test(t, sums_are_repaired);
+    tcase_add_test(t, figures_of_a_dead_writer);
+    tcase_add_test(t, figures_are_not_trusted);
     suite_add_tcase(s, t);
     return s;
 }
