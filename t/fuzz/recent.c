@@ -1,6 +1,6 @@
 /* recent - fuzzes a listing in /proc/net/xt_recent: first a byte that says which
- * list of one or two it is and how the clock stands, then the text. Its entries
- * are addresses of packets, and none outlives its lease. */
+ * list of one or two it is and how the clock stands, then the text. Its
+ * entries become addresses of packets, and no entry outlives its lease. */
 #include "input.h"
 
 #include <sys/mman.h>

@@ -50,8 +50,8 @@ int main(int argc, char **argv)
     struct cq_sync sync;
     enum cq_exit result = CQ_EXIT_DONE;
 
-    /* free() of a large array returns its memory to the system.
-     * Without this malloc() keeps blocks as large as the largest one freed. */
+    /* The system gets the arrays of a pass back when they are freed. Without
+     * this malloc() keeps blocks as large as the largest one freed. */
     (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     switch (cq_sync_options_read(&options, argc, argv, stdout, stderr)) {
     case CQ_OPTIONS_DONE:
