@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(ftruncate(fd, 0) == 0
           && pwrite(fd, in.at, in.size, 0) == (ssize_t)in.size);
     for (i = 0; i < in.size; i++) {
-        line_n += in.at[i] == '\n';
+        line_n += in.at[i] == '\n' || i + 1 == in.size;
     }
     recent.jail.names[1][0] = (flags & 1) != 0 ? 'b' : '\0';
     recent.jail.now_s = NOW_S;
@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     recent.ticks_per_s = (flags & 2) != 0 ? 1000 : 250;
     recent.rule_s[0] = (flags & 4) != 0 ? 60 : 0;
     i = (flags & 8) != 0 ? 1 : 0;
-    recent.lists[i].fd = fd;
+    snprintf(recent.lists[i].path, sizeof(recent.lists[i].path),
+             "/proc/self/fd/%d", fd);
     HOLDS(read_list(&recent, (int)i, false) == 0);
     HOLDS(recent.lists[i].count == line_n);
     HOLDS((int64_t)recent.jail.elements.count <= line_n);
