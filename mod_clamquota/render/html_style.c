@@ -2,7 +2,7 @@
  *
  * Light and dark by the reader's preference, one column on a phone (each row
  * of a wide table becomes a card there), no file from anywhere. Colours keep
- * at least 4.5:1 against what is behind them; no state is told by colour
+ * at least 4.5:1 against what is behind them; no state differs by colour
  * alone. */
 #include "render/html.h"
 
