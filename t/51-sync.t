@@ -323,7 +323,7 @@ is(jailed(), '192.0.2.1', 'releases');
 ($status, $out, $err) = sync(@never, '--after', 199, '--never-file',
     "$dir/never");
 is($status, 1, 'a never file that was never read: exit 1');
-like($err, qr/never: cannot be read: .*; until it can, no client is jailed/,
+like($err, qr/never: cannot be read: .*; until it can, no further client is jailed/,
     'and why');
 is(jailed(), '192.0.2.1', 'no further client is jailed, none is released');
 never("192.0.2.1\n");
