@@ -65,7 +65,8 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
 }
 
 static const struct cq_jail_kind kind = {
-    .prefix = "fake:", .batch = 16, .commit = commit, .how_to_make = { "make it" },
+    .prefix = "fake:", .batch = 16, .commit = commit,
+    .how_to_make = { "make it" },
     .how_to_raise = "raise it"
 };
 static struct cq_jail jail;
