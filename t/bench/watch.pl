@@ -80,8 +80,10 @@ sub rest {
     }
     # five seconds hold two looks and a half besides
     my $full = (cpu_ms($pid) - $before - $rest / 4) / 10;
+    my ($most) = read_file("/proc/$pid/status") =~ /^VmHWM:\s*(\d+)/m;
     printf "at rest, 100,000 of 262,144 jailed: %.1f ms of CPU a second; "
-        . "a full pass %.1f ms\n", $rest / 20, $full;
+        . "a full pass %.1f ms; memory at most %.0f MB\n", $rest / 20, $full,
+        $most / 1024;
     my $trace = begin("$dir/none", qw(strace -f -o), "$dir/strace", '-p',
         $pid);
     poll(10, sub { read_file("/proc/$pid/status") =~ /TracerPid:\s*[1-9]/ });

@@ -19,7 +19,8 @@ static bool has_failed(struct cq_sync *sync, struct cq_sync_jail *sj)
         return false;
     }
     cq_say_trouble(&sync->say, "%s", sj->why.text);
-    cq_sync_failed(sync, (enum cq_exit)sj->status);     /* the same numbers */
+    /* the same numbers */
+    sync->exit = cq_exit_worse(sync->exit, (enum cq_exit)sj->status);
     sj->is_settled = false;
     return true;
 }

@@ -3,7 +3,6 @@
  * and --flush. */
 #include "sync/sync.h"
 
-#include <malloc.h>
 #include <time.h>
 
 /* What the plans would do. */
@@ -50,9 +49,6 @@ int main(int argc, char **argv)
     struct cq_sync sync;
     enum cq_exit result = CQ_EXIT_DONE;
 
-    /* The system gets the arrays of a pass back when they are freed. Without
-     * this malloc() keeps blocks as large as the largest one freed. */
-    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     switch (cq_sync_options_read(&options, argc, argv, stdout, stderr)) {
     case CQ_OPTIONS_DONE:
         break;

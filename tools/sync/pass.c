@@ -2,6 +2,7 @@
  * act, end. */
 #include "sync/sync.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
         ? CQ_JAIL_READ : CQ_JAIL_WRITE;
     size_t i;
 
+    /* The system gets the arrays of a pass back when they are freed. Without
+     * this malloc() keeps blocks as large as the largest one freed. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     memset(sync, 0, sizeof(*sync));
     sync->options = sync->source.options = options;
     sync->source.lists = &sync->lists;
@@ -43,7 +47,8 @@ enum cq_exit cq_sync_open(struct cq_sync *sync,
     return CQ_EXIT_DONE;
 }
 
-void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit)
+/* Remembers what went wrong. */
+static void fail(struct cq_sync *sync, enum cq_exit exit)
 {
     sync->exit = cq_exit_worse(sync->exit, exit);
 }
@@ -77,7 +82,7 @@ static bool attach(struct cq_sync *sync)
     if (result != CQ_EXIT_DONE) {
         if (!o->flush) {
             cq_say_trouble(&sync->say, "%s", why);
-            cq_sync_failed(sync, result);
+            fail(sync, result);
         }
         return false;
     }
@@ -110,7 +115,7 @@ bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
     case CQ_LOCK_NONE:
         return true;
     case CQ_LOCK_REFUSED:
-        cq_sync_failed(sync, CQ_EXIT_NOT_PERMITTED);
+        fail(sync, CQ_EXIT_NOT_PERMITTED);
         /* a missing table comes first in the order of exit codes */
         (void)attach(sync);
         return false;
@@ -167,7 +172,7 @@ static bool is_whole(struct cq_sync *sync)
     cq_say_trouble(&sync->say, "%s: was cut short or replaced while it was "
                    "read; nothing is done until the next look",
                    sync->options->table);
-    cq_sync_failed(sync, CQ_EXIT_NO_TABLE);
+    fail(sync, CQ_EXIT_NO_TABLE);
     return false;
 }
 
@@ -216,7 +221,7 @@ enum cq_exit cq_sync_end(struct cq_sync *sync)
         cq_memory_save(&sync->memory, &sync->say);
     }
     if (sync->say.troubles > 0) {
-        cq_sync_failed(sync, CQ_EXIT_PARTLY);
+        fail(sync, CQ_EXIT_PARTLY);
     }
     return sync->exit;
 }

@@ -61,9 +61,6 @@ void cq_sync_close(struct cq_sync *sync);
  *         ended */
 bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop);
 
-/** Remembers what went wrong. */
-void cq_sync_failed(struct cq_sync *sync, enum cq_exit exit);
-
 /** Looks at the table that has the name now and, at CQ_FULL, at the lists; and
  * makes the jails' plans. With --flush nothing is wanted.
  * @return false after a sentence: nothing can be done */
