@@ -268,7 +268,7 @@ cmp_ok($server->row('127.0.0.3')->{used}, '>=', 10_000, 'the other is not');
 # what browsers send that leave out one or the other
 for ([$origin], ["Referer: $own/clamquota"], ["Referer: $own"],
     ['Sec-Fetch-Site: same-origin'], ['Sec-Fetch-Site: none']) {
-    $answer = $server->post('action=reset&client=127.0.0.9',
+    $answer = $server->post('action=reset&client=127.0.0.2',
         map { ('-H', $_) } @$_);
     is($answer->{status}, 303, "POST with @$_: 303");
 }

@@ -126,6 +126,18 @@ like($server->get('/clamquota?client=127.0.2.2')->{body},
     qr{&lt;script&gt;alert\(1\)&lt;/script&gt;&quot;&\#39;&amp;\xef\xbf\xbd},
     'a hostile file name is text');
 
+# ---- ?json: each member that is written is in the manual ----
+my $writer = read_file("$Httpd::ROOT/mod_clamquota/render/json.c");
+my ($manual) = read_file("$Httpd::ROOT/mod_clamquota/mod_clamquota.5")
+    =~ /^\.Sh THE PAGE\n(.*?)^\.Ss Changes/ms;
+my %documented = map { $_ => 1 } map { split /[ ,]+/ }
+    $manual =~ /\bLi ([\w ,]+)/g;
+my @members = ($writer =~ /\bmember(?:_\w+)?\(w, "(\w+)"/g,
+    $writer =~ /\\"(\w+)\\":/g);
+cmp_ok(scalar @members, '>', 90, 'members of ?json');
+is_deeply([grep { !$documented{$_} } sort @members], [],
+    'are in mod_clamquota(5)');
+
 # ---- metrics ----
 my $metrics = $server->get('/clamquota?openmetrics')->{body};
 my %seen;

@@ -197,6 +197,16 @@ says('cluster', 0, qr/^No cluster: /, '', 'cluster');
 says('check', 0, "$table: in order, as far as can be seen while it is in use\n",
     '', 'check');
 
+SKIP: {
+    my @elsewhere = qw(unshare --pid --fork --mount-proc);
+    skip 'no process namespace of its own here', 2
+        if system("@elsewhere true 2>/dev/null");
+    like(`@elsewhere '$tool' check --table '$table'`, qr/while it is in use/,
+        'from another process namespace httpd is seen, too');
+    `@elsewhere '$tool' feed --daily 1M --table '$table' </dev/null 2>&1`;
+    is($? >> 8, 6, 'and feed does not count beside it');
+}
+
 # ---- usage: one sentence each, and nothing else ----
 
 for my $wrong (['report', '--sort', 'x'], ['report', '--limit', 0],
