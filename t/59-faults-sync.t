@@ -99,7 +99,7 @@ for my $try ([pass => 0], ['another pass' => 1], [ 'dry run' => 0, '-n' ],
     is(join("\n", @bad), '', "$name: " . @all . ' faults');
 }
 
-# The daemon goes on, and jails the clients that it wants.
+# The daemon goes on, and puts every offender back.
 $faults->{prepare} = \&start_anew;
 my @watch = (@sync, '--watch');
 my @calls = $ENV{CQ_TEST_ALL} ? qw(openat mmap newfstatat socket sendto sendmsg
