@@ -4,21 +4,21 @@
  * question is asked twice, the second time with what the first one left. */
 #include "input.h"
 
-#include "jail/jail.h"
-
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <sys/types.h>
+#include <sys/socket.h>
 
 static struct input answers;
 static uint32_t sequence;
 
-static ssize_t answer(void *buffer, size_t size)
+static ssize_t receive(const struct mnl_socket *link, void *buffer,
+                       size_t size)
 {
     size_t n = take(&answers, 2) & 0x7fff, i;
     int puts_right = (int)(take(&answers, 1) & 1);
     unsigned char *bytes = buffer;
 
+    (void)link;
     if (answers.size == 0) {
         errno = ENOBUFS;
         return -1;
@@ -28,80 +28,87 @@ static ssize_t answer(void *buffer, size_t size)
     memcpy(bytes, answers.at, n);
     answers.at += n;
     answers.size -= n;
-    for (i = 0; puts_right && i + sizeof(struct nlmsghdr) <= n;) {
+    /* libmnl takes the length of a message as the kernel's: what is longer than
+     * the datagram ends it */
+    for (i = 0; i + sizeof(struct nlmsghdr) <= n;) {
         struct nlmsghdr *header = (struct nlmsghdr *)(void *)(bytes + i);
 
-        header->nlmsg_seq = sequence;
-        header->nlmsg_pid = 0;
-        if (header->nlmsg_len < sizeof(*header)) {
+        if (header->nlmsg_len < sizeof(*header)
+            || header->nlmsg_len > n - i) {
+            n = i;
             break;
         }
-        i += ((size_t)header->nlmsg_len + 3) / 4 * 4;
+        if (puts_right) {
+            header->nlmsg_seq = sequence;
+            header->nlmsg_pid = 0;
+        }
+        i += (header->nlmsg_len + 3u) & ~(size_t)3;
     }
     return (ssize_t)n;
 }
 
-/* ---- libmnl's calls of a socket, which there is not ---- */
+/* ---- a socket that is none ---- */
 
-struct mnl_socket *mnl_socket_open2(int bus, int flags)
+static struct mnl_socket *open_none(int bus, int flags)
 {
     (void)bus;
     (void)flags;
     return (struct mnl_socket *)(void *)&answers;
 }
 
-int mnl_socket_bind(struct mnl_socket *socket, unsigned groups, pid_t pid)
+static int bind_none(struct mnl_socket *link, unsigned groups, pid_t pid)
 {
-    (void)socket;
+    (void)link;
     (void)groups;
     (void)pid;
     return 0;
 }
 
-int mnl_socket_get_fd(const struct mnl_socket *socket)
+static int get_none(const struct mnl_socket *link)
 {
-    (void)socket;
+    (void)link;
     return -1;
 }
 
-int mnl_socket_setsockopt(const struct mnl_socket *socket, int type,
-                          void *value, socklen_t length)
+static int set_none(const struct mnl_socket *link, int type, void *value,
+                    socklen_t size)
 {
-    (void)socket;
+    (void)link;
     (void)type;
     (void)value;
-    (void)length;
+    (void)size;
     return 0;
 }
 
-ssize_t mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes,
-                          size_t size)
+static ssize_t send_none(const struct mnl_socket *link, const void *bytes,
+                         size_t size)
 {
-    const struct nlmsghdr *header = bytes;
-
-    (void)socket;
-    sequence = header->nlmsg_seq;
+    (void)link;
+    sequence = ((const struct nlmsghdr *)bytes)->nlmsg_seq;
     return (ssize_t)size;
 }
 
-ssize_t mnl_socket_recvfrom(const struct mnl_socket *socket, void *buffer,
-                            size_t size)
+static unsigned ask_none(const struct mnl_socket *link)
 {
-    (void)socket;
-    return answer(buffer, size);
-}
-
-unsigned mnl_socket_get_portid(const struct mnl_socket *socket)
-{
-    (void)socket;
+    (void)link;
     return 0;
 }
 
-int mnl_socket_close(struct mnl_socket *socket)
+static int close_none(struct mnl_socket *link)
 {
-    (void)socket;
+    (void)link;
     return 0;
 }
+
+#define mnl_socket_open2 open_none
+#define mnl_socket_bind bind_none
+#define mnl_socket_get_fd get_none
+#define mnl_socket_setsockopt set_none
+#define mnl_socket_sendto send_none
+#define mnl_socket_recvfrom receive
+#define mnl_socket_get_portid ask_none
+#define mnl_socket_close close_none
+#include "jail/netlink.c"
 
 static void check(const struct cq_jail_element *elements, size_t n,
                   bool are_networks)
@@ -113,7 +120,10 @@ static void check(const struct cq_jail_element *elements, size_t n,
 
         HOLDS(key->family == 4 || key->family == 6);
         HOLDS(are_networks || cq_key_is_valid(key));
-        HOLDS(i == 0 || cq_key_compare(&elements[i - 1].key, key) < 0);
+        /* a range that is no network is there as one of prefix 0 */
+        HOLDS(i == 0 || (are_networks && (key->prefix == 0
+                                          || elements[i - 1].key.prefix == 0))
+              || cq_key_compare(&elements[i - 1].key, key) < 0);
     }
 }
 

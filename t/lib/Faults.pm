@@ -12,9 +12,13 @@ use Cluster;
 use Httpd;
 use List::Util qw(shuffle max);
 use Mirror ();
+use POSIX ();
 use Test::More;
 use Time::HiRes 'sleep';
 use Wire;
+
+# the same on every 64-bit Linux
+use constant { SYS_pidfd_send_signal => 424, SYS_pidfd_open => 434 };
 
 my @FAULTS = qw(graceful graceful kill_children kill_server stop_child
     stop_exchanger kill_exchanger freeze_memcached restart_memcached garbage
@@ -61,11 +65,36 @@ sub graceful {
     $self->sample($node);
 }
 
+# A child may have ended and its number be another process's by now: signals go
+# through a descriptor of the process that was seen to be httpd's child.
+sub hold {
+    my ($node, $pid) = @_;
+    my $fd = syscall SYS_pidfd_open, $pid // return, 0;
+    return if $fd < 0;
+    my ($parent) = read_file("/proc/$pid/stat") =~ /^\d+ \(.*\) \S (\d+)/s;
+    return $fd if ($parent // 0) == ($node->{pid} // -1);
+    POSIX::close($fd);
+    return;
+}
+
+# One after the other, with a pause
+sub signals {
+    my ($node, $pid, @signals) = @_;
+    my $fd = hold($node, $pid) // return;
+    for my $signal (@signals) {
+        syscall SYS_pidfd_send_signal, $fd, $signal, 0, 0;
+        sleep 0.2 + rand 0.8 if $signal == POSIX::SIGSTOP();
+    }
+    POSIX::close($fd);
+}
+
 sub kill_children {
     my ($self) = @_;
-    my @children = $self->node->children;
+    my $node = $self->node;
+    my @children = $node->children;
     my $one = int rand @children;
-    kill 'KILL', @children[grep { $_ == $one || rand() < 0.3 } 0 .. $#children];
+    signals($node, $children[$_], POSIX::SIGKILL())
+        for grep { $_ == $one || rand() < 0.3 } 0 .. $#children;
 }
 
 # The second one: the first lives to the end, so that it can be seen to grow.
@@ -78,27 +107,29 @@ sub kill_server {
 }
 
 sub stop {
-    my ($pid) = @_;
-    return if !$pid;
-    kill 'STOP', $pid;
-    sleep 0.2 + rand 0.8;
-    kill 'CONT', $pid;
+    my ($node, $pid) = @_;
+    signals($node, $pid, POSIX::SIGSTOP(), POSIX::SIGCONT());
 }
 
 sub stop_child {
     my ($self) = @_;
-    my @children = $self->node->children;
-    stop($children[rand @children]);
+    my $node = $self->node;
+    my @children = $node->children;
+    stop($node, $children[rand @children]);
 }
 
 # ---- the cluster ----
 
-sub stop_exchanger { stop(Cluster::exchanger($_[0]->node)) }
+sub stop_exchanger {
+    my ($self) = @_;
+    my $node = $self->node;
+    stop($node, Cluster::exchanger($node));
+}
 
 sub kill_exchanger {
     my ($self) = @_;
-    my $pid = Cluster::exchanger($self->node);
-    kill 'KILL', $pid if $pid;
+    my $node = $self->node;
+    signals($node, Cluster::exchanger($node), POSIX::SIGKILL());
 }
 
 sub freeze_memcached {
@@ -185,7 +216,13 @@ sub kill_sync {
     $self->begin_sync;
 }
 
-sub freeze_sync { stop($_[0]{sync}{pid}) }
+# a child of the test, whose number stays until it is waited for
+sub freeze_sync {
+    my ($self) = @_;
+    kill 'STOP', $self->{sync}{pid};
+    sleep 0.2 + rand 0.8;
+    kill 'CONT', $self->{sync}{pid};
+}
 
 # address => how often it was jailed
 sub jailed {

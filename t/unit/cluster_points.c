@@ -286,7 +286,7 @@ int main(void)
 
     find_points(true);
     suite_add_tcase(suite, tcase);
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 600);
     tcase_add_test(tcase, points_were_found);
     tcase_add_test(tcase, dies);
     return run_suite(suite);
