@@ -27,7 +27,8 @@ my @wrong;
 sub killed {
     my ($name, $table, @kill) = @_;
     my $feed = Feed->begin($table, { through => ['strace', '-f', '-o',
-        "$dir/trace", '-e', 'trace=' . join(',', @calls), @kill] }, qw(--daily 1k --clients 100));
+        "$dir/trace", '-e', 'trace=' . join(',', @calls), @kill] },
+        qw(--daily 1k --clients 100));
     $feed->write(Feed::line($client, 300), Feed::line($client, 300));
     my $how = $feed->end;
     my ($exit, $said) = Feed::all($table, [qw(--daily 1k --clients 100)],

@@ -20,8 +20,8 @@ struct cq_table;            /* a mapping; private to the room, see layout.h */
  * nothing but the descriptor that was inherited: neither /proc nor a path. A
  * process that opens the same file a second time and closes it loses the lock
  * (fcntl(2)), and its reservations are released.
- * @return false: the lock failed and errno is set; nothing is counted through this
- *         table then */
+ * @return false: the lock failed and errno is set; nothing is counted through
+ *         this table then */
 bool cq_table_enter(struct cq_table *table);
 
 /* ---- health ---- */

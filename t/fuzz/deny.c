@@ -1,5 +1,5 @@
-/* deny - fuzzes deny and never files: first a byte that says which of them, then
- * the text. Each entry is a network that a line of it can have, and is found;
+/* deny - fuzzes deny and never files: first a byte that says which of them,
+ * then the text. Each entry is a network that a line of it can have, and is found;
  * each sentence fits, and not too many come. */
 #include "input.h"
 
