@@ -151,6 +151,7 @@ START_TEST(spared)
     facts.client_bits = 0;
     ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_RESERVED);
     ck_assert_int_eq(cq_key_parse(&key, "198.51.100.0/24", NULL), CQ_OK);
+    ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_PREFIX);
     facts.client_bits = -1;
     ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_NOT);
 }
