@@ -1,12 +1,6 @@
-<<<<<<< /tmp/m.ours
 /* recent - fuzzes a listing in /proc/net/xt_recent: first a byte that says which
  * list of one or two it is and how the clock stands, then the text. Its
  * entries become addresses of packets, and no entry outlives its lease. */
-=======
-/* recent - fuzzes a listing in /proc/net/xt_recent: first a byte that says
- * which list of one or two it is and how the clock stands, then the text. What is in
- * it becomes addresses of packets, and no entry outlives its lease. */
->>>>>>> /tmp/m.theirs
 #include "input.h"
 
 #include <sys/mman.h>
