@@ -188,7 +188,6 @@ my %expected = (
             . q( -w '%{http_code}' http://localhost/clamquota),
         qr/^localforward 8080 \[localhost\]:80\n200$/m],
     'man ./mod_clamquota/clamquota.7' => qr/^WHICH ANSWER DO MY CLIENTS/m,
-    'apachectl graceful' => qr/^$/,
 
     # clamquota(7): THE KERNEL JAIL
     'cd /usr/share/doc/mod_clamquota/examples' => qr/^$/,
