@@ -1,6 +1,6 @@
 /* hints - fuzzes what another node says of clients over quota and of resets and
  * exemptions: a byte for which of the two, then the value that each server has
- * for it, sealed, and with a pool's hash, as by somebody who knows how. A hint
+ * for it, sealed, and with a pool's hash, as a forger would make it. A hint
  * makes a row and no offender; the table is in order, and a round later still.
  */
 #include "exchange.h"

@@ -128,38 +128,6 @@ START_TEST(room)
 }
 END_TEST
 
-/* Whoever is the peer of one connection only is never jailed, in whichever pool
- * that was seen. */
-START_TEST(proxied_in_any_pool)
-{
-    struct fixture f;
-    struct cq_table *t = fixture_table(&f, 10);
-    struct cq_clock clock = clock_at(t, NOON_S);
-    struct cq_key key = client(1), other = client(2);
-    uint16_t pools[3] = { 0, 0, 0 };
-    int i;
-
-    ck_assert_int_eq(cq_table_pool(t, "b", &pools[1]), CQ_OK);
-    ck_assert_int_eq(cq_table_pool(t, "c", &pools[2]), CQ_OK);
-    ck_assert(!cq_table_seen_proxied(t, &key, &clock));
-    for (i = 0; i < 3; i++) {
-        struct cq_account a;
-
-        ck_assert_int_eq(cq_account_open(t, pools[i], &key, &clock, &a),
-                         CQ_OK);
-        cq_account_mark(&a, 0, i == 2);
-        cq_account_close(&a);
-        ck_assert(cq_table_seen_proxied(t, &key, &clock) == (i == 2));
-        ck_assert_int_eq(cq_account_open(t, pools[i], &other, &clock, &a),
-                         CQ_OK);
-        cq_account_mark(&a, 0, false);
-        cq_account_close(&a);
-    }
-    ck_assert(!cq_table_seen_proxied(t, &other, &clock));
-    fixture_end(&f, t);
-}
-END_TEST
-
 /* Accounts with something reserved, of clients only. */
 START_TEST(transfers)
 {
@@ -511,7 +479,6 @@ int main(void)
     tcase_add_test(tcase, busy_and_over);
     tcase_add_test(tcase, room);
     tcase_add_test(tcase, transfers);
-    tcase_add_test(tcase, proxied_in_any_pool);
     tcase_add_test(tcase, over_ends_with_the_period);
     tcase_add_test(tcase, tallies);
     tcase_add_test(tcase, saturates);

@@ -198,6 +198,29 @@ START_TEST(no_offence)
 }
 END_TEST
 
+/* A client that was seen through a proxy in one pool is it in all of them. */
+START_TEST(proxied_in_any_pool)
+{
+    struct cq_key key = key_of(1), other = key_of(2);
+    uint16_t pool;
+
+    for (pool = 0; pool < 2; pool++) {
+        struct cq_account a;
+
+        ck_assert(!cq_table_seen_proxied(table, &key, &now));
+        ck_assert_int_eq(cq_account_open(table, pool, &key, &now, &a), CQ_OK);
+        cq_account_mark(&a, 0, pool == 1);
+        cq_account_close(&a);
+        ck_assert_int_eq(cq_account_open(table, pool, &other, &now, &a),
+                         CQ_OK);
+        cq_account_mark(&a, 0, false);
+        cq_account_close(&a);
+    }
+    ck_assert(cq_table_seen_proxied(table, &key, &now));
+    ck_assert(!cq_table_seen_proxied(table, &other, &now));
+}
+END_TEST
+
 static void end(void)
 {
     fixture_end(&f, table);
@@ -217,6 +240,7 @@ int main(void)
     tcase_add_test(all, marks);
     tcase_add_test(all, refused_in_jail);
     tcase_add_test(all, no_offence);
+    tcase_add_test(all, proxied_in_any_pool);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);
