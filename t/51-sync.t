@@ -298,6 +298,22 @@ says('a network that an xt_recent list cannot hold', 0,
     @lists);
 again('it', 0, @lists);
 is(jailed(), '192.0.2.1 192.0.2.100 192.0.2.101 192.0.2.102 2001:db8:0:0:0:0:0:5', 'all in');
+# an exemption comes before a deny file, too
+sub exempt {
+    my (@words) = @_;
+    is((run("$build/clamquota", 'exempt', @words, '--table', $table))[0], 0,
+        "exempt @words");
+    return;
+}
+exempt('192.0.2.100', '--for', '1h');
+($released) = grep { /released/ } @{ lines('-v', @lists) };
+is($released, 'released 192.0.2.100: it is exempt', '-v: an exemption');
+is(jailed(), '192.0.2.1 192.0.2.101 192.0.2.102 2001:db8:0:0:0:0:0:5',
+    'an exempt address of a deny file is released');
+exempt('192.0.2.100', '--end');
+again('it', 0, @lists);
+is(jailed(), '192.0.2.1 192.0.2.100 192.0.2.101 192.0.2.102 2001:db8:0:0:0:0:0:5',
+    'until the exemption ends');
 deny("192.0.2.100\n192.0.2.300\n");
 says('a bad line', 1, "$deny:2: \"192\\.0\\.2\\.300\": not an address", @lists);
 again('a bad line', 1, @lists);

@@ -162,6 +162,7 @@ enum cq_spared cq_lists_spared(const struct cq_lists *lists,
 }
 
 bool cq_lists_add_denied(const struct cq_lists *lists,
+                         const struct cq_net_list *exempt,
                          struct cq_wanted_list *wanted, size_t *spared_n)
 {
     size_t i, j;
@@ -176,8 +177,9 @@ bool cq_lists_add_denied(const struct cq_lists *lists,
                 .line = list->entries[j].line
             };
 
-            if (cq_lists_spared(lists, &one.key, -1, false)
-                != CQ_SPARED_NOT) {
+            if (cq_net_touches(exempt, &one.key)
+                || cq_lists_spared(lists, &one.key, -1, false)
+                   != CQ_SPARED_NOT) {
                 ++*spared_n;
             }
             else if (!cq_wanted_add(wanted, &one)) {

@@ -48,10 +48,13 @@ enum cq_spared cq_lists_spared(const struct cq_lists *lists,
                                const struct cq_key *key, int client_bits,
                                bool proxied);
 
-/** Appends the addresses of deny files that are not spared.
- * @param spared_n  result: how many are
+/** Appends the addresses and networks of deny files that neither are spared nor
+ * touch one that is exempt.
+ * @param exempt    sealed
+ * @param spared_n  result: how many are left out
  * @return false: out of memory */
 bool cq_lists_add_denied(const struct cq_lists *lists,
+                         const struct cq_net_list *exempt,
                          struct cq_wanted_list *wanted, size_t *spared_n);
 
 void cq_lists_close(struct cq_lists *lists);

@@ -147,14 +147,15 @@ static bool gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
     }
     sync->wanted.count = 0;
     if (cq_source_scan(&sync->source, now_s, &sync->wanted, say) != CQ_OK
-        || !cq_lists_add_denied(&sync->lists, &sync->wanted, &spared_n)) {
+        || !cq_lists_add_denied(&sync->lists, &sync->source.rules.exempt,
+                                &sync->wanted, &spared_n)) {
         cq_source_forget(&sync->source);
         cq_say_trouble(&sync->say, "out of memory: nothing is done");
         return false;
     }
     if (spared_n > 0 && say != NULL && say->verbose) {
         cq_say_info(say, "%zu addresses of deny files are left out: they are "
-                    "own, reserved or on a never list", spared_n);
+                    "exempt, own, reserved or on a never list", spared_n);
     }
     /* what follows needs memory, and has no use for the rows */
     cq_table_unmap_rows(sync->table);
