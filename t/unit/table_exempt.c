@@ -185,6 +185,7 @@ START_TEST(an_answer_is_kept)
 {
     struct cq_exempt_answer answer = { 0, 0 };
     struct cq_key key = net("192.0.2.7");
+    struct cq_clock clock;
 
     ck_assert(!cq_exempt_covers(table, &key, NOON_S, &answer));
     ck_assert_int_eq(set("192.0.2.0/24", NOON_S + 100), CQ_OK);
@@ -196,8 +197,13 @@ START_TEST(an_answer_is_kept)
     ck_assert_int_eq(set("198.51.100.7", NOON_S + 200), CQ_OK);
     ck_assert_int_eq(end_of("192.0.2.0/24"), CQ_OK);
     ck_assert(!cq_exempt_covers(table, &key, NOON_S, &answer));
-    ck_assert_int_eq(set("192.0.2.0/24", NOON_S + 300), CQ_OK);
+    ck_assert_int_eq(set("192.0.2.0/24", NOON_S + 100), CQ_OK);
     ck_assert(cq_exempt_covers(table, &key, NOON_S, &answer));
+    /* nor does it outlive the exemption when the clock is set back */
+    clock = clock_at(table, NOON_S + 100);
+    cq_exempt_expire(table, &clock);
+    ck_assert_uint_eq(places(), 2);
+    ck_assert(!cq_exempt_covers(table, &key, NOON_S, &answer));
 }
 END_TEST
 
