@@ -146,6 +146,15 @@ START_TEST(a_network_and_a_period)
 }
 END_TEST
 
+START_TEST(words)
+{
+    ck_assert_str_eq(cq_change_word(CQ_CHANGE_OVER), "over");
+    ck_assert_str_eq(cq_change_word(CQ_CHANGE_PERIOD), "new period");
+    ck_assert_str_eq(cq_change_word((enum cq_change_kind)0), "unknown");
+    ck_assert_str_eq(cq_change_word(CQ_CHANGE_KINDS), "unknown");
+}
+END_TEST
+
 START_TEST(a_full_ring)
 {
     struct cq_change change = { .kind = CQ_CHANGE_OVER, .at_s = 1 };
@@ -257,6 +266,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, a_client_s_life);
     tcase_add_test(tcase, a_network_and_a_period);
+    tcase_add_test(tcase, words);
     tcase_add_test(tcase, a_full_ring);
     tcase_add_test(tcase, noise);
     tcase_add_test(tcase, writers_and_kills);
