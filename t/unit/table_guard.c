@@ -204,6 +204,60 @@ START_TEST(handlers_come_and_go)
 }
 END_TEST
 
+/* mappings that have no file but may be shared with children */
+static int shared_mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    int n = 0;
+
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        n += strstr(line, "/dev/zero (deleted)") != NULL;
+    }
+    fclose(maps);
+    return n;
+}
+
+START_TEST(closed)
+{
+    struct fixture f;
+    struct cq_table *t;
+    int before;
+
+    signal(SIGBUS, others_handler);
+    before = shared_mappings();
+    t = fixture_table(&f, 10);
+    ck_assert_int_eq(shared_mappings(), before + 1);
+    fixture_end(&f, t);
+    ck_assert_int_eq(shared_mappings(), before);
+    ck_assert(handler_is(others_handler));
+}
+END_TEST
+
+/* Memory that is guarded once more keeps its place, and takes no other one. */
+START_TEST(guarded_again)
+{
+    static _Atomic uint32_t lost;
+    static char memory[9][8];           /* one more than there are places */
+    int i;
+
+    signal(SIGBUS, others_handler);
+    for (i = 0; i < 8; i++) {
+        cq_guard_begin(memory[i], sizeof(memory[i]), &lost);
+    }
+    cq_guard_end(memory[0]);
+    cq_guard_begin(memory[1], sizeof(memory[1]), &lost);
+    cq_guard_begin(memory[8], sizeof(memory[8]), &lost);
+    for (i = 1; i < 8; i++) {
+        cq_guard_end(memory[i]);
+    }
+    ck_assert(!handler_is(others_handler));
+    cq_guard_end(memory[8]);
+    ck_assert(handler_is(others_handler));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("table/guard");
@@ -216,5 +270,7 @@ int main(void)
     tcase_add_test(tcase, removed_and_replaced);
     tcase_add_test(tcase, not_ours);
     tcase_add_test(tcase, handlers_come_and_go);
+    tcase_add_test(tcase, closed);
+    tcase_add_test(tcase, guarded_again);
     return run_suite(suite);
 }
