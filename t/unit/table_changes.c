@@ -146,6 +146,29 @@ START_TEST(a_network_and_a_period)
 }
 END_TEST
 
+/* One of a client's transfers may have another allowance. */
+START_TEST(only_who_crosses)
+{
+    struct cq_account large, small;
+
+    large = open_client(table, 1, &now);
+    small = open_client(table, 1, &now);
+    ck_assert_int_eq(cq_account_admit(&large, &now, 5000, 0, NULL), CQ_OK);
+    ck_assert_int_eq(cq_account_admit(&small, &now, 1000, 0, NULL), CQ_OK);
+    cq_account_charge(&large, &now, 1000);
+    cq_account_charge(&small, &now, 1);
+    ck_assert_str_eq(story(NULL), "");
+    cq_account_charge(&large, &now, 3998);
+    ck_assert_str_eq(story(NULL), "");
+    cq_account_charge(&large, &now, 1);
+    ck_assert_str_eq(story(NULL), "over 1");
+    ck_assert_int_eq(list[0].used_bytes, 5000);
+    ck_assert_int_eq(list[0].allowance_bytes, 5000);
+    cq_account_close(&large);
+    cq_account_close(&small);
+}
+END_TEST
+
 START_TEST(words)
 {
     ck_assert_str_eq(cq_change_word(CQ_CHANGE_OVER), "over");
@@ -266,6 +289,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, a_client_s_life);
     tcase_add_test(tcase, a_network_and_a_period);
+    tcase_add_test(tcase, only_who_crosses);
     tcase_add_test(tcase, words);
     tcase_add_test(tcase, a_full_ring);
     tcase_add_test(tcase, noise);
