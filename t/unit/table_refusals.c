@@ -184,6 +184,39 @@ START_TEST(not_served)
 }
 END_TEST
 
+/* A child that still counts keeps its table in use, but serves nobody. */
+START_TEST(a_child_is_left)
+{
+    struct cq_table *t, *tool;
+    struct fixture f;
+    int up[2], down[2];
+    char byte = 0;
+    pid_t pid;
+
+    t = fixture_table(&f, 10);
+    ck_assert(pipe(up) == 0 && pipe(down) == 0);
+    pid = fork();
+    if (pid == 0) {
+        close(down[1]);
+        _exit(cq_table_enter(t) && write(up[1], "x", 1) == 1
+              && read(down[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    ck_assert_int_eq(read(up[0], &byte, 1), 1);
+    cq_tablefile_close(t);
+    ck_assert_int_eq(cq_tablefile_attach(f.path, false, &tool, why,
+                                         sizeof(why)), CQ_OK);
+    ck_assert(!cq_tablefile_is_served(tool));
+    ck_assert(cq_tablefile_is_in_use(tool));
+    close(down[1]);                     /* it ends */
+    ck_assert_int_eq(wait_for(pid), 0);
+    ck_assert(!cq_tablefile_is_in_use(tool));
+    fixture_end(&f, tool);
+    close(down[0]);
+    close(up[0]);
+    close(up[1]);
+}
+END_TEST
+
 /* Started without a standard input, a server or a tool gets its number. */
 START_TEST(descriptor_0)
 {
@@ -375,6 +408,7 @@ static Suite *suite(void)
     tcase_add_test(tc, limit_of_file_sizes);
     tcase_add_test(tc, served_by_another);
     tcase_add_test(tc, not_served);
+    tcase_add_test(tc, a_child_is_left);
     tcase_add_test(tc, descriptor_0);
     tcase_add_test(tc, unreadable);
     tcase_add_test(tc, calendar_of_another_kind);
