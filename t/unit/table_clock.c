@@ -376,6 +376,37 @@ START_TEST(old_addresses_are_erased)
 }
 END_TEST
 
+/* Of what is claimed, held or current, not one bit changes. */
+START_TEST(nothing_else_is_erased)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 100);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_account a = open_client(t, 1, &clock);
+    struct cq_hot *hot = &t->hot[a.row];
+    const uint16_t later = (uint16_t)(clock.period_id + 2);
+    uint32_t entry = cq_entry_acquire(t);
+    struct cq_hot before = *hot;
+    uint64_t identity = atomic_load(&hot->identity);
+
+    ck_assert(!cq_row_erase(t, entry, a.row, later));           /* held */
+    ck_assert_mem_eq(hot, &before, sizeof(before));
+    cq_account_close(&a);
+    before = *hot;
+    ck_assert(!cq_row_erase(t, entry, a.row, clock.period_id)); /* current */
+    ck_assert_mem_eq(hot, &before, sizeof(before));
+    atomic_store(&hot->identity, (identity & ~CQ_STATE_MASK) | CQ_CLAIM);
+    before = *hot;
+    ck_assert(!cq_row_erase(t, entry, a.row, later));           /* claimed */
+    ck_assert_mem_eq(hot, &before, sizeof(before));
+    atomic_store(&hot->identity, identity);
+    ck_assert(cq_row_erase(t, entry, a.row, later));
+    ck_assert_uint_eq(atomic_load(&hot->identity), CQ_EMPTY);
+    cq_entry_release(t, entry);
+    fixture_end(&f, t);
+}
+END_TEST
+
 /* Not while the clock may be wrong: a day must pass. */
 START_TEST(nothing_is_erased_by_a_jump)
 {
@@ -442,6 +473,7 @@ int main(void)
     tcase_add_test(tcase, clock_jumps_and_comes_back);
     tcase_add_test(tcase, boot_in_the_past);
     tcase_add_test(tcase, old_addresses_are_erased);
+    tcase_add_test(tcase, nothing_else_is_erased);
     tcase_add_test(tcase, nothing_is_erased_by_a_jump);
     tcase_add_test(tcase, history_of_days);
     return run_suite(suite);
