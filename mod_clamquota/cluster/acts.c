@@ -107,7 +107,7 @@ bool cq_node_is_forgotten(const struct cq_exchange *x, uint64_t id)
 bool cq_acts_load(struct cq_exchange *x)
 {
     struct cq_act *acts = malloc(CQ_ACTS_MAX * sizeof(*acts));
-    size_t i, n = acts != NULL ? cq_acts_read(x->table, acts) : 0;
+    size_t i, j, n = acts != NULL ? cq_acts_read(x->table, acts) : 0;
     uint64_t digest = 0;
 
     if (acts == NULL) {
@@ -122,10 +122,20 @@ bool cq_acts_load(struct cq_exchange *x)
         load_forgotten(x, acts, n);
         cq_net_free(&x->resets);
         for (i = 0; i < n; i++) {
-            /* one inside of another is the later one: cq_acts_apply() */
+            int64_t at_ms = acts[i].at_ms;
+
+            /* The longest prefix is found: it gets the latest of all that hold
+             * it. One inside of a later one is seldom here, but an exchanger
+             * that was killed before it ended it leaves it for good. */
+            for (j = 0; j < n; j++) {
+                if (acts[j].kind == CQ_ACT_RESET && acts[j].at_ms > at_ms
+                    && cq_key_contains(&acts[j].net, &acts[i].net)) {
+                    at_ms = acts[j].at_ms;
+                }
+            }
             if (acts[i].kind == CQ_ACT_RESET
                 && !cq_net_has(&x->resets, &acts[i].net)) {
-                cq_net_add(&x->resets, &acts[i].net, acts[i].at_ms);
+                cq_net_add(&x->resets, &acts[i].net, at_ms);
             }
         }
         cq_net_seal(&x->resets, NULL);

@@ -211,6 +211,49 @@ START_TEST(reset_of_a_network_after_one_of_a_client)
 }
 END_TEST
 
+/* An exchanger that is killed when the later reset is done and the earlier one
+ * is not ended leaves both: the next one goes by the later. */
+START_TEST(reset_of_a_network_by_a_killed_exchanger)
+{
+    static struct cq_item item;
+    unsigned char value[CQ_ITEM_SIZE_MAX];
+    struct cq_act act = { .net = client(1), .kind = CQ_ACT_RESET };
+    struct cq_item_key key;
+    size_t server, i, done = 0;
+
+    begin(1, 60);
+    rounds(nodes, 1, 3);
+    act.at_ms = world.unix_ms;
+    ck_assert_int_eq(cq_act_note(nodes[0].table, &act, world.unix_ms), CQ_OK);
+    rounds(nodes, 1, 1);
+    act.net = cq_key_network(&act.net, 8);
+    act.at_ms += 5;
+    ck_assert_int_eq(cq_act_note(nodes[0].table, &act, world.unix_ms), CQ_OK);
+    cq_exchange_stop(nodes[0].exchange);
+    for (i = 0; i < CQ_ACTS_MAX; i++) {
+        _Atomic uint64_t *state = &nodes[0].table->cluster->acts[i].state;
+
+        if ((*state & 3) == CQ_ACT_NEW) {
+            *state = (*state & ~UINT64_C(3)) | CQ_ACT_DONE;
+        }
+        done += (*state & 3) == CQ_ACT_DONE;
+    }
+    ck_assert_uint_eq(done, 2);
+    node_start(&nodes[0]);
+    key = key_of_client(&nodes[0], 1);
+    item.entries_n = 1;
+    item.entries[0] = (struct cq_item_entry){
+        cq_table_node(nodes[0].table), 1000, 0, act.at_ms - 5, 0, 0 };
+    for (server = 0; server < SERVERS; server++) {
+        put_value(server, &key, value, cq_item_encode(&item, &key, value));
+    }
+    node_charge(&nodes[0], 1, 7);
+    rounds(nodes, 1, 3);
+    ck_assert_int_eq(node_own(&nodes[0], 1), 7);
+    end(1);
+}
+END_TEST
+
 /* The deadline comes first: the round says so, the next one goes on behind it,
  * and all is exchanged in the end. */
 START_TEST(deadline_before_the_last_group)
@@ -406,6 +449,7 @@ static Suite *suite(void)
     tcase_add_test(t, more_shares_than_places);
     tcase_add_test(t, more_acts_than_places);
     tcase_add_test(t, reset_of_a_network_after_one_of_a_client);
+    tcase_add_test(t, reset_of_a_network_by_a_killed_exchanger);
     tcase_add_test(t, deadline_before_the_last_group);
     tcase_add_test(t, lost_table);
     tcase_add_test(t, every_call_fails_once);
