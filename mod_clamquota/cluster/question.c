@@ -2,11 +2,26 @@
  * item, which is asked for in the round after the question. */
 #include "cluster/parts.h"
 
+/* A question whose server is away waits without a row: the row would wait to
+ * be exchanged, and count anew in each round. */
+static bool can_be_asked(struct cq_exchange *x,
+                         const struct cq_node_shares *question)
+{
+    struct cq_item_key key;
+
+    if (question->pool >= x->pools_n) {
+        return true;            /* and has no answer */
+    }
+    cq_item_key(&x->seeds[question->pool], &question->client, &key);
+    return cq_server_find(x, key.hash.k0)->up;
+}
+
 void cq_question_begin(struct cq_exchange *x)
 {
     struct cq_node_shares *answer = &x->answer;
 
-    x->has_question = cq_question_read(x->table, answer);
+    x->has_question = cq_question_read(x->table, answer)
+        && can_be_asked(x, answer);
     if (x->has_question
         && !cq_guest_make(x->table, answer->pool, &answer->client, &x->clock,
                           &x->question_row)) {
@@ -27,7 +42,10 @@ void cq_question_end(struct cq_exchange *x, const struct cq_share *share,
     struct cq_node_shares *answer = &x->answer;
     size_t i;
 
-    if (!x->has_question || share->row != x->question_row) {
+    /* the row may have become another client's since */
+    if (!x->has_question || share->row != x->question_row
+        || share->pool != answer->pool
+        || cq_key_compare(&share->key, &answer->client) != 0) {
         return;
     }
     x->has_question = false;

@@ -1,4 +1,6 @@
 /* cluster: which node has how much of a client, as tools ask for it. */
+#include "cluster/parts.h"
+
 #include "cluster_world.h"
 
 #define NODES 3
@@ -198,12 +200,42 @@ START_TEST(server_away)
     ck_assert_int_eq(ask(1, 1, &answer), -1);
     rounds(nodes, NODES, 5);
     ck_assert(!cq_shares_answer(nodes[1].table, 1, 0, &key, &answer));
+    /* nor does a question that waits look like rows that do */
+    ck_assert_int_eq(node_status(&nodes[1]).waiting, 0);
     for (i = 0; i < SERVERS; i++) {
         world.down[i] = false;
     }
     pass_ms(&world, 30000);
     rounds(nodes, NODES, 2);
     ck_assert(cq_shares_answer(nodes[1].table, 1, 0, &key, &answer));
+    ck_assert_int_eq(share_of(&answer, 0).used_bytes, 40);
+    end();
+}
+END_TEST
+
+/* The row of the question is another client's by the time that its item is
+ * read: the next round answers. */
+START_TEST(row_of_another)
+{
+    struct cq_item item = { 0 };
+    struct cq_item_sum sum = { 0 };
+    struct cq_node_shares answer;
+    struct cq_share share = { .key = client(2) };
+    struct cq_key key = client(1);
+    struct cq_exchange *x;
+    uint32_t asked;
+
+    begin();
+    node_charge(&nodes[0], 1, 40);
+    rounds(nodes, NODES, 2);
+    x = nodes[1].exchange;
+    asked = cq_shares_ask(nodes[1].table, 0, &key);
+    cq_question_begin(x);
+    share.row = x->question_row;
+    cq_question_end(x, &share, &item, &sum);
+    ck_assert(!cq_shares_answer(nodes[1].table, asked, 0, &key, &answer));
+    rounds(nodes, NODES, 1);
+    ck_assert(cq_shares_answer(nodes[1].table, asked, 0, &key, &answer));
     ck_assert_int_eq(share_of(&answer, 0).used_bytes, 40);
     end();
 }
@@ -220,6 +252,7 @@ static Suite *suite(void)
     tcase_add_test(t, reset);
     tcase_add_test(t, no_client);
     tcase_add_test(t, server_away);
+    tcase_add_test(t, row_of_another);
     suite_add_tcase(s, t);
     return s;
 }
