@@ -218,6 +218,14 @@ static const struct {
       "f:1: is left out: \"Allow\" in line 2 may lift it" },
     { "Order allow,deny\nDeny from 1.2.3.4\nSatisfy any\nSatisfy All",
       "1.2.3.4/32", NULL },
+    /* what a section takes back holds only there */
+    { "Deny from 1.2.3.4\nAllow from 1.2.3.4\n<Files a>\nOrder allow,deny\n"
+      "</Files>", "", "f:1: is left out: \"Allow\" in line 2" },
+    { "Order allow,deny\nDeny from 1.2.3.4\nSatisfy any\n<Files a>\n"
+      "Satisfy all\n</Files>", "",
+      "f:2: is left out: \"Satisfy Any\" in line 3" },
+    { "Order allow,deny\nDeny from 1.2.3.4\nAllow from 1.2.3.4\n<Files a>\n"
+      "Order allow,deny\nSatisfy all\n</Files>", "1.2.3.4/32", NULL },
     { "Order allow,deny\nDeny from 1.2.3.4\nSatisfy any", "",
       "f:2: is left out: \"Satisfy Any\" in line 3 may lift it" }
 };

@@ -251,18 +251,28 @@ static void read_allow(struct parser *p, char *line)
     }
 }
 
-/* Reads Order, Allow and Satisfy; false: it is another directive. */
+/* Reads Order, Allow and Satisfy; false: it is another directive. What one
+ * inside of a section takes back holds only there: of those, only what lifts
+ * counts. */
 static bool read_lift(struct parser *p, const char *directive, char *line)
 {
+    bool is_outside = p->depth == 0;
+
     if (is_word(directive, "allow")) {
         read_allow(p, line);
     }
     else if (is_word(directive, "order")) {
         /* httpd's default is deny,allow; mutual-failure is as allow,deny */
-        p->deny_is_last = !is_word(next_word(&line), "deny,allow");
+        p->deny_is_last = !is_word(next_word(&line), "deny,allow")
+            && (is_outside || p->deny_is_last);
     }
     else if (is_word(directive, "satisfy")) {
-        p->satisfies_any = is_word(next_word(&line), "any") ? p->line : 0;
+        if (is_word(next_word(&line), "any")) {
+            p->satisfies_any = p->line;
+        }
+        else if (is_outside) {
+            p->satisfies_any = 0;
+        }
     }
     else {
         return false;
