@@ -218,6 +218,11 @@ static const struct {
       "f:1: is left out: \"Allow\" in line 2 may lift it" },
     { "Order allow,deny\nDeny from 1.2.3.4\nSatisfy any\nSatisfy All",
       "1.2.3.4/32", NULL },
+    /* so does "Satisfy Any" of httpd, with "Order deny,allow" for all */
+    { "Satisfy any\nRequire not ip 1.2.3.4\n1.2.3.5", "1.2.3.5/32",
+      "f:2: is left out: \"Satisfy Any\" in line 1 may lift it" },
+    { "Require not ip 1.2.3.4\nAllow from 1.2.3.4\nSatisfy all",
+      "1.2.3.4/32", NULL },
     /* what a section takes back holds only there */
     { "Deny from 1.2.3.4\nAllow from 1.2.3.4\n<Files a>\nOrder allow,deny\n"
       "</Files>", "", "f:1: is left out: \"Allow\" in line 2" },

@@ -64,8 +64,8 @@ typedef void cq_deny_report(void *baton, enum cq_deny_finding finding,
 
 /** Reads a file. Waits for one that is just being written until it is at rest,
  * at most two seconds or until a signal comes.
- * @param list    result, replaced, in the order of the file except that those
- *                of "Deny from" come last; untouched on failure
+ * @param list    result, replaced: the third form, "Require not ip", "Deny
+ *                from", each in the order of the file; untouched on failure
  * @param report  may be NULL
  * @param why     on failure a clause: "No such file or directory"; valid until
  *                the next call of strerror()

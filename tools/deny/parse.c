@@ -32,8 +32,9 @@ struct parser {
     /* sections that do not hold for all requests */
     size_t depth;
     char section[24];           /* the outermost one */
-    /* "Deny from", which the directives of httpd beside it may lift */
-    struct cq_deny_list denied;
+    /* "Deny from" and "Require not ip", which the directives of httpd beside
+     * them may lift */
+    struct cq_deny_list denied, required;
     struct cq_net_list allowed; /* value: the line of the Allow */
     size_t satisfies_any;       /* line; 0: none */
     bool deny_is_last;          /* Order allow,deny: no Allow lifts a Deny */
@@ -154,7 +155,8 @@ static const char *no_address(const char *word)
     return NULL;
 }
 
-/* The rest of "Deny from" (into p->denied) or "Require not ip". */
+/* The rest of "Deny from" (into p->denied) or "Require not ip" (into
+ * p->required). */
 static void read_addresses(struct parser *p, char *line,
                            struct cq_deny_list *list)
 {
@@ -197,7 +199,7 @@ static void read_require(struct parser *p, char *line)
     }
     word = next_word(&line);
     if (is_word(word, "ip")) {
-        read_addresses(p, line, &p->found);
+        read_addresses(p, line, &p->required);
     }
     else if (word != NULL) {
         note(p, word, "only \"Require not ip\" names addresses");
@@ -295,26 +297,35 @@ static size_t find_allow(const struct parser *p, const struct cq_key *key)
     return (size_t)rule->value;
 }
 
-/* Of "Deny from" what none of them may lift. */
-static void add_denied(struct parser *p)
+/* Of one list what none of them may lift. An Allow lifts no Require, unless
+ * there is a "Satisfy Any".
+ * @param is_denied  the list is p->denied */
+static void add_list(struct parser *p, const struct cq_deny_list *list,
+                     bool is_denied)
 {
     size_t i;
 
-    (void)cq_net_seal(&p->allowed, NULL);       /* none is in it twice */
-    for (i = 0; i < p->denied.count; i++) {
-        const struct cq_deny_entry *denied = &p->denied.entries[i];
+    for (i = 0; i < list->count; i++) {
+        const struct cq_deny_entry *entry = &list->entries[i];
         size_t line = p->satisfies_any != 0 ? p->satisfies_any
-            : find_allow(p, &denied->net);
+            : is_denied ? find_allow(p, &entry->net) : 0;
         char why[64];
 
         if (line == 0) {
-            p->no_memory |= !cq_deny_add(&p->found, denied);
+            p->no_memory |= !cq_deny_add(&p->found, entry);
             continue;
         }
         snprintf(why, sizeof(why), "\"%s\" in line %zu may lift it",
                  p->satisfies_any != 0 ? "Satisfy Any" : "Allow", line);
-        leave_out(p, denied->line, why);
+        leave_out(p, entry->line, why);
     }
+}
+
+static void add_denied(struct parser *p)
+{
+    (void)cq_net_seal(&p->allowed, NULL);       /* none is in it twice */
+    add_list(p, &p->required, false);
+    add_list(p, &p->denied, true);
 }
 
 /* ---- lines ---- */
@@ -439,6 +450,7 @@ enum cq_status cq_deny_parse(const char *path, const char *text, size_t size,
     add_denied(&p);
     free(copy);
     cq_deny_free(&p.denied);
+    cq_deny_free(&p.required);
     cq_net_free(&p.allowed);
     if (p.no_memory) {
         cq_deny_free(&p.found);
