@@ -192,6 +192,12 @@ says('the first pass names what others added', 0, "recent:$list: the first pass"
 is(jailed(), '192.0.2.1', 'and removes it');
 write_proc("+192.0.2.50");
 quiet('a later pass does not', @never);
+rename $table, "$table.away" or die "$table: $!\n";
+says('a pass without a table', 6, "no such table", @never);
+rename "$table.away", $table or die "$table: $!\n";
+write_proc("+192.0.2.50");
+quiet('nor does one after a pass that failed', @never);
+is(jailed(), '192.0.2.1', 'though it removes it');
 
 # ---- what another program adds again and again ----
 

@@ -59,6 +59,7 @@ static enum outcome read_text(int fd, enum cq_deny_form form, char **text,
                               size_t *size, const char **why)
 {
     struct stat before, after;
+    ssize_t n;
 
     *text = NULL;
     if (fstat(fd, &before) != 0) {
@@ -71,13 +72,15 @@ static enum outcome read_text(int fd, enum cq_deny_form form, char **text,
     }
     *size = (size_t)before.st_size;
     *text = malloc(*size + 1);
-    /* at once: it is shorter only if others write it meanwhile */
-    if (*text == NULL || read(fd, *text, *size) < 0
-        || fstat(fd, &after) != 0) {
+    /* at once: it is shorter only if others write it meanwhile, who may have
+     * brought it back to its size and time since */
+    n = *text == NULL ? -1 : read(fd, *text, *size);
+    if (n < 0 || fstat(fd, &after) != 0) {
         *why = strerror(errno);
         return OUTCOME_FAILED;
     }
-    if (after.st_size != before.st_size || is_restless(&after)) {
+    if ((size_t)n != *size || after.st_size != before.st_size
+        || is_restless(&after)) {
         *why = "it is being written";
         return OUTCOME_RESTLESS;
     }

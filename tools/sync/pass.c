@@ -182,6 +182,9 @@ bool cq_sync_prepare(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
     const struct cq_sync_options *o = sync->options;
     bool is_there = attach(sync), changed;
 
+    if (depth == CQ_FULL) {
+        cq_sync_keep_takeovers(sync);
+    }
     if (!is_there && !o->flush) {
         return false;
     }

@@ -30,9 +30,8 @@ struct cq_key cq_sync_client(const struct cq_sync *sync,
                                                         : prefixes.v6_bits);
 }
 
-/* The wanted one that an element or a network stands for, or NULL. */
-static const struct cq_wanted *find_wanted(const struct cq_sync *sync,
-                                           const struct cq_key *key)
+const struct cq_wanted *cq_sync_find_wanted(const struct cq_sync *sync,
+                                            const struct cq_key *key)
 {
     struct cq_key client = cq_sync_client(sync, key);
     const struct cq_wanted *found = cq_wanted_find(&sync->wanted, key);
@@ -56,7 +55,7 @@ static void report_change(struct cq_sync *sync,
         cq_say_info(&sync->say, "%s %s: --flush", word, address);
         return;
     }
-    wanted = find_wanted(sync, &change->key);
+    wanted = cq_sync_find_wanted(sync, &change->key);
     client = cq_sync_client(sync, &change->key);
     if (is_added && wanted != NULL && wanted->file != 0) {
         cq_say_info(&sync->say, "%s %s: %s:%u", word, address,
@@ -137,6 +136,25 @@ void cq_sync_report_plan(struct cq_sync *sync, const struct cq_sync_jail *sj)
 
 /* ---- what others put in ---- */
 
+static const char *make_fills(char topic[CQ_SAY_SIZE],
+                              const struct cq_sync_jail *sj)
+{
+    snprintf(topic, CQ_SAY_SIZE, "fills %s", cq_jail_spec(sj->jail));
+    return topic;
+}
+
+void cq_sync_keep_takeovers(struct cq_sync *sync)
+{
+    char topic[CQ_SAY_SIZE];
+    size_t i;
+
+    for (i = 0; i < sync->jail_n; i++) {
+        if (cq_say_has(&sync->say, make_fills(topic, &sync->jails[i]))) {
+            cq_say_keep(&sync->say, topic);
+        }
+    }
+}
+
 void cq_sync_report_takeover(struct cq_sync *sync,
                              const struct cq_sync_jail *sj)
 {
@@ -146,8 +164,8 @@ void cq_sync_report_takeover(struct cq_sync *sync,
     size_t i, at = 0, n = 0;
     bool fills;
 
-    snprintf(topic, sizeof(topic), "fills %s", spec);
-    fills = cq_say_has(&sync->say, topic) || sync->options->flush;
+    fills = cq_say_has(&sync->say, make_fills(topic, sj))
+        || sync->options->flush;
     cq_say_keep(&sync->say, topic);
     for (i = 0; !fills && i < sj->plan.change_n; i++) {
         if (sj->plan.changes[i].op == CQ_JAIL_REMOVE && n++ < NAMED_MAX) {
@@ -177,7 +195,7 @@ static bool is_feud(struct cq_sync *sync, const char *spec,
     int n;
 
     /* one that has no place now may have had one, and have it again */
-    if (find_wanted(sync, key) != NULL) {
+    if (cq_sync_find_wanted(sync, key) != NULL) {
         return false;
     }
     cq_key_format(key, text, sizeof(text));

@@ -97,6 +97,10 @@ void cq_sync_report_plan(struct cq_sync *sync, const struct cq_sync_jail *sj);
 void cq_sync_report_takeover(struct cq_sync *sync,
                              const struct cq_sync_jail *sj);
 
+/** Keeps which lists were taken over: also a pass that comes to no plan must
+ * not forget it. */
+void cq_sync_keep_takeovers(struct cq_sync *sync);
+
 /** What was done, one line each.
  * @param changes  of the jail's plan, count of them */
 void cq_sync_report_changes(struct cq_sync *sync,
@@ -115,6 +119,10 @@ const char *cq_sync_text(const struct cq_key *key, char *text, size_t size);
 /** The client of the table that an element stands for. */
 struct cq_key cq_sync_client(const struct cq_sync *sync,
                              const struct cq_key *element);
+
+/** The wanted one that an element or a network stands for, or NULL. */
+const struct cq_wanted *cq_sync_find_wanted(const struct cq_sync *sync,
+                                            const struct cq_key *key);
 
 /* ---- what the program is started for ---- */
 
