@@ -84,7 +84,7 @@ struct cq_copies_row {
     int64_t today_bytes;
     int64_t in_flight_bytes;
     int64_t copies_n;           /* ClamQuotaCopies that it was last judged by,
-                                 * at most 65,535; 0: none */
+                                 * at most 32,767; 0: none */
 };
 
 /** Copies the next pair that has used something today.
