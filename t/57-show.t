@@ -31,7 +31,8 @@ sub show {
 }
 sub run_sync {
     my ($exit, $said) = $jail->run($Wire::Sync::PROGRAM, '--table', $table,
-        '--state', "$dir/state", '--jail', $jail->{spec}, '--deny-file', $deny);
+        '--state', "$dir/state", '--jail', $jail->{spec}, '--deny-file', $deny,
+        @_);
     is($exit, 0, 'clamquota-sync') or diag($said);
 }
 my $until = qr/until \d+-\d\d-\d\d \d\d:\d\d \S+, in (?:1 h|59 min)/;
@@ -55,6 +56,13 @@ sub one_jail {
     like($said, qr/^  changes +\S+ \S+ \S+ jailed$/m, 'its last change');
     like($said, qr/^To admit it again:\n  clamquota reset 192\.0\.2\.1 --table/m,
         'what frees it');
+    # nor is a long lease an operator's
+    run_sync('--lease', '10h');
+    $jail->empty;
+    run_sync('--lease', '10h');
+    unlike(show('192.0.2.1'), qr/by an operator/, 'a lease of 10 h');
+    $jail->empty;
+    run_sync();
     # one that a deny file names, of which nothing was counted
     $said = show('192.0.2.7');
     like($said, qr/^  jailed +$spec, $until, unless/m, 'denied: jailed');

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-/* only a jail that is written needs a true one */
+/* That of clamquota-sync is not known here, so a time-out does not tell an
+ * operator's element from one of a long --lease. */
 #define LEASE_S 3600
 
 static int64_t monotonic_s(void)
@@ -66,7 +67,7 @@ static void show_element(struct cq_show *show, const char *spec,
     struct cq_writer *w = cq_show_line(show, "jailed");
 
     cq_write_line(w, spec);
-    if (element->is_operators) {
+    if (element->expires_at_s == CQ_JAIL_PERMANENT) {
         cq_write_raw(w, ", by an operator: clamquota-sync keeps it");
     }
     else {

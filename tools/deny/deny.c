@@ -72,8 +72,8 @@ static enum outcome read_text(int fd, enum cq_deny_form form, char **text,
     }
     *size = (size_t)before.st_size;
     *text = malloc(*size + 1);
-    /* at once: it is shorter only if others write it meanwhile, who may have
-     * brought it back to its size and time since */
+    /* at once: it is shorter only if another program writes it meanwhile, which
+     * may have brought it back to its size and time since */
     n = *text == NULL ? -1 : read(fd, *text, *size);
     if (n < 0 || fstat(fd, &after) != 0) {
         *why = strerror(errno);
