@@ -456,6 +456,28 @@ SKIP: {
     like($err, qr/read-only/i, 'and reports it');
 }
 
+# ---- an addition that fails ----
+
+sub is_marked {
+    my ($json) = (run("$build/clamquota", 'report', '--json', '--table',
+        $table))[1];
+    my ($client) = grep { $_->{client} eq '192.0.2.1' }
+        @{JSON::PP::decode_json($json)->{clients}};
+    return $client->{jailed} ? 'jailed' : 'not jailed';
+}
+write_proc('/');
+quiet('a list with room', @never);
+is(is_marked(), 'jailed', 'the table says so');
+write_proc('/');
+# no packet has such an address, but it takes a place
+write_proc("+::ffff:10.0.0.$_") for 1 .. 100;
+says('a list full of what is no client', 1, "$list is full; raise", @never);
+is(jailed() =~ /192\.0\.2\.1\b/ ? 'in' : 'out', 'out', 'the client is not in');
+is(is_marked(), 'not jailed', 'nor does the table say so');
+write_proc('/');
+quiet('there is room again', @never);
+is(is_marked(), 'jailed', 'it is in');
+
 # ---- places ----
 
 my @many = map { ('draw', 'default', "192.0.2.$_", 2000 + $_, 200, 61) }

@@ -88,6 +88,41 @@ void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed)
 
 /* ---- changes ---- */
 
+/* Of count changes those that were not made: who was to be added is not
+ * jailed. */
+static void hold_back(struct cq_sync *sync, struct cq_plan *plan,
+                      const struct cq_jail_change *changes, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        const struct cq_wanted *one = changes[i].has_failed
+            && changes[i].op == CQ_JAIL_ADD
+            ? cq_sync_find_wanted(sync, &changes[i].key) : NULL;
+
+        if (one != NULL) {
+            cq_plan_hold_back(plan, (size_t)(one - sync->wanted.entries));
+        }
+    }
+}
+
+static void apply_networks(struct cq_sync *sync, struct cq_sync_jail *sj)
+{
+    struct cq_plan *plan = &sj->plan;
+    struct cq_jail_change *changes = plan->changes + plan->change_n;
+    size_t i;
+
+    sj->status = cq_jail_deny(sj->jail, plan->networks, plan->network_n,
+                              &sj->why);
+    if (has_failed(sync, sj)) {
+        for (i = 0; i < plan->network_change_n; i++) {
+            changes[i].has_failed = true;
+        }
+        hold_back(sync, plan, changes, plan->network_change_n);
+    }
+    cq_sync_report_changes(sync, changes, plan->network_change_n);
+}
+
 bool cq_sync_apply(struct cq_sync *sync, struct cq_sync_jail *sj,
                    enum cq_depth depth)
 {
@@ -101,15 +136,11 @@ bool cq_sync_apply(struct cq_sync *sync, struct cq_sync_jail *sj,
         sj->status = cq_jail_apply(sj->jail, plan->changes, plan->change_n,
                                    &sj->why);
         (void)has_failed(sync, sj);
+        hold_back(sync, plan, plan->changes, plan->change_n);
         cq_sync_report_changes(sync, plan->changes, plan->change_n);
     }
     if (plan->network_change_n > 0 && sj->status <= CQ_JAIL_PARTLY) {
-        sj->status = cq_jail_deny(sj->jail, plan->networks, plan->network_n,
-                                  &sj->why);
-        if (!has_failed(sync, sj)) {
-            cq_sync_report_changes(sync, plan->changes + plan->change_n,
-                                   plan->network_change_n);
-        }
+        apply_networks(sync, sj);
     }
     return plan->change_n > 0 || plan->network_change_n > 0;
 }
@@ -180,9 +211,10 @@ static void mark_changes(struct cq_sync *sync, const struct cq_plan *plan)
         const struct cq_jail_change *change = &plan->changes[i];
         struct cq_key client = cq_sync_client(sync, &change->key);
 
+        /* what one jail releases, another may hold */
         if (!change->has_failed && change->op != CQ_JAIL_RENEW) {
             (void)cq_table_mark_jailed(sync->table, &client,
-                                       change->op == CQ_JAIL_ADD);
+                is_jailed(sync, cq_sync_find_wanted(sync, &change->key)));
         }
     }
 }

@@ -255,6 +255,13 @@ size_t cq_plan_jailed_n(const struct cq_plan *plan)
     return plan->n[CQ_FATE_JAILED] + plan->n[CQ_FATE_NETWORK];
 }
 
+void cq_plan_hold_back(struct cq_plan *plan, size_t wanted)
+{
+    plan->n[plan->fates[wanted]]--;
+    plan->fates[wanted] = CQ_FATE_HELD_BACK;
+    plan->n[CQ_FATE_HELD_BACK]++;
+}
+
 void cq_plan_forget_changes(struct cq_plan *plan)
 {
     free(plan->changes);

@@ -13,7 +13,7 @@
 enum cq_plan_fate {
     CQ_FATE_JAILED,             /* is in the jail, or will be */
     CQ_FATE_NETWORK,            /* likewise, as a network or inside of one */
-    CQ_FATE_HELD_BACK,          /* by holds_additions */
+    CQ_FATE_HELD_BACK,          /* by holds_additions, or adding it failed */
     CQ_FATE_NO_PLACE,
     CQ_FATE_NOT_HELD,           /* the jail cannot hold it */
     CQ_FATES
@@ -62,6 +62,9 @@ bool cq_plan_jails(const struct cq_plan *plan, size_t wanted);
 
 /** How many are. */
 size_t cq_plan_jailed_n(const struct cq_plan *plan);
+
+/** Notes that the one of this index could not be added. */
+void cq_plan_hold_back(struct cq_plan *plan, size_t wanted);
 
 /** Frees the changes, when they are carried out; what it jails stays known. */
 void cq_plan_forget_changes(struct cq_plan *plan);
