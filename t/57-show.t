@@ -83,7 +83,15 @@ sub one_jail {
     if ($jail->{name} eq 'nft') {
         like($said, qr{^  denied +$spec, in 198\.51\.100\.0/24 of a deny}m,
             'in its set');
+        $jail->must(qw(nft add element inet clamquota deny4),
+            '{ 203.0.113.1-203.0.113.3 }');
+        unlike(show('192.0.2.9'), qr/denied|To admit/,
+            'a range of others that does not hold it');
     }
+    $said = show('192.0.2.9', '--jail', 'nft:inet/no_such/set');
+    like($said, qr{^  jailed +not known of nft:inet/no_such/set: .*does not exist}m,
+        'a jail that does not exist is not known');
+    unlike($said, qr/as clamquota-sync reported|To admit/, 'and no more');
     # other files than those that clamquota-sync reported
     write_file("$dir/other", "192.0.2.1\n");
     utime time - 60, time - 60, "$dir/other";

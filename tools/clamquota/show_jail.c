@@ -110,8 +110,10 @@ static bool show_contents(struct cq_show *show, const char *spec,
             is_held = true;
         }
     }
+    /* prefix 0 stands for a range of addresses that is no network */
     for (i = 0; i < contents->network_n; i++) {
-        if (cq_key_touches(&contents->networks[i].key, client)) {
+        if (contents->networks[i].key.prefix > 0
+            && cq_key_touches(&contents->networks[i].key, client)) {
             show_network(show, spec, &contents->networks[i].key);
             is_held = true;
         }
@@ -138,6 +140,19 @@ static void show_mark(struct cq_show *show, const char *spec,
     }
 }
 
+/* A jail of --jail that the kernel does not show. */
+static void show_unknown(struct cq_show *show, const char *spec,
+                         const char *why)
+{
+    struct cq_writer *w = cq_show_line(show, "jailed");
+
+    cq_write_raw(w, "not known of ");
+    cq_write_line(w, spec);
+    cq_write_raw(w, ": ");
+    cq_write_line(w, why);
+    cq_show_end(show);
+}
+
 static bool show_jail(struct cq_show *show, const char *spec,
                       const struct cq_key *client, bool is_marked)
 {
@@ -150,8 +165,11 @@ static bool show_jail(struct cq_show *show, const char *spec,
         && cq_jail_list(jail, &contents, &why) == CQ_JAIL_OK) {
         is_held = show_contents(show, spec, &contents, client);
     }
-    else if (is_marked || show->jails.count > 0) {
+    else if (is_marked) {
         show_mark(show, spec, why.text);
+    }
+    else if (show->jails.count > 0) {
+        show_unknown(show, spec, why.text);
     }
     cq_jail_close(jail);
     return is_held;
