@@ -467,13 +467,13 @@ sub is_marked {
 }
 write_proc('/');
 quiet('a list with room', @never);
-is(is_marked(), 'jailed', 'the table says so');
+is(is_marked(), 'jailed', 'its row is marked');
 write_proc('/');
 # no packet has such an address, but it takes a place
 write_proc("+::ffff:10.0.0.$_") for 1 .. 100;
 says('a list full of what is no client', 1, "$list is full; raise", @never);
 is(jailed() =~ /192\.0\.2\.1\b/ ? 'in' : 'out', 'out', 'the client is not in');
-is(is_marked(), 'not jailed', 'nor does the table say so');
+is(is_marked(), 'not jailed', 'its row is not marked');
 write_proc('/');
 quiet('there is room again', @never);
 is(is_marked(), 'jailed', 'it is in');

@@ -1,96 +1,13 @@
-/* deny: every form of line, what is reported of the others, and files that
- * can't be read. */
-#include "deny/deny.h"
+/* deny: every form of line, and what is reported of the others. */
+#include "deny_result.h"
 
-#include <check.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* what was reported, a line each, and the list, in one text */
-struct result {
-    char *said;
-    size_t said_n;
-    FILE *to;
-    size_t n[CQ_DENY_NOTE + 1];     /* findings of each kind */
-    struct cq_deny_list list;
-    char keys[4096];
-};
-
-static struct result *new_result(void)
-{
-    struct result *r = calloc(1, sizeof(*r));
-
-    ck_assert(r != NULL);
-    r->to = open_memstream(&r->said, &r->said_n);
-    ck_assert(fflush(r->to) == 0);
-    return r;
-}
-
-static void free_result(struct result *r)
-{
-    fclose(r->to);
-    free(r->said);
-    cq_deny_free(&r->list);
-    free(r);
-}
-
-static void note(void *baton, enum cq_deny_finding finding,
-                 const char *sentence)
-{
-    struct result *r = baton;
-
-    r->n[finding]++;
-    fprintf(r->to, "%s\n", sentence);
-    fflush(r->to);
-}
 
 static void parse(struct result *r, const char *text, size_t size,
                   enum cq_deny_form form)
 {
     ck_assert_int_eq(cq_deny_parse("f", text, size, form, &r->list, note, r),
                      CQ_OK);
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct cq_deny_entry *one = a;
-    const struct cq_deny_entry *other = b;
-
-    return cq_key_compare(&one->net, &other->net);
-}
-
-/* in order, each once */
-static const char *keys_text(struct result *r)
-{
-    struct cq_deny_entry sorted[64];
-    size_t i, n = 0;
-
-    ck_assert_uint_le(r->list.count, COUNT(sorted));
-    r->keys[0] = '\0';
-    for (i = 0; i < r->list.count; i++) {
-        sorted[i] = r->list.entries[i];
-    }
-    qsort(sorted, r->list.count, sizeof(sorted[0]), compare);
-    for (i = 0; i < r->list.count; i++) {
-        char text[CQ_KEY_TEXT_SIZE];
-
-        if (i == 0 || compare(&sorted[i - 1], &sorted[i]) != 0) {
-            n += (size_t)snprintf(r->keys + n, sizeof(r->keys) - n, "%s%s",
-                                  i > 0 ? " " : "",
-                                  cq_key_format_cidr(&sorted[i].net, text,
-                                                     sizeof(text)));
-        }
-    }
-    return r->keys;
 }
 
 struct reading {
@@ -365,129 +282,10 @@ START_TEST(many_bad_lines)
 }
 END_TEST
 
-/* ---- files ---- */
-
-static char dir[32], path[64];
-
-static void begin(void)
-{
-    snprintf(dir, sizeof(dir), "/tmp/cq-deny-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/list", dir);
-}
-
-static void end(void)
-{
-    unlink(path);
-    ck_assert_int_eq(rmdir(dir), 0);
-}
-
-/* Writes it so many milliseconds ago. */
-static void write_list(const char *text, long age_ms)
-{
-    struct timespec times[2];
-    FILE *file = fopen(path, "w");
-
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    fclose(file);
-    clock_gettime(CLOCK_REALTIME, &times[1]);
-    times[1].tv_sec -= age_ms / 1000 + 1;
-    times[1].tv_nsec = 0;
-    times[0] = times[1];
-    if (age_ms > 0) {
-        ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
-    }
-}
-
-static bool read_list(struct result *r, enum cq_deny_form form,
-                      const char **why)
-{
-    return cq_deny_read(path, form, &r->list, note, r, why);
-}
-
-/* One that can't be read leaves the list as it was. */
-START_TEST(unreadable)
-{
-    struct result *r = new_result();
-    const char *why = NULL;
-
-    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_str_eq(why, "No such file or directory");
-    write_list("Deny from 1.2.3.4\n2001:db8::1", 5000);
-    ck_assert(read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_str_eq(keys_text(r), "1.2.3.4/32 2001:db8::1/128");
-    ck_assert_uint_eq(r->list.entries[0].line, 2);
-    unlink(path);
-    ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_str_eq(why, "it is no regular file");
-    unlink(path);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
-    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_str_eq(why, "Is a directory");
-    ck_assert_int_eq(rmdir(path), 0);
-    write_list("", 0);
-    ck_assert_int_eq(truncate(path, CQ_DENY_SIZE_MAX + 1), 0);
-    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_ptr_nonnull(strstr(why, "it is larger than 64 MiB"));
-    ck_assert_str_eq(keys_text(r), "1.2.3.4/32 2001:db8::1/128");
-    /* a deny file may be empty */
-    write_list("", 5000);
-    ck_assert(read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_str_eq(keys_text(r), "");
-    ck_assert_str_eq(r->said, "");
-    free_result(r);
-}
-END_TEST
-
-/* An editor truncates a file and writes it anew. */
-START_TEST(restless)
-{
-    struct result *r = new_result();
-    const char *why = NULL;
-
-    /* what changes just now is read when it is at rest */
-    write_list("192.0.2.8\n", 0);
-    ck_assert(read_list(r, CQ_NEVER_FILE, &why));
-    ck_assert_str_eq(keys_text(r), "192.0.2.8/32");
-    /* left empty, it is no list */
-    write_list("", 0);
-    ck_assert(!read_list(r, CQ_NEVER_FILE, &why));
-    ck_assert_ptr_nonnull(strstr(why, "it is empty, as after a write"));
-    ck_assert_str_eq(keys_text(r), "192.0.2.8/32");
-    free_result(r);
-}
-END_TEST
-
-/* Not even opened: to open a device can do something. */
-START_TEST(no_device)
-{
-    struct result *r = new_result();
-    const char *why = NULL;
-    char pipe[sizeof(path) + 8];
-    struct inotify_event event;
-    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-
-    snprintf(pipe, sizeof(pipe), "%s.pipe", path);
-    ck_assert_int_eq(mkfifo(pipe, 0600), 0);
-    ck_assert_int_eq(symlink(pipe, path), 0);
-    ck_assert_int_ge(inotify_add_watch(watch, pipe, IN_OPEN), 0);
-    ck_assert(!read_list(r, CQ_DENY_FILE, &why));
-    ck_assert_str_eq(why, "it is no regular file");
-    ck_assert_int_eq(read(watch, &event, sizeof(event)), -1);
-    ck_assert_int_eq(errno, EAGAIN);
-    close(watch);
-    unlink(pipe);
-    free_result(r);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("deny");
+    Suite *suite = suite_create("deny/parse");
     TCase *text = tcase_create("text");
-    TCase *disk = tcase_create("files");
     SRunner *runner = srunner_create(suite);
     int failed;
 
@@ -499,12 +297,6 @@ int main(void)
     tcase_add_test(text, find);
     tcase_add_test(text, noise);
     tcase_add_test(text, many_bad_lines);
-    suite_add_tcase(suite, disk);
-    tcase_add_checked_fixture(disk, begin, end);
-    tcase_add_test(disk, unreadable);
-    tcase_add_test(disk, restless);
-    tcase_add_test(disk, no_device);
-
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);
