@@ -88,7 +88,7 @@ void cq_sync_plan(struct cq_sync *sync, enum cq_depth depth, bool changed)
 
 /* ---- changes ---- */
 
-/* A client whose addition is among the count changes and failed is not jailed. */
+/* A client whose addition is among these changes and failed is not jailed. */
 static void hold_back(struct cq_sync *sync, struct cq_plan *plan,
                       const struct cq_jail_change *changes, size_t count)
 {
