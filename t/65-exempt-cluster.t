@@ -74,6 +74,7 @@ is(shares($two, $client), "b (this node): $sent used", 'show: all on one node');
 is(shares($one, $client), "a (this node): 0 B used b: $sent used",
     'show: on the other one');
 is($two->get('/file', '--interface', '127.0.9.9')->{status}, 200, 'served');
+ok(Cluster::await_rounds($two, 2), 'and shared');
 like(shares($one, '127.0.9.9'), qr/^a \(this node\): 0 B used b: $sent used$/,
     'show: never seen here');
 like(clamquota('--forget', $gone), qr/^1 .*: lives, expected a node that is/,
