@@ -32,11 +32,12 @@ sub terminal {
     my $fifo = "$server->{dir}/run/keys" . ++$begun;
     system('mkfifo', $fifo) == 0 or die "mkfifo: $!";
     unlink $shown;
-    my $lines = "stty rows ${\ROWS} cols 60; stty -g; $tool top @options"
-        . " --table $server->{dir}/state/clamquota.table;"
+    # the shell outlives the Ctrl-C that ends top
+    my $lines = "trap : INT; stty rows ${\ROWS} cols 60; stty -g;"
+        . " $tool top @options --table $server->{dir}/state/clamquota.table;"
         . ' echo "rc $?"; stty -g';
     my $pid = $server->spawn($shown, 'sh', '-c',
-        "exec script -qec '$lines' /dev/null <$fifo");
+        "SHELL=/bin/sh exec script -qec '$lines' /dev/null <$fifo");
     open my $keys, '>', $fifo or die "$fifo: $!";
     $keys->autoflush(1);
     return ($pid, $keys);

@@ -97,21 +97,31 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits until then.
+/* Waits until then, and looks for a key and a signal at least once: a view
+ * of a large table can take longer than --every. A signal comes only here
+ * (run()), where it ends the wait.
  * @return false: the end is asked for */
 static bool wait_until(const struct keyboard *keyboard, int64_t until_ms)
 {
     struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
+    sigset_t none;
     int64_t left_ms;
     char key;
 
-    while (!is_stopped && (left_ms = until_ms - now_ms()) > 0) {
-        int n = poll(&input, keyboard->is_there ? 1 : 0, (int)left_ms);
+    sigemptyset(&none);
+    do {
+        struct timespec left = { 0, 0 };
 
-        if (n > 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q')) {
+        left_ms = until_ms - now_ms();
+        if (left_ms > 0) {
+            left.tv_sec = left_ms / 1000;
+            left.tv_nsec = left_ms % 1000 * 1000000;
+        }
+        if (ppoll(&input, keyboard->is_there ? 1 : 0, &left, &none) > 0
+            && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q')) {
             return false;
         }
-    }
+    } while (!is_stopped && left_ms > 0);
     return !is_stopped;
 }
 
@@ -267,13 +277,19 @@ static enum cq_exit run(void *command, struct cq_look *look)
 {
     const struct sigaction ends = { .sa_handler = stop };
     struct keyboard keyboard;
+    sigset_t blocked, before;
     enum cq_exit result;
 
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &blocked, &before);
     (void)sigaction(SIGINT, &ends, NULL);
     (void)sigaction(SIGTERM, &ends, NULL);
     open_keyboard(&keyboard, look->output.file);
     result = redraw(command, look, &keyboard);
     close_keyboard(&keyboard);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     return result;
 }
 
