@@ -17,10 +17,14 @@
 
 /* A node lists no more clients over quota: 2 MB of a server. The others are
  * found out at their first request, as without hints. */
+#ifndef CQ_HINTS_MAX
 #define CQ_HINTS_MAX 65536u
+#endif
 
 /* Keys of one get to one server. */
+#ifndef CQ_BATCH
 #define CQ_BATCH 1000u
+#endif
 
 /* a value as it was read; size 0: there was none */
 struct cq_value {

@@ -101,7 +101,9 @@ struct cq_copies_name {
 };
 
 /* the most that cq_copies_names() finds */
+#ifndef CQ_COPIES_NAMES_MAX
 #define CQ_COPIES_NAMES_MAX 16384
+#endif
 
 /** Lists the versions that were downloaded today, in no order: for readers
  * that ask for a few clients and need not look at all pairs.

@@ -11,7 +11,9 @@
 #include "core/net.h"
 #include "table/table.h"
 
+#ifndef CQ_EXEMPTIONS_MAX
 #define CQ_EXEMPTIONS_MAX 1024
+#endif
 #define CQ_EXEMPT_UNTIL_MAX_S ((INT64_C(1) << 35) - 1)
 
 struct cq_exemption {

@@ -115,7 +115,9 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 
 #define CQ_PAGE 4096u
 #define CQ_BUCKET_ROWS 16u      /* rows that are looked through together */
+#ifndef CQ_STRIPES
 #define CQ_STRIPES 16u
+#endif
 #define CQ_CALENDAR 4u          /* period id modulo this */
 #define CQ_HOURS 768u           /* 32 days */
 #define CQ_LEDGER_DEFAULT 65536u
@@ -127,7 +129,9 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics must be lock-free");
 
 /* More versions than that a day have no name on reports; they are counted all
  * the same. 4 MiB. */
+#ifndef CQ_NAMES
 #define CQ_NAMES 16384u
+#endif
 
 /* Rows for each client of capacity. Two choices of 16 rows each, filled to
  * 2/3: t/unit/table_fill.c shows that N clients then evict no client; 1.5 x

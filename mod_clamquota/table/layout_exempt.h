@@ -31,8 +31,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#ifndef CQ_EXEMPT_SLOTS
 #define CQ_EXEMPT_SLOTS 1024u
+#endif
+#ifndef CQ_CHANGES
 #define CQ_CHANGES 8192u
+#endif
 
 typedef _Atomic uint64_t cq_word;       /* one of the words shown here and in
                                          * layout.h */

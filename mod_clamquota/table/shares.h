@@ -24,7 +24,9 @@ uint64_t cq_table_node(const struct cq_table *table);
 
 /* ---- acts ---- */
 
+#ifndef CQ_ACTS_MAX
 #define CQ_ACTS_MAX 1024
+#endif
 
 enum cq_act_kind {
     CQ_ACT_RESET = 1,

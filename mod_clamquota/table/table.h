@@ -89,7 +89,9 @@ int cq_table_settle(struct cq_table *table);
 
 #define CQ_POOLS_MAX 64
 #define CQ_POOL_NAME_SIZE 32    /* with NUL; names are [A-Za-z0-9._-]+ */
+#ifndef CQ_POLICIES_MAX
 #define CQ_POLICIES_MAX 4096
+#endif
 #define CQ_RULE_SIZE 72         /* "ClamQuotaClient " + CIDR + NUL */
 
 /** Whether a pool can have this name. */

@@ -1,8 +1,6 @@
 /* exchange - fuzzes everything that a memcached can answer to a node: lists of
  * nodes, acts, hints, clients' items. Each get takes its values from the
- * input, sealed for their key as by a program that knows how, or not. After four
- * rounds the table is in order, and no client is an offender by what others
- * said of it. */
+ * input, sealed for their key as by a program that knows how, or not. */
 #include "exchange.h"
 
 static struct input answers;
@@ -74,9 +72,6 @@ static const struct cq_transport fuzz_transport = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct cq_clock clock;
-    struct cq_row row;
-    uint64_t position = 0;
     int i;
 
     answers = (struct input){ data, size };
@@ -86,10 +81,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         node_charge(&node, 2, 100);
         rounds(&node, 1, 1);
     }
-    clock = node_clock(&node);
-    while (cq_table_next_row(node.table, &clock, &position, &row)) {
-        HOLDS(row.refused == 0);
-    }
-    assert_sound(node.table);
+    assert_no_offender();
     return 0;
 }

@@ -57,9 +57,7 @@ static void know_other(struct cq_exchange *x, uint64_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cq_exchange *x;
-    struct cq_clock clock;
-    struct cq_row row;
-    uint64_t position = 0, kind;
+    uint64_t kind;
 
     begin(&world_transport);
     node_charge(&node, 1, 5000);
@@ -80,10 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert_sound(node.table);
     x->transport = &world_transport;
     rounds(&node, 1, 1);
-    clock = node_clock(&node);
-    while (cq_table_next_row(node.table, &clock, &position, &row)) {
-        HOLDS(row.refused == 0);
-    }
-    assert_sound(node.table);
+    assert_no_offender();
     return 0;
 }

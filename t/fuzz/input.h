@@ -49,4 +49,18 @@ static inline char *take_text(struct input *in)
     return text;
 }
 
+/* Makes memory what it was, and writes only to pages that differ: an input
+ * changes a few of many. */
+static inline void put_back(void *now, const void *was, size_t size)
+{
+    size_t at, n;
+
+    for (at = 0; at < size; at += n) {
+        n = size - at < 4096 ? size - at : 4096;
+        if (memcmp((char *)now + at, (const char *)was + at, n) != 0) {
+            memcpy((char *)now + at, (const char *)was + at, n);
+        }
+    }
+}
+
 #endif

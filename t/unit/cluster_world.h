@@ -8,9 +8,11 @@
 #include "table/exchange.h"
 #include "table_fixture.h"
 
+#ifndef ITEMS
 #define SERVERS 3
 #define ITEMS 4096
 #define LATER 512
+#endif
 #define NOTHING { 0 }
 
 struct item {

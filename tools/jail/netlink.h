@@ -7,7 +7,9 @@
 #include <libmnl/libmnl.h>
 
 /* Bytes that are sent at once: about 45,000 networks. */
+#ifndef CQ_NETLINK_ROOM
 #define CQ_NETLINK_ROOM (4 * 1024 * 1024)
+#endif
 
 /* Elements of one message: their list has less than 64 KiB, and a transaction
  * of three such messages fits into the socket of a user namespace. */
