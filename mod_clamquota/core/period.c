@@ -270,6 +270,7 @@ int cq_period_day(const struct cq_period *period, int64_t now_s)
 {
     const int64_t *midnight_s = period->midnight_s;
     int days = period->days;
+    uint64_t gone;
     int day;
 
     /* unsound only in a damaged file; then never read past the array */
@@ -279,10 +280,8 @@ int cq_period_day(const struct cq_period *period, int64_t now_s)
     if (now_s >= midnight_s[days]) {
         return days;
     }
-    day = (int)((now_s - midnight_s[0]) / DAY_S) + 1;
-    if (day > days) {
-        day = days;
-    }
+    gone = ((uint64_t)now_s - (uint64_t)midnight_s[0]) / (uint64_t)DAY_S;
+    day = gone < (uint64_t)days ? (int)gone + 1 : days;
     while (day > 1 && now_s < midnight_s[day - 1]) {
         day--;
     }

@@ -273,6 +273,24 @@ START_TEST(day_outside_of_the_period)
 }
 END_TEST
 
+/* Midnights of a damaged file, so far back that a day number as an int, or the
+ * time since then, overflows. */
+START_TEST(day_since_a_damaged_midnight)
+{
+    static const int64_t midnights_s[] = {
+        -(INT64_C(1) << 31) * DAY, -(INT64_C(3) << 31) * DAY, INT64_MIN
+    };
+    struct cq_period period = at(CQ_PERIOD_MONTH, 20780 * DAY);
+    int64_t now_s = period.midnight_s[period.days] - 1;
+
+    for (size_t i = 0; i < COUNT(midnights_s); i++) {
+        period.midnight_s[0] = midnights_s[i];
+        ck_assert_int_eq(cq_period_day(&period, now_s), period.days);
+        ck_assert_int_eq(cq_period_day(&period, midnights_s[i]), 1);
+    }
+}
+END_TEST
+
 /* A day number that is pure arithmetic, also where days have odd lengths. */
 START_TEST(day_of_any_midnights)
 {
@@ -407,6 +425,7 @@ int main(void)
     tcase_add_test(limits, where_ids_end);
     tcase_add_test(limits, unknown_kind_or_zone);
     tcase_add_test(limits, day_outside_of_the_period);
+    tcase_add_test(limits, day_since_a_damaged_midnight);
     tcase_add_test(limits, invalid_periods);
     tcase_add_test(limits, invalid_local_midnights);
 
