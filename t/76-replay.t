@@ -221,17 +221,30 @@ is("$status " . decode_json($out)->{lines_ahead}, '1 1',
 ($status, $out, $said) = replay('--json', 'nowhere', 'late');
 is("$status $said", "1 clamquota replay: nowhere: No such file or directory\n",
     'a log that is not there');
-is(decode_json($out)->{lines}, 3, 'the others are read');
+is_deeply([ @{ decode_json($out) }{qw(logs logs_failed lines bad_lines)} ],
+    [ 1, 1, 3, 0 ], 'the others are read');
+write_file("$dir/empty", '');
+is((replay('nowhere', 'empty'))[1], <<'EOT', 'without a request there is no time');
+  Logs           1 with 0 lines, 0 of them not understood
+                 1 could not be read to the end
+  Clients        0 with 0 requests
+  Bytes          0 B, of these 0 B free
+
+EOT
 write_file("$dir/pairs", "192.0.2.1 5\n");
 is((replay('pairs'))[2], 'clamquota replay: pairs: its lines have no time,'
     . " expected e.g. the format combined\n", 'pairs have no time');
+
+# the word of the directive, and of the output
+is_deeply(json('--period', $_, 'late'), json('--period', lc, 'late'),
+    "--period $_") for qw(Month WEEK Day);
 
 # ---- usage ----
 
 for (['late', '--daily', '0', qr/--daily "0": expected 1 to 8 sizes, e.g/],
     ['late', '--daily', '1M,', qr/--daily "1M,": expected 1 to 8 sizes/],
     ['late', '--daily', '1,2,3,4,5,6,7,8,9', qr/expected 1 to 8 sizes/],
-    ['late', '--period', 'year', qr/"year": expected month, week or day/],
+    ['late', '--period', 'year', qr/"year": expected Month, Week or Day/],
     ['late', '--free', '(', qr/--free "\(": .*; expected an extended regular/],
     ['late', '--format', '%h %t', qr/"%h %t": no bytes in it, expected %O/],
     ['late', '--format', '%h %b', qr/expected one with a time \(%t\)/],
@@ -273,6 +286,9 @@ my @rows = map { [ split /,/ ] } split /\r\n/, $out;
 is_deeply([ grep { @$_ != 9 } @rows ], [], 'CSV: nine cells a line');
 is_deeply([ map { $_->[8] } grep { $_->[1] eq 'all' } @rows ],
     [ map { $_->{bytes_saved} } @$q ], 'CSV: the same figures');
+is_deeply([ map { "@$_[3, 4]" } grep { $_->[1] eq 'month' } @rows ],
+    [ (' ') x grep { $_->[1] eq 'month' } @rows ],
+    'CSV: of a month the clients are not counted');
 is_deeply([ grep { /^[=+\-@]/ } map { @$_ } @rows ], [], 'CSV: no formula');
 
 finish();

@@ -6,11 +6,10 @@
  * kill -9 loses is what was read and not counted, at most 256 KiB of text. */
 #include "clamquota/command.h"
 
-#include "cli/options.h"
-#include "clamquota/line.h"
 #include "clamquota/feed_table.h"
+#include "clamquota/line.h"
+#include "clamquota/log_options.h"
 #include "core/paths.h"
-#include "core/units.h"
 #include "table/exempt.h"
 
 #include <errno.h>
@@ -27,12 +26,9 @@
 #define LATE_S 3600
 
 struct options {
-    const char *format;
+    struct cq_log_options log;
     int64_t daily_bytes;        /* 0: none */
-    int64_t grace_bytes;
-    const char *period;
     struct cq_texts pools;
-    const char *free;
     int64_t clients_n;
     bool until_end;
     const char *table;
@@ -41,31 +37,13 @@ struct options {
 #define AT(member) offsetof(struct options, member)
 
 static const struct cq_option option_table[] = {
-    { .name = "format", .value = "FORMAT", .kind = CQ_OPTION_TEXT,
-      .offset = AT(format), .least = 1, .most = CQ_LOG_FORMAT_SIZE - 1,
-      .expected = "the name of a format or a LogFormat string, e.g. --format "
-                  "combined",
-      .help = "common, combined, vhost, clamav, pairs or a LogFormat\n"
-              "string [told from the first lines]" },
+    CQ_LOG_OPTIONS(AT(log)),
     { .name = "daily", .value = "SIZE", .kind = CQ_OPTION_SIZE,
       .offset = AT(daily_bytes), .least = 1, .most = CQ_SIZE_MAX_BYTES,
       .expected = "a size from 1 byte to 4T, e.g. --daily 50M",
-      .help = "ClamQuotaDaily [none: only count]" },
-    { .name = "grace", .value = "SIZE", .kind = CQ_OPTION_SIZE,
-      .offset = AT(grace_bytes), .least = 0, .most = CQ_SIZE_MAX_BYTES,
-      .expected = "a size up to 4T, e.g. --grace 200M",
-      .help = "ClamQuotaGrace [0]" },
-    { .name = "period", .value = "PERIOD", .kind = CQ_OPTION_TEXT,
-      .offset = AT(period), .least = 1, .most = 5,
-      .expected = "Month, Week or Day, e.g. --period Month",
-      .help = "Month, Week or Day [the table's; Month for a new one]" },
+      .help = "as ClamQuotaDaily [none: only count]" },
     { .name = "pool", .value = "NAME", .kind = CQ_OPTION_POOLS,
-      .offset = AT(pools), .help = "ClamQuotaPool [default]" },
-    { .name = "free", .value = "REGEX", .kind = CQ_OPTION_TEXT,
-      .offset = AT(free), .least = 1, .most = 1000,
-      .expected = "an extended regular expression for the path, e.g. --free "
-                  "'\\.cdiff$'",
-      .help = "paths that are counted apart and never refused" },
+      .offset = AT(pools), .help = "as ClamQuotaPool [default]" },
     { .name = "clients", .value = "N", .kind = CQ_OPTION_NUMBER,
       .offset = AT(clients_n), .least = 1, .most = 100000000,
       .expected = "a number from 1 to 100000000, e.g. --clients 1000000",
@@ -92,8 +70,7 @@ static const struct cq_program program = {
 
 struct feed {
     struct options options;
-    struct cq_log_format format;
-    regex_t free;
+    struct cq_log_values values;
     struct cq_feed_table table;
     struct cq_log_report report;
     struct cq_log *log;
@@ -108,55 +85,13 @@ static volatile sig_atomic_t ends, is_tick_due;
 
 /* ---- the command line ---- */
 
-static bool fail(const struct feed *feed, const char *option,
-                 const char *value, const char *why)
-{
-    fprintf(feed->report.err, "clamquota feed: --%s \"%s\": %s\n", option,
-            value, why);
-    return false;
-}
-
-static bool compile_free(struct feed *feed)
-{
-    char why[200];
-    int error = regcomp(&feed->free, feed->options.free,
-                        REG_EXTENDED | REG_NOSUB);
-
-    if (error == 0) {
-        return true;
-    }
-    regerror(error, &feed->free, why, sizeof(why));
-    return fail(feed, "free", feed->options.free, why);
-}
-
-static bool read_period(struct feed *feed)
-{
-    enum cq_period_kind kind;
-
-    for (kind = CQ_PERIOD_MONTH; kind <= CQ_PERIOD_DAY; kind++) {
-        if (strcasecmp(feed->options.period, cq_period_kind_word(kind)) == 0) {
-            feed->table.kind = kind;
-            return true;
-        }
-    }
-    return fail(feed, "period", feed->options.period,
-                "expected Month, Week or Day, e.g. --period Month");
-}
-
 static bool check_options(struct feed *feed)
 {
     const struct options *o = &feed->options;
-    char why[CQ_WHY_SIZE];
 
     if (o->pools.count > 1) {
-        return fail(feed, "pool", o->pools.texts[1], "expected one pool");
-    }
-    if (o->format != NULL
-        && cq_log_format_compile(&feed->format, o->format, why, sizeof(why))
-            != CQ_OK) {
-        return fail(feed, "format", o->format, why);
-    }
-    if (o->period != NULL && !read_period(feed)) {
+        fprintf(feed->report.err, "%s: --pool \"%s\": expected one pool\n",
+                program.name, o->pools.texts[1]);
         return false;
     }
     feed->table.path = o->table;
@@ -165,8 +100,13 @@ static bool check_options(struct feed *feed)
                                                : "default";
     feed->table.policy.daily_bytes = o->daily_bytes > 0 ? o->daily_bytes
                                                         : CQ_UNLIMITED;
-    feed->table.policy.grace_bytes = o->grace_bytes;
-    return o->free == NULL || compile_free(feed);
+    feed->table.policy.grace_bytes = o->log.grace_bytes;
+    if (!cq_log_options_compile(&o->log, program.name, feed->report.err,
+                                &feed->values)) {
+        return false;
+    }
+    feed->table.kind = feed->values.kind;
+    return true;
 }
 
 /* ---- one line ---- */
@@ -265,8 +205,7 @@ static void count(struct feed *feed, const struct cq_log_record *line)
     (void)cq_account_open(feed->table.table, feed->table.pool, &line->client,
                           &feed->clock, &account);
     cq_account_mark(&account, feed->table.policy_index, CQ_ORIGIN_PEER);
-    column = cq_line_column(line, feed->options.free != NULL ? &feed->free
-                                                             : NULL);
+    column = cq_line_column(line, feed->values.free);
     is_free = column == CQ_LINE_FREE
         || (column == CQ_LINE_SMALL_RANGE
             && grant_range(feed, &account, line->bytes));
@@ -364,8 +303,9 @@ static enum cq_exit count_lines(struct feed *feed)
             result = obey(feed);
         }
     }
-    return result == CQ_EXIT_DONE && feed->report.bad_n > 0 ? CQ_EXIT_PARTLY
-                                                            : result;
+    return result == CQ_EXIT_DONE
+        && (feed->report.bad_n > 0 || feed->report.failed_n > 0)
+        ? CQ_EXIT_PARTLY : result;
 }
 
 static void say_end(const struct feed *feed)
@@ -389,7 +329,7 @@ static enum cq_exit run(struct feed *feed)
         return result;
     }
     catch_signals();
-    if (cq_log_open("-", feed->options.format != NULL ? &feed->format : NULL,
+    if (cq_log_open("-", feed->values.format,
                     cq_table_prefixes(feed->table.table), &feed->report,
                     &feed->log) == CQ_OK) {
         result = count_lines(feed);
@@ -429,8 +369,6 @@ enum cq_exit cq_command_feed(int argc, char **argv, FILE *out, FILE *err)
         return CQ_EXIT_USAGE;
     }
     result = run(&feed);
-    if (feed.options.free != NULL) {
-        regfree(&feed.free);
-    }
+    cq_log_values_free(&feed.values);
     return result;
 }

@@ -2,6 +2,8 @@
  * and runs it. */
 #include "clamquota/command.h"
 
+#include "cli/output.h"
+#include "cli/say.h"
 #include "core/version.h"
 
 #include <string.h>
@@ -50,11 +52,11 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-int main(int argc, char **argv)
+static enum cq_exit run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     const struct command *command = find_command(name);
-    enum cq_exit result;
+    struct cq_say say;
 
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         print_usage(stdout);
@@ -64,16 +66,23 @@ int main(int argc, char **argv)
         puts("clamquota " CQ_VERSION);
         return CQ_EXIT_DONE;
     }
-    if (command == NULL) {
-        if (argc > 1) {
-            fputs("clamquota: no such command; see clamquota --help, e.g. "
-                  "clamquota report\n", stderr);
-        }
-        else {
-            print_usage(stderr);
-        }
-        return CQ_EXIT_USAGE;
+    if (command != NULL) {
+        return command->run(argc - 1, argv + 1, stdout, stderr);
     }
-    result = command->run(argc - 1, argv + 1, stdout, stderr);
-    return (int)cq_exit_flush("clamquota", result);
+    if (argc > 1) {
+        cq_say_open(&say, "clamquota", stderr, false);
+        cq_say_trouble(&say, "\"%s\": no such command; see clamquota --help, "
+                       "e.g. clamquota report", name);
+        cq_say_close(&say);
+    }
+    else {
+        print_usage(stderr);
+    }
+    return CQ_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    return cq_output_fill_streams("clamquota")
+        ? (int)cq_exit_flush("clamquota", run(argc, argv)) : CQ_EXIT_PARTLY;
 }

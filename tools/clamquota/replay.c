@@ -16,35 +16,18 @@
 #define LOGS_MAX 900            /* open files, below a process's 1,024 */
 
 #define DAILY_EXPECTED "1 to 8 sizes, e.g. --daily 20M,50M,100M"
-#define PERIOD_EXPECTED "month, week or day, e.g. --period week"
 
 static const struct cq_option options[] = {
     { .name = "daily", .value = "SIZE,...", .kind = CQ_OPTION_TEXT,
       .offset = offsetof(struct cq_replay_options, daily), .least = 1,
       .most = 200, .expected = DAILY_EXPECTED,
       .help = "the quotas, as ClamQuotaDaily [20M,50M,100M]" },
-    { .name = "period", .value = "PERIOD", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, period), .least = 1,
-      .most = 9, .expected = PERIOD_EXPECTED,
-      .help = "month, week or day, as ClamQuotaPeriod [month]" },
-    { .name = "grace", .value = "SIZE", .kind = CQ_OPTION_SIZE,
-      .offset = offsetof(struct cq_replay_options, grace_bytes), .least = 0,
-      .most = CQ_SIZE_MAX_BYTES, .expected = "a size, e.g. --grace 500M",
-      .help = "once a period, as ClamQuotaGrace [0]" },
+    CQ_LOG_OPTIONS(offsetof(struct cq_replay_options, log)),
     { .name = "copies", .value = "N", .kind = CQ_OPTION_NUMBER,
       .offset = offsetof(struct cq_replay_options, copies_n), .least = 1,
       .most = 1000000,
       .expected = "a number of copies from 1 to 1000000, e.g. --copies 4",
       .help = "of one file a day, as ClamQuotaCopies [no limit]" },
-    { .name = "free", .value = "REGEX", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, free), .least = 1,
-      .most = 1000, .expected = "an extended regular expression",
-      .help = "paths that are free, e.g. '\\.(cdiff|sign)$'" },
-    { .name = "format", .value = "FORMAT", .kind = CQ_OPTION_TEXT,
-      .offset = offsetof(struct cq_replay_options, format), .least = 1,
-      .most = 1000, .expected = "a format, e.g. --format vhost",
-      .help = "common, combined, vhost, clamav or a LogFormat string\n"
-          "[detected]" },
     { .name = "table", .value = "FILE", .kind = CQ_OPTION_FILE,
       .offset = offsetof(struct cq_replay_options, table),
       .help = "the counters whose ClamQuotaPrefix defines a client\n"
@@ -120,39 +103,18 @@ static enum cq_exit apply_options(struct cq_replay_run *run)
 {
     const struct cq_replay_options *o = &run->options;
     struct cq_replay *replay = &run->replay;
-    char why[256];
-    int failed;
 
-    if (!read_quotas(replay, o->daily, o->grace_bytes)) {
+    if (!read_quotas(replay, o->daily, o->log.grace_bytes)) {
         return misused(run, "daily", o->daily, DAILY_EXPECTED);
     }
-    for (replay->kind = CQ_PERIOD_MONTH;
-         strcmp(o->period, cq_period_kind_word(replay->kind)) != 0;
-         replay->kind++) {
-        if (replay->kind == CQ_PERIOD_DAY) {
-            return misused(run, "period", o->period, PERIOD_EXPECTED);
-        }
-    }
     replay->copies_n = o->copies_n;
-    failed = o->free == NULL ? 0
-        : regcomp(&run->free_paths, o->free, REG_EXTENDED | REG_NOSUB);
-    if (failed != 0) {
-        regerror(failed, &run->free_paths, why, sizeof(why));
-        fprintf(run->err, "clamquota replay: --free \"%s\": %s; expected an "
-                "extended regular expression, e.g. --free "
-                "'\\.(cdiff|sign)$'\n", o->free, why);
+    if (!cq_log_options_compile(&o->log, program.name, run->err,
+                                &run->values)) {
         return CQ_EXIT_USAGE;
     }
-    run->has_free_paths = o->free != NULL;
-    if (o->format != NULL
-        && cq_log_format_compile(&run->format, o->format, why, sizeof(why))
-           != CQ_OK) {
-        fprintf(run->err, "clamquota replay: --format \"%s\": %s\n", o->format,
-                why);
-        return CQ_EXIT_USAGE;
-    }
-    if (o->format != NULL && !run->format.has_time) {
-        return misused(run, "format", o->format, "one with a time (%t)");
+    replay->kind = run->values.kind != 0 ? run->values.kind : CQ_PERIOD_MONTH;
+    if (run->values.format != NULL && !run->values.format->has_time) {
+        return misused(run, "format", o->log.format, "one with a time (%t)");
     }
     if (o->json && o->csv) {
         fputs("clamquota replay: --json and --csv: expected one of them\n",
@@ -195,6 +157,7 @@ static enum cq_exit finish(struct cq_replay_run *run, FILE *out)
     cq_replay_end(replay);
     run->logs.line_n = run->report.line_n;
     run->logs.bad_n = run->report.bad_n;
+    run->logs.failed_n = run->report.failed_n;
     run->logs.name_n = run->report.name_n;
     if (replay->is_out_of_memory) {
         fprintf(run->err, "clamquota replay: out of memory after %" PRIu64
@@ -210,8 +173,8 @@ static enum cq_exit finish(struct cq_replay_run *run, FILE *out)
     else {
         cq_replay_print_text(replay, &run->logs, out);
     }
-    return run->report.bad_n > 0 || run->logs.ahead_n > 0 ? CQ_EXIT_PARTLY
-                                                          : CQ_EXIT_DONE;
+    return run->logs.bad_n > 0 || run->logs.failed_n > 0
+        || run->logs.ahead_n > 0 ? CQ_EXIT_PARTLY : CQ_EXIT_DONE;
 }
 
 static enum cq_exit replay_logs(struct cq_replay_run *run, char **names,
@@ -239,8 +202,7 @@ enum cq_exit cq_command_replay(int argc, char **argv, FILE *out, FILE *err)
         fputs("clamquota replay: out of memory\n", err);
         return CQ_EXIT_PARTLY;
     }
-    run->options = (struct cq_replay_options){ .daily = "20M,50M,100M",
-                                     .period = "month" };
+    run->options = (struct cq_replay_options){ .daily = "20M,50M,100M" };
     run->report = (struct cq_log_report){ .err = err,
                                           .program = "clamquota replay" };
     run->prefixes = (struct cq_prefixes){ 32, 64 };
@@ -269,9 +231,7 @@ enum cq_exit cq_command_replay(int argc, char **argv, FILE *out, FILE *err)
     case CQ_OPTIONS_WRONG:
         break;
     }
-    if (run->has_free_paths) {
-        regfree(&run->free_paths);
-    }
+    cq_log_values_free(&run->values);
     free(run);
     return result;
 }

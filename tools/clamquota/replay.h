@@ -24,7 +24,7 @@ struct cq_refused {
 };
 
 struct cq_tally {
-    int64_t start_s;            /* of a month */
+    int64_t start_s;            /* of a month; 0: not of one */
     uint64_t clients;
     uint64_t requests;
     uint64_t bytes;
@@ -96,6 +96,7 @@ struct cq_replay_logs {
     size_t log_n;
     uint64_t line_n;
     uint64_t bad_n;
+    uint64_t failed_n;          /* logs that could not be read to their end */
     uint64_t name_n;
     uint64_t ahead_n;           /* later than this machine's clock */
     bool has_sent;              /* a log of %O */

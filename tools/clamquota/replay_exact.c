@@ -95,12 +95,13 @@ void cq_replay_print_json(const struct cq_replay *r,
 {
     size_t i;
 
-    fprintf(out, "{\"logs\": %zu, \"lines\": %" PRIu64 ", \"bad_lines\": %"
-            PRIu64 ", \"lines_without_client\": %" PRIu64
+    fprintf(out, "{\"logs\": %zu, \"logs_failed\": %" PRIu64
+            ", \"lines\": %" PRIu64 ", \"bad_lines\": %" PRIu64
+            ", \"lines_without_client\": %" PRIu64
             ", \"lines_late\": %" PRIu64 ", \"lines_ahead\": %" PRIu64
-            ", \"bytes_are\": \"%s\",\n", logs->log_n, logs->line_n,
-            logs->bad_n, logs->name_n, r->window.late_n, logs->ahead_n,
-            name_figure(logs));
+            ", \"bytes_are\": \"%s\",\n", logs->log_n, logs->failed_n,
+            logs->line_n, logs->bad_n, logs->name_n,
+            r->window.late_n, logs->ahead_n, name_figure(logs));
     fprintf(out, " \"first\": %" PRId64 ", \"last\": %" PRId64
             ", \"period\": \"%s\", \"grace\": %" PRId64 ", \"clients\": %"
             PRIu64 ", \"requests\": %" PRIu64 ", \"bytes\": %" PRIu64
@@ -117,6 +118,7 @@ void cq_replay_print_json(const struct cq_replay *r,
 
 /* ---- CSV ---- */
 
+/* Of a month clients are not counted: their cells are empty. */
 static void print_line(struct cq_csv *csv, int64_t daily_bytes,
                        const char *kind, const char *name,
                        const struct cq_tally *tally,
@@ -125,8 +127,14 @@ static void print_line(struct cq_csv *csv, int64_t daily_bytes,
     cq_csv_number(csv, daily_bytes);
     cq_csv_text(csv, kind);
     cq_csv_text(csv, name);
-    cq_csv_number(csv, (int64_t)tally->clients);
-    cq_csv_number(csv, (int64_t)refused->clients);
+    if (tally->start_s == 0) {
+        cq_csv_number(csv, (int64_t)tally->clients);
+        cq_csv_number(csv, (int64_t)refused->clients);
+    }
+    else {
+        cq_csv_text(csv, NULL);
+        cq_csv_text(csv, NULL);
+    }
     cq_csv_number(csv, (int64_t)tally->requests);
     cq_csv_number(csv, (int64_t)refused->requests);
     cq_csv_number(csv, (int64_t)tally->bytes);

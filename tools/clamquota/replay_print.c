@@ -67,10 +67,17 @@ static void print_logs(const struct cq_replay *r,
     cq_output_label(o, "Logs");
     fprintf(out, "%zu with %" PRIu64 " lines, %" PRIu64 " of them not "
             "understood\n", logs->log_n, logs->line_n, logs->bad_n);
-    cq_output_label(o, "Time");
-    fprintf(out, "%s to %s, %" PRIu32 " days with requests\n",
-            format_day(r->first_s, from),
-            format_day(r->last_s, to), r->day_n);
+    if (logs->failed_n > 0) {
+        cq_output_label(o, "");
+        fprintf(out, "%" PRIu64 " could not be read to the end\n",
+                logs->failed_n);
+    }
+    if (r->total.requests > 0) {
+        cq_output_label(o, "Time");
+        fprintf(out, "%s to %s, %" PRIu32 " days with requests\n",
+                format_day(r->first_s, from), format_day(r->last_s, to),
+                r->day_n);
+    }
     cq_output_label(o, "Clients");
     fprintf(out, "%" PRIu64 " with %" PRIu64 " requests\n", r->total.clients,
             r->total.requests);

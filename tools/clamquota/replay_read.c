@@ -29,8 +29,7 @@ static enum cq_replay_column find_column(const struct cq_replay_run *run,
     };
 
     return record->status == 429 ? CQ_REPLAY_REFUSED
-        : columns[cq_line_column(record, run->has_free_paths
-                                         ? &run->free_paths : NULL)];
+        : columns[cq_line_column(record, run->values.free)];
 }
 
 static void find_file(struct cq_replay_run *run,
@@ -126,7 +125,7 @@ static void read_next(struct cq_replay_run *run,
         fprintf(run->err, "clamquota replay: %s: its lines have no time, "
                 "expected e.g. the format combined\n",
                 cq_log_name(source->log));
-        run->report.bad_n++;
+        run->report.failed_n++;
         source->has_record = false;
     }
     if (++run->progress_n >= PROGRESS_LINES) {
@@ -191,18 +190,15 @@ static bool is_printable(const char *text)
 static void open_log(struct cq_replay_run *run, const char *name,
                      struct cq_replay_source *source)
 {
-    const struct cq_log_format *format = run->options.format != NULL
-        ? &run->format : NULL;
-
     if (!is_printable(name)) {
         fputs("clamquota replay: a log's name has control characters\n",
               run->err);
-        run->report.bad_n++;
+        run->report.failed_n++;
     }
-    else if (cq_log_open(name, format, run->prefixes, &run->report,
-                         &source->log) != CQ_OK) {
+    else if (cq_log_open(name, run->values.format, run->prefixes,
+                         &run->report, &source->log) != CQ_OK) {
         fprintf(run->err, "clamquota replay: %s: %s\n", name, strerror(errno));
-        run->report.bad_n++;
+        run->report.failed_n++;
     }
     else {
         run->logs.log_n++;

@@ -1,7 +1,10 @@
 /* output - standard output of a tool. */
 #include "cli/output.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LABEL_WIDTH 15
@@ -9,6 +12,22 @@
 static void write_file(void *baton, const char *data, size_t size)
 {
     (void)fwrite(data, 1, size, baton);     /* ferror() remembers */
+}
+
+bool cq_output_fill_streams(const char *program)
+{
+    int fd;
+
+    /* the lowest number that is free is the one that is opened */
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF
+            && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+               != fd) {
+            fprintf(stderr, "%s: /dev/null: %s\n", program, strerror(errno));
+            return false;
+        }
+    }
+    return true;
 }
 
 void cq_output_begin(struct cq_output *output, FILE *file)

@@ -13,6 +13,12 @@ struct cq_output {
     struct cq_sink sink;        /* for cq_write_begin() */
 };
 
+/** Opens /dev/null in the place of each standard stream that is closed, so that
+ * it still can be neither read nor written: a table that was opened there would
+ * be read as a log, and get the sentences.
+ * @return false: that failed, after a sentence */
+bool cq_output_fill_streams(const char *program);
+
 /** Makes an output of an open file. The output must not be moved. */
 void cq_output_begin(struct cq_output *output, FILE *file);
 

@@ -84,7 +84,8 @@ struct cq_log_report {
     FILE *err;
     const char *program;
     uint64_t line_n;
-    uint64_t bad_n;             /* lines, and logs that end in an error */
+    uint64_t bad_n;             /* lines that could not be read */
+    uint64_t failed_n;          /* logs that could not be read to their end */
     uint64_t name_n;            /* records without a client */
 };
 

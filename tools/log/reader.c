@@ -51,9 +51,8 @@ struct line {
 
 /* ---- reports ---- */
 
-/* A line that is wrong, or (NULL) what is wrong with the whole log. */
-static void report(struct cq_log *log, const struct line *line,
-                   const char *why)
+static void report_line(struct cq_log *log, const struct line *line,
+                        const char *why)
 {
     struct cq_log_report *r = log->report;
     size_t i;
@@ -61,19 +60,13 @@ static void report(struct cq_log *log, const struct line *line,
     if (r->bad_n++ >= CQ_LOG_REPORTS_MAX) {
         return;
     }
-    fprintf(r->err, "%s: %s", r->program, log->name);
-    if (line == NULL) {
-        fprintf(r->err, ": %s\n", why);
+    fprintf(r->err, "%s: %s:%llu: expected %s: ", r->program, log->name,
+            (unsigned long long)log->line_n, why);
+    for (i = 0; i < line->length && i < SHOWN_BYTES; i++) {
+        putc(line->at[i] >= ' ' && line->at[i] <= '~' ? line->at[i] : '?',
+             r->err);
     }
-    else {
-        fprintf(r->err, ":%llu: expected %s: ",
-                (unsigned long long)log->line_n, why);
-        for (i = 0; i < line->length && i < SHOWN_BYTES; i++) {
-            putc(line->at[i] >= ' ' && line->at[i] <= '~' ? line->at[i] : '?',
-                 r->err);
-        }
-        fputs(line->length > SHOWN_BYTES ? "...\n" : "\n", r->err);
-    }
+    fputs(line->length > SHOWN_BYTES ? "...\n" : "\n", r->err);
     if (r->bad_n == CQ_LOG_REPORTS_MAX) {
         fprintf(r->err, "%s: further lines are only counted\n", r->program);
     }
@@ -111,7 +104,9 @@ static enum cq_log_next fill(struct cq_log *log)
         return CQ_LOG_WAIT;
     }
     if (n == CQ_LOG_INPUT_FAILED) {
-        report(log, NULL, why);
+        fprintf(log->report->err, "%s: %s: %s\n", log->report->program,
+                log->name, why);
+        log->report->failed_n++;
         log->has_failed = true;
     }
     if (n <= 0) {
@@ -297,7 +292,7 @@ enum cq_log_next cq_log_next(struct cq_log *log, struct cq_log_record *record)
             }
             return CQ_LOG_RECORD;
         }
-        report(log, &line, why);
+        report_line(log, &line, why);
     }
     return result;
 }

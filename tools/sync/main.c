@@ -3,6 +3,8 @@
  * and --flush. */
 #include "sync/sync.h"
 
+#include "cli/output.h"
+
 #include <time.h>
 
 /* What the plans would do. */
@@ -49,6 +51,9 @@ int main(int argc, char **argv)
     struct cq_sync sync;
     enum cq_exit result = CQ_EXIT_DONE;
 
+    if (!cq_output_fill_streams("clamquota-sync")) {
+        return CQ_EXIT_PARTLY;
+    }
     switch (cq_sync_options_read(&options, argc, argv, stdout, stderr)) {
     case CQ_OPTIONS_DONE:
         break;
