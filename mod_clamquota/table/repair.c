@@ -134,6 +134,10 @@ static enum cq_row_fault sums_fault(const struct cq_table *t, uint32_t row,
     if (cq_stamp(committed) != cq_stamp(used)) {
         return CQ_ROW_STAMPS;
     }
+    /* the next step would take them for bytes in flight */
+    if (cq_stamp(used) == 0 && cq_bytes(used) != 0) {
+        return CQ_ROW_NO_PERIOD;
+    }
     if ((uint64_t)(cq_bytes(committed) - cq_bytes(used))
         != h->left_bytes[row]) {
         return CQ_ROW_IN_FLIGHT;
@@ -182,6 +186,7 @@ const char *cq_row_fault_text(enum cq_row_fault fault)
     case CQ_ROW_MARK: return "is marked as over quota and is not";
     case CQ_ROW_HOLDERS: return "has other holders than the ledger";
     case CQ_ROW_STAMPS: return "has reserved in one period and used in another";
+    case CQ_ROW_NO_PERIOD: return "has used bytes of no period";
     case CQ_ROW_OTHERS:
         return "has more bytes in flight on other nodes than their shares";
     case CQ_ROW_IN_FLIGHT: return "has other bytes in flight than the ledger";
@@ -209,6 +214,9 @@ static void repair_row(struct cq_table *t, uint32_t row,
                      cq_stamped(cq_stamp(used), cq_bytes(used)
                                 + (int64_t)h->left_bytes[row]));
         atomic_store(&hot->holders, turns | h->holders[row]);
+        break;
+    case CQ_ROW_NO_PERIOD:
+        atomic_store(&hot->used, 0);
         break;
     case CQ_ROW_OTHERS:
         atomic_store(&t->flights[row], 0);

@@ -312,6 +312,26 @@ START_TEST(sums)
 }
 END_TEST
 
+/* The client's next request would leave them in flight for good. */
+START_TEST(bytes_of_no_period)
+{
+    struct cq_clock clock;
+    int64_t repaired = 0;
+
+    begin();
+    clock = clock_at(t, NOON_S);
+    t->hot[own].used = t->hot[own].committed = USED;
+    assert_row_says(own, "has used bytes of no period", false);
+    ck_assert_int_eq(cq_table_repair(t, &repaired), CQ_OK);
+    ck_assert_int_eq(repaired, 1);
+    assert_sound(t);
+    charge_client(t, 1, &clock, 5);
+    assert_row(t, 1, &clock, 5, 0);
+    assert_sound(t);
+    end();
+}
+END_TEST
+
 /* ---- the rest ---- */
 
 START_TEST(ledger)
@@ -442,6 +462,7 @@ static Suite *suite(void)
     tcase_add_test(tc, pool_that_does_not_exist);
     tcase_add_test(tc, marks);
     tcase_add_test(tc, sums);
+    tcase_add_test(tc, bytes_of_no_period);
     tcase_add_test(tc, ledger);
     tcase_add_test(tc, header);
     tcase_add_test(tc, counts);
