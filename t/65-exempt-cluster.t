@@ -77,6 +77,11 @@ is($two->get('/file', '--interface', '127.0.9.9')->{status}, 200, 'served');
 ok(Cluster::await_rounds($two, 2), 'and shared');
 like(shares($one, '127.0.9.9'), qr/^a \(this node\): 0 B used b: $sent used$/,
     'show: never seen here');
+is(command($two, 'reset', $client), "0 $client: reset, 1 row; the other nodes "
+    . "reset it, too\n", 'reset: on all nodes');
+is($two->get('/file', '--interface', $client)->{status}, 200, 'served again');
+ok(Httpd::poll(10, sub { ($one->row($client) // { used => 0 })->{used} > 2000 }),
+    'and counted on both');
 like(clamquota('--forget', $gone), qr/^1 .*: lives, expected a node that is/,
     'a node that lives is not forgotten');
 like(clamquota('--forget', 'nobody'), qr/^1 .*: no node has this label or id/,

@@ -37,6 +37,10 @@ $server->get('/f[1-5]', '--interface', '127.0.2.9');
 $server->row('127.0.2.9', hits => 5, in_flight => 0);
 $server->get('/f6', '--interface', '127.0.2.9');
 $server->get('/file?[1-3]', '--interface', '127.0.2.8');
+# .7 has more than one copy of a file and may have the rest of the second
+$server->get('/file', '--interface', '127.0.2.7');
+$server->get('/file', '--interface', '127.0.2.7', '-r', '0-4499');
+$server->row('127.0.2.7', hits => 2, in_flight => 0);
 $server->get('/other/file', '--interface', '127.0.3.1');
 $server->row('127.0.3.1', pool => 'other', hits => 1, in_flight => 0);
 
@@ -70,7 +74,7 @@ my $report = says('report', 0, qr/^CLIENT +POOL +LAST HIT +USED +SHARE/, '',
 like($report, qr/^127\.0\.2\.9 +default .* KiB +10\d\.\d % .* 5 +1 +over$/m,
     'a client over quota');
 like($report, qr{^127\.0\.3\.1 +other .* - .* exempt$}m, 'one without limit');
-like($report, qr{^6 of 6 clients; of all 6, 1 are over quota, 1 exempt$}m,
+like($report, qr{^7 of 7 clients; of all 7, 1 are over quota, 1 exempt$}m,
     'and totals');
 unlike($report, qr/\e|\r/, 'without colours in a pipe');
 is((clamquota(qw(report --over)))[1] =~ s/ .*//sr, 'CLIENT', 'only over');
@@ -79,7 +83,7 @@ like((clamquota(qw(report --over)))[1], qr/^127\.0\.2\.9 .*\n1 of 1 /m,
 like((clamquota(qw(report --pool other --sort hits --limit 1)))[1],
     qr/^127\.0\.2\.3 .*\n1 of 4 clients/m, 'pool, sort, limit');
 like((clamquota("report", "--by-net", "24,48", "--sort", "hits"))[1],
-    qr{^127\.0\.2\.0/24 +5 }m, 'networks');
+    qr{^127\.0\.2\.0/24 +6 }m, 'networks');
 
 # JSON is the page's, but for the moment and what httpd alone knows
 my $json = JSON::PP::decode_json((clamquota('report', '--json'))[1]);
@@ -93,13 +97,13 @@ is_deeply($json, $page, 'report --json is the ?json of the page');
 
 my $csv = (clamquota('report', '--csv'))[1];
 like($csv, qr/\Aclient,prefix,pool,last_hit,used,[^\n]*\r\n/, 'csv: header');
-is(scalar(() = $csv =~ /\r\n/g), 7, 'csv: lines end as RFC 4180 says');
+is(scalar(() = $csv =~ /\r\n/g), 8, 'csv: lines end as RFC 4180 says');
 write_file("$server->{dir}/run/r.csv", $csv);
 is(`python3 -c '
 import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 print(len(rows), *[r["used"] for r in rows if r["client"] == "127.0.2.9"])
-' '$server->{dir}/run/r.csv'`, "6 $used\n", 'csv: Python reads it');
+' '$server->{dir}/run/r.csv'`, "7 $used\n", 'csv: Python reads it');
 
 # ---- show ----
 
@@ -116,12 +120,18 @@ like($show, qr/^  clamquota reset 127\.0\.2\.9 --table \Q$table\E$/m,
 like((clamquota('show', '127.0.2.8'))[1],
     qr{^  refused file +\S*/file: 9\.8 KiB of 9\.8 KiB today, until 20}m,
     'copies: which file, how much, until when');
+like((clamquota('show', '127.0.2.7'))[1],
+    qr{^  repeated file +\S*/file: 9\.3 KiB of 9\.8 KiB today$}m,
+    'and which one it downloads again and again');
+like((clamquota('show', '127.0.2.9'))[1],
+    qr{^  jail +never jailed: a reserved address, e\.g\. loopback$}m,
+    'why no jail holds it');
 like((clamquota('show', '127.0.3.77'))[1],
     qr{ok: no quota applies to it\n.*ClamQuotaClient 127\.0\.3\.0/24 Unlimi}s,
     'an unlimited one that was never seen');
 like((clamquota('show', '192.0.2.200'))[1],
     qr/nothing was counted in this period/, 'one that was never seen');
-like((clamquota('show', '127.0.2.0/24'))[1], qr/^5 of 5 clients/m,
+like((clamquota('show', '127.0.2.0/24'))[1], qr/^6 of 6 clients/m,
     'a network');
 
 # ---- reset and exempt: the next request knows ----
@@ -145,6 +155,10 @@ like((clamquota('show', '127.0.2.9'))[1], qr/^  state +exempt until 20/m,
 like((clamquota('show', '127.0.2.9'))[1],
     qr/^(?:  changes)? +20\S+ [\d:]+ UTC exempt\n +20\S+ [\d:]+ UTC over\n/m,
     'and its last changes of state');
+says('a network', 0, qr{\A127\.0\.2\.0/24: is exempt until 20}, '',
+    qw(exempt 127.0.2.0/24 --for 1h));
+says('end', 0, "127.0.2.0/24: is no longer exempt\n", '',
+    qw(exempt 127.0.2.0/24 --end));
 says('end', 0, "127.0.2.9: is no longer exempt\n", '',
     qw(exempt 127.0.2.9 --end));
 says('end again', 1, '', "clamquota exempt: 127.0.2.9: is not exempt, "
@@ -155,7 +169,7 @@ is($server->get('/file', '--interface', '127.0.2.9')->{status}, 429,
 
 # more than one client: a question, or --yes
 says('network', 2, '',
-    qr/^clamquota reset: reset 127\.0\.2\.0\/24, 5 clients: /,
+    qr/^clamquota reset: reset 127\.0\.2\.0\/24, 6 clients: /,
     'reset', '127.0.2.0/24');
 sub on_terminal {       # typed answer -> what the terminal showed
     my ($answer, @arguments) = @_;
@@ -168,7 +182,7 @@ sub on_terminal {       # typed answer -> what the terminal showed
 }
 my ($status, $shown) = on_terminal("n\n", 'reset', '127.0.2.0/24');
 is($status, 1, 'no: exit status 1');
-like($shown, qr/reset 127\.0\.2\.0\/24, 5 clients\? \[y\/N\]/, 'it asks');
+like($shown, qr/reset 127\.0\.2\.0\/24, 6 clients\? \[y\/N\]/, 'it asks');
 cmp_ok($server->row('127.0.2.9')->{used}, '>', 25000, 'nothing was changed');
 ($status, $shown) = on_terminal("y\n", 'reset', '127.0.2.0/24');
 is($status, 0, 'yes: exit status 0');
@@ -238,6 +252,15 @@ SKIP: {
     is($?, 0, 'a report may be read');
 }
 my $other = "$server->{dir}/run/other";
+SKIP: {
+    my @private = qw(unshare -m --);
+    skip 'no mount namespace of its own here', 1
+        if system("@private mount -t tmpfs none /mnt 2>/dev/null");
+    like(`@private sh -c "mount -t tmpfs none /mnt && cp '$table' /mnt/t &&
+        mount -o remount,ro /mnt && '$tool' reset 127.0.2.1 --table /mnt/t" 2>&1`,
+        qr{^clamquota reset: /mnt/t: cannot be written: Read-only file system$}m,
+        'reset: a read-only file system is no matter of the user');
+}
 my %bytes = (empty => '', foreign => 'x' x 10000,
     damaged => substr(read_file($table), 0, 4096));
 for my $kind (sort keys %bytes) {

@@ -57,23 +57,27 @@ enum cq_spared cq_spared_reason(const struct cq_address_facts *facts)
     return CQ_SPARED_NOT;
 }
 
+static const struct {
+    const char *word;
+    const char *text;
+} spared_words[] = {
+    [CQ_SPARED_NOT] = { NULL, NULL },
+    [CQ_SPARED_EXEMPT] = { "exempt", "it is exempt" },
+    [CQ_SPARED_PROXIED] = { "proxied", "other clients share its address" },
+    [CQ_SPARED_RESERVED] = { "reserved", "a reserved address, e.g. loopback" },
+    [CQ_SPARED_OWN] = { "own", "this machine or its default gateway" },
+    [CQ_SPARED_NEVER] = { "never", "it is on a never list" },
+    [CQ_SPARED_PREFIX] = { "prefix", "not the prefix of a client" }
+};
+
+#define SPARED_N (sizeof(spared_words) / sizeof(spared_words[0]))
+
 const char *cq_spared_word(enum cq_spared spared)
 {
-    switch (spared) {
-    case CQ_SPARED_NOT:
-        return NULL;
-    case CQ_SPARED_EXEMPT:
-        return "exempt";
-    case CQ_SPARED_PROXIED:
-        return "proxied";
-    case CQ_SPARED_RESERVED:
-        return "reserved";
-    case CQ_SPARED_OWN:
-        return "own";
-    case CQ_SPARED_NEVER:
-        return "never";
-    case CQ_SPARED_PREFIX:
-        return "prefix";
-    }
-    return "unknown";
+    return spared < SPARED_N ? spared_words[spared].word : "unknown";
+}
+
+const char *cq_spared_text(enum cq_spared spared)
+{
+    return spared < SPARED_N ? spared_words[spared].text : "unknown";
 }

@@ -87,4 +87,7 @@ enum cq_spared cq_spared_reason(const struct cq_address_facts *facts);
  * CQ_SPARED_NOT. */
 const char *cq_spared_word(enum cq_spared spared);
 
+/** The same in words for people: "this machine or its default gateway". */
+const char *cq_spared_text(enum cq_spared spared);
+
 #endif

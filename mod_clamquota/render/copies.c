@@ -31,8 +31,12 @@ enum cq_status cq_copies_source_begin(struct cq_copies_source *source,
 
 static bool is_used_up(const struct cq_copies_row *pair)
 {
-    return pair->path[0] != '\0' && pair->copies_n > 0
-        && pair->today_bytes / pair->copies_n >= pair->size_bytes;
+    return pair->today_bytes / pair->copies_n >= pair->size_bytes;
+}
+
+static bool is_repeated(const struct cq_copies_row *pair)
+{
+    return pair->today_bytes > pair->size_bytes || is_used_up(pair);
 }
 
 static const char *below(const char *root, const char *path)
@@ -60,9 +64,9 @@ static void describe(const struct cq_copies_source *source,
     copy->allowance_bytes = pair->size_bytes * pair->copies_n;
 }
 
-bool cq_copies_used_up(struct cq_copies_source *source,
-                       const struct cq_row *row, struct cq_view_copy *found,
-                       size_t *n)
+static bool find(struct cq_copies_source *source, const struct cq_row *row,
+                 bool (*is_shown)(const struct cq_copies_row *pair),
+                 struct cq_view_copy *found, size_t *n)
 {
     uint64_t client = cq_table_identity(source->table, row->pool, &row->key);
     struct cq_copies_row pair;
@@ -79,9 +83,24 @@ bool cq_copies_used_up(struct cq_copies_source *source,
         }
         if (cq_copies_find(source->table, source->clock, client,
                            &source->names[i], &pair)
-            && is_used_up(&pair)) {
+            && pair.path[0] != '\0' && pair.copies_n > 0
+            && is_shown(&pair)) {
             describe(source, &pair, &found[(*n)++]);
         }
     }
     return true;
+}
+
+bool cq_copies_used_up(struct cq_copies_source *source,
+                       const struct cq_row *row, struct cq_view_copy *found,
+                       size_t *n)
+{
+    return find(source, row, is_used_up, found, n);
+}
+
+bool cq_copies_repeated(struct cq_copies_source *source,
+                        const struct cq_row *row, struct cq_view_copy *found,
+                        size_t *n)
+{
+    return find(source, row, is_repeated, found, n);
 }

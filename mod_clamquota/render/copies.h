@@ -34,4 +34,10 @@ bool cq_copies_used_up(struct cq_copies_source *source,
                        const struct cq_row *row, struct cq_view_copy *found,
                        size_t *n);
 
+/** The same for versions of which the client has more than one copy, used up
+ * or not. */
+bool cq_copies_repeated(struct cq_copies_source *source,
+                        const struct cq_row *row, struct cq_view_copy *found,
+                        size_t *n);
+
 #endif

@@ -128,7 +128,7 @@ static void refusals(struct cq_writer *w, const struct cq_view *view,
 static void jail(struct cq_writer *w, const struct cq_view *view,
                  const struct cq_view_client *client)
 {
-    const char *spared = cq_spared_word(client->spared);
+    const char *spared = cq_spared_text(client->spared);
 
     if (client->exempt_until_s > 0) {
         term(w, "Exempt until");

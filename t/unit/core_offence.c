@@ -167,6 +167,10 @@ START_TEST(words)
     ck_assert_str_eq(cq_spared_word(CQ_SPARED_NEVER), "never");
     ck_assert_str_eq(cq_spared_word(CQ_SPARED_PREFIX), "prefix");
     ck_assert_str_eq(cq_spared_word((enum cq_spared)99), "unknown");
+    ck_assert_ptr_null(cq_spared_text(CQ_SPARED_NOT));
+    ck_assert_str_eq(cq_spared_text(CQ_SPARED_OWN),
+                     "this machine or its default gateway");
+    ck_assert_str_eq(cq_spared_text((enum cq_spared)99), "unknown");
 }
 END_TEST
 

@@ -45,7 +45,11 @@ static void download(uint32_t k, const char *path, int64_t n, int64_t bytes)
     charge_client(table, k, &now, bytes);
 }
 
-static size_t used_up(uint32_t k, const char *root, struct cq_view_copy *found)
+typedef bool find_fn(struct cq_copies_source *source, const struct cq_row *row,
+                     struct cq_view_copy *found, size_t *n);
+
+static size_t find(find_fn *function, uint32_t k, const char *root,
+                   struct cq_view_copy *found)
 {
     struct cq_copies_source source;
     struct cq_row row = row_of(table, k, &now);
@@ -53,8 +57,18 @@ static size_t used_up(uint32_t k, const char *root, struct cq_view_copy *found)
 
     ck_assert_int_eq(cq_copies_source_begin(&source, table, &now, root,
                                             &arena), CQ_OK);
-    ck_assert(cq_copies_used_up(&source, &row, found, &n));
+    ck_assert(function(&source, &row, found, &n));
     return n;
+}
+
+static size_t used_up(uint32_t k, const char *root, struct cq_view_copy *found)
+{
+    return find(cq_copies_used_up, k, root, found);
+}
+
+static size_t repeated(uint32_t k, struct cq_view_copy *found)
+{
+    return find(cq_copies_repeated, k, "/srv/www", found);
 }
 
 START_TEST(used_up_to_the_byte)
@@ -81,6 +95,26 @@ START_TEST(used_up_to_the_byte)
     ck_assert_uint_eq(used_up(3, "/srv/www", found), 0);
     download(3, "/srv/www/main.cvd", 1, 1);
     ck_assert_uint_eq(used_up(3, "/srv/www", found), 1);
+    fixture_end(&f, table);
+}
+END_TEST
+
+/* More than one copy, or the last one. */
+START_TEST(repeated_to_the_byte)
+{
+    static struct cq_view_copy found[CQ_COPIES_SHOWN_MAX];
+
+    begin();
+    download(1, "/srv/www/main.cvd", 3, SIZE);
+    ck_assert_uint_eq(repeated(1, found), 0);
+    download(1, "/srv/www/main.cvd", 3, 1);
+    ck_assert_uint_eq(used_up(1, "/srv/www", found), 0);
+    ck_assert_uint_eq(repeated(1, found), 1);
+    ck_assert_str_eq(found[0].path, "/main.cvd");
+    ck_assert_int_eq(found[0].used_bytes, SIZE + 1);
+    ck_assert_int_eq(found[0].allowance_bytes, 3 * SIZE);
+    download(2, "/srv/www/main.cvd", 1, SIZE);
+    ck_assert_uint_eq(repeated(2, found), 1);
     fixture_end(&f, table);
 }
 END_TEST
@@ -156,6 +190,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("copies");
 
     tcase_add_test(t, used_up_to_the_byte);
+    tcase_add_test(t, repeated_to_the_byte);
     tcase_add_test(t, below_the_root);
     tcase_add_test(t, bounds);
     suite_add_tcase(s, t);

@@ -9,6 +9,8 @@
 #include "render/words.h"
 #include "table/exempt.h"
 
+#include <unistd.h>
+
 struct exempt {
     const char *table;
     int64_t for_s;
@@ -115,7 +117,8 @@ static enum cq_exit change(struct exempt *e, struct cq_look *look)
     int64_t now_s = look->clock.now_s;
 
     cq_link_client(net, name, sizeof(name));
-    if (!e->end && !is_client) {
+    /* without a terminal it needs no --yes: --end takes it back */
+    if (!e->end && !is_client && isatty(STDIN_FILENO) != 0) {
         result = cq_target_ask(look, e->yes, "exempt %s, each client in it",
                                name);
     }

@@ -6,6 +6,7 @@
 #include "render/scan.h"
 #include "table/rules.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,12 @@ static void refuse_to_write(struct cq_look *look)
     const struct passwd *owner = NULL;
     struct stat st;
 
+    /* a read-only file system is so for root, too */
+    if (access(look->path, W_OK) != 0 && errno != EACCES) {
+        cq_say_trouble(&look->say, "%s: cannot be written: %s", look->path,
+                       strerror(errno));
+        return;
+    }
     if (stat(look->path, &st) == 0 && st.st_uid != 0) {
         owner = getpwuid(st.st_uid);
     }

@@ -83,14 +83,14 @@ static enum cq_exit run(void *command, struct cq_look *look)
         rows += cq_table_reset(look->table, &nets[i], &look->clock);
     }
     if (rows > 0) {
-        fprintf(out, "%s: reset, %" PRId64 " row%s\n", name, rows,
+        fprintf(out, "%s: reset, %" PRId64 " row%s", name, rows,
                 rows > 1 ? "s" : "");
     }
     else {
-        fprintf(out, "%s: nothing was counted here%s\n", name,
-                cq_table_has_cluster(look->table)
-                ? "; the other nodes reset it, too" : "");
+        fprintf(out, "%s: nothing was counted here", name);
     }
+    fputs(cq_table_has_cluster(look->table)
+          ? "; the other nodes reset it, too\n" : "\n", out);
     return cq_look_confirm(look);
 }
 

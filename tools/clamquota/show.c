@@ -192,20 +192,24 @@ static void show_copies(struct show *s, struct cq_copies_source *source,
     struct cq_view_copy found[CQ_COPIES_SHOWN_MAX];
     size_t i, n;
 
-    if (!cq_copies_used_up(source, row, found, &n)) {
+    if (!cq_copies_repeated(source, row, found, &n)) {
         return;
     }
     for (i = 0; i < n; i++) {
-        struct cq_writer *w = cq_show_line(&s->lines, "refused file");
+        bool is_refused = found[i].used_bytes >= found[i].allowance_bytes;
+        struct cq_writer *w = cq_show_line(&s->lines, is_refused
+                                           ? "refused file" : "repeated file");
 
-        cq_write_line(w, found[i].path[0] != '\0' ? found[i].path
-                                                  : "(no name kept)");
+        cq_write_line(w, found[i].path);
         cq_write_raw(w, ": ");
         cq_client_bytes(w, found[i].used_bytes, " of ");
-        cq_client_bytes(w, found[i].allowance_bytes, " today, until ");
-        cq_show_moment(&s->lines, s->lines.look->clock.next_day_s);
+        cq_client_bytes(w, found[i].allowance_bytes, " today");
+        if (is_refused) {
+            cq_write_raw(w, ", until ");
+            cq_show_moment(&s->lines, s->lines.look->clock.next_day_s);
+            s->is_over = true;
+        }
         cq_show_end(&s->lines);
-        s->is_over = true;
     }
 }
 
@@ -239,7 +243,7 @@ static void show_pool(struct show *s, struct cq_copies_source *source,
     if (judged.client.spared != CQ_SPARED_NOT) {
         w = cq_show_line(&s->lines, "jail");
         cq_write_raw(w, "never jailed: ");
-        cq_write_raw(w, cq_spared_word(judged.client.spared));
+        cq_write_raw(w, cq_spared_text(judged.client.spared));
         cq_show_end(&s->lines);
     }
 }

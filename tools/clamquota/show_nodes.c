@@ -36,6 +36,10 @@ bool cq_show_ask(struct cq_show *show, uint16_t pool,
         show->waited_ms += STEP_MS;
         is_there = cq_shares_answer(show->asking, asked, pool, client,
                                     answer);
+        if (!is_there && (int32_t)(answer->asked - asked) >= 0) {
+            /* another command asked since: the last question counts */
+            asked = cq_shares_ask(show->asking, pool, client);
+        }
     }
     return is_there && answer->shares_n > 0;
 }
