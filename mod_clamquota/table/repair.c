@@ -7,6 +7,7 @@
  * every invariant. A row that cannot be proved right is emptied, so that no
  * client is charged for another. Only a start calls this, while no other
  * process uses the table. */
+#include "table/exchange.h"
 #include "table/parts.h"
 
 #include <fcntl.h>
@@ -275,6 +276,21 @@ static int64_t repair_rows(struct cq_table *t, const struct cq_holdings *h)
     return repaired;
 }
 
+/* A mark that none writes: the rows may have moved. */
+static int64_t repair_marks(struct cq_table *t)
+{
+    int64_t repaired = 0;
+    uint64_t g, n = cq_groups_n(t);
+
+    for (g = 0; g < n; g++) {
+        if (atomic_load(&t->moved[g]) > CQ_IN_EXCHANGE) {
+            atomic_store(&t->moved[g], CQ_MOVED);
+            repaired++;
+        }
+    }
+    return repaired;
+}
+
 enum cq_status cq_table_repair(struct cq_table *t, int64_t *repaired)
 {
     struct cq_holdings nobody;
@@ -297,7 +313,7 @@ enum cq_status cq_table_repair(struct cq_table *t, int64_t *repaired)
     if (!cq_holdings_read(t, &nobody)) {
         return CQ_ENOMEM;
     }
-    *repaired = repair_rows(t, &nobody);
+    *repaired = repair_rows(t, &nobody) + repair_marks(t);
     cq_holdings_free(&nobody);
     return CQ_OK;
 }

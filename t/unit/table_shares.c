@@ -346,7 +346,10 @@ START_TEST(sums_are_repaired)
     assert_sound(table);
     atomic_store(&table->moved[row / 16], 9);
     ck_assert_int_eq(cq_table_check(table, true, NULL), 1);
-    atomic_store(&table->moved[row / 16], 1);
+    ck_assert_int_eq(cq_table_repair(table, &repaired), CQ_OK);
+    ck_assert_int_eq(repaired, 1);
+    ck_assert_uint_eq(atomic_load(&table->moved[row / 16]), CQ_MOVED);
+    assert_sound(table);
     end();
 }
 END_TEST
