@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define DAY_S INT64_C(86400)
+#define STEPS 16
 
 /* The last ones are as extreme as POSIX lets them be, and change at midnight. */
 static const char *const zones[] = {
@@ -95,12 +96,13 @@ static void use_damaged(struct input *in)
 
 /* A period that is not the next one needs CQ_CLOCK_DOUBT_S of boot time, or as
  * much boot time as the clock has gone. */
-static void watch_clock(struct input *in, uint64_t kind, uint64_t zone)
+static void watch_clock(struct input *in, uint64_t kind)
 {
     struct cq_clock_watch watch = { 0 };
     int64_t wall_s = 1794744000, boot_s = 1000, sound_s = boot_s;
-    uint16_t in_force = make_period(kind, zone, wall_s);
+    uint16_t in_force = make_period(kind, 0, wall_s);
 
+    in->size = in->size < STEPS * 3 ? in->size : STEPS * 3;
     while (in->size > 0) {
         int64_t passed_s = (int64_t)take(in, 1);
         int64_t jump_s = (int16_t)take(in, 2) * INT64_C(3600);
@@ -108,7 +110,7 @@ static void watch_clock(struct input *in, uint64_t kind, uint64_t zone)
 
         boot_s += passed_s;
         wall_s += passed_s + jump_s;
-        seen = make_period(kind, zone, wall_s);
+        seen = make_period(kind, 0, wall_s);
         if (cq_clock_observe(&watch, in_force, seen, wall_s, boot_s)
             == CQ_CLOCK_ADOPT) {
             HOLDS(seen != 0 && seen != in_force);
@@ -130,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     switch (kind % 4) {
     case 0:
-        watch_clock(&in, kind >> 2, zone);
+        watch_clock(&in, kind >> 2);
         break;
     case 1:
         use_damaged(&in);

@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = { "combined", "vhost", "clamav",
                                          "common", "pairs" };
-    static struct cq_log_format format;
+    static struct cq_log_format format, known[sizeof(names)
+                                              / sizeof(names[0])];
     struct input in = { data, size };
     char *text = take_text(&in), why[200];
     char *line = memchr(text, '\n', size);
@@ -58,9 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             read_line(&format, copy, rest);
         }
         for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            HOLDS(cq_log_format_compile(&format, names[i], why, sizeof(why))
-                  == CQ_OK);
-            read_line(&format, copy, rest);
+            HOLDS(known[i].field_n > 0
+                  || cq_log_format_compile(&known[i], names[i], why,
+                                           sizeof(why)) == CQ_OK);
+            read_line(&known[i], copy, rest);
         }
         free(copy);
     }

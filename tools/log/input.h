@@ -9,7 +9,9 @@
 #include <sys/types.h>
 #include <zlib.h>
 
+#ifndef CQ_LOG_PACKED_SIZE
 #define CQ_LOG_PACKED_SIZE 65536
+#endif
 
 struct cq_log_input {
     int fd;

@@ -13,7 +13,9 @@
 
 /* A line counts by its first 128 KiB. httpd's longest line
  * is two headers of 8,190 bytes and a request line, each byte as \xHH. */
+#ifndef CQ_LOG_LINE_MAX
 #define CQ_LOG_LINE_MAX ((size_t)128 << 10)
+#endif
 
 /* bytes of a LogFormat string, and directives in it */
 #define CQ_LOG_FORMAT_SIZE 1024
