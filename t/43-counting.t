@@ -117,4 +117,27 @@ is($reset->{status}, 503, 'cut: nothing can be reset');
 like($reset->{body}, qr/not counted.*CQ0127/, 'and the answer says why');
 $server->allow_log(qr/CQ0127: /, 1);
 
+# ---- children that get no lock in the table, nor does the exchanger ----
+my $lock = "$server->{dir}/lock.so";
+my $locks = "$server->{dir}/run/locks";
+system('cc', '-shared', '-fPIC', '-o', $lock, "$Httpd::ROOT/t/fault/lock.c") == 0
+    or die "t/fault/lock.c\n";
+write_file($locks, '');
+$server = Httpd->run(modules => ['status'], preload => [$lock],
+    env => { CQ_FAULT_LOCK => $locks }, conf => $pages . $quota
+    . "ClamQuotaMemcached --SERVER=127.0.0.1:1\n");
+write_file("$server->{dir}/htdocs/file", 'f' x 5000);
+shows($server, 'no lock', 'unusable', 0, qr/not counted.*CQ0138.* graceful/);
+is_uncounted($server, 'no lock');
+my $unshared = qr/CQ0152: .*clamquota\.table: cannot be locked: No locks avail/;
+ok($server->wait_log($unshared), 'no lock: the exchanger says why it ends');
+unlink $locks or die $!;
+renew($server);
+shows($server, 'with locks', 'On', 1);
+is(join(' ', map { $server->get('/file', '--interface', '127.0.0.9')->{status} }
+    1 .. 3), '200 200 429', 'with locks: from zero');
+$server->allow_log(qr{No locks available: CQ0138: \S+ cannot be locked by}, 1);
+$server->allow_log($_, scalar $server->log_lines($_))
+    for $unshared, qr/CQ0151: /, qr/CQ015[3-9]: /;
+
 finish();

@@ -18,6 +18,10 @@ static const char *advice(enum cq_trouble trouble)
     case CQ_TROUBLE_UNUSABLE:
         return "Requests are not counted: the table could not be opened; the "
                "error log has the reason (CQ0120). Correct it, " AGAIN;
+    case CQ_TROUBLE_UNLOCKED:
+        return "Requests are not counted by this child of httpd: it could not "
+               "lock the table; the error log has the reason (CQ0138). Correct "
+               "it; a graceful restart is enough.";
     case CQ_TROUBLE_LOST:
         return "Requests are not counted: the file of the table was cut short "
                "or overwritten, or its disk is full (CQ0127). Correct that, "

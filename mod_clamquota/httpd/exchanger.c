@@ -13,6 +13,7 @@
 #include <mpm_common.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,13 +158,19 @@ static struct cq_exchange *start_exchange(const struct cq_server_conf *conf)
                                            .interval_ms = conf->sync_ms,
                                            .report = cq_exchanger_log,
                                            .baton = cq_site.base };
-    struct cq_exchange *exchange;
+    struct cq_exchange *exchange = NULL;
     char why[CQ_WHY_SIZE];
 
     cq_table_guard(cq_site.table);
-    cq_table_enter(cq_site.table);
-    if (cq_exchange_start(cq_site.table, &want, &exchange, why, sizeof(why))
-        != CQ_OK) {
+    if (!cq_table_enter(cq_site.table)) {
+        apr_snprintf(why, sizeof(why), "%s: cannot be locked: %s",
+                     conf->table_path, strerror(errno));
+    }
+    else {
+        (void)cq_exchange_start(cq_site.table, &want, &exchange, why,
+                                sizeof(why));
+    }
+    if (exchange == NULL) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, cq_site.base, CQNO("0152")
                      "counters are not shared with other nodes: %s", why);
     }

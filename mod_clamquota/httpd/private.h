@@ -195,6 +195,7 @@ enum cq_trouble {
     CQ_TROUBLE_NONE = 0,
     CQ_TROUBLE_STALE,           /* httpd was started with another version */
     CQ_TROUBLE_UNUSABLE,        /* the table can't be had */
+    CQ_TROUBLE_UNLOCKED,        /* this child can't lock it */
     CQ_TROUBLE_LOST             /* what was the table is no more */
 };
 

@@ -12,6 +12,7 @@
 #include "table/guard.h"
 #include "table/tablefile.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <time.h>
@@ -343,14 +344,28 @@ int cq_start_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     return OK;
 }
 
+/* Without a lock of its own a child has no table: it could reserve nothing. */
 void cq_start_child_init(apr_pool_t *p, server_rec *s)
 {
+    int error;
+
     (void)p;
-    (void)s;
-    if (cq_site.table != NULL) {
-        cq_table_guard(cq_site.table);
-        cq_table_enter(cq_site.table);
+    if (cq_site.table == NULL) {
+        return;
     }
+    cq_table_guard(cq_site.table);
+    if (cq_table_enter(cq_site.table)) {
+        return;
+    }
+    error = errno;
+    if (cq_table_notice_first(cq_site.table, CQ_NOTICE_LOCK)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, error, s, CQNO("0138")
+                     "%s cannot be locked by a child of httpd: requests that "
+                     "this child serves are not counted",
+                     cq_site.conf->table_path);
+    }
+    cq_site.table = NULL;
+    cq_site.trouble = CQ_TROUBLE_UNLOCKED;
 }
 
 int cq_start_monitor(apr_pool_t *p, server_rec *s)

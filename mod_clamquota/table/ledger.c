@@ -77,8 +77,7 @@ static bool try_acquire(struct cq_table *t, uint32_t entry)
 {
     uint64_t nobody = 0;
 
-    return t->owner != 0
-        && atomic_load_explicit(&t->ledger[entry].owner,
+    return atomic_load_explicit(&t->ledger[entry].owner,
                                 memory_order_relaxed) == 0
         && atomic_compare_exchange_strong(&t->ledger[entry].owner, &nobody,
                                           t->owner);
@@ -91,6 +90,9 @@ uint32_t cq_entry_acquire(struct cq_table *t)
     uint32_t entry = atomic_load_explicit(&t->spare[0], memory_order_relaxed);
     uint32_t probes;
 
+    if (t->owner == 0) {
+        return CQ_NO_ENTRY;     /* no proof that this process is alive */
+    }
     if (entry != CQ_NO_ENTRY && try_acquire(t, entry)) {
         return entry;
     }

@@ -266,8 +266,9 @@ enum cq_notice {
     CQ_NOTICE_EVICT = 1u << 4,      /* a client of this period was evicted */
     CQ_NOTICE_FILES = 1u << 5,      /* what a client has used of a file was
                                      * forgotten, or found no room */
-    CQ_NOTICE_PROXY_REFUSED = 1u << 6,  /* these two are for */
-    CQ_NOTICE_GATEWAY_REFUSED = 1u << 7 /* cq_table_notice_first() */
+    CQ_NOTICE_PROXY_REFUSED = 1u << 6,  /* these three are for */
+    CQ_NOTICE_GATEWAY_REFUSED = 1u << 7,    /* cq_table_notice_first() */
+    CQ_NOTICE_LOCK = 1u << 8        /* a process got no lock */
 };
 
 /** Raises a notice unless it was raised since the server started. */

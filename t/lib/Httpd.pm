@@ -75,12 +75,12 @@ sub read_file {
 }
 
 # conf: text; modules: names; clients: 1000; quota => 0: without our module;
-# tls, ipv6: listen there too; faketime: "2026-01-31 23:59:50"; tz; env: {}
+# tls, ipv6: listen there too; preload: libraries; faketime: "2026-01-31 23:59:50"; tz; env: {}
 sub new {
     my ($class, %option) = @_;
     my $dir = File::Temp::tempdir('cq-XXXXXX', TMPDIR => 1);
     my $self = bless { clients => 1000, quota => 1, tz => 'UTC', env => {},
-        modules => [], allow => [], %option, dir => $dir }, $class;
+        modules => [], allow => [], preload => [], %option, dir => $dir }, $class;
     mkdir "$dir/$_" or die for qw(htdocs logs run state);
     chmod 0755, $dir, "$dir/htdocs", "$dir/run";
     # of its own: another user may start it from a checkout that only root can
@@ -120,7 +120,7 @@ sub run {
 sub spawn {
     my ($self, $output, @command) = @_;
     my @preload = ($ENV{CQ_TEST_PRELOAD} // (),
-        $self->{faketime} ? $FAKETIME : ());
+        $self->{faketime} ? $FAKETIME : (), @{$self->{preload}});
     defined(my $pid = fork) or die "fork: $!";
     return $pid if $pid;
     POSIX::setsid();

@@ -4,6 +4,7 @@
 #include "table/rules.h"
 #include "table_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -217,6 +218,40 @@ START_TEST(a_child_is_left)
 }
 END_TEST
 
+/* A child that gets no lock serves uncounted, and that is not for want of
+ * entries in the ledger. */
+START_TEST(no_lock)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 10);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_key key = client(1);
+    struct cq_account account;
+    struct cq_table_figures figures;
+    uint32_t high = cq_ledger_high(t);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        close(t->fd);
+        ck_assert(!cq_table_enter(t));
+        ck_assert_int_eq(errno, EBADF);
+        ck_assert_int_eq(cq_account_open(t, 0, &key, &clock, &account),
+                         CQ_ENOMEM);
+        cq_account_charge(&account, &clock, 50);
+        cq_account_close(&account);
+        _exit(0);
+    }
+    ck_assert_int_eq(wait_for(pid), 0);
+    cq_table_figures(t, &figures);
+    ck_assert_int_eq(figures.clients, 0);
+    ck_assert_int_eq(figures.ledger_full, 0);
+    ck_assert_uint_eq(cq_table_notices(t), 0);
+    ck_assert_uint_eq(cq_ledger_high(t), high);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
 /* Started without a standard input, a server or a tool gets its number. */
 START_TEST(descriptor_0)
 {
@@ -409,6 +444,7 @@ static Suite *suite(void)
     tcase_add_test(tc, served_by_another);
     tcase_add_test(tc, not_served);
     tcase_add_test(tc, a_child_is_left);
+    tcase_add_test(tc, no_lock);
     tcase_add_test(tc, descriptor_0);
     tcase_add_test(tc, unreadable);
     tcase_add_test(tc, calendar_of_another_kind);
