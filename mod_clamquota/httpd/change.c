@@ -7,6 +7,7 @@
 #include "httpd/change.h"
 #include "httpd/answer.h"
 #include "render/html_change.h"
+#include "render/query.h"
 #include "table/shares.h"
 
 #include <string.h>
@@ -158,21 +159,14 @@ static int read_form(request_rec *r, char **form)
     return strlen(text) == length ? OK : HTTP_BAD_REQUEST;
 }
 
-/* The value of a key in a form or a query, decoded; NULL: not there or badly
- * encoded. */
+/* cq_query_value(); NULL: there is none */
 static const char *form_value(const request_rec *r, const char *form,
                               const char *key)
 {
-    while (form != NULL && *form != '\0') {
-        char *value = ap_getword(r->pool, &form, '&');
-        size_t length = strlen(key);
+    char value[CQ_QUERY_VALUE_SIZE];
 
-        if (strncmp(value, key, length) == 0 && value[length] == '=') {
-            value += length + 1;
-            return ap_unescape_urlencoded(value) == OK ? value : NULL;
-        }
-    }
-    return NULL;
+    return form != NULL && cq_query_value(form, key, value)
+        ? apr_pstrdup(r->pool, value) : NULL;
 }
 
 /* ---- what it is to do ---- */

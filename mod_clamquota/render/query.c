@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* the longest value that makes sense is a CIDR with blanks around it */
-#define VALUE_SIZE 80
-
 struct parameter {
     const char *key;
     bool (*read)(struct cq_query_request *request, char *value);
@@ -225,7 +222,7 @@ static int hex_digit(char c)
 
 /* %XX and + to what they stand for. A NUL, a broken %XX and a value too long
  * for any parameter are refused. */
-static bool decode(const char *from, size_t size, char value[VALUE_SIZE])
+static bool decode(const char *from, size_t size, char value[CQ_QUERY_VALUE_SIZE])
 {
     size_t out = 0;
     size_t i;
@@ -243,7 +240,7 @@ static bool decode(const char *from, size_t size, char value[VALUE_SIZE])
             c = (char)(high * 16 + low);
             i += 2;
         }
-        if (out + 1 >= VALUE_SIZE) {
+        if (out + 1 >= CQ_QUERY_VALUE_SIZE) {
             return false;
         }
         value[out++] = c;
@@ -279,7 +276,7 @@ static const char *read_pair(struct cq_query_request *request,
     size_t key_size = equals ? (size_t)(equals - pair) : size;
     size_t value_size = equals ? size - key_size - 1 : 0;
     const struct parameter *parameter = find_parameter(pair, key_size);
-    char value[VALUE_SIZE] = "";
+    char value[CQ_QUERY_VALUE_SIZE] = "";
 
     if (!parameter) {
         return NULL;
@@ -319,4 +316,23 @@ enum cq_status cq_query_parse(struct cq_query_request *request,
         at += *at == '&';
     }
     return CQ_OK;
+}
+
+bool cq_query_value(const char *query_string, const char *key,
+                    char value[CQ_QUERY_VALUE_SIZE])
+{
+    size_t length = strlen(key);
+
+    while (*query_string) {
+        size_t size = strcspn(query_string, "&");
+
+        if (size > length && query_string[length] == '=' &&
+            memcmp(query_string, key, length) == 0) {
+            return decode(query_string + length + 1, size - length - 1,
+                          value);
+        }
+        query_string += size;
+        query_string += *query_string == '&';
+    }
+    return false;
 }

@@ -42,6 +42,16 @@ struct cq_query_request {
 enum cq_status cq_query_parse(struct cq_query_request *request,
                               const char *query_string, const char **why);
 
+/* the longest value that makes sense is a CIDR with blanks around it */
+#define CQ_QUERY_VALUE_SIZE 80
+
+/** Reads one value of a query, or of a form, decoded. Of a key given twice the
+ * first counts.
+ * @return false: the key is missing, or its value is badly encoded, has a NUL
+ *         or is too long */
+bool cq_query_value(const char *query_string, const char *key,
+                    char value[CQ_QUERY_VALUE_SIZE]);
+
 /** "used", "today", "refused", "hits", "last". */
 const char *cq_query_sort_word(enum cq_sort sort);
 

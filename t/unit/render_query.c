@@ -241,6 +241,37 @@ START_TEST(links_stay_here)
 }
 END_TEST
 
+/* As a form sends it: another one decodes it the same way. */
+START_TEST(values_of_a_form)
+{
+    static const char form[] = "action=exempt&client=2001%3adb8::%2F32&for=+1w"
+        "&for=2w&empty=&xclient=1&bad=%4&nul=%00&no&e=%26%3d+%2b";
+    static const struct { const char *key, *value; } rows[] = {
+        { "action", "exempt" }, { "client", "2001:db8::/32" },
+        { "for", " 1w" }, { "empty", "" }, { "e", "&= +" },
+        { "bad", NULL }, { "nul", NULL }, { "no", NULL }, { "", NULL },
+        { "actio", NULL }, { "lient", NULL }
+    };
+    char value[CQ_QUERY_VALUE_SIZE], text[CQ_QUERY_VALUE_SIZE + 8] = "k=";
+    size_t i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool found = cq_query_value(form, rows[i].key, value);
+
+        ck_assert_msg(found == (rows[i].value != NULL), "%s", rows[i].key);
+        if (found) {
+            ck_assert_str_eq(value, rows[i].value);
+        }
+    }
+    ck_assert(!cq_query_value("", "k", value));
+    memset(text + 2, 'x', CQ_QUERY_VALUE_SIZE - 1);
+    ck_assert(cq_query_value(text, "k", value));
+    ck_assert_str_eq(value, text + 2);
+    text[CQ_QUERY_VALUE_SIZE + 1] = 'x';
+    ck_assert(!cq_query_value(text, "k", value));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("render/query");
@@ -255,6 +286,7 @@ int main(void)
     tcase_add_test(query, malformed);
     tcase_add_test(query, links);
     tcase_add_test(query, links_stay_here);
+    tcase_add_test(query, values_of_a_form);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
     failed = srunner_ntests_failed(runner);
