@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define FIGURE_MAX (INT64_C(1) << 61)
+
 void *cq_arena_alloc(const struct cq_arena *arena, size_t count, size_t size)
 {
     /* a count of 0 asks for one, so that NULL always means no memory */
@@ -20,17 +22,29 @@ void *cq_arena_alloc(const struct cq_arena *arena, size_t count, size_t size)
     return memory;
 }
 
+/* A figure of the table, which may be damaged: two of a view can be added, and
+ * none is negative. */
+static int64_t limit_figure(int64_t n)
+{
+    return n < 0 ? 0 : n < FIGURE_MAX ? n : FIGURE_MAX;
+}
+
+static void add(int64_t *sum, int64_t part)
+{
+    *sum = limit_figure(*sum + part);
+}
+
 static void add_totals(struct cq_view_totals *sum,
                        const struct cq_view_totals *part)
 {
-    sum->sent_bytes += part->sent_bytes;
-    sum->free_bytes += part->free_bytes;
-    sum->hits += part->hits;
-    sum->refused += part->refused;
-    sum->would_refuse += part->would_refuse;
-    sum->refused_bytes += part->refused_bytes;
-    sum->handler_bytes += part->handler_bytes;
-    sum->dropped += part->dropped;
+    add(&sum->sent_bytes, part->sent_bytes);
+    add(&sum->free_bytes, part->free_bytes);
+    add(&sum->hits, part->hits);
+    add(&sum->refused, part->refused);
+    add(&sum->would_refuse, part->would_refuse);
+    add(&sum->refused_bytes, part->refused_bytes);
+    add(&sum->handler_bytes, part->handler_bytes);
+    add(&sum->dropped, part->dropped);
 }
 
 static enum cq_status collect_pool(const struct cq_table *table,
@@ -39,12 +53,16 @@ static enum cq_status collect_pool(const struct cq_table *table,
 {
     int64_t totals[CQ_TOTALS] = { 0 };
     struct cq_pool_info *info = cq_arena_alloc(arena, 1, sizeof(*info));
+    int i;
 
     if (!info) {
         return CQ_ENOMEM;
     }
     cq_table_pool_info(table, index, info);
     cq_table_totals(table, index, totals);
+    for (i = 0; i < CQ_TOTALS; i++) {
+        totals[i] = limit_figure(totals[i]);
+    }
     pool->name = info->name;
     pool->daily_bytes = info->policy.daily_bytes;
     pool->grace_bytes = info->policy.grace_bytes;
@@ -103,9 +121,11 @@ static enum cq_status collect_slots(
     *slots_n = read(table, from, (size_t)max);
     *slots = to;
     for (i = 0; i < *slots_n; i++) {
-        to[i] = (struct cq_view_hour){ from[i].start_s, from[i].sent_bytes,
-                                       from[i].free_bytes, from[i].hits,
-                                       from[i].refused };
+        to[i] = (struct cq_view_hour){ from[i].start_s,
+                                       limit_figure(from[i].sent_bytes),
+                                       limit_figure(from[i].free_bytes),
+                                       limit_figure(from[i].hits),
+                                       limit_figure(from[i].refused) };
     }
     return CQ_OK;
 }
@@ -122,17 +142,17 @@ static void forecast(struct cq_view *view, const struct cq_view_hour *days,
     view->forecast_since_s = view->now_s;
     while (i > 0 && days[i - 1].start_s >= start_s) {
         i--;
-        sum->sent_bytes += days[i].sent_bytes;
-        sum->free_bytes += days[i].free_bytes;
-        sum->hits += days[i].hits;
-        sum->refused += days[i].refused;
+        add(&sum->sent_bytes, days[i].sent_bytes);
+        add(&sum->free_bytes, days[i].free_bytes);
+        add(&sum->hits, days[i].hits);
+        add(&sum->refused, days[i].refused);
         view->forecast_since_s = days[i].start_s;
     }
     sum->start_s = view->forecast_since_s;
-    view->forecast_sent_bytes = cq_forecast_bytes(
-        sum->sent_bytes, view->forecast_since_s, view->now_s, end_s);
-    view->forecast_free_bytes = cq_forecast_bytes(
-        sum->free_bytes, view->forecast_since_s, view->now_s, end_s);
+    view->forecast_sent_bytes = limit_figure(cq_forecast_bytes(
+        sum->sent_bytes, view->forecast_since_s, view->now_s, end_s));
+    view->forecast_free_bytes = limit_figure(cq_forecast_bytes(
+        sum->free_bytes, view->forecast_since_s, view->now_s, end_s));
 }
 
 static enum cq_status collect_history(struct cq_view *view,
@@ -171,9 +191,10 @@ static enum cq_status collect_jail(struct cq_view *view,
     }
     if (cq_table_jail(table, report)) {
         view->jail.spec = report->spec;
-        view->jail.jailed = report->jailed;
-        view->jail.capacity = report->capacity;
-        view->jail.dropped_packets = report->dropped_packets;
+        view->jail.jailed = limit_figure(report->jailed);
+        view->jail.capacity = limit_figure(report->capacity);
+        view->jail.dropped_packets = report->dropped_packets < 0
+            ? -1 : limit_figure(report->dropped_packets);
         view->jail.as_of_s = report->as_of_s;
     }
     return CQ_OK;

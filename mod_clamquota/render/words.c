@@ -193,7 +193,9 @@ void cq_words_relative(struct cq_writer *writer, int64_t when_s,
 void cq_words_percent(struct cq_writer *writer, int64_t part, int64_t whole)
 {
     double percent = whole > 0 ? 100.0 * (double)part / (double)whole : 0;
-    int64_t tenths = (int64_t)(percent * 10);
+    /* a damaged table's may be larger than any number */
+    int64_t tenths = percent < 1e9 ? (int64_t)(percent * 10)
+                                   : INT64_C(10000000000);
 
     cq_write_int(writer, tenths / 10);
     if (tenths % 10 > 0) {

@@ -378,6 +378,15 @@ static void make_bool(bool *b)
     *b = byte != 0;
 }
 
+/* What a number of the status can be: small enough to be added, and to be
+ * multiplied by 1000. */
+static void make_figure(int64_t *n, int64_t least)
+{
+    static const int64_t most = INT64_C(1) << 50;
+
+    *n = *n < least ? least : *n < most ? *n : most;
+}
+
 bool cq_cluster_status_read(const struct cq_table *t,
                             struct cq_cluster_status *status)
 {
@@ -408,6 +417,8 @@ bool cq_cluster_status_read(const struct cq_table *t,
         struct cq_cluster_node *node = &status->nodes[i];
 
         node->label[CQ_CLUSTER_LABEL_SIZE - 1] = '\0';
+        make_figure(&node->last_seen_s, 0);
+        make_figure(&node->offset_ms, -(INT64_C(1) << 50));
         make_bool(&node->self);
         make_bool(&node->alive);
         make_bool(&node->other_period);
@@ -416,7 +427,15 @@ bool cq_cluster_status_read(const struct cq_table *t,
     }
     for (i = 0; i < CQ_CLUSTER_SERVERS_MAX; i++) {
         status->servers[i].name[CQ_CLUSTER_SERVER_SIZE - 1] = '\0';
+        make_figure(&status->servers[i].errors, 0);
         make_bool(&status->servers[i].up);
     }
+    make_figure(&status->lag_ms, 0);
+    make_figure(&status->last_round_s, 0);
+    make_figure(&status->rounds, 0);
+    make_figure(&status->failed_rounds, 0);
+    make_figure(&status->waiting, 0);
+    make_figure(&status->missing, 0);
+    make_figure(&status->raised, 0);
     return true;
 }

@@ -260,6 +260,13 @@ START_TEST(full_jail)
     view.jail.dropped_packets = -1;
     expect_markup(rendered(cq_render_html, &view));
     ck_assert_ptr_nonnull(strstr(out.data, "50 % used"));
+    /* no number of this machine has that many percents */
+    view.jail.jailed = INT64_C(1) << 61;
+    view.jail.capacity = 1;
+    rendered(cq_render_html, &view);
+    ck_assert_ptr_nonnull(strstr(out.data, ", 1000000000 % used"));
+    view.jail.jailed = 41;
+    view.jail.capacity = 82;
     ck_assert_ptr_nonnull(strstr(out.data, "not known"));
     rendered(cq_render_openmetrics, &view);
     ck_assert_ptr_nonnull(strstr(out.data, "\nclamquota_jail_capacity 82\n"));

@@ -1,6 +1,7 @@
 /* render/collect: a view of a real table, and of one without memory. */
 #include "render/collect.h"
 
+#include "table/jail.h"
 #include "table/tablefile.h"
 
 #include <check.h>
@@ -224,6 +225,34 @@ START_TEST(totals_only)
 }
 END_TEST
 
+/* Of a damaged table no figure is negative, and two can be added. */
+START_TEST(damaged_figures)
+{
+    static const int64_t most = INT64_C(1) << 61;
+    const struct cq_jail_report jail = { .spec = "a", .jailed = -5,
+                                         .capacity = INT64_MAX,
+                                         .dropped_packets = -7,
+                                         .as_of_s = NOW_S };
+    struct memory memory = { .allowed = BLOCKS_MAX };
+    struct cq_query query = { .limit = 100 };
+    struct cq_view view;
+
+    cq_table_total_add(table, pool_of[0], CQ_TOTAL_FREE, INT64_MAX);
+    cq_table_total_add(table, pool_of[1], CQ_TOTAL_FREE, most - 1);
+    cq_table_total_add(table, pool_of[0], CQ_TOTAL_HITS, INT64_MIN);
+    cq_table_jail_set(table, &jail);
+    ck_assert_int_eq(collect(&view, &memory, &query), CQ_OK);
+    ck_assert_int_eq(view.pools[0].totals.free_bytes, most);
+    ck_assert_int_eq(view.pools[1].totals.free_bytes, most - 1);
+    ck_assert_int_eq(view.totals.free_bytes, most);
+    ck_assert_int_eq(view.totals.hits, 1);
+    ck_assert_int_eq(view.jail.jailed, 0);
+    ck_assert_int_eq(view.jail.capacity, most);
+    ck_assert_int_eq(view.jail.dropped_packets, -1);
+    give_back(&memory);
+}
+END_TEST
+
 START_TEST(limits)
 {
     struct memory memory = { .allowed = BLOCKS_MAX };
@@ -327,6 +356,7 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, fills_a_view);
     tcase_add_test(cases, totals_only);
+    tcase_add_test(cases, damaged_figures);
     tcase_add_test(cases, limits);
     tcase_add_test(cases, pages);
     tcase_add_test(cases, by_network);

@@ -401,6 +401,14 @@ START_TEST(figures_are_not_trusted)
                           sizeof(status.servers[i].name) - 1);
         ck_assert(status.servers[i].up);
     }
+    /* a second of it in milliseconds is still a number */
+    ck_assert_int_eq(status.last_round_s, INT64_C(1) << 50);
+    ck_assert_int_eq(status.nodes[0].last_seen_s, INT64_C(1) << 50);
+    table->cluster->status.lag_ms = -1;
+    table->cluster->status.nodes[1].offset_ms = INT64_MIN;
+    ck_assert(cq_cluster_status_read(table, &status));
+    ck_assert_int_eq(status.lag_ms, 0);
+    ck_assert_int_eq(status.nodes[1].offset_ms, -(INT64_C(1) << 50));
     memset(&table->cluster->status, 0, sizeof(table->cluster->status));
     end();
 }
