@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct recent recent;
     struct input in = { data, size };
     uint64_t flags = take(&in, 1);
+    const struct list *list_read;
     int64_t line_n = 0;
     size_t i;
 
@@ -62,20 +63,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (i = 0; i < in.size; i++) {
         line_n += in.at[i] == '\n' || i + 1 == in.size;
     }
-    recent.jail.names[1][0] = (flags & 1) != 0 ? 'b' : '\0';
+    recent.jail.place = PLACE;
+    recent.jail.names[0] = "a";
+    recent.jail.names[1] = (flags & 1) != 0 ? "b" : NULL;
+    recent.jail.shares_capacity = (flags & 1) == 0;
     recent.jail.now_s = NOW_S;
     recent.jail.lease_s = LEASE_S;
+    recent.jail.capacity[0] = recent.jail.capacity[1] = 1;
     recent.jail.elements.count = 0;
     recent.ticks_per_s = (flags & 2) != 0 ? 1000 : 250;
-    recent.rule_s[0] = (flags & 4) != 0 ? 60 : 0;
-    i = (flags & 8) != 0 ? 1 : 0;
-    HOLDS(read_list(&recent, (int)i, false) == 0);
-    HOLDS(recent.lists[i].count == line_n);
+    recent.jail.rule_s[0] = (flags & 4) != 0 ? 60 : 0;
+    recent.jail.set = (flags & 9) == 9;
+    list_read = &recent.lists[recent.jail.set];
+    HOLDS(read_list(&recent.jail) == 0);
+    HOLDS(list_read->count == line_n);
     HOLDS((int64_t)recent.jail.elements.count <= line_n);
     check(&recent.jail.elements);
     cq_jail_elements_sort(&recent.jail.elements);
     check(&recent.jail.elements);
-    HOLDS(read_list(&recent, (int)i, true) == 0);
-    HOLDS(recent.lists[i].count == line_n);
+    HOLDS(make_sure_of_room(&recent.jail) == (line_n > 0 ? ENFILE : 0));
+    HOLDS(list_read->count == line_n);
     return 0;
 }

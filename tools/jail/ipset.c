@@ -48,19 +48,16 @@ static int read_element(const struct nlattr *element, void *data)
         cq_netlink_find(element, IPSET_ATTR_TIMEOUT), 0);
     struct cq_key key;
 
-    if (jail->wrong != NULL
-        || !cq_netlink_address(
-               cq_netlink_find(cq_netlink_find(element, IPSET_ATTR_IP),
-                               is_v4 ? IPSET_ATTR_IPADDR_IPV4
-                                     : IPSET_ATTR_IPADDR_IPV6),
-               jail->set, &key)
-        || !cq_key_is_valid(&key)) {
-        return MNL_CB_OK;
-    }
-    return cq_jail_elements_add(&jail->elements, &key,
-                                left_s == 0 || left_s > 2 * jail->lease_s,
-                                left_s == 0 ? CQ_JAIL_PERMANENT
-                                            : jail->now_s + left_s)
+    return jail->wrong != NULL
+           || !cq_netlink_address(
+                  cq_netlink_find(cq_netlink_find(element, IPSET_ATTR_IP),
+                                  is_v4 ? IPSET_ATTR_IPADDR_IPV4
+                                        : IPSET_ATTR_IPADDR_IPV6),
+                  jail->set, &key)
+           || cq_jail_add_element(jail, &key,
+                                  left_s == 0 || left_s > 2 * jail->lease_s,
+                                  left_s == 0 ? CQ_JAIL_PERMANENT
+                                              : jail->now_s + left_s)
            ? MNL_CB_OK : MNL_CB_ERROR;
 }
 
@@ -154,7 +151,7 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
 {
     int error = 0, i;
 
-    for (i = 0; i < 2 && error == 0 && jail->names[i][0] != '\0'; i++) {
+    for (i = 0; i < 2 && error == 0 && jail->names[i] != NULL; i++) {
         jail->set = i;
         put_elements(jail, IPSET_CMD_DEL, changes, count);
         put_elements(jail, IPSET_CMD_ADD, changes, count);
@@ -171,9 +168,7 @@ const struct cq_jail_kind cq_jail_ipset = {
     .expected = "ipset:SET4[,SET6], e.g. ipset:clamquota4,clamquota6",
     .size = sizeof(struct cq_jail),
     .batch = CQ_NETLINK_ELEMENTS,
-    .set_most = 2,
     .name_size = IPSET_MAXNAMELEN,
-    .name_letters = CQ_JAIL_LETTERS "-.:",
     .place = "ipset: the set ",
     .how_to_make = { MAKE("inet"), MAKE("inet6") },
     .how_to_raise = "create it anew with a larger maxelem",

@@ -19,44 +19,30 @@ struct cq_key cq_jail_element_key(const struct cq_key *client)
 
 /* --- specs ---------------------------------------------------------------- */
 
-bool cq_jail_read_name(const char **at, char end, const char *letters,
-                       char *name, size_t size)
-{
-    size_t length = strspn(*at, letters);
-    char behind = (*at)[length];
-
-    if (strspn(*at, CQ_JAIL_LETTERS) == 0 || length >= size
-        || (behind != end && behind != '\0')) {
-        return false;
-    }
-    memcpy(name, *at, length);
-    name[length] = '\0';
-    *at += length;
-    return true;
-}
-
-/* Names of sets, all different: one, two or four. */
-static const char *read_names(struct cq_jail *jail, const char *at)
+/* Names of sets, all different: one, two or four.
+ * @return NULL, or a clause that says what is wrong */
+static const char *read_names(struct cq_jail *jail, char *names)
 {
     const struct cq_jail_kind *kind = jail->kind;
     int n = 0, i;
 
     do {
-        if (n == kind->set_most) {
+        const char *name = strsep(&names, ",");
+
+        if (n == (kind->deny != NULL ? CQ_JAIL_SETS : CQ_JAIL_DENY4)) {
             return "there are too many names";
         }
-        if (!cq_jail_read_name(&at, ',', kind->name_letters, jail->names[n],
-                               kind->name_size)) {
+        if (!cq_jail_is_name(name, kind->name_size)) {
             return "a name is empty, too long, or has a character that is no "
                    "letter, digit or, behind the first, one of _ - .";
         }
         for (i = 0; i < n; i++) {
-            if (strcmp(jail->names[n], jail->names[i]) == 0) {
+            if (strcmp(name, jail->names[i]) == 0) {
                 return "a name stands twice";
             }
         }
-        n++;
-    } while (*at++ == ',');
+        jail->names[n++] = name;
+    } while (names != NULL);
     return n == 3 ? "DENY6 is missing" : NULL;
 }
 
@@ -81,7 +67,7 @@ enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
                                   struct cq_jail_why *why)
 {
     const struct cq_jail_kind *kind = find_kind(spec);
-    const char *wrong = "no memory", *at;
+    const char *wrong = "no memory";
     struct cq_jail *made;
 
     if (kind == NULL) {
@@ -91,18 +77,20 @@ enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
                  cq_jail_ipset.expected);
         return CQ_JAIL_USAGE;
     }
-    at = spec + strlen(kind->prefix);
     made = calloc(1, kind->size);
     if (made != NULL) {
         made->kind = kind;
+        made->place = kind->place;
         made->spec = strdup(spec);
+        made->words = strdup(spec + strlen(kind->prefix));
         made->link = calloc(1, sizeof(*made->link));
         made->access = access;
         made->lease_s = lease_s < CQ_JAIL_LEASE_MOST_S ? lease_s
                                                        : CQ_JAIL_LEASE_MOST_S;
         made->dropped_packets = -1;
-        snprintf(made->place, sizeof(made->place), "%s", kind->place);
-        if (made->spec != NULL && made->link != NULL) {
+        if (made->spec != NULL && made->words != NULL && made->link != NULL) {
+            char *at = made->words;
+
             wrong = kind->parse == NULL ? NULL : kind->parse(made, &at);
             wrong = wrong == NULL ? read_names(made, at) : wrong;
         }
@@ -132,6 +120,7 @@ void cq_jail_close(struct cq_jail *jail)
         free(jail->link);
         free(jail->elements.list);
         free(jail->networks.list);
+        free(jail->words);
         free(jail->spec);
         free(jail);
     }
@@ -146,63 +135,50 @@ static enum cq_jail_status explain(struct cq_jail *jail, int error,
                                    const struct cq_key *key,
                                    struct cq_jail_why *why)
 {
-    static const struct {
-        int error;
-        enum cq_jail_status status;
-        const char *text;       /* the set is the subject */
-    } faults[] = {
-        { EPERM, CQ_JAIL_NOT_PERMITTED,
-          "is not permitted to this user; run clamquota-sync as root" },
-        { EACCES, CQ_JAIL_NOT_PERMITTED,
-          "is not permitted to this user; run clamquota-sync as root" },
-        { EROFS, CQ_JAIL_READ_ONLY,
-          "cannot be written, as /proc is mounted read-only here, as in a "
-          "container; run clamquota-sync on the host, or use an nft jail" },
-        { ENOENT, CQ_JAIL_MISSING, "does not exist; " },
-        { EMEDIUMTYPE, CQ_JAIL_MISSING, "; " },
-        { ENFILE, CQ_JAIL_PARTLY, "is full; " },
-        { EINTR, CQ_JAIL_PARTLY,
-          "is changed by others faster than it can be read; the next look "
-          "tries again" },
-        { 0, CQ_JAIL_PARTLY, "cannot be used: " }
-    };
-    const char *clause = error == ENFILE ? jail->kind->how_to_raise : "";
-    const struct cq_key *at = NULL;
-    char address[CQ_KEY_TEXT_SIZE];
-    size_t i = 0;
+    enum cq_jail_status status = CQ_JAIL_PARTLY;
+    const char *text = jail->wrong, *hint = jail->kind->how_to_make[jail->set];
+    char other[64 + CQ_KEY_TEXT_SIZE], address[CQ_KEY_TEXT_SIZE];
 
-    while (faults[i].error != error && faults[i].error != 0) {
-        i++;
+    switch (error) {
+    case EPERM:
+    case EACCES:
+        status = CQ_JAIL_NOT_PERMITTED;
+        text = "is not permitted to this user";
+        hint = "run clamquota-sync as root";
+        break;
+    case EROFS:
+        status = CQ_JAIL_READ_ONLY;
+        text = "cannot be written, as /proc is mounted read-only here, as in "
+               "a container";
+        hint = "run clamquota-sync on the host, or use an nft jail";
+        break;
+    case ENOENT:
+        status = CQ_JAIL_MISSING;
+        text = "does not exist";
+        break;
+    case EMEDIUMTYPE:
+        status = CQ_JAIL_MISSING;
+        break;
+    case ENFILE:
+        text = "is full";
+        hint = jail->kind->how_to_raise;
+        break;
+    case EINTR:
+        text = "is changed by others faster than it can be read";
+        hint = "the next look tries again";
+        break;
+    default:
+        snprintf(other, sizeof(other), "%s%s%s", strerror(error),
+                 key == NULL ? "" : ", at ",
+                 key == NULL ? "" : cq_key_format(key, address,
+                                                  sizeof(address)));
+        text = "cannot be used";
+        hint = other;
     }
-    if (faults[i].status == CQ_JAIL_MISSING) {
-        clause = jail->kind->how_to_make[jail->set];
-    } else if (faults[i].error == 0) {
-        clause = strerror(error);
-        at = key;
-    }
-    snprintf(why->text, sizeof(why->text), "%s%s %s%s%s%s%s", jail->place,
-             jail->names[jail->set], error == EMEDIUMTYPE ? jail->wrong : "",
-             faults[i].text, clause, at == NULL ? "" : ", at ",
-             at == NULL ? "" : cq_key_format(at, address, sizeof(address)));
-    jail->is_listed = jail->is_listed && faults[i].status == CQ_JAIL_PARTLY;
-    return faults[i].status;
-}
-
-int cq_jail_for_sets(struct cq_jail *jail, int (*read)(struct cq_jail *jail))
-{
-    int error = 0, i;
-
-    for (i = 0; i < CQ_JAIL_SETS && error == 0; i++) {
-        if (jail->names[i][0] != '\0') {
-            jail->set = i;
-            jail->wrong = NULL;
-            error = read(jail);
-            if (error == 0 && jail->wrong != NULL) {
-                error = EMEDIUMTYPE;
-            }
-        }
-    }
-    return error;
+    snprintf(why->text, sizeof(why->text), "%s%s %s%s%s", jail->place,
+             jail->names[jail->set], text, hint == other ? ": " : "; ", hint);
+    jail->is_listed = jail->is_listed && status == CQ_JAIL_PARTLY;
+    return status;
 }
 
 static enum cq_jail_status explain_not_listed(const struct cq_jail *jail,
@@ -235,7 +211,7 @@ const char *cq_jail_cannot_deny(const struct cq_jail *jail,
     if (jail->kind->deny == NULL) {
         return "holds no networks, only nft can";
     }
-    return jail->names[set][0] != '\0' ? NULL
+    return jail->names[set] != NULL ? NULL
            : "holds no networks: name interval sets, as in "
              "nft:inet/clamquota/jail4,jail6,deny4,deny6";
 }
@@ -266,68 +242,81 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
     return CQ_JAIL_OK;
 }
 
-/* Marks what has no place, so that it is not tried.
+/* What became of changes. */
+struct application {
+    struct cq_jail *jail;
+    enum cq_jail_status worst;
+    struct cq_jail_why *why;    /* of the first of the worst */
+    bool is_full[2];            /* no more is added */
+    bool is_over;               /* nothing more is tried */
+};
+
+/* Marks what is not to be tried.
  * @return whether anything is left */
-static bool skip_full(const bool is_full[2], struct cq_jail_change *changes,
-                      size_t count)
+static bool skip(const struct application *a, struct cq_jail_change *changes,
+                 size_t count)
 {
     bool is_left = false;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        changes[i].has_failed = changes[i].op == CQ_JAIL_ADD
-            && is_full[cq_jail_index(&changes[i].key)];
+        changes[i].has_failed = a->is_over
+            || (changes[i].op == CQ_JAIL_ADD
+                && a->is_full[cq_jail_index(&changes[i].key)]);
         is_left |= !changes[i].has_failed;
     }
     return is_left;
+}
+
+/* Carries out a batch, and both halves of one that fails, until each change
+ * that fails is alone. */
+static void carry_out(struct application *a, struct cq_jail_change *changes,
+                      size_t count)
+{
+    struct cq_jail_why said = { "" };
+    enum cq_jail_status status;
+    int error = skip(a, changes, count)
+                ? a->jail->kind->commit(a->jail, changes, count) : 0;
+
+    /* a full nft set has no room to make sure that it is there */
+    if (error == 0 || (error == ENFILE && count == 1
+                       && changes[0].op == CQ_JAIL_REMOVE)) {
+        return;
+    }
+    status = explain(a->jail, error, count == 1 ? &changes[0].key : NULL,
+                     &said);
+    a->is_over = status > CQ_JAIL_PARTLY || error == EINTR;
+    if (count > 1 && !a->is_over) {
+        carry_out(a, changes, (count + 1) / 2);
+        carry_out(a, changes + (count + 1) / 2, count / 2);
+        return;
+    }
+    if (status > a->worst) {
+        a->worst = status;
+        *a->why = said;
+    }
+    a->is_full[cq_jail_index(&changes[0].key)] |= error == ENFILE;
+    for (; count > 0; count--) {
+        changes[count - 1].has_failed = true;
+    }
 }
 
 enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
                                   struct cq_jail_change *changes, size_t count,
                                   struct cq_jail_why *why)
 {
-    enum cq_jail_status worst = CQ_JAIL_OK, status;
-    bool is_full[2] = { false, false };     /* no more is added */
-    bool is_over = !jail->is_listed;        /* nothing more is tried */
-    size_t i = 0, n, bad_end = 0;           /* a batch up to there has failed */
-    struct cq_jail_why said;
+    struct application a = { .jail = jail, .why = why,
+                             .is_over = !jail->is_listed };
+    size_t n;
 
-    if (is_over) {
-        worst = explain_not_listed(jail, why);
+    if (a.is_over) {
+        a.worst = explain_not_listed(jail, why);
     }
-    while (i < count && !is_over) {
-        int error = 0;
-
-        n = jail->kind->batch < count - i ? jail->kind->batch : count - i;
-        n = i < bad_end ? (bad_end - i + 1) / 2 : n;
-        if (skip_full(is_full, changes + i, n)) {
-            error = jail->kind->commit(jail, changes + i, n);
-        }
-        /* a full nft set has no room to make sure that it is there */
-        if (error == 0 || (error == ENFILE && n == 1
-                           && changes[i].op == CQ_JAIL_REMOVE)) {
-            i += n;
-            continue;
-        }
-        status = explain(jail, error, n == 1 ? &changes[i].key : NULL, &said);
-        is_over = status > CQ_JAIL_PARTLY || error == EINTR;
-        bad_end = i + n;
-        if (n > 1 && !is_over) {
-            continue;
-        }
-        /* the first reason, unless a worse one follows */
-        if (status > worst) {
-            worst = status;
-            *why = said;
-        }
-        is_full[cq_jail_index(&changes[i].key)] |= error == ENFILE;
-        changes[i].has_failed = true;
-        i += !is_over;
+    for (; count > 0; changes += n, count -= n) {
+        n = jail->kind->batch < count ? jail->kind->batch : count;
+        carry_out(&a, changes, n);
     }
-    for (; i < count; i++) {
-        changes[i].has_failed = true;
-    }
-    return worst;
+    return a.worst;
 }
 
 enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
@@ -339,7 +328,7 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
     if (!jail->is_listed) {
         return explain_not_listed(jail, why);
     }
-    if (jail->names[CQ_JAIL_DENY4][0] == '\0') {
+    if (jail->names[CQ_JAIL_DENY4] == NULL) {
         snprintf(why->text, sizeof(why->text), "%s holds no networks",
                  jail->spec);
         return count == 0 ? CQ_JAIL_OK : CQ_JAIL_PARTLY;

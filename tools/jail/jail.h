@@ -1,18 +1,13 @@
 /* jail - lists in the kernel whose addresses get no new connections.
  *
  * Three kinds behind one interface: an xt_recent list, nft sets, ipset sets.
- * A jail lists its elements and carries out changes; which clients belong in
- * it is decided by its caller. It holds two things:
+ * The caller decides which clients belong in a jail; the jail lists what it
+ * holds and carries out changes. It holds
+ *     clients   with a lease; one that is a network (an IPv6 /64) as its
+ *               network address: the firewall rule masks the source address
+ *     networks  of deny files, without a lease; only nft has sets for them
  *
- *     clients   single addresses with a lease; a client that is a network
- *               (an IPv6 /64) stands as its network address, and the firewall
- *               rule masks the source address (cq_jail_element_key())
- *     networks  of deny files, without a lease, in sets of their own that are
- *               replaced as a whole; only nft has them
- *
- * No record says which program added an element; a caller leaves alone those
- * with is_operators, and owns the rest. Knows core only. One process, one
- * thread. */
+ * Knows core only. One process, one thread. */
 #ifndef CQ_JAIL_H
 #define CQ_JAIL_H
 
@@ -67,7 +62,7 @@ struct cq_jail_change {
     bool has_failed;            /* set by cq_jail_apply() */
 };
 
-/* What a jail holds. Valid until the next call with it. */
+/* Valid until the next call with the jail. */
 struct cq_jail_contents {
     const struct cq_jail_element *elements;     /* clients */
     size_t element_n;
@@ -79,17 +74,15 @@ struct cq_jail_contents {
     bool shares_capacity;       /* capacity_v4 is for both families together */
     int64_t dropped_packets;    /* by the rules that refer to it; -1: no rule
                                  * is known */
-    const char *how_to_raise;   /* a clause that says how to raise the
-                                 * capacity; static */
+    const char *how_to_raise;   /* the capacity; a clause, static */
 };
 
 struct cq_jail;
 
 /** Reads a spec such as "recent:DenyAccessClamAV", "ipset:a4,a6" or
  * "nft:inet/clamquota/jail4,jail6,deny4,deny6". Touches nothing else.
- * @param lease_s  how long an element stays without being renewed, 1 to
- *                 4,294,967 s (what ipset holds) is sent as it is, more as
- *                 that maximum
+ * @param lease_s  how long an element stays without being renewed; more than
+ *                 4,294,967 s, which ipset holds, is taken as that
  * @param jail  result, to be freed by cq_jail_close(); untouched on failure
  * @return CQ_JAIL_OK or CQ_JAIL_USAGE */
 enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
@@ -99,8 +92,7 @@ enum cq_jail_status cq_jail_parse(const char *spec, enum cq_jail_access access,
 /** The spec as it was given. */
 const char *cq_jail_spec(const struct cq_jail *jail);
 
-/** The element that stands for a client: the first address of its network.
- * Pure. */
+/** The element that stands for a client: the first address of its network. */
 struct cq_key cq_jail_element_key(const struct cq_key *client);
 
 /** Whether this client can be an element of the jail.
@@ -123,8 +115,6 @@ const char *cq_jail_cannot_deny(const struct cq_jail *jail,
  * renewed). A range of addresses that is no network stands, at its place, as
  * the one of prefix 0. Needed before everything below, and again after any of
  * it has returned more than CQ_JAIL_PARTLY.
- * Reads no elements if the generation that the kernel reports is that of the
- * last listing (nft).
  * @param contents  result; empty on failure
  * @return CQ_JAIL_OK, MISSING, NOT_PERMITTED, READ_ONLY; missing rights are
  *         reported before a missing list. CQ_JAIL_PARTLY: the kernel could not
@@ -146,9 +136,9 @@ enum cq_jail_status cq_jail_apply(struct cq_jail *jail,
 /** Replaces the networks, all of them, in one transaction as long as that fits
  * into what the socket takes. Not needed if it holds just them.
  * @param networks  ordered by cq_key_compare(), none inside another, all of
- *                  them accepted by cq_jail_cannot_deny(); count 0: none
+ *                  them accepted by cq_jail_cannot_deny()
  * @return CQ_JAIL_OK; CQ_JAIL_PARTLY: they are as they were; or any of
- *         cq_jail_list()'s. CQ_JAIL_OK for 0 networks and a jail without */
+ *         cq_jail_list()'s */
 enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                                  const struct cq_key *networks, size_t count,
                                  struct cq_jail_why *why);

@@ -1,5 +1,5 @@
 /* kind - what a kind of jail (recent, nft, ipset) offers to jail.c, and what
- * jail.c offers to all kinds. Private to tools/jail/.
+ * all kinds share. Private to tools/jail/.
  *
  * A kind speaks in errnos; jail.c makes the status and the sentence of them:
  *
@@ -18,9 +18,6 @@
 /* The longest time-out that ipset takes (IPSET_MAX_TIMEOUT, UINT_MAX / 1000,
  * linux/netfilter/ipset/ip_set_timeout.h); 49 days are enough for nft too. */
 #define CQ_JAIL_LEASE_MOST_S (UINT32_MAX / 1000)
-
-/* NFT_NAME_MAXLEN, the longest of the three, with its NUL */
-#define CQ_JAIL_NAME_SIZE 256
 
 /* Clients of IPv4 and IPv6, networks of IPv4 and IPv6. */
 enum { CQ_JAIL_V4, CQ_JAIL_V6, CQ_JAIL_DENY4, CQ_JAIL_DENY6, CQ_JAIL_SETS };
@@ -44,17 +41,16 @@ struct cq_jail_kind {
     size_t size;                /* of its struct, whose first member is the
                                  * struct cq_jail */
     size_t batch;               /* changes of one commit */
-    int set_most;               /* 2 or 4 */
     size_t name_size;           /* of a set, with its NUL */
-    const char *name_letters;   /* of a name, behind its first character */
     const char *place;          /* what stands before the name of a set in a
-                                 * sentence; the default */
+                                 * sentence, unless parse() changes it */
     const char *how_to_make[CQ_JAIL_SETS];      /* a set; clauses */
     const char *how_to_raise;   /* the capacity; a clause */
 
     /* Reads what stands before the names; NULL: nothing does.
-     * @return NULL, or a clause about what is wrong */
-    const char *(*parse)(struct cq_jail *jail, const char **at);
+     * @param at  moved behind it
+     * @return NULL, or a clause that says what is wrong */
+    const char *(*parse)(struct cq_jail *jail, char **at);
 
     /* Checks the sets, and brings elements and networks up to date, in any
      * order; and capacity, bits, dropped_packets. */
@@ -79,8 +75,9 @@ struct cq_jail_kind {
 struct cq_jail {
     const struct cq_jail_kind *kind;
     char *spec;
-    char place[CQ_JAIL_NAME_SIZE + 64];
-    char names[CQ_JAIL_SETS][CQ_JAIL_NAME_SIZE];    /* "": not named */
+    char *words;                /* of the spec, which names are part of */
+    const char *place;
+    const char *names[CQ_JAIL_SETS];    /* NULL: there is no such set */
     enum cq_jail_access access;
     int64_t lease_s;
     bool is_listed;
@@ -91,6 +88,8 @@ struct cq_jail {
     bool shares_capacity;       /* [0] is for both families together */
     uint8_t bits[2];            /* prefix of a client that a packet's address
                                  * is masked to; 0: no set */
+    int64_t rule_s[CQ_JAIL_SETS];       /* the shortest --seconds of the rules
+                                         * of a list of xt_recent; 0: none */
     int64_t dropped_packets;    /* -1: no rule is known */
     struct cq_jail_elements elements, networks;
     struct cq_netlink *link;    /* to the kernel's netfilter */
@@ -100,16 +99,9 @@ extern const struct cq_jail_kind cq_jail_recent;
 extern const struct cq_jail_kind cq_jail_nft;
 extern const struct cq_jail_kind cq_jail_ipset;
 
-/* What a name begins with. */
-#define CQ_JAIL_LETTERS \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
-
-/** Copies a name of these letters that begins with one of CQ_JAIL_LETTERS.
- * @param at    moved to `end`, or to the end of the text
- * @param name  buffer of size bytes
- * @return false: empty, too long, or another character */
-bool cq_jail_read_name(const char **at, char end, const char *letters,
-                       char *name, size_t size);
+/** Whether it is a name: letters, digits and _, behind the first also - . :
+ * @param size  for which there is room, with its NUL */
+bool cq_jail_is_name(const char *text, size_t size);
 
 /** Does this for each set that is named, as jail->set.
  * @return 0, an error of it, or EMEDIUMTYPE when it set jail->wrong */
@@ -125,19 +117,27 @@ static inline int cq_jail_index(const struct cq_key *key)
     return key->family == 6;
 }
 
-/** The key of an address. An IPv4-mapped one is in no packet: its key is not
- * cq_key_is_valid().
+/** The key of an address, which is not folded.
  * @param bytes  in network order, 4 or 16
  * @param set    whose family it is of */
 struct cq_key cq_jail_address(const void *bytes, int set);
 
-/** Appends.
+/** Appends to elements or, if jail->set is one of networks, to these. A client
+ * that is in no packet is left out: an IPv4-mapped address.
  * @return false: no memory */
-bool cq_jail_elements_add(struct cq_jail_elements *elements,
-                          const struct cq_key *key, bool is_operators,
-                          int64_t expires_at_s);
+bool cq_jail_add_element(struct cq_jail *jail, const struct cq_key *key,
+                         bool is_operators, int64_t expires_at_s);
 
 /** Sorts by key, so that each is there once and none that was removed. */
 void cq_jail_elements_sort(struct cq_jail_elements *elements);
+
+/** Reads the rules of nft and of iptables-nft that refer to the jail's sets:
+ * bits, rule_s, dropped_packets. The kernel does not show those of
+ * iptables-legacy. A set that no rule refers to is masked as the rules of
+ * conf/ do it.
+ * @param family  NFPROTO_..., of the table
+ * @param table   of nft, or NULL: all tables, for lists of xt_recent
+ * @return 0 or an errno, the jail is then as without a rule */
+int cq_jail_read_rules(struct cq_jail *jail, uint8_t family, const char *table);
 
 #endif

@@ -7,7 +7,6 @@
  * a set that has become one of intervals, where it would begin a range up to
  * the last address. */
 #include "jail/nft.h"
-#include "jail/rules.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -24,7 +23,7 @@
 #define ELEMENT_SIZE 44
 
 /* Bytes of a message: its headers, two names, and its elements */
-#define MESSAGE_SIZE (64 + 2 * CQ_JAIL_NAME_SIZE \
+#define MESSAGE_SIZE (64 + 2 * NFT_NAME_MAXLEN \
                       + CQ_NETLINK_ELEMENTS * ELEMENT_SIZE)
 
 static struct cq_nft *to_nft(struct cq_jail *jail)
@@ -33,7 +32,7 @@ static struct cq_nft *to_nft(struct cq_jail *jail)
 }
 
 /* FAMILY/TABLE/. The families whose packets have addresses. */
-static const char *parse(struct cq_jail *jail, const char **at)
+static const char *parse(struct cq_jail *jail, char **at)
 {
     static const struct {
         const char *name;
@@ -45,35 +44,73 @@ static const char *parse(struct cq_jail *jail, const char **at)
     };
     const size_t family_n = sizeof(families) / sizeof(families[0]);
     struct cq_nft *nft = to_nft(jail);
-    char family[8];
-    size_t i = family_n;
+    const char *family = strsep(at, "/");
+    size_t i;
 
-    if (cq_jail_read_name(at, '/', CQ_JAIL_LETTERS, family, sizeof(family))) {
-        for (i = 0; i < family_n && strcmp(family, families[i].name) != 0;
-             i++) {
-        }
+    for (i = 0; i < family_n && strcmp(family, families[i].name) != 0; i++) {
     }
-    if (i == family_n || *(*at)++ != '/') {
+    if (i == family_n) {
         return "FAMILY is ip, ip6, inet, bridge or netdev";
     }
     nft->family = families[i].number;
-    if (!cq_jail_read_name(at, '/', CQ_JAIL_LETTERS "-.", nft->table,
-                           sizeof(nft->table))
-        || *(*at)++ != '/') {
+    nft->table = strsep(at, "/");
+    if (*at == NULL || !cq_jail_is_name(nft->table, NFT_NAME_MAXLEN)) {
         return "TABLE and its sets have names";
     }
-    snprintf(jail->place, sizeof(jail->place), "nft table %s %s: the set ",
+    snprintf(nft->place, sizeof(nft->place), "nft table %s %s: the set ",
              family, nft->table);
+    jail->place = nft->place;
     return NULL;
+}
+
+static bool has_changed(struct cq_jail *jail)
+{
+    struct cq_nft *nft = to_nft(jail);
+    uint32_t generation = 0;
+
+    return cq_nft_read_generation(nft, &generation) != 0
+           || generation != nft->generation || nft->has_expired_s == 0;
+}
+
+/* --- at one generation ---------------------------------------------------- */
+
+/* Does it at a generation at which the headers were checked; anew if others'
+ * changes come in between. */
+static int attempt(struct cq_nft *nft,
+                   int (*act)(struct cq_nft *nft, const void *what,
+                              size_t count), const void *what, size_t count)
+{
+    int error = EINTR, tries;
+
+    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
+        error = cq_nft_check_sets(nft);
+        if (error == 0) {
+            error = act(nft, what, count);
+        }
+    }
+    return error;
+}
+
+static int read_contents(struct cq_nft *nft, const void *what, size_t count)
+{
+    int error;
+
+    (void)what;
+    (void)count;
+    if (nft->jail.now_s < nft->has_expired_s) {
+        return 0;
+    }
+    error = cq_nft_read_contents(nft);
+    return error == 0 && has_changed(&nft->jail) ? EINTR : error;
 }
 
 static int list(struct cq_jail *jail)
 {
     struct cq_nft *nft = to_nft(jail);
-    int error = cq_nft_read_sets(nft, CQ_NFT_CONTENTS);
+    int error = attempt(nft, read_contents, NULL, 0);
 
     return error != 0 ? error
-           : cq_jail_read_rules(jail, nft->family, nft->table, NULL);
+           : cq_jail_read_rules(jail, nft->family, nft->table);
 }
 
 /* --- transactions: all of one is done, or nothing ------------------------- */
@@ -100,23 +137,6 @@ static int end(struct cq_nft *nft)
         nft->generation += nft->generation == UINT32_MAX ? 2 : 1;
     }
     return error == ERESTART ? EINTR : error;
-}
-
-/* Sends at a generation whose headers were checked; anew if others' changes
- * come in between. */
-static int transact(struct cq_nft *nft,
-                    int (*send)(struct cq_nft *nft, const void *what,
-                                size_t count), const void *what, size_t count)
-{
-    int error = EINTR, tries;
-
-    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        error = cq_nft_read_sets(nft, CQ_NFT_HEADERS);
-        if (error == 0) {
-            error = send(nft, what, count);
-        }
-    }
-    return error;
 }
 
 /* Begins a message with elements of a set. */
@@ -198,7 +218,7 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
 {
     struct cq_nft *nft = to_nft(jail);
     int64_t expires_at_s;
-    int error = transact(nft, send_changes, changes, count);
+    int error = attempt(nft, send_changes, changes, count);
     size_t i;
 
     if (error != 0) {
@@ -213,10 +233,11 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
         nft->has_expired_s = expires_at_s;
     }
     for (i = 0; i < count && nft->has_expired_s != 0; i++) {
+        jail->set = cq_jail_index(&changes[i].key);
         if (!changes[i].has_failed
-            && !cq_jail_elements_add(&jail->elements, &changes[i].key, false,
-                                     changes[i].op == CQ_JAIL_REMOVE
-                                     ? CQ_JAIL_GONE : expires_at_s)) {
+            && !cq_jail_add_element(jail, &changes[i].key, false,
+                                    changes[i].op == CQ_JAIL_REMOVE
+                                    ? CQ_JAIL_GONE : expires_at_s)) {
             nft->has_expired_s = 0;
         }
     }
@@ -276,16 +297,7 @@ static int deny(struct cq_jail *jail, const struct cq_key *networks,
 {
     jail->set = CQ_JAIL_DENY4;
     to_nft(jail)->has_expired_s = 0;
-    return transact(to_nft(jail), send_networks, networks, count);
-}
-
-static bool has_changed(struct cq_jail *jail)
-{
-    struct cq_nft *nft = to_nft(jail);
-    uint32_t generation = 0;
-
-    return cq_nft_read_generation(nft, &generation) != 0
-           || generation != nft->generation || nft->has_expired_s == 0;
+    return attempt(to_nft(jail), send_networks, networks, count);
 }
 
 #define MAKE(rest) "load it first, nft -f clamquota.nft, or make it with " \
@@ -297,9 +309,7 @@ const struct cq_jail_kind cq_jail_nft = {
                 "nft:inet/clamquota/jail4,jail6,deny4,deny6",
     .size = sizeof(struct cq_nft),
     .batch = CQ_NETLINK_ELEMENTS,
-    .set_most = CQ_JAIL_SETS,
     .name_size = NFT_NAME_MAXLEN,
-    .name_letters = CQ_JAIL_LETTERS "-.",
     .place = "",
     .how_to_make = {
         MAKE("ipv4_addr; flags timeout"), MAKE("ipv6_addr; flags timeout"),

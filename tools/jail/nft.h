@@ -14,8 +14,9 @@
 
 struct cq_nft {
     struct cq_jail jail;
+    char place[NFT_NAME_MAXLEN + 64];   /* jail.place */
     uint8_t family;                 /* NFPROTO_INET */
-    char table[CQ_JAIL_NAME_SIZE];
+    const char *table;
     int64_t timeout_s[2];           /* of a client's element that says nothing;
                                      * 0: none */
 
@@ -33,14 +34,14 @@ struct nlmsghdr *cq_nft_begin(struct cq_nft *nft, int type, uint16_t flags);
 /** Asks for the kernel's generation. @return 0 or an errno */
 int cq_nft_read_generation(struct cq_nft *nft, uint32_t *generation);
 
-/* Headers: type, flags, size. Contents: elements and networks, too. */
-enum cq_nft_depth { CQ_NFT_HEADERS, CQ_NFT_CONTENTS };
-
 /** Asks for the generation and, if that is another one than nft->generation,
- * forgets what was listed and reads the sets.
- * @return 0 or an errno, of kind.h; EINTR: others changed them meanwhile, at
- *         each try */
-int cq_nft_read_sets(struct cq_nft *nft, enum cq_nft_depth depth);
+ * forgets what was listed and reads the sets' headers: type, flags, size.
+ * @return 0 or an errno, of kind.h */
+int cq_nft_check_sets(struct cq_nft *nft);
+
+/** Reads elements and networks, in the order of the edges.
+ * @return 0 or an errno; EINTR: others changed them meanwhile */
+int cq_nft_read_contents(struct cq_nft *nft);
 
 /** The address behind a network.
  * @return false: there is none, it ends with the last address */

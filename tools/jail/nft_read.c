@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* tries, if changes of other programs interrupt a reading */
-#define TRIES 3
-
 /* For this long after others' change a listing may lack elements, because the
  * kernel still grows its hash (measured; lib/rhashtable.c); a later listing
  * reads all of them once more. */
@@ -104,21 +101,52 @@ static int read_header(struct cq_jail *jail)
     return ask(jail, NFT_MSG_GETSET, 0, read_header_answer);
 }
 
+int cq_nft_check_sets(struct cq_nft *nft)
+{
+    uint32_t generation = 0;
+    int error = cq_nft_read_generation(nft, &generation);
+
+    if (error == 0 && generation != nft->generation) {
+        nft->generation = 0;        /* the kernel's is never 0 */
+        nft->has_expired_s = 0;
+        nft->changed_s = cq_jail_now_s();
+        error = cq_jail_for_sets(&nft->jail, read_header);
+    }
+    if (error == 0) {
+        nft->generation = generation;
+    }
+    return error;
+}
+
 /* --- contents ------------------------------------------------------------- */
 
-/* One with a time-out other than the set's has it beside; one without a
- * time-out has no expiration. */
-static bool read_client(struct cq_nft *nft, const struct nlattr *element,
-                        const struct cq_key *key)
+/* An element with a time-out other than the set's has it beside; one without a
+ * time-out has no expiration.
+ *
+ * A set with intervals is kept as edges: an interval's first address, and the
+ * one behind its last. They stand among the networks until all are known; an
+ * end has prefix 0, so that it sorts before what begins there. */
+static int read_element(const struct nlattr *element, void *data)
 {
+    struct cq_nft *nft = data;
     struct cq_jail *jail = &nft->jail;
     uint64_t timeout_ms = cq_netlink_number(
         cq_netlink_find(element, NFTA_SET_ELEM_TIMEOUT),
-        (uint64_t)nft->timeout_s[jail->set] * 1000);
+        (uint64_t)nft->timeout_s[jail->set % 2] * 1000);
     uint64_t left_ms = cq_netlink_number(
         cq_netlink_find(element, NFTA_SET_ELEM_EXPIRATION), UINT64_MAX);
     int64_t expires_at_s = CQ_JAIL_PERMANENT;
+    struct cq_key key;
 
+    if (!cq_netlink_address(
+            cq_netlink_find(cq_netlink_find(element, NFTA_SET_ELEM_KEY),
+                            NFTA_DATA_VALUE), jail->set, &key)) {
+        return MNL_CB_OK;       /* the catch-all element has no key */
+    }
+    if ((cq_netlink_number(cq_netlink_find(element, NFTA_SET_ELEM_FLAGS), 0)
+         & NFT_SET_ELEM_INTERVAL_END) != 0) {
+        key.prefix = 0;
+    }
     if (left_ms != UINT64_MAX) {
         /* rounded up; what is still there then is read once more */
         expires_at_s = jail->now_s + (int64_t)(left_ms + 999) / 1000;
@@ -126,35 +154,10 @@ static bool read_client(struct cq_nft *nft, const struct nlattr *element,
             nft->has_expired_s = expires_at_s;
         }
     }
-    return cq_jail_elements_add(&jail->elements, key,
-                                left_ms == UINT64_MAX
-                                || timeout_ms > (uint64_t)jail->lease_s * 2000,
-                                expires_at_s);
-}
-
-/* A set with intervals is kept as edges: an interval's first address, and the
- * one behind its last. They stand among the networks until all are known; an
- * end has prefix 0, so that it sorts before what begins there. */
-static int read_element(const struct nlattr *element, void *data)
-{
-    struct cq_nft *nft = data;
-    struct cq_jail *jail = &nft->jail;
-    bool is_client = jail->set <= CQ_JAIL_V6;
-    struct cq_key key;
-
-    if (!cq_netlink_address(
-            cq_netlink_find(cq_netlink_find(element, NFTA_SET_ELEM_KEY),
-                            NFTA_DATA_VALUE), jail->set, &key)
-        || (is_client && !cq_key_is_valid(&key))) {
-        return MNL_CB_OK;       /* the catch-all element has no key */
-    }
-    if ((cq_netlink_number(cq_netlink_find(element, NFTA_SET_ELEM_FLAGS), 0)
-         & NFT_SET_ELEM_INTERVAL_END) != 0) {
-        key.prefix = 0;
-    }
-    return (is_client ? read_client(nft, element, &key)
-            : cq_jail_elements_add(&jail->networks, &key, false,
-                                   CQ_JAIL_PERMANENT))
+    return cq_jail_add_element(jail, &key,
+                               left_ms == UINT64_MAX
+                               || timeout_ms > (uint64_t)jail->lease_s * 2000,
+                               expires_at_s)
            ? MNL_CB_OK : MNL_CB_ERROR;
 }
 
@@ -224,59 +227,20 @@ static void join_edges(struct cq_jail_elements *edges)
     edges->count = n;
 }
 
-/* has_expired_s becomes no later than the first of them expires. */
-static int read_contents(struct cq_nft *nft)
+int cq_nft_read_contents(struct cq_nft *nft)
 {
     struct cq_jail *jail = &nft->jail;
     int error;
 
+    /* or when the first of them expires */
     nft->has_expired_s = jail->now_s < nft->changed_s + UNSETTLED_S
                          ? nft->changed_s + UNSETTLED_S
                          : jail->now_s + READ_AGAIN_S;
     jail->elements.count = jail->networks.count = 0;
     error = cq_jail_for_sets(jail, read_elements);
     join_edges(&jail->networks);
-    return error;
-}
-
-/* --- both, at one generation ---------------------------------------------- */
-
-/* Generation, what is to be read, generation. */
-static int read_sets(struct cq_nft *nft, enum cq_nft_depth depth)
-{
-    uint32_t before = 0, after = 0;
-    int error = cq_nft_read_generation(nft, &before);
-
-    if (error != 0
-        || (before == nft->generation
-            && (depth == CQ_NFT_HEADERS
-                || nft->jail.now_s < nft->has_expired_s))) {
-        return error;
-    }
-    if (before != nft->generation) {
+    if (error != 0) {
         nft->has_expired_s = 0;
-        nft->changed_s = cq_jail_now_s();
-        error = cq_jail_for_sets(&nft->jail, read_header);
-    }
-    if (error == 0 && depth == CQ_NFT_CONTENTS) {
-        error = read_contents(nft);
-    }
-    if (error == 0) {
-        error = cq_nft_read_generation(nft, &after);
-    }
-    if (error == 0 && after != before) {
-        error = EINTR;
-    }
-    nft->generation = error == 0 ? before : 0;  /* the kernel's is never 0 */
-    return error;
-}
-
-int cq_nft_read_sets(struct cq_nft *nft, enum cq_nft_depth depth)
-{
-    int error = EINTR, tries;
-
-    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        error = read_sets(nft, depth);
     }
     return error;
 }

@@ -14,11 +14,10 @@
  * second one in it is lost without an error, so there is no buffer in between;
  * the offset has to be 0; a list that was deleted answers EIO on the old
  * descriptor, even when there is another one of that name. */
-#include "jail/rules.h"
+#include "jail/kind.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/xt_recent.h>
 #include <stdio.h>
@@ -36,28 +35,22 @@
 #define PLACE "/proc/net/xt_recent/"
 
 struct list {
-    char path[sizeof(PLACE) + CQ_JAIL_NAME_SIZE];
-    int fd;
-    ino_t inode;                /* of fd; 0: not open */
+    char path[sizeof(PLACE) + XT_RECENT_NAME_LEN];
+    FILE *file;                 /* NULL: not open */
+    ino_t inode;
     int64_t count;              /* entries, of any program */
 };
 
 struct recent {
     struct cq_jail jail;
     struct list lists[2];
-    int64_t rule_s[2];              /* the rules' --seconds; 0: none */
-    int64_t rules_s;                /* when the rules were read */
-    uint64_t ticks_per_s;           /* the kernel's HZ */
+    int64_t rules_until_s;      /* the rules' next reading */
+    uint64_t ticks_per_s;       /* the kernel's HZ */
 };
 
 static struct recent *to_recent(struct cq_jail *jail)
 {
     return (struct recent *)jail;
-}
-
-static bool has_second(const struct cq_jail *jail)
-{
-    return jail->names[1][0] != '\0';
 }
 
 /* --- the lists ------------------------------------------------------------ */
@@ -91,43 +84,31 @@ static uint64_t read_ticks_per_s(void)
 
 /* What an errno says of a list. Missing rights are reported before a missing
  * list. */
-static int classify_error(struct cq_jail *jail, int i, int error)
+static int classify_error(const struct cq_jail *jail, int error)
 {
     struct statvfs proc;
 
-    jail->set = i;
-    if (error != EIO && error != ENOENT) {
-        return error;
+    if (jail->access == CQ_JAIL_READ || (error != EIO && error != ENOENT)) {
+        return error == EIO ? ENOENT : error;
     }
-    if (jail->access == CQ_JAIL_WRITE && statvfs("/proc/net/", &proc) == 0
-        && (proc.f_flag & ST_RDONLY) != 0) {
+    if (statvfs("/proc/net/", &proc) == 0 && (proc.f_flag & ST_RDONLY) != 0) {
         return EROFS;
     }
-    return jail->access == CQ_JAIL_WRITE && geteuid() != 0 ? EPERM : ENOENT;
+    return geteuid() != 0 ? EPERM : ENOENT;
 }
 
 static void close_list(struct list *list)
 {
-    if (list->inode != 0) {
-        close(list->fd);
-        list->inode = 0;
+    if (list->file != NULL) {
+        fclose(list->file);
+        list->file = NULL;
     }
 }
 
-static int open_list(struct cq_jail *jail, int i)
+static void close_lists(struct cq_jail *jail)
 {
-    struct list *list = &to_recent(jail)->lists[i];
-    struct stat file;
-
-    close_list(list);
-    snprintf(list->path, sizeof(list->path), PLACE "%s", jail->names[i]);
-    list->fd = open(list->path, (jail->access == CQ_JAIL_WRITE
-                                 ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-    if (list->fd < 0 || fstat(list->fd, &file) != 0) {
-        return classify_error(jail, i, errno);
-    }
-    list->inode = file.st_ino;
-    return 0;
+    close_list(&to_recent(jail)->lists[0]);
+    close_list(&to_recent(jail)->lists[1]);
 }
 
 /* Whether the kernel has another list of that name by now. */
@@ -135,8 +116,16 @@ static bool is_stale(const struct list *list)
 {
     struct stat file;
 
-    return list->inode == 0 || stat(list->path, &file) != 0
+    return list->file == NULL || stat(list->path, &file) != 0
            || file.st_ino != list->inode;
+}
+
+static bool has_changed(struct cq_jail *jail)
+{
+    const struct recent *recent = to_recent(jail);
+
+    return is_stale(&recent->lists[0])
+           || (jail->names[CQ_JAIL_V6] != NULL && is_stale(&recent->lists[1]));
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -144,13 +133,13 @@ static bool is_stale(const struct list *list)
 /* When an entry stops to match. INITIAL_JIFFIES of a 64-bit kernel is 2^32
  * less 300 s (linux/jiffies.h), so ticks are counted from there; a tick is no
  * finer than what is known here, hence the second. */
-static int64_t expires_at_s(const struct recent *recent, int i,
-                            uint64_t last_seen)
+static int64_t expires_at_s(const struct recent *recent, uint64_t last_seen)
 {
     uint64_t boot = (UINT64_C(1) << 32) - 300 * recent->ticks_per_s;
     int64_t seen_s = last_seen < boot ? 0
                      : (int64_t)((last_seen - boot) / recent->ticks_per_s);
-    int64_t lease_s = recent->jail.lease_s, rule_s = recent->rule_s[i];
+    int64_t lease_s = recent->jail.lease_s;
+    int64_t rule_s = recent->jail.rule_s[recent->jail.set];
 
     if (rule_s > 0 && rule_s < lease_s) {
         lease_s = rule_s;
@@ -163,13 +152,13 @@ static int64_t expires_at_s(const struct recent *recent, int i,
 
 /* "src=2001:0db8:0000:...:0001 ttl: 0 last_seen: 4295114568 oldest_pkt: 2 ..."
  * @return false: no memory */
-static bool read_line(struct recent *recent, int i, char *line)
+static bool read_line(struct recent *recent, char *line)
 {
+    struct cq_jail *jail = &recent->jail;
     char *address = line + strlen("src=");
     const char *seen = strstr(line, " last_seen: ");
     unsigned char bytes[sizeof(struct in6_addr)];
     struct cq_key key;
-    int64_t expires;
     int family;
 
     if (strncmp(line, "src=", 4) != 0 || seen == NULL) {
@@ -179,136 +168,123 @@ static bool read_line(struct recent *recent, int i, char *line)
     family = strchr(address, ':') == NULL ? CQ_JAIL_V4 : CQ_JAIL_V6;
     /* a mapped address matches no packet, nor does IPv4 in NAME6 */
     if (inet_pton(family == CQ_JAIL_V4 ? AF_INET : AF_INET6, address,
-                  bytes) != 1 || family < i) {
+                  bytes) != 1 || family < jail->set) {
         return true;
     }
     key = cq_jail_address(bytes, family);
-    if (!cq_key_is_valid(&key)) {
-        return true;
-    }
-    expires = expires_at_s(recent, i, strtoull(seen + strlen(" last_seen: "),
-                                               NULL, 10));
     /* IPv6 in NAME beside a NAME6 is in the wrong list, a left-over: to be
      * written at once, which moves it */
-    if (family > i && has_second(&recent->jail)) {
-        expires = recent->jail.now_s;
-    }
-    return cq_jail_elements_add(&recent->jail.elements, &key, false, expires);
+    return cq_jail_add_element(
+        jail, &key, false,
+        family > jail->set && !jail->shares_capacity ? jail->now_s
+        : expires_at_s(recent, strtoull(seen + strlen(" last_seen: "), NULL,
+                                        10)));
 }
 
-/* Reads a list, or only counts its entries. One of several pages is no
- * snapshot: an entry can be overlooked when one before it is removed meanwhile.
- * It counts as absent, and adding it renews it. */
-static int read_list(struct recent *recent, int i, bool counts_only)
+/* Opens jail->set anew and reads it. A list of several pages is no snapshot: an
+ * entry can be overlooked when one before it is removed meanwhile. It counts as
+ * absent, and adding it renews it. */
+static int read_list(struct cq_jail *jail)
 {
-    struct list *list = &recent->lists[i];
-    FILE *file = fopen(list->path, "re");
+    struct list *list = &to_recent(jail)->lists[jail->set];
     char *line = NULL;
     size_t room = 0;
+    struct stat status;
+    FILE *file;
     int error = 0;
 
+    snprintf(list->path, sizeof(list->path), "%s%s", jail->place,
+             jail->names[jail->set]);
+    file = fopen(list->path, jail->access == CQ_JAIL_WRITE ? "r+e" : "re");
     if (file == NULL) {
-        return classify_error(&recent->jail, i, errno);
+        return classify_error(jail, errno);
     }
+    close_list(list);
+    list->file = file;
+    list->inode = fstat(fileno(file), &status) == 0 ? status.st_ino : 0;
     list->count = 0;
     while (error == 0 && getline(&line, &room, file) > 0) {
         list->count++;
-        if (!counts_only && !read_line(recent, i, line)) {
-            error = ENOMEM;
-        }
+        error = read_line(to_recent(jail), line) ? 0 : ENOMEM;
     }
     if (error == 0 && ferror(file)) {
-        error = classify_error(&recent->jail, i, errno);
+        error = classify_error(jail, errno);
     }
     free(line);
-    fclose(file);
     return error;
 }
 
 static int list(struct cq_jail *jail)
 {
     struct recent *recent = to_recent(jail);
-    int list_n = 1 + has_second(jail), error = 0, i;
-    bool is_new = false;
 
     jail->capacity[0] = jail->capacity[1] = read_capacity();
-    jail->shares_capacity = !has_second(jail);
+    jail->shares_capacity = jail->names[CQ_JAIL_V6] == NULL;
     jail->elements.count = 0;
     recent->ticks_per_s = read_ticks_per_s();
-    for (i = 0; i < list_n && error == 0; i++) {
-        if (is_stale(&recent->lists[i])) {
-            error = open_list(jail, i);
-            is_new = true;
-        }
-    }
     /* A new list has the mask of its first rule. Rules of both families may
      * name one list. Without the rights to ask, as without a rule. */
-    if (is_new || jail->now_s - recent->rules_s >= RULES_S) {
-        (void)cq_jail_read_rules(jail, NFPROTO_UNSPEC, NULL, recent->rule_s);
-        recent->rules_s = jail->now_s;
+    if (has_changed(jail) || jail->now_s >= recent->rules_until_s) {
+        (void)cq_jail_read_rules(jail, NFPROTO_UNSPEC, NULL);
+        recent->rules_until_s = jail->now_s + RULES_S;
     }
-    for (i = 0; i < list_n && error == 0; i++) {
-        error = read_list(recent, i, false);
-    }
-    return error;
+    return cq_jail_for_sets(jail, read_list);
 }
 
 /* --- changes -------------------------------------------------------------- */
 
-/* "+192.0.2.7" */
-static int write_command(struct cq_jail *jail, int i, char sign,
+/* "+192.0.2.7", into jail->set */
+static int write_command(struct cq_jail *jail, char sign,
                          const struct cq_key *key)
 {
-    struct list *list = &to_recent(jail)->lists[i];
+    int fd = fileno(to_recent(jail)->lists[jail->set].file);
     char command[1 + CQ_KEY_TEXT_SIZE] = { sign };
     ssize_t n, length;
 
     cq_key_format(key, command + 1, CQ_KEY_TEXT_SIZE);
     length = (ssize_t)strlen(command);
-    lseek(list->fd, 0, SEEK_SET);
-    n = write(list->fd, command, (size_t)length);
-    return n == length ? 0 : classify_error(jail, i, n < 0 ? errno : EPROTO);
+    lseek(fd, 0, SEEK_SET);
+    n = write(fd, command, (size_t)length);
+    return n == length ? 0 : classify_error(jail, n < 0 ? errno : EPROTO);
+}
+
+/* Counts the entries of jail->set anew, as only additions were counted since
+ * the last reading.
+ * @return 0, or ENFILE: it is full */
+static int make_sure_of_room(struct cq_jail *jail)
+{
+    size_t listed_n = jail->elements.count;
+    int error = read_list(jail);
+
+    jail->elements.count = listed_n;
+    return error != 0 ? error
+           : to_recent(jail)->lists[jail->set].count
+             >= jail->capacity[jail->set] ? ENFILE : 0;
 }
 
 static int commit(struct cq_jail *jail, const struct cq_jail_change *change,
                   size_t count)
 {
-    struct recent *recent = to_recent(jail);
-    int i = has_second(jail) ? cq_jail_index(&change->key) : 0, error = 0;
-    struct list *into = &recent->lists[i];
+    int set = jail->shares_capacity ? 0 : cq_jail_index(&change->key);
+    struct list *into = &to_recent(jail)->lists[set];
+    int error = 0;
 
     (void)count;                /* 1 */
-    /* only additions were counted since the last reading */
-    if (change->op == CQ_JAIL_ADD && into->count >= jail->capacity[i]) {
-        error = read_list(recent, i, true);
-        if (error == 0 && into->count >= jail->capacity[i]) {
-            jail->set = i;
-            error = ENFILE;
-        }
+    jail->set = set;
+    if (change->op == CQ_JAIL_ADD && into->count >= jail->capacity[set]) {
+        error = make_sure_of_room(jail);
     }
-    if (error == 0 && i == 1) {
-        error = write_command(jail, 0, '-', &change->key);
+    if (error == 0 && set == 1) {
+        jail->set = 0;
+        error = write_command(jail, '-', &change->key);
     }
     if (error == 0) {
-        error = write_command(jail, i, change->op == CQ_JAIL_REMOVE
-                                       ? '-' : '+', &change->key);
+        jail->set = set;
+        error = write_command(jail, change->op == CQ_JAIL_REMOVE ? '-' : '+',
+                              &change->key);
         into->count += change->op == CQ_JAIL_ADD;
     }
     return error;
-}
-
-static bool has_changed(struct cq_jail *jail)
-{
-    const struct recent *recent = to_recent(jail);
-
-    return is_stale(&recent->lists[0])
-           || (has_second(jail) && is_stale(&recent->lists[1]));
-}
-
-static void close_lists(struct cq_jail *jail)
-{
-    close_list(&to_recent(jail)->lists[0]);
-    close_list(&to_recent(jail)->lists[1]);
 }
 
 #define MAKE "no firewall rule of this network namespace names that list; " \
@@ -320,10 +296,7 @@ const struct cq_jail_kind cq_jail_recent = {
     .expected = "recent:NAME[,NAME6], e.g. recent:DenyAccessClamAV",
     .size = sizeof(struct recent),
     .batch = 1,                 /* one write is one command */
-    .set_most = 2,
     .name_size = XT_RECENT_NAME_LEN,
-    .name_letters = CQ_JAIL_LETTERS "-.",   /* a name becomes a path: no slash,
-                                             * no dot in front */
     .place = PLACE,
     .how_to_make = { MAKE, MAKE },
     .how_to_raise = "raise ip_list_tot of xt_recent "

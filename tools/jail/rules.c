@@ -1,11 +1,11 @@
-/* rules - reads rules as the kernel keeps them: a list of expressions, of
- * which those count that load a mask, look into a set or a list, count, drop.
+/* rules - what the firewall's rules do with a jail's sets: how they mask
+ * addresses, how long an entry of xt_recent matches, what they have dropped.
+ * The kernel keeps a rule as a list of expressions:
  *
  *     ip6 saddr and ffff:ffff:ffff:ffff:: @jail6 counter drop
  *     payload, bitwise, lookup, counter, immediate     nft
  *     match, match, counter, immediate                 iptables-nft */
-#include "jail/rules.h"
-
+#include "jail/kind.h"
 #include "jail/netlink.h"
 
 #include <errno.h>
@@ -21,25 +21,18 @@
 /* readings, if changes of other programs interrupt them */
 #define TRIES 3
 
-struct reading {
-    const struct cq_jail *jail;
-    bool of_recent;
-    int bits[2];                /* the shortest mask, by family; 0: no rule
-                                 * looks up a client */
-    int64_t seconds[CQ_JAIL_SETS];
-    int64_t dropped_packets;    /* -1: no rule refers to any set */
-};
-
 /* One rule, up to the expression that is being read. */
 struct rule {
-    struct reading *reading;
+    struct cq_jail *jail;
+    bool is_nft;                /* a look into a list of xt_recent counts for
+                                 * no set of nft, nor the other way */
     int family;                 /* of its packets, if it is of iptables */
     bool refers, drops;
     int mask_bits;              /* of the last mask; 0: none */
     int64_t packets;
 };
 
-static const int whole[2] = { 32, 128 };
+static const uint8_t whole[2] = { 32, 128 };
 
 static bool is_text(const struct nlattr *attribute, const char *text)
 {
@@ -64,39 +57,32 @@ static int64_t pick_smaller(int64_t a, int64_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* Where clients of this family are: one list of xt_recent holds both. */
-static int find_set(const struct reading *reading, int family)
-{
-    return reading->of_recent && reading->jail->names[CQ_JAIL_V6][0] == '\0'
-           ? CQ_JAIL_V4 : family;
-}
-
-/* A rule that looks into the set of this name.
+/* The rule looks into the set of this name.
  * @param family  of the address, -1: the set's */
 static void refer(struct rule *rule, const char *name, int family, int bits,
                   int64_t seconds)
 {
-    struct reading *reading = rule->reading;
+    struct cq_jail *jail = rule->jail;
     int set;
 
     for (set = 0; set < CQ_JAIL_SETS; set++) {
-        if (*name != '\0' && strcmp(name, reading->jail->names[set]) == 0) {
-            int i = family < 0 ? set % 2 : family;
+        int i = family < 0 ? set % 2 : family;
 
-            rule->refers = true;
-            reading->seconds[set] = pick_smaller(reading->seconds[set],
-                                                 seconds);
-            if (set == find_set(reading, i)) {
-                reading->bits[i] = (int)pick_smaller(
-                    reading->bits[i], bits > 0 ? bits : whole[i]);
-            }
+        if (jail->names[set] == NULL || strcmp(name, jail->names[set]) != 0) {
+            continue;
         }
+        rule->refers = true;
+        if (set == i || jail->shares_capacity) {
+            jail->bits[i] = (uint8_t)pick_smaller(
+                jail->bits[i], bits > 0 ? bits : whole[i]);
+        }
+        jail->rule_s[set] = pick_smaller(jail->rule_s[set], seconds);
     }
 }
 
 static void read_lookup(struct rule *rule, const struct nlattr *data)
 {
-    if (!rule->reading->of_recent
+    if (rule->is_nft
         && (cq_netlink_number(cq_netlink_find(data, NFTA_LOOKUP_FLAGS), 0)
             & NFT_LOOKUP_F_INV) == 0) {
         refer(rule, cq_netlink_text(cq_netlink_find(data, NFTA_LOOKUP_SET)),
@@ -104,13 +90,13 @@ static void read_lookup(struct rule *rule, const struct nlattr *data)
     }
 }
 
-static void read_recent(struct rule *rule, const struct nlattr *data)
+static void read_match(struct rule *rule, const struct nlattr *data)
 {
     const struct nlattr *info = cq_netlink_find(data, NFTA_MATCH_INFO);
     struct xt_recent_mtinfo_v1 recent = { .seconds = 0 };
     size_t length = info == NULL ? 0 : mnl_attr_get_payload_len(info);
 
-    if (!rule->reading->of_recent || length < sizeof(struct xt_recent_mtinfo)
+    if (rule->is_nft || length < sizeof(struct xt_recent_mtinfo)
         || !is_text(cq_netlink_find(data, NFTA_MATCH_NAME), "recent")) {
         return;
     }
@@ -143,7 +129,7 @@ static int read_expression(const struct nlattr *expression, void *baton)
     } else if (is_text(name, "lookup")) {
         read_lookup(rule, data);
     } else if (is_text(name, "match")) {
-        read_recent(rule, data);
+        read_match(rule, data);
     } else if (is_text(name, "counter")) {
         rule->packets = (int64_t)cq_netlink_number(
             cq_netlink_find(data, NFTA_COUNTER_PACKETS), 0);
@@ -161,32 +147,34 @@ static int read_expression(const struct nlattr *expression, void *baton)
     return MNL_CB_OK;
 }
 
-static int read_rule(const struct nlmsghdr *message, void *data)
+static int read_rule(const struct nlmsghdr *message, void *begun)
 {
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-    const struct nlattr *expressions =
+    const struct nlattr *list =
         cq_netlink_attribute(message, NFTA_RULE_EXPRESSIONS);
-    struct reading *reading = data;
-    struct rule rule = {
-        .reading = reading, .family = header->nfgen_family == NFPROTO_IPV6
-    };
+    struct rule rule = *(const struct rule *)begun;
 
-    if (expressions != NULL) {
-        mnl_attr_parse_nested(expressions, read_expression, &rule);
+    rule.family = header->nfgen_family == NFPROTO_IPV6;
+    if (list != NULL) {
+        mnl_attr_parse_nested(list, read_expression, &rule);
     }
     if (rule.refers) {
-        reading->dropped_packets += (reading->dropped_packets < 0)
-                                    + (rule.drops ? rule.packets : 0);
+        rule.jail->dropped_packets += (rule.jail->dropped_packets < 0)
+                                      + (rule.drops ? rule.packets : 0);
     }
     return MNL_CB_OK;
 }
 
-int cq_jail_read_rules(struct cq_jail *jail, uint8_t family, const char *table,
-                       int64_t seconds[2])
+static void forget_rules(struct cq_jail *jail)
 {
-    const struct reading none = { .jail = jail, .of_recent = table == NULL,
-                                  .dropped_packets = -1 };
-    struct reading reading = none;
+    memset(jail->bits, 0, sizeof(jail->bits));
+    memset(jail->rule_s, 0, sizeof(jail->rule_s));
+    jail->dropped_packets = -1;
+}
+
+int cq_jail_read_rules(struct cq_jail *jail, uint8_t family, const char *table)
+{
+    struct rule begun = { .jail = jail, .is_nft = table != NULL };
     int error = EINTR, tries;
 
     for (tries = 0; tries < TRIES && error == EINTR; tries++) {
@@ -197,20 +185,18 @@ int cq_jail_read_rules(struct cq_jail *jail, uint8_t family, const char *table,
         if (table != NULL) {
             mnl_attr_put_strz(message, NFTA_RULE_TABLE, table);
         }
-        reading = none;
-        error = cq_netlink_ask(jail->link, read_rule, &reading);
+        forget_rules(jail);
+        error = cq_netlink_ask(jail->link, read_rule, &begun);
     }
     if (error != 0) {
-        reading = none;
+        forget_rules(jail);
     }
-    jail->bits[0] = (uint8_t)(reading.bits[0] > 0 ? reading.bits[0] : whole[0]);
-    jail->bits[1] = (uint8_t)(reading.bits[1] > 0 ? reading.bits[1]
-                              : find_set(&reading, 1) == CQ_JAIL_V4 ? whole[1]
-                              : jail->names[CQ_JAIL_V6][0] == '\0' ? 0
-                              : PREFIX_V6);
-    jail->dropped_packets = reading.dropped_packets;
-    if (seconds != NULL) {
-        memcpy(seconds, reading.seconds, 2 * sizeof(seconds[0]));
+    if (jail->bits[0] == 0) {
+        jail->bits[0] = whole[0];
+    }
+    if (jail->bits[1] == 0) {
+        jail->bits[1] = jail->shares_capacity ? whole[1]
+                        : jail->names[CQ_JAIL_V6] == NULL ? 0 : PREFIX_V6;
     }
     return error;
 }

@@ -1,9 +1,37 @@
-/* elements - what a jail holds, as an array in order. */
+/* kind - what all kinds share: names, the walk over the sets, elements. */
 #include "jail/kind.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define LETTERS \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
+
+bool cq_jail_is_name(const char *text, size_t size)
+{
+    size_t length = strspn(text, LETTERS "-.:");
+
+    return strspn(text, LETTERS) > 0 && text[length] == '\0' && length < size;
+}
+
+int cq_jail_for_sets(struct cq_jail *jail, int (*read)(struct cq_jail *jail))
+{
+    int error = 0, i;
+
+    for (i = 0; i < CQ_JAIL_SETS && error == 0; i++) {
+        if (jail->names[i] != NULL) {
+            jail->set = i;
+            jail->wrong = NULL;
+            error = read(jail);
+            if (error == 0 && jail->wrong != NULL) {
+                error = EMEDIUMTYPE;
+            }
+        }
+    }
+    return error;
+}
 
 int64_t cq_jail_now_s(void)
 {
@@ -22,9 +50,9 @@ struct cq_key cq_jail_address(const void *bytes, int set)
     return key;
 }
 
-bool cq_jail_elements_add(struct cq_jail_elements *elements,
-                          const struct cq_key *key, bool is_operators,
-                          int64_t expires_at_s)
+/* @return false: no memory */
+static bool append(struct cq_jail_elements *elements,
+                   struct cq_jail_element element)
 {
     if (elements->count == elements->room) {
         size_t room = elements->room == 0 ? 128 : elements->room * 2;
@@ -38,11 +66,20 @@ bool cq_jail_elements_add(struct cq_jail_elements *elements,
         elements->room = room;
     }
     elements->is_sorted = false;
-    elements->list[elements->count++] = (struct cq_jail_element){
+    elements->list[elements->count++] = element;
+    return true;
+}
+
+bool cq_jail_add_element(struct cq_jail *jail, const struct cq_key *key,
+                         bool is_operators, int64_t expires_at_s)
+{
+    const struct cq_jail_element element = {
         .key = *key, .is_operators = is_operators,
         .expires_at_s = expires_at_s
     };
-    return true;
+
+    return jail->set > CQ_JAIL_V6 ? append(&jail->networks, element)
+           : !cq_key_is_valid(key) || append(&jail->elements, element);
 }
 
 /* By key; of equal keys the one that was removed is the first, the one that
