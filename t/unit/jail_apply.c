@@ -15,7 +15,9 @@ static struct {
     bool is_in[KEYS];
     int capacity;
     int commits;                /* how often the kind was asked */
-    int gives_up_at;            /* the commit that others' changes defeat */
+    int gives_up_at;            /* the first commit that others' changes defeat,
+                                 * and how many after each other */
+    int changes_n;
     int lost_at;                /* the commit at which the list is gone */
 } fake;
 
@@ -41,7 +43,8 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
     if (fake.commits == fake.lost_at) {
         return ENOENT;
     }
-    if (fake.commits == fake.gives_up_at) {
+    if (fake.gives_up_at > 0 && fake.commits >= fake.gives_up_at
+        && fake.commits < fake.gives_up_at + fake.changes_n) {
         return EINTR;
     }
     for (size_t i = 0; i < count; i++) {
@@ -157,13 +160,21 @@ START_TEST(full)
 }
 END_TEST
 
+/* A third time, but no fourth. */
 START_TEST(gives_up)
 {
     begin();
     fake.gives_up_at = 3;
+    fake.changes_n = 2;
+    ck_assert_int_eq(cq_jail_apply(&jail, changes, KEYS, &why), CQ_JAIL_OK);
+    ck_assert_int_eq(fake.commits, KEYS / 16 + 2);
+
+    begin();
+    fake.gives_up_at = 3;
+    fake.changes_n = 3;
     ck_assert_int_eq(cq_jail_apply(&jail, changes, KEYS, &why),
                      CQ_JAIL_PARTLY);
-    ck_assert_int_eq(fake.commits, 3);
+    ck_assert_int_eq(fake.commits, 5);
     for (int i = 0; i < KEYS; i++) {
         ck_assert_int_eq(changes[i].has_failed, i >= 32);
     }

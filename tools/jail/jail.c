@@ -17,6 +17,9 @@ struct cq_key cq_jail_element_key(const struct cq_key *client)
     return key;
 }
 
+/* tries, if changes of other programs come in between */
+#define TRIES 3
+
 /* --- specs ---------------------------------------------------------------- */
 
 /* Names of sets, all different: one, two or four.
@@ -220,10 +223,12 @@ enum cq_jail_status cq_jail_list(struct cq_jail *jail,
                                  struct cq_jail_contents *contents,
                                  struct cq_jail_why *why)
 {
-    int error;
+    int error = EINTR, tries;
 
     jail->now_s = cq_jail_now_s();
-    error = jail->kind->list(jail);
+    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
+        error = jail->kind->list(jail);
+    }
     jail->is_listed = error == 0;
     if (error != 0) {
         *contents = (struct cq_jail_contents){ .element_n = 0 };
@@ -275,9 +280,11 @@ static void carry_out(struct application *a, struct cq_jail_change *changes,
 {
     struct cq_jail_why said = { "" };
     enum cq_jail_status status;
-    int error = skip(a, changes, count)
-                ? a->jail->kind->commit(a->jail, changes, count) : 0;
+    int error = skip(a, changes, count) ? EINTR : 0, tries;
 
+    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
+        error = a->jail->kind->commit(a->jail, changes, count);
+    }
     /* a full nft set has no room to make sure that it is there */
     if (error == 0 || (error == ENFILE && count == 1
                        && changes[0].op == CQ_JAIL_REMOVE)) {
@@ -323,7 +330,7 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                                  const struct cq_key *networks, size_t count,
                                  struct cq_jail_why *why)
 {
-    int error;
+    int error = EINTR, tries;
 
     if (!jail->is_listed) {
         return explain_not_listed(jail, why);
@@ -333,7 +340,9 @@ enum cq_jail_status cq_jail_deny(struct cq_jail *jail,
                  jail->spec);
         return count == 0 ? CQ_JAIL_OK : CQ_JAIL_PARTLY;
     }
-    error = jail->kind->deny(jail, networks, count);
+    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
+        error = jail->kind->deny(jail, networks, count);
+    }
     return error == 0 ? CQ_JAIL_OK : explain(jail, error, NULL, why);
 }
 

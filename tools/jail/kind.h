@@ -8,7 +8,7 @@
  *     ENOENT           jail->set does not exist
  *     EMEDIUMTYPE      jail->set is made in another way: jail->wrong
  *     ENFILE           jail->set is full
- *     EINTR            others' changes came in between, each time
+ *     EINTR            others' changes came in between; jail.c tries again
  *     others           as strerror() has them */
 #ifndef CQ_JAIL_KIND_H
 #define CQ_JAIL_KIND_H

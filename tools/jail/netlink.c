@@ -42,9 +42,7 @@ static int open_socket(struct cq_netlink *link)
     }
     /* an error does not repeat its message, so that all of them have room */
     mnl_socket_setsockopt(link->socket, NETLINK_CAP_ACK, &one, sizeof(one));
-    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) != 0) {
-        room = 64 * 1024;
-    }
+    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size);
     /* the kernel doubles what is asked for; netlink_sendmsg() refuses what is
      * longer than sk_sndbuf - 32 */
     link->send_room = room < CQ_NETLINK_ROOM ? (size_t)room - 32

@@ -15,16 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* tries, if changes of other programs come before a transaction */
-#define TRIES 3
-
-/* Bytes of an element in a message: four headers, 16 of an address, a time-out
- * or flags */
-#define ELEMENT_SIZE 44
-
-/* Bytes of a message: its headers, two names, and its elements */
-#define MESSAGE_SIZE (64 + 2 * NFT_NAME_MAXLEN \
-                      + CQ_NETLINK_ELEMENTS * ELEMENT_SIZE)
+/* The most bytes of messages of both families with their elements: an attribute
+ * has less than 64 KiB. */
+#define MESSAGES_SIZE (2 * (UINT16_MAX + 1024))
 
 static struct cq_nft *to_nft(struct cq_jail *jail)
 {
@@ -72,43 +65,17 @@ static bool has_changed(struct cq_jail *jail)
            || generation != nft->generation || nft->has_expired_s == 0;
 }
 
-/* --- at one generation ---------------------------------------------------- */
-
-/* Does it at a generation at which the headers were checked; anew if others'
- * changes come in between. */
-static int attempt(struct cq_nft *nft,
-                   int (*act)(struct cq_nft *nft, const void *what,
-                              size_t count), const void *what, size_t count)
-{
-    int error = EINTR, tries;
-
-    for (tries = 0; tries < TRIES && error == EINTR; tries++) {
-        error = cq_nft_check_sets(nft);
-        if (error == 0) {
-            error = act(nft, what, count);
-        }
-    }
-    return error;
-}
-
-static int read_contents(struct cq_nft *nft, const void *what, size_t count)
-{
-    int error;
-
-    (void)what;
-    (void)count;
-    if (nft->jail.now_s < nft->has_expired_s) {
-        return 0;
-    }
-    error = cq_nft_read_contents(nft);
-    return error == 0 && has_changed(&nft->jail) ? EINTR : error;
-}
-
 static int list(struct cq_jail *jail)
 {
     struct cq_nft *nft = to_nft(jail);
-    int error = attempt(nft, read_contents, NULL, 0);
+    int error = cq_nft_check_sets(nft);
 
+    if (error == 0 && jail->now_s >= nft->has_expired_s) {
+        error = cq_nft_read_contents(nft);
+        if (error == 0 && has_changed(jail)) {
+            error = EINTR;
+        }
+    }
     return error != 0 ? error
            : cq_jail_read_rules(jail, nft->family, nft->table);
 }
@@ -199,7 +166,8 @@ static void put_changes(struct cq_nft *nft, int type, int set,
  * every change is "add, delete" and, unless it is a removal, "add with the
  * time-out": between them no packet gets through, and nothing depends on a
  * listing that lacks elements because the kernel was growing its hash. */
-static int send_changes(struct cq_nft *nft, const void *changes, size_t count)
+static int send_changes(struct cq_nft *nft,
+                        const struct cq_jail_change *changes, size_t count)
 {
     int set;
 
@@ -218,13 +186,15 @@ static int commit(struct cq_jail *jail, const struct cq_jail_change *changes,
 {
     struct cq_nft *nft = to_nft(jail);
     int64_t expires_at_s;
-    int error = attempt(nft, send_changes, changes, count);
+    int error = cq_nft_check_sets(nft);
     size_t i;
 
+    if (error == 0) {
+        error = send_changes(nft, changes, count);
+        /* that of a single change */
+        jail->set = cq_jail_index(&changes[0].key);
+    }
     if (error != 0) {
-        /* that of a single change; an error of a set that is none is its own */
-        jail->set = error == ENOENT || error == EMEDIUMTYPE
-                    ? jail->set : cq_jail_index(&changes[0].key);
         return error;
     }
     /* what was listed changes with it: to list 100,000 takes 0.3 s */
@@ -269,20 +239,25 @@ static size_t put_networks(struct cq_nft *nft, const struct cq_key *networks,
 
 /* Empties the interval sets and puts networks in; in several transactions if
  * they are more than the socket takes. */
-static int send_networks(struct cq_nft *nft, const void *networks, size_t count)
+static int deny(struct cq_jail *jail, const struct cq_key *networks,
+                size_t count)
 {
-    const struct cq_key *keys = networks;
+    struct cq_nft *nft = to_nft(jail);
+    int error = cq_nft_check_sets(nft);
     size_t done = 0;
-    int error;
 
+    nft->has_expired_s = 0;
+    if (error != 0) {
+        return error;
+    }
+    jail->set = CQ_JAIL_DENY4;
     begin(nft);
     /* a deletion without elements deletes all of them */
     begin_elements(nft, NFT_MSG_DELSETELEM, CQ_JAIL_DENY4);
     begin_elements(nft, NFT_MSG_DELSETELEM, CQ_JAIL_DENY6);
     do {
-        while (done < count
-               && cq_netlink_left(nft->jail.link) > 2 * MESSAGE_SIZE) {
-            done += put_networks(nft, keys + done, count - done);
+        while (done < count && cq_netlink_left(jail->link) > MESSAGES_SIZE) {
+            done += put_networks(nft, networks + done, count - done);
         }
         error = end(nft);
         if (error == 0 && done < count) {
@@ -290,14 +265,6 @@ static int send_networks(struct cq_nft *nft, const void *networks, size_t count)
         }
     } while (error == 0 && done < count);
     return error;
-}
-
-static int deny(struct cq_jail *jail, const struct cq_key *networks,
-                size_t count)
-{
-    jail->set = CQ_JAIL_DENY4;
-    to_nft(jail)->has_expired_s = 0;
-    return attempt(to_nft(jail), send_networks, networks, count);
 }
 
 #define MAKE(rest) "load it first, nft -f clamquota.nft, or make it with " \

@@ -1,19 +1,14 @@
 /* recent - the jail of 2012: one or two lists of xt_recent.
  *
- * NAME holds IPv4 and, if it is the only one, single IPv6 addresses. NAME6
- * holds IPv6 networks of one prefix as their network address; the mask belongs
- * to the list's first rule. A full list silently drops its oldest entry, so
- * nothing is added to a full one.
+ * NAME holds IPv4 and, if it is the only one, single IPv6 addresses; NAME6
+ * holds IPv6 networks of one prefix, the mask of the list's first rule. An
+ * entry matches for the rule's --seconds after its last "+", whichever program
+ * wrote that; they replace a longer lease. It keeps its place for ever, and a
+ * full list silently drops its oldest entry: nothing is added to a full one.
  *
- * The kernel has no lease. An entry matches for the rule's --seconds after its
- * last "+", and keeps its place for ever. The lease of an entry counts from
- * that "+", as the kernel shows it, whichever program wrote it; the rule's
- * --seconds replace a longer lease where they can be read.
- *
- * From net/netfilter/xt_recent.c, and measured: one write() is one command, a
- * second one in it is lost without an error, so there is no buffer in between;
- * the offset has to be 0; a list that was deleted answers EIO on the old
- * descriptor, even when there is another one of that name. */
+ * One write() is one command, a second one in it is lost without an error; the
+ * offset has to be 0; a list that was deleted answers EIO on the old
+ * descriptor, even when there is another one of that name (xt_recent.c). */
 #include "jail/kind.h"
 
 #include <arpa/inet.h>
