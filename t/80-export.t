@@ -129,8 +129,8 @@ for my $kind (qw(mysql pgsql sqlite)) {
 
 # ---- what is wrong ----
 my @wrong = (
-    [2, qr/expected one of mysql, pgsql and sqlite/],
-    [2, qr/expected one of mysql/, 'oracle'],
+    [2, qr/"": expected mysql, pgsql or sqlite/],
+    [2, qr/"oracle": expected mysql/, 'oracle'],
     [2, qr/--site "": expected 1 to 64/, 'mysql', '--site', ''],
     [2, qr/expected 1 to 64 printable/, 'mysql', '--site', 'x' x 65],
     [2, qr/expected 1 to 64 printable/, 'mysql', '--site', "a\tb"],

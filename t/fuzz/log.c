@@ -15,11 +15,11 @@ static void read_line(const struct cq_log_format *format, const char *text,
                       size_t size)
 {
     struct cq_log_record r;
-    int is_cut;
+    int end;
 
-    for (is_cut = 0; is_cut < 2; is_cut++) {
+    for (end = CQ_LOG_WHOLE; end <= CQ_LOG_CUT; end++) {
         if (cq_log_read_line(format, (struct cq_prefixes){ 32, 64 }, text,
-                             size, is_cut, &r) != NULL) {
+                             size, (enum cq_log_end)end, &r) != NULL) {
             continue;
         }
         HOLDS(r.bytes >= 0 && r.body_bytes >= -1);

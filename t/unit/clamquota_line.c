@@ -48,10 +48,12 @@ START_TEST(each_line_has_its_column)
                                            sizeof(why)), CQ_OK);
     ck_assert_int_eq(regcomp(&free, "\\.cdiff$", REG_EXTENDED | REG_NOSUB), 0);
     ck_assert_ptr_null(cq_log_read_line(&format, prefixes, s->line,
-                                        strlen(s->line), false, &record));
-    ck_assert_msg(cq_line_column(&record, &free) == s->column, "%s", s->line);
+                                        strlen(s->line), CQ_LOG_WHOLE,
+                                        &record));
+    ck_assert_msg(cq_line_find_column(&record, &free) == s->column, "%s",
+                  s->line);
     if (strstr(s->line, "cdiff ") != NULL) {
-        ck_assert_int_ne(cq_line_column(&record, NULL), CQ_LINE_FREE);
+        ck_assert_int_ne(cq_line_find_column(&record, NULL), CQ_LINE_FREE);
     }
     regfree(&free);
 }

@@ -43,7 +43,8 @@ static const char *read_as(const char *format, const char *line, bool is_cut)
     struct cq_log_record r;
     char client[CQ_KEY_TEXT_SIZE] = "-";
     const char *why = cq_log_read_line(compiled(format), whole, line,
-                                       strlen(line), is_cut, &r);
+                                       strlen(line), is_cut ? CQ_LOG_CUT
+                                       : CQ_LOG_WHOLE, &r);
 
     if (why != NULL) {
         snprintf(said, sizeof(said), "expected %s", why);

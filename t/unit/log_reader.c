@@ -46,7 +46,7 @@ static struct sum read_open(struct cq_log *log, struct cq_log_report *report)
     }
     sum.bad = report->bad_n;
     sum.failed = report->failed_n;
-    sum.names = report->name_n;
+    sum.names = report->no_client_n;
     return sum;
 }
 

@@ -29,7 +29,7 @@ static enum cq_status begin(struct cq_activity *a,
 }
 
 /* A row of a new period, or of another client, begins at 0. */
-static int64_t growth(int64_t now, int64_t before, bool is_same)
+static int64_t compute_growth(int64_t now, int64_t before, bool is_same)
 {
     return is_same && before <= now ? now - before : now;
 }
@@ -46,7 +46,7 @@ static bool is_before(const struct cq_active *a, const struct cq_active *b)
 }
 
 /* A few tens are kept: a sorted array does. */
-static void keep(struct cq_activity *a, const struct cq_active *active)
+static void keep_active(struct cq_activity *a, const struct cq_active *active)
 {
     size_t at = a->active_n;
 
@@ -64,7 +64,8 @@ static void keep(struct cq_activity *a, const struct cq_active *active)
     a->active[at] = *active;
 }
 
-static void compare(struct cq_activity *a, size_t i, const struct cq_row *row)
+static void compare_row(struct cq_activity *a, size_t i,
+                        const struct cq_row *row)
 {
     struct cq_activity_row *before = &a->rows[i];
     struct cq_active active = { .row = *row };
@@ -76,14 +77,14 @@ static void compare(struct cq_activity *a, size_t i, const struct cq_row *row)
         && before->pool == now.pool;
 
     if (a->has_read) {
-        active.bytes = growth(now.bytes, before->bytes, is_same);
-        active.refused = growth(now.refused, before->refused, is_same);
+        active.bytes = compute_growth(now.bytes, before->bytes, is_same);
+        active.refused = compute_growth(now.refused, before->refused, is_same);
     }
     *before = now;
     a->in_flight_bytes += row->in_flight_bytes;
     if (active.bytes > 0 || active.refused > 0 || row->in_flight_bytes > 0) {
         a->clients++;
-        keep(a, &active);
+        keep_active(a, &active);
     }
 }
 
@@ -102,7 +103,7 @@ enum cq_status cq_activity_read(struct cq_activity *a,
     a->in_flight_bytes = 0;
     for (i = 0; i < a->row_n; i++) {
         if (cq_table_row_at(table, (uint32_t)i, clock, &row)) {
-            compare(a, i, &row);
+            compare_row(a, i, &row);
         }
     }
     a->has_read = true;

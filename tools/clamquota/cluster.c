@@ -55,7 +55,7 @@ static struct cq_writer *begin_cell(void *columns, enum cq_tone tone)
                                     : CQ_STYLE_PLAIN);
 }
 
-static enum cq_exit print(struct cq_look *look)
+static enum cq_exit print_cluster(struct cq_look *look)
 {
     static const struct {
         const struct cq_column *columns;
@@ -76,7 +76,7 @@ static enum cq_exit print(struct cq_look *look)
         cq_cluster_cells(&cells, (enum cq_cluster_part)i, look->view.cluster,
                          look->clock.now_s);
         if (!cq_columns_end(&columns, &look->output)) {
-            return cq_look_no_memory(look);
+            return cq_look_report_no_memory(look);
         }
     }
     return CQ_EXIT_DONE;
@@ -114,7 +114,7 @@ find_node(struct cq_look *look, const struct cq_cluster_status *status,
     return NULL;
 }
 
-static enum cq_exit forget(struct cq_look *look, const char *name)
+static enum cq_exit forget_node(struct cq_look *look, const char *name)
 {
     const struct cq_cluster_node *node =
         find_node(look, look->view.cluster, name);
@@ -141,8 +141,8 @@ static enum cq_exit forget(struct cq_look *look, const char *name)
     return cq_look_confirm(look);
 }
 
-static bool check(void *command, struct cq_look *look, const char *operand,
-                  enum cq_attach_access *access)
+static bool check_usage(void *command, struct cq_look *look,
+                        const char *operand, enum cq_attach_access *access)
 {
     const struct cluster *cluster = command;
 
@@ -166,19 +166,20 @@ static enum cq_exit run(void *command, struct cq_look *look)
         return CQ_EXIT_PARTLY;
     }
     if (cluster->forget != NULL) {
-        return forget(look, cluster->forget);
+        return forget_node(look, cluster->forget);
     }
     if (look->view.cluster == NULL) {
         fputs("No cluster: httpd counts alone, without ClamQuotaMemcached.\n",
               look->output.file);
         return CQ_EXIT_DONE;
     }
-    return print(look);
+    return print_cluster(look);
 }
 
 enum cq_exit cq_command_cluster(int argc, char **argv, FILE *out, FILE *err)
 {
-    static const struct cq_look_command command = { &program, check, run };
+    static const struct cq_look_command command = { &program, check_usage,
+                                                    run };
     struct cluster cluster = { .table = CQ_TABLE_PATH };
 
     return cq_look_run(&command, &cluster, argc, argv, out, err);

@@ -13,10 +13,10 @@ static void append(void *baton, const char *data, size_t size)
 
     if (size > c->capacity - c->size) {
         size_t capacity = 2 * (c->capacity + size);
-        char *text = c->no_memory ? NULL : realloc(c->text, capacity);
+        char *text = c->is_out_of_memory ? NULL : realloc(c->text, capacity);
 
         if (text == NULL) {
-            c->no_memory = true;
+            c->is_out_of_memory = true;
             return;
         }
         c->text = text;
@@ -108,17 +108,17 @@ bool cq_columns_end(struct cq_columns *c, const struct cq_output *output)
     size_t i;
 
     end_cell(c);
-    for (i = 0, at = c->text; !c->no_memory && i < c->cell_n; i++) {
+    for (i = 0, at = c->text; !c->is_out_of_memory && i < c->cell_n; i++) {
         int width = (int)strlen(at + 1);
         int *most = &widths[i % c->column_n];
 
         *most = width > *most ? width : *most;
         at += width + 2;
     }
-    for (i = 0, at = c->text; !c->no_memory && i < c->cell_n; i++) {
+    for (i = 0, at = c->text; !c->is_out_of_memory && i < c->cell_n; i++) {
         print_cell(c, output, i % c->column_n, at, widths[i % c->column_n]);
         at += strlen(at + 1) + 2;
     }
     free(c->text);
-    return !c->no_memory;
+    return !c->is_out_of_memory;
 }

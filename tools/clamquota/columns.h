@@ -22,7 +22,7 @@ struct cq_columns {
     size_t size;
     size_t capacity;
     size_t cell_n;
-    bool no_memory;
+    bool is_out_of_memory;
 };
 
 /** Begins with a line of titles.

@@ -57,7 +57,7 @@ static const struct cq_column columns[] = {
     { "EXEMPT", false }, { "UNTIL", false }, { "LEFT", false }
 };
 
-static enum cq_exit list(struct cq_look *look)
+static enum cq_exit list_exemptions(struct cq_look *look)
 {
     struct cq_exemption *all = cq_look_alloc(look, CQ_EXEMPTIONS_MAX
                                                    * sizeof(*all));
@@ -67,7 +67,7 @@ static enum cq_exit list(struct cq_look *look)
     size_t i, n;
 
     if (all == NULL) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     cq_table_period(look->table, &period);
     n = cq_exempt_list(look->table, look->clock.now_s, all);
@@ -81,7 +81,7 @@ static enum cq_exit list(struct cq_look *look)
                           all[i].until_s - look->clock.now_s);
     }
     if (!cq_columns_end(&c, &look->output)) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     return cq_look_confirm(look);
 }
@@ -105,7 +105,7 @@ static enum cq_exit report_failure(struct cq_look *look, const char *name,
     return CQ_EXIT_PARTLY;
 }
 
-static enum cq_exit change(struct exempt *e, struct cq_look *look)
+static enum cq_exit change_exemption(struct exempt *e, struct cq_look *look)
 {
     struct cq_key *net = &e->net;
     bool is_client = cq_target_is_client(look, net);
@@ -118,9 +118,8 @@ static enum cq_exit change(struct exempt *e, struct cq_look *look)
 
     cq_link_client(net, name, sizeof(name));
     /* without a terminal it needs no --yes: --end takes it back */
-    if (!e->end && !is_client && isatty(STDIN_FILENO) != 0) {
-        result = cq_target_ask(look, e->yes, "exempt %s, each client in it",
-                               name);
+    if (!e->end && !is_client && !e->yes && isatty(STDIN_FILENO) != 0) {
+        result = cq_target_ask(look, "exempt %s, each client in it", name);
     }
     if (result != CQ_EXIT_DONE) {
         return result;
@@ -143,8 +142,8 @@ static enum cq_exit change(struct exempt *e, struct cq_look *look)
     return cq_look_confirm(look);
 }
 
-static bool check(void *command, struct cq_look *look, const char *operand,
-                  enum cq_attach_access *access)
+static bool check_usage(void *command, struct cq_look *look,
+                        const char *operand, enum cq_attach_access *access)
 {
     struct exempt *e = command;
 
@@ -165,12 +164,13 @@ static enum cq_exit run(void *command, struct cq_look *look)
 {
     struct exempt *e = command;
 
-    return e->list ? list(look) : change(e, look);
+    return e->list ? list_exemptions(look) : change_exemption(e, look);
 }
 
 enum cq_exit cq_command_exempt(int argc, char **argv, FILE *out, FILE *err)
 {
-    static const struct cq_look_command command = { &program, check, run };
+    static const struct cq_look_command command = { &program, check_usage,
+                                                    run };
     struct exempt e = { .table = CQ_TABLE_PATH };
 
     return cq_look_run(&command, &e, argc, argv, out, err);

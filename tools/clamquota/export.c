@@ -136,8 +136,8 @@ static bool find_database(void *command, struct cq_look *look,
             return true;
         }
     }
-    cq_say_trouble(&look->say, "expected one of mysql, pgsql and sqlite, e.g. "
-                   "clamquota export mysql");
+    cq_say_trouble(&look->say, "\"%s\": expected mysql, pgsql or sqlite, e.g. "
+                   "clamquota export mysql", operand != NULL ? operand : "");
     return false;
 }
 
@@ -258,17 +258,17 @@ static enum cq_exit run(void *command, struct cq_look *look)
     const struct export *e = command;
     char site[SITE_MAX + 1];
     struct cq_writer writer;
-    bool whole;
+    bool is_whole;
 
     find_site(look->table, site, sizeof(site));
     cq_write_begin(&writer, &look->output.sink);
     cq_write_raw(&writer, e->database->begin);
     write_rows(&writer, e->database, e->site != NULL ? e->site : site,
                look->table);
-    whole = cq_attach_is_current(look->table);
-    cq_write_raw(&writer, whole ? "COMMIT;\n" : "ROLLBACK;\n");
+    is_whole = cq_attach_is_current(look->table);
+    cq_write_raw(&writer, is_whole ? "COMMIT;\n" : "ROLLBACK;\n");
     cq_write_end(&writer);
-    if (whole) {
+    if (is_whole) {
         return CQ_EXIT_DONE;
     }
     cq_say_trouble(&look->say, "%s: was cut short or replaced meanwhile, so "

@@ -81,7 +81,7 @@ struct feed {
     uint64_t stop_bytes;        /* then: to be read to the end */
 };
 
-static volatile sig_atomic_t ends, is_tick_due;
+static volatile sig_atomic_t end_signals, is_tick_due;
 
 /* ---- the command line ---- */
 
@@ -205,7 +205,7 @@ static void count(struct feed *feed, const struct cq_log_record *line)
     (void)cq_account_open(feed->table.table, feed->table.pool, &line->client,
                           &feed->clock, &account);
     cq_account_mark(&account, feed->table.policy_index, CQ_ORIGIN_PEER);
-    column = cq_line_column(line, feed->values.free);
+    column = cq_line_find_column(line, feed->values.free);
     is_free = column == CQ_LINE_FREE
         || (column == CQ_LINE_SMALL_RANGE
             && grant_range(feed, &account, line->bytes));
@@ -226,7 +226,7 @@ static void note_signal(int signal)
         is_tick_due = 1;
     }
     else {
-        ends++;
+        end_signals++;
     }
 }
 
@@ -238,7 +238,7 @@ static void catch_signals(void)
     struct sigaction action;
     size_t i;
 
-    ends = is_tick_due = 0;
+    end_signals = is_tick_due = 0;
     memset(&action, 0, sizeof(action));
     action.sa_handler = note_signal;
     sigemptyset(&action.sa_mask);
@@ -265,14 +265,14 @@ static void begin_stop(struct feed *feed)
 }
 
 /* Does what a signal asked for. */
-static enum cq_exit obey(struct feed *feed)
+static enum cq_exit handle_signals(struct feed *feed)
 {
     uint64_t read_bytes, size_bytes;
 
-    if (ends > (feed->options.until_end ? 1 : 0) && !feed->is_stopping) {
+    if (end_signals > (feed->options.until_end ? 1 : 0) && !feed->is_stopping) {
         begin_stop(feed);
     }
-    else if (ends > 0 && !feed->is_stopping && !feed->table.is_guest) {
+    else if (end_signals > 0 && !feed->is_stopping && feed->table.has_lock) {
         return cq_feed_table_hand_over(&feed->table);
     }
     if (feed->is_stopping) {
@@ -299,8 +299,8 @@ static enum cq_exit count_lines(struct feed *feed)
         if (next == CQ_LOG_RECORD) {
             count(feed, &line);
         }
-        if (is_tick_due != 0 || ends > 0) {
-            result = obey(feed);
+        if (is_tick_due != 0 || end_signals > 0) {
+            result = handle_signals(feed);
         }
     }
     return result == CQ_EXIT_DONE
@@ -308,15 +308,15 @@ static enum cq_exit count_lines(struct feed *feed)
         ? CQ_EXIT_PARTLY : result;
 }
 
-static void say_end(const struct feed *feed)
+static void report_totals(const struct feed *feed)
 {
     const struct cq_log_report *r = &feed->report;
 
-    if (r->bad_n > 0 || r->name_n > 0 || feed->past_n > 0) {
+    if (r->bad_n > 0 || r->no_client_n > 0 || feed->past_n > 0) {
         fprintf(r->err, "clamquota feed: %llu lines: %llu could not be read, "
                 "%llu had no address, %llu were older than the period\n",
                 (unsigned long long)r->line_n, (unsigned long long)r->bad_n,
-                (unsigned long long)r->name_n,
+                (unsigned long long)r->no_client_n,
                 (unsigned long long)feed->past_n);
     }
 }
@@ -333,7 +333,7 @@ static enum cq_exit run(struct feed *feed)
                     cq_table_prefixes(feed->table.table), &feed->report,
                     &feed->log) == CQ_OK) {
         result = count_lines(feed);
-        say_end(feed);
+        report_totals(feed);
         cq_log_close(feed->log);
     }
     else {

@@ -15,13 +15,13 @@
 /* of 1024 bytes a line */
 #define SENTENCE_SIZE 600
 
-static void say(const struct cq_feed_table *t, const char *sentence)
+static void report(const struct cq_feed_table *t, const char *sentence)
 {
     fprintf(t->err, "clamquota feed: %s: %s\n", t->path, sentence);
 }
 
-static void say_events(const struct cq_feed_table *t, unsigned events,
-                       const char *aside)
+static void report_events(const struct cq_feed_table *t, unsigned events,
+                          const char *aside)
 {
     static const struct {
         unsigned event;
@@ -46,37 +46,37 @@ static void say_events(const struct cq_feed_table *t, unsigned events,
         snprintf(sentence, sizeof(sentence), "%s and is set aside as %s: "
                  "the counters start at zero", (events & CQ_TABLE_DAMAGED) != 0
                  ? "was damaged" : "had an older layout", aside);
-        say(t, sentence);
+        report(t, sentence);
     }
     for (i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
         if ((events & sentences[i].event) != 0) {
-            say(t, sentences[i].sentence);
+            report(t, sentences[i].sentence);
         }
     }
 }
 
-static void say_notices(const struct cq_feed_table *t)
+static void report_notices(const struct cq_feed_table *t)
 {
     uint32_t notices = cq_table_notices(t->table);
 
     if ((notices & CQ_NOTICE_FILL) != 0) {
-        say(t, "80 % of its clients are in use: raise --clients");
+        report(t, "80 % of its clients are in use: raise --clients");
     }
     if ((notices & CQ_NOTICE_EVICT) != 0) {
-        say(t, "a client of this period was forgotten to make room: raise "
-            "--clients");
+        report(t, "a client of this period was forgotten to make room: raise "
+               "--clients");
     }
     if ((notices & CQ_NOTICE_UNTRACKED) != 0) {
-        say(t, "a client found no room and is not counted: raise --clients");
+        report(t, "a client found no room and is not counted: raise --clients");
     }
 }
 
 /* A table that is there keeps what the command line does not change.
  * @return not CQ_OK: it cannot be read now, so opening it with defaults might
  *         start its counters anew */
-static enum cq_status adopt(const struct cq_feed_table *t,
-                            struct cq_tablefile_want *want, char *why,
-                            size_t why_size)
+static enum cq_status adopt_settings(const struct cq_feed_table *t,
+                                     struct cq_tablefile_want *want, char *why,
+                                     size_t why_size)
 {
     struct cq_table_figures figures;
     struct cq_period period;
@@ -154,15 +154,15 @@ enum cq_exit cq_feed_table_open(struct cq_feed_table *t)
     };
     char why[CQ_WHY_SIZE] = "";
     unsigned events = 0;
-    enum cq_status status = adopt(t, &want, why, sizeof(why));
+    enum cq_status status = adopt_settings(t, &want, why, sizeof(why));
 
     if (status == CQ_OK) {
         status = cq_tablefile_open(&want, &t->table, &events, why,
                                    sizeof(why));
     }
     if (status == CQ_OK) {
-        say_events(t, events, why);
-        t->is_guest = false;
+        report_events(t, events, why);
+        t->has_lock = true;
         memset(&t->watch, 0, sizeof(t->watch));
         status = set_policy(t, why, sizeof(why));
     }
@@ -176,7 +176,7 @@ static enum cq_exit attach(struct cq_feed_table *t)
     enum cq_status status = cq_tablefile_attach(t->path, true, &t->table, why,
                                                 sizeof(why));
 
-    t->is_guest = true;
+    t->has_lock = false;
     return report_failure(t, status, why);
 }
 
@@ -194,41 +194,42 @@ static int64_t boot_clock_s(void)
     return clock_gettime(CLOCK_BOOTTIME, &now) == 0 ? now.tv_sec : 0;
 }
 
-static enum cq_exit open_anew(struct cq_feed_table *t)
+static enum cq_exit reopen(struct cq_feed_table *t)
 {
     bool is_lost = cq_table_health(t->table) == CQ_HEALTH_LOST;
 
-    if (!t->is_guest) {
-        say(t, is_lost ? "was cut short or overwritten, or its disk is full: "
-                         "opened again"
-                       : "was removed or replaced: opened again");
+    if (t->has_lock) {
+        report(t, is_lost
+               ? "was cut short or overwritten, or its disk is full: opened "
+                 "again"
+               : "was removed or replaced: opened again");
     }
     cq_tablefile_close(t->table);
     t->table = NULL;
-    return t->is_guest ? attach(t) : cq_feed_table_open(t);
+    return t->has_lock ? cq_feed_table_open(t) : attach(t);
 }
 
 enum cq_exit cq_feed_table_tick(struct cq_feed_table *t)
 {
     (void)cq_table_inspect(t->table);
     if (cq_table_health(t->table) != CQ_HEALTH_OK) {
-        return open_anew(t);
+        return reopen(t);
     }
-    if (t->is_guest) {
+    if (!t->has_lock) {
         return CQ_EXIT_DONE;
     }
     switch (cq_table_tick(t->table, &t->watch, (int64_t)time(NULL),
                           boot_clock_s())) {
     case CQ_CLOCK_DOUBT:
-        say(t, "the clock jumped into another period: the old one stays in "
-            "force for some minutes");
+        report(t, "the clock jumped into another period: the old one stays in "
+               "force for some minutes");
         break;
     case CQ_CLOCK_ADOPT:
-        say(t, "another period is in force: its counters start at zero");
+        report(t, "another period is in force: its counters start at zero");
         break;
     case CQ_CLOCK_STAY:
         break;
     }
-    say_notices(t);
+    report_notices(t);
     return CQ_EXIT_DONE;
 }

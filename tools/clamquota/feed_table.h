@@ -19,7 +19,7 @@ struct cq_feed_table {
 
     /* all zero at first */
     struct cq_table *table;
-    bool is_guest;              /* another process holds the lock */
+    bool has_lock;              /* else another process has it */
     uint16_t pool;
     uint16_t policy_index;
     struct cq_clock_watch watch;

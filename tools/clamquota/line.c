@@ -14,8 +14,8 @@ static bool is_free_path(const struct cq_log_text *path, const regex_t *free)
     return regexec(free, path->at, 1, &range, REG_STARTEND) == 0;
 }
 
-enum cq_line_column cq_line_column(const struct cq_log_record *line,
-                                   const regex_t *free)
+enum cq_line_column cq_line_find_column(const struct cq_log_record *line,
+                                        const regex_t *free)
 {
     int64_t body_bytes = line->body_bytes >= 0 ? line->body_bytes
                                                : line->bytes - HEAD_BYTES;

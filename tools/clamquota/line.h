@@ -19,7 +19,7 @@ enum cq_line_column {
 
 /** The column of a line. A line without a status is a whole response.
  * @param free  paths that ClamQuotaFree covers; NULL: none */
-enum cq_line_column cq_line_column(const struct cq_log_record *line,
-                                   const regex_t *free);
+enum cq_line_column cq_line_find_column(const struct cq_log_record *line,
+                                        const regex_t *free);
 
 #endif

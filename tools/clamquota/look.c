@@ -48,7 +48,7 @@ static void *alloc(void *baton, size_t size)
 }
 
 /* "root or www-data": the two that may write a table as httpd makes it. */
-static void refuse_to_write(struct cq_look *look)
+static void report_not_writable(struct cq_look *look)
 {
     const struct passwd *owner = NULL;
     struct stat st;
@@ -82,7 +82,7 @@ static enum cq_exit attach(struct cq_look *look, const char *path,
         return result;
     }
     if (access == CQ_ATTACH_WRITE && !cq_table_is_writable(look->table)) {
-        refuse_to_write(look);
+        report_not_writable(look);
         return CQ_EXIT_NOT_PERMITTED;
     }
     if (cq_own_collect(&look->own) != CQ_OK
@@ -92,7 +92,7 @@ static enum cq_exit attach(struct cq_look *look, const char *path,
                        "other");
         cq_net_free(&look->own);
     }
-    cq_look_again(look);
+    cq_look_read_clock(look);
     return CQ_EXIT_DONE;
 }
 
@@ -133,7 +133,7 @@ enum cq_exit cq_look_run(const struct cq_look_command *command, void *into,
     return result;
 }
 
-void cq_look_again(struct cq_look *look)
+void cq_look_read_clock(struct cq_look *look)
 {
     cq_table_clock(look->table, (int64_t)time(NULL), &look->clock);
 }
@@ -184,7 +184,7 @@ static enum cq_exit collect(struct cq_look *look, collect_fn *collector,
     free_blocks(look);
     if (collector(&look->view, look->table, &look->clock, query, &facts,
                   &arena) != CQ_OK) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     return cq_look_confirm(look);
 }
@@ -232,7 +232,7 @@ enum cq_exit cq_look_confirm(struct cq_look *look)
     return CQ_EXIT_NO_TABLE;
 }
 
-enum cq_exit cq_look_no_memory(struct cq_look *look)
+enum cq_exit cq_look_report_no_memory(struct cq_look *look)
 {
     cq_say_trouble(&look->say, "out of memory");
     return CQ_EXIT_PARTLY;

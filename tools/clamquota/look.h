@@ -50,7 +50,7 @@ enum cq_exit cq_look_run(const struct cq_look_command *command, void *into,
                          int argc, char **argv, FILE *out, FILE *err);
 
 /** Looks at the clock again: for a subcommand that goes on. */
-void cq_look_again(struct cq_look *look);
+void cq_look_read_clock(struct cq_look *look);
 
 /** Fills in look->view as the page does, and forgets the one before.
  * @param query  its pool string must outlive the view
@@ -89,6 +89,6 @@ struct cq_arena cq_look_arena(struct cq_look *look);
 
 /** Says that memory ran out.
  * @return CQ_EXIT_PARTLY */
-enum cq_exit cq_look_no_memory(struct cq_look *look);
+enum cq_exit cq_look_report_no_memory(struct cq_look *look);
 
 #endif

@@ -158,7 +158,7 @@ static enum cq_exit finish(struct cq_replay_run *run, FILE *out)
     run->logs.line_n = run->report.line_n;
     run->logs.bad_n = run->report.bad_n;
     run->logs.failed_n = run->report.failed_n;
-    run->logs.name_n = run->report.name_n;
+    run->logs.no_client_n = run->report.no_client_n;
     if (replay->is_out_of_memory) {
         fprintf(run->err, "clamquota replay: out of memory after %" PRIu64
                 " lines; nothing is shown\n", run->report.line_n);

@@ -97,7 +97,7 @@ struct cq_replay_logs {
     uint64_t line_n;
     uint64_t bad_n;
     uint64_t failed_n;          /* logs that could not be read to their end */
-    uint64_t name_n;
+    uint64_t no_client_n;
     uint64_t ahead_n;           /* later than this machine's clock */
     bool has_sent;              /* a log of %O */
     bool has_body;              /* one of %B or %b */

@@ -117,8 +117,8 @@ static void refuse(struct cq_replay *r, size_t i, const struct cq_request *q,
     }
 }
 
-static void decide(struct cq_replay *r, const struct cq_request *q,
-                   struct cq_replay_client *c, int64_t now_s)
+static void decide_request(struct cq_replay *r, const struct cq_request *q,
+                           struct cq_replay_client *c, int64_t now_s)
 {
     struct pair *pair = find_pair(r, q);
     const struct file *file = pair != NULL ? cq_rows_at(&r->files, q->file)
@@ -142,7 +142,8 @@ static void decide(struct cq_replay *r, const struct cq_request *q,
     }
 }
 
-static void count(void *baton, int64_t now_s, const struct cq_request *q)
+static void count_request(void *baton, int64_t now_s,
+                          const struct cq_request *q)
 {
     struct cq_replay *r = baton;
     struct cq_replay_client *c;
@@ -184,17 +185,17 @@ static void count(void *baton, int64_t now_s, const struct cq_request *q)
 
         asked.bytes = 0;
         r->refused_n++;
-        decide(r, &asked, c, now_s);
+        decide_request(r, &asked, c, now_s);
         return;
     }
-    decide(r, q, c, now_s);
+    decide_request(r, q, c, now_s);
 }
 
 /* ---- the whole ---- */
 
 bool cq_replay_begin(struct cq_replay *r)
 {
-    r->window.sink = count;
+    r->window.sink = count_request;
     r->window.baton = r;
     r->window.rows = &r->clients;
     return cq_rows_open(&r->clients, sizeof(struct cq_replay_client)
@@ -248,8 +249,8 @@ void cq_replay_end(struct cq_replay *r)
 }
 
 /* By refused requests, then bytes, then address. */
-static bool is_more(const struct cq_replay_client *a,
-                    const struct cq_replay_client *b, size_t quota)
+static bool is_refused_more(const struct cq_replay_client *a,
+                            const struct cq_replay_client *b, size_t quota)
 {
     const struct cq_replay_use *x = &a->uses[quota], *y = &b->uses[quota];
 
@@ -269,11 +270,13 @@ size_t cq_replay_find_most(const struct cq_replay *r, size_t quota,
         const struct cq_replay_client *c = cq_rows_at(&r->clients, i);
 
         if (c->uses[quota].refused_n == 0
-            || (n == CQ_REPLAY_MOST_N && !is_more(c, most[n - 1], quota))) {
+            || (n == CQ_REPLAY_MOST_N
+                && !is_refused_more(c, most[n - 1], quota))) {
             continue;
         }
         n += n < CQ_REPLAY_MOST_N;
-        for (at = n - 1; at > 0 && is_more(c, most[at - 1], quota); at--) {
+        for (at = n - 1; at > 0 && is_refused_more(c, most[at - 1], quota);
+             at--) {
             most[at] = most[at - 1];
         }
         most[at] = c;

@@ -100,7 +100,7 @@ void cq_replay_print_json(const struct cq_replay *r,
             ", \"lines_without_client\": %" PRIu64
             ", \"lines_late\": %" PRIu64 ", \"lines_ahead\": %" PRIu64
             ", \"bytes_are\": \"%s\",\n", logs->log_n, logs->failed_n,
-            logs->line_n, logs->bad_n, logs->name_n,
+            logs->line_n, logs->bad_n, logs->no_client_n,
             r->window.late_n, logs->ahead_n, name_figure(logs));
     fprintf(out, " \"first\": %" PRId64 ", \"last\": %" PRId64
             ", \"period\": \"%s\", \"grace\": %" PRId64 ", \"clients\": %"

@@ -90,10 +90,10 @@ static void print_logs(const struct cq_replay *r,
                 "quota; a higher\n%17sone would add their bytes, which no log "
                 "has\n", r->refused_n, "");
     }
-    if (logs->name_n > 0) {
+    if (logs->no_client_n > 0) {
         cq_output_label(o, "No client");
         fprintf(out, "%" PRIu64 " lines with a host name, no address: %s, "
-                "never refused here\n", logs->name_n,
+                "never refused here\n", logs->no_client_n,
                 format_bytes(r->nameless_bytes, all));
     }
     if (r->window.late_n > 0) {

@@ -29,7 +29,7 @@ static enum cq_replay_column find_column(const struct cq_replay_run *run,
     };
 
     return record->status == 429 ? CQ_REPLAY_REFUSED
-        : columns[cq_line_column(record, run->values.free)];
+        : columns[cq_line_find_column(record, run->values.free)];
 }
 
 static void find_file(struct cq_replay_run *run,

@@ -127,7 +127,7 @@ static bool make_query(void *command, struct cq_look *look,
     return true;
 }
 
-static bool has_pool(struct cq_look *look, const char *name)
+static bool check_pool(struct cq_look *look, const char *name)
 {
     struct cq_pool_info info = { .name = "default" };
     size_t i, n = cq_table_pool_count(look->table);
@@ -224,7 +224,7 @@ static enum cq_exit run(void *command, struct cq_look *look)
     const struct report *r = command;
     enum cq_exit result;
 
-    if (r->query.pool != NULL && !has_pool(look, r->query.pool)) {
+    if (r->query.pool != NULL && !check_pool(look, r->query.pool)) {
         return CQ_EXIT_USAGE;
     }
     result = cq_look_collect(look, &r->query);
@@ -241,7 +241,7 @@ static enum cq_exit run(void *command, struct cq_look *look)
         print_csv(&look->view, look->output.file);
     }
     else if (!cq_client_table(&look->view, &look->output)) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     return CQ_EXIT_DONE;
 }

@@ -35,8 +35,8 @@ static const struct cq_program program = {
     .operand_n = 1
 };
 
-static bool check(void *command, struct cq_look *look, const char *operand,
-                  enum cq_attach_access *access)
+static bool check_usage(void *command, struct cq_look *look,
+                        const char *operand, enum cq_attach_access *access)
 {
     struct reset *r = command;
 
@@ -69,12 +69,12 @@ static enum cq_exit run(void *command, struct cq_look *look)
     for (i = 0; !is_client && i < net_n && result == CQ_EXIT_DONE; i++) {
         int64_t n;
 
-        result = cq_target_count(look, &nets[i], &n);
+        result = cq_target_count_clients(look, &nets[i], &n);
         clients += n;
     }
-    if (result == CQ_EXIT_DONE && clients > 1) {
-        result = cq_target_ask(look, r->yes, "reset %s, %" PRId64
-                               " clients", name, clients);
+    if (result == CQ_EXIT_DONE && clients > 1 && !r->yes) {
+        result = cq_target_ask(look, "reset %s, %" PRId64 " clients", name,
+                               clients);
     }
     if (result != CQ_EXIT_DONE) {
         return result;
@@ -96,7 +96,8 @@ static enum cq_exit run(void *command, struct cq_look *look)
 
 enum cq_exit cq_command_reset(int argc, char **argv, FILE *out, FILE *err)
 {
-    static const struct cq_look_command command = { &program, check, run };
+    static const struct cq_look_command command = { &program, check_usage,
+                                                    run };
     struct reset r = { .table = CQ_TABLE_PATH,
                        .nets = { { .family = 4 }, { .family = 6 } } };
 

@@ -117,7 +117,7 @@ static void show_state(struct show *s, const struct cq_look_client *judged)
     cq_show_end(&s->lines);
 }
 
-static void show_sum(struct show *s, const struct cq_look_client *judged)
+static void show_allowance(struct show *s, const struct cq_look_client *judged)
 {
     const struct cq_view_client *c = &judged->client;
     struct cq_writer *w;
@@ -176,7 +176,7 @@ static void show_traffic(struct show *s, const struct cq_view_client *c,
     }
 }
 
-static void show_again(struct show *s, const struct cq_view_client *c)
+static void show_readmission(struct show *s, const struct cq_view_client *c)
 {
     if (c->state == CQ_STATE_OVER) {
         (void)cq_show_line(&s->lines, "admitted again");
@@ -228,8 +228,8 @@ static void show_pool(struct show *s, struct cq_copies_source *source,
         cq_show_end(&s->lines);
     }
     show_state(s, &judged);
-    show_sum(s, &judged);
-    show_again(s, &judged.client);
+    show_allowance(s, &judged);
+    show_readmission(s, &judged.client);
     if (cq_scan_has_figures(row)) {
         show_traffic(s, &judged.client, answer);
         show_copies(s, source, row);
@@ -257,8 +257,8 @@ static void show_pools(struct show *s, struct cq_copies_source *source)
     struct cq_row row;
 
     for (pool = 0; pool < n; pool++) {
-        bool is_answered = cq_show_ask(&s->lines, (uint16_t)pool, &s->target,
-                                       &answer);
+        bool is_answered = cq_show_ask_nodes(&s->lines, (uint16_t)pool,
+                                             &s->target, &answer);
 
         if (cq_table_row(look->table, (uint16_t)pool, &s->target,
                          &look->clock, &row) == CQ_OK
@@ -344,7 +344,7 @@ static enum cq_exit show_client(struct show *s)
     }
     if (cq_copies_source_begin(&source, look->table, &look->clock, NULL,
                                &arena) != CQ_OK) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     cq_output_heading(&s->lines.look->output,
                       cq_link_client(&s->target, name, sizeof(name)));
@@ -366,13 +366,13 @@ static enum cq_exit show_network(struct show *s)
 
     if (result == CQ_EXIT_DONE
         && !cq_client_table(&look->view, &look->output)) {
-        result = cq_look_no_memory(look);
+        result = cq_look_report_no_memory(look);
     }
     return result;
 }
 
-static bool check(void *command, struct cq_look *look, const char *operand,
-                  enum cq_attach_access *access)
+static bool check_usage(void *command, struct cq_look *look,
+                        const char *operand, enum cq_attach_access *access)
 {
     struct show *s = command;
 
@@ -396,7 +396,8 @@ static enum cq_exit run(void *command, struct cq_look *look)
 
 enum cq_exit cq_command_show(int argc, char **argv, FILE *out, FILE *err)
 {
-    static const struct cq_look_command command = { &program, check, run };
+    static const struct cq_look_command command = { &program, check_usage,
+                                                    run };
     struct show s = { .table = CQ_TABLE_PATH };
 
     return cq_look_run(&command, &s, argc, argv, out, err);

@@ -26,8 +26,9 @@ void cq_show_moment(struct cq_show *show, int64_t when_s);
  * waits for its next round, for all questions together at most 2 s. A client
  * that this node has not seen has a row afterwards.
  * @return false: there is no cluster, or no answer */
-bool cq_show_ask(struct cq_show *show, uint16_t pool,
-                 const struct cq_key *client, struct cq_node_shares *answer);
+bool cq_show_ask_nodes(struct cq_show *show, uint16_t pool,
+                       const struct cq_key *client,
+                       struct cq_node_shares *answer);
 
 /** Prints the answer, a node a line. */
 void cq_show_nodes(struct cq_show *show, const struct cq_node_shares *answer);

@@ -12,8 +12,9 @@
 #define PATIENCE_MS 2000
 #define STEP_MS 10
 
-bool cq_show_ask(struct cq_show *show, uint16_t pool,
-                 const struct cq_key *client, struct cq_node_shares *answer)
+bool cq_show_ask_nodes(struct cq_show *show, uint16_t pool,
+                       const struct cq_key *client,
+                       struct cq_node_shares *answer)
 {
     const struct timespec step = { 0, STEP_MS * 1000000L };
     char why[CQ_WHY_SIZE];

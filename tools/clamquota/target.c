@@ -35,8 +35,9 @@ bool cq_target_is_client(const struct cq_look *look, struct cq_key *net)
     return true;
 }
 
-enum cq_exit cq_target_count(struct cq_look *look, const struct cq_key *net,
-                             int64_t *clients)
+enum cq_exit cq_target_count_clients(struct cq_look *look,
+                                     const struct cq_key *net,
+                                     int64_t *clients)
 {
     const struct cq_query query = { .limit = 1, .has_client = true,
                                     .client = *net };
@@ -46,15 +47,11 @@ enum cq_exit cq_target_count(struct cq_look *look, const struct cq_key *net,
     return result;
 }
 
-enum cq_exit cq_target_ask(struct cq_look *look, bool yes, const char *format,
-                           ...)
+enum cq_exit cq_target_ask(struct cq_look *look, const char *format, ...)
 {
     char question[256], answer[16] = "";
     va_list args;
 
-    if (yes) {
-        return CQ_EXIT_DONE;
-    }
     va_start(args, format);
     vsnprintf(question, sizeof(question), format, args);
     va_end(args);

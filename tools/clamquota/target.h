@@ -17,14 +17,14 @@ bool cq_target_is_client(const struct cq_look *look, struct cq_key *net);
 
 /** Counts the clients of this period in a network.
  * @return as cq_look_collect() */
-enum cq_exit cq_target_count(struct cq_look *look, const struct cq_key *net,
-                             int64_t *clients);
+enum cq_exit cq_target_count_clients(struct cq_look *look,
+                                     const struct cq_key *net,
+                                     int64_t *clients);
 
 /** Asks on the terminal whether to go on.
- * @param yes  --yes was given: it is not asked
  * @return CQ_EXIT_DONE: go on; CQ_EXIT_PARTLY: no; CQ_EXIT_USAGE: there is no
  *         terminal. After a sentence */
-enum cq_exit cq_target_ask(struct cq_look *look, bool yes, const char *format,
-                           ...) __attribute__((format(printf, 3, 4)));
+enum cq_exit cq_target_ask(struct cq_look *look, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

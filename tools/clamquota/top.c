@@ -227,7 +227,7 @@ static enum cq_exit print_view(struct cq_look *look,
     write_head(&writer, look, activity, before, took_ms);
     cq_write_end(&writer);
     if (!cq_columns_end(&c, &look->output)) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     fputs(is_terminal ? END_SCREEN : "\n", out);
     return CQ_EXIT_DONE;
@@ -235,13 +235,13 @@ static enum cq_exit print_view(struct cq_look *look,
 
 /* ---- one after the other ---- */
 
-static enum cq_exit look_at(struct cq_look *look,
-                            struct cq_activity *activity)
+static enum cq_exit read_view(struct cq_look *look,
+                              struct cq_activity *activity)
 {
-    cq_look_again(look);
+    cq_look_read_clock(look);
     if (cq_activity_read(activity, look->table, &look->clock, CLIENTS_MAX)
         != CQ_OK) {
-        return cq_look_no_memory(look);
+        return cq_look_report_no_memory(look);
     }
     return cq_look_totals(look);
 }
@@ -253,7 +253,7 @@ static enum cq_exit redraw(const struct top *top, struct cq_look *look,
     struct cq_view_totals before;
     int64_t at_ms = now_ms(), took_ms;
     int64_t pause_ms = 1000;    /* to the first view, which has rates, too */
-    enum cq_exit result = look_at(look, &activity);
+    enum cq_exit result = read_view(look, &activity);
 
     while (result == CQ_EXIT_DONE
            && wait_until(keyboard, at_ms + pause_ms)) {
@@ -261,7 +261,7 @@ static enum cq_exit redraw(const struct top *top, struct cq_look *look,
         before = look->view.totals;
         took_ms = now_ms() - at_ms;
         at_ms += took_ms;
-        result = look_at(look, &activity);
+        result = read_view(look, &activity);
         if (result == CQ_EXIT_DONE) {
             result = print_view(look, &activity, &before, took_ms);
         }

@@ -40,7 +40,7 @@ int cq_log_find_month(const char *at);
 bool cq_log_read_time(const char *at, const char *end, int64_t *time_s);
 
 /** What strptime() read to unix seconds. */
-int64_t cq_log_time_of_tm(struct tm *tm, bool has_zone);
+int64_t cq_log_make_time(struct tm *tm, bool has_zone);
 
 /** Reads digits, saturating. False: it is no number. */
 bool cq_log_read_number(const char *at, const char *end, int64_t *number);
@@ -58,7 +58,8 @@ struct cq_log_text cq_log_cut_path(const char *at, const char *end);
 void cq_log_read_request(struct cq_log_record *record, const char *at,
                          const char *end);
 
-static inline struct cq_log_text cq_log_text_of(const char *at, const char *end)
+static inline struct cq_log_text cq_log_make_text(const char *at,
+                                                  const char *end)
 {
     return (struct cq_log_text){ at, (size_t)(end - at) };
 }

@@ -48,10 +48,10 @@ struct compiler {
     size_t why_size;
 };
 
-static enum cq_status refuse(const struct compiler *c, const char *format, ...)
+static enum cq_status fail(const struct compiler *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static enum cq_status refuse(const struct compiler *c, const char *format, ...)
+static enum cq_status fail(const struct compiler *c, const char *format, ...)
 {
     va_list args;
 
@@ -163,7 +163,7 @@ static enum cq_status compile_field(struct compiler *c)
     char last;
 
     if (format->field_n == CQ_LOG_FIELDS_MAX) {
-        return refuse(c, "more than %d directives", CQ_LOG_FIELDS_MAX);
+        return fail(c, "more than %d directives", CQ_LOG_FIELDS_MAX);
     }
     if (format->field_n > 0) {
         before = field[-1].after;
@@ -176,8 +176,8 @@ static enum cq_status compile_field(struct compiler *c)
     length = *name == '{' ? strcspn(name, "}") + 2
         : *name == '^' ? 3 : 1;
     if (strnlen(name, length) < length || *name == '\0') {
-        return refuse(c, "\"%.20s\" is no directive, expected one such as %%h "
-                      "or %%{User-Agent}i", start);
+        return fail(c, "\"%.20s\" is no directive, expected one such as %%h "
+                    "or %%{User-Agent}i", start);
     }
     c->at = name + length;
     memset(field, 0, sizeof(*field));
@@ -187,8 +187,8 @@ static enum cq_status compile_field(struct compiler *c)
         field--;
     }
     else if (!is_bound) {
-        return refuse(c, "nothing stands before %.20s, expected a blank or "
-                      "other text between two directives", start);
+        return fail(c, "nothing stands before %.20s, expected a blank or "
+                    "other text between two directives", start);
     }
     field->after_length = copy_text(c, &field->after);
     field->is_quoted = last == '"' && field->after[0] == '"';
@@ -213,10 +213,10 @@ static enum cq_status finish(struct compiler *c)
         }
     }
     if ((found & 1u << CQ_LOG_CLIENT) == 0) {
-        return refuse(c, "no client in it, expected %%h or %%a");
+        return fail(c, "no client in it, expected %%h or %%a");
     }
     if ((found & (1u << CQ_LOG_SENT_BYTES | 1u << CQ_LOG_BODY_BYTES)) == 0) {
-        return refuse(c, "no bytes in it, expected %%O, %%B or %%b");
+        return fail(c, "no bytes in it, expected %%O, %%B or %%b");
     }
     format->figure = (found & 1u << CQ_LOG_SENT_BYTES) != 0 ? CQ_LOG_SENT
                                                             : CQ_LOG_BODY;
@@ -243,13 +243,13 @@ enum cq_status cq_log_format_compile(struct cq_log_format *format,
     memset(format, 0, sizeof(*format));
     c.to = format->text;
     if (name == NULL && strchr(text, '%') == NULL) {
-        return refuse(&c, "expected common, combined, vhost, clamav, pairs or "
-                      "a LogFormat string, e.g. \"%%h %%l %%u %%t \\\"%%r\\\" "
-                      "%%>s %%O\"");
+        return fail(&c, "expected common, combined, vhost, clamav, pairs or "
+                    "a LogFormat string, e.g. \"%%h %%l %%u %%t \\\"%%r\\\" "
+                    "%%>s %%O\"");
     }
     if (strlen(c.at) > CQ_LOG_FORMAT_SIZE - CQ_LOG_FIELDS_MAX) {
-        return refuse(&c, "longer than %d bytes",
-                      CQ_LOG_FORMAT_SIZE - CQ_LOG_FIELDS_MAX);
+        return fail(&c, "longer than %d bytes",
+                    CQ_LOG_FORMAT_SIZE - CQ_LOG_FIELDS_MAX);
     }
     format->before_length = copy_text(&c, &before);
     while (status == CQ_OK && *c.at != '\0') {

@@ -44,8 +44,8 @@ static const char *const expected[] = {
 
 /* ---- where a field ends ---- */
 
-static bool follows(const struct cq_log_field *field, const char *at,
-                    const char *end)
+static bool is_followed(const struct cq_log_field *field, const char *at,
+                        const char *end)
 {
     size_t i;
 
@@ -64,7 +64,7 @@ static bool follows(const struct cq_log_field *field, const char *at,
 static bool ends_field(const struct cq_log_field *field, bool is_last,
                        const char *at, const char *end)
 {
-    if (!follows(field, at, end)) {
+    if (!is_followed(field, at, end)) {
         return false;
     }
     at += field->after_length;
@@ -143,7 +143,7 @@ static bool read_value(struct scan *s, const struct cq_log_field *field,
         cq_log_read_request(record, s->at, end);
         return true;
     case CQ_LOG_METHOD:
-        record->method = cq_log_text_of(s->at, end);
+        record->method = cq_log_make_text(s->at, end);
         return true;
     case CQ_LOG_PATH:
         record->path = cq_log_cut_path(s->at, end);
@@ -164,10 +164,10 @@ static bool read_value(struct scan *s, const struct cq_log_field *field,
                                            : &record->body_bytes) = n;
         return true;
     case CQ_LOG_VHOST:
-        record->vhost = cq_log_text_of(s->at, end);
+        record->vhost = cq_log_make_text(s->at, end);
         return true;
     case CQ_LOG_AGENT:
-        record->agent = cq_log_text_of(s->at, end);
+        record->agent = cq_log_make_text(s->at, end);
         return true;
     case CQ_LOG_SKIP:
     case CQ_LOG_USER:
@@ -192,7 +192,7 @@ static const char *find_user_end(struct scan *s,
         const char *date = at + field->after_length;
 
         if (cq_log_read_time(date, s->end, &s->record->time_s)
-            && follows(&field[1], date + CQ_LOG_TIME_LENGTH, s->end)) {
+            && is_followed(&field[1], date + CQ_LOG_TIME_LENGTH, s->end)) {
             s->time_at = date;
             return at;
         }
@@ -216,7 +216,8 @@ static const char *find_number_end(const struct scan *s,
             at++;
         }
     }
-    return at == s->end || *at == ' ' || follows(field, at, s->end) ? at : NULL;
+    return at == s->end || *at == ' ' || is_followed(field, at, s->end)
+        ? at : NULL;
 }
 
 /* The end of a field at s->at; NULL: it has none. */
@@ -288,7 +289,7 @@ static const char *skip_syslog(const char *at, const char *end)
 
 const char *cq_log_read_line(const struct cq_log_format *format,
                              struct cq_prefixes prefixes, const char *line,
-                             size_t length, bool is_cut,
+                             size_t length, enum cq_log_end end,
                              struct cq_log_record *record)
 {
     struct scan s = { .at = line, .end = line + length, .prefixes = prefixes,
@@ -319,10 +320,10 @@ const char *cq_log_read_line(const struct cq_log_format *format,
             read_value(&s, field, s.end);
             break;
         }
-        if (is_cut && i + 1 == format->needed_n && stop == s.end) {
+        if (end == CQ_LOG_CUT && i + 1 == format->needed_n && stop == s.end) {
             return "the rest of the line";
         }
-        if (!follows(field, stop, s.end)) {
+        if (!is_followed(field, stop, s.end)) {
             if (i + 1 < format->needed_n) {
                 return expected[CQ_LOG_SKIP];
             }
@@ -331,7 +332,7 @@ const char *cq_log_read_line(const struct cq_log_format *format,
         s.at = stop + field->after_length;
     }
     if (s.has_tm) {
-        record->time_s = cq_log_time_of_tm(&s.tm, format->has_zone);
+        record->time_s = cq_log_make_time(&s.tm, format->has_zone);
     }
     record->has_time = format->has_time;
     if (format->has_time

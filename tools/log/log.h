@@ -88,7 +88,7 @@ struct cq_log_report {
     uint64_t line_n;
     uint64_t bad_n;             /* lines that could not be read */
     uint64_t failed_n;          /* logs that could not be read to their end */
-    uint64_t name_n;            /* records without a client */
+    uint64_t no_client_n;            /* records without a client */
 };
 
 struct cq_log;
@@ -134,14 +134,15 @@ void cq_log_progress(const struct cq_log *log, uint64_t *read_bytes,
 
 void cq_log_close(struct cq_log *log);
 
+enum cq_log_end { CQ_LOG_WHOLE, CQ_LOG_CUT /* the end is missing */ };
+
 /** Reads one line by a format: what the readers do, and the fuzzer.
  * @param line    without its line feed; any bytes
- * @param is_cut  its end is missing
  * @param record  result; untouched fields are zero
  * @return NULL, or what was expected where the line is wrong (static) */
 const char *cq_log_read_line(const struct cq_log_format *format,
                              struct cq_prefixes prefixes, const char *line,
-                             size_t length, bool is_cut,
+                             size_t length, enum cq_log_end end,
                              struct cq_log_record *record);
 
 #endif

@@ -46,7 +46,7 @@ struct cq_log {
 struct line {
     const char *at;
     size_t length;
-    bool is_cut;
+    enum cq_log_end end;
 };
 
 /* ---- reports ---- */
@@ -76,7 +76,7 @@ static void report_name(struct cq_log *log)
 {
     struct cq_log_report *r = log->report;
 
-    if (r->name_n++ > 0) {
+    if (r->no_client_n++ > 0) {
         return;
     }
     fprintf(r->err, "%s: %s:%llu: no address where the client stands, e.g. a "
@@ -88,7 +88,7 @@ static void report_name(struct cq_log *log)
 /* ---- lines ---- */
 
 /* Reads more behind end, which has room. */
-static enum cq_log_next fill(struct cq_log *log)
+static enum cq_log_next read_more(struct cq_log *log)
 {
     const char *why = "";
     ssize_t n;
@@ -118,8 +118,8 @@ static enum cq_log_next fill(struct cq_log *log)
 }
 
 /* Cuts a line of length bytes off the buffer, and `skip` bytes behind it. */
-static void take_line(struct cq_log *log, size_t length, size_t skip,
-                      struct line *line)
+static void cut_line(struct cq_log *log, size_t length, size_t skip,
+                     struct line *line)
 {
     line->at = log->buffer + log->begin;
     line->length = length;
@@ -141,21 +141,22 @@ static bool find_line(struct cq_log *log, struct line *line)
 
         if (nul != NULL) {
             length = (size_t)(nul - at);
-            line->is_cut = true;
+            line->end = CQ_LOG_CUT;
         }
         else if (feed != NULL) {
-            line->is_cut = false;
+            line->end = CQ_LOG_WHOLE;
         }
         else if (log->is_end) {
-            line->is_cut = log->is_skipping || log->has_failed;
+            line->end = log->is_skipping || log->has_failed ? CQ_LOG_CUT
+                                                            : CQ_LOG_WHOLE;
         }
         else if (n > CQ_LOG_LINE_MAX) {
-            line->is_cut = true;
+            line->end = CQ_LOG_CUT;
         }
         else {
             return false;
         }
-        take_line(log, length, nul != NULL || feed != NULL, line);
+        cut_line(log, length, nul != NULL || feed != NULL, line);
         log->line_n += !log->is_in_line;
         log->is_in_line = nul != NULL || feed == NULL;
         if (log->is_skipping) {
@@ -173,7 +174,7 @@ static bool find_line(struct cq_log *log, struct line *line)
 static enum cq_log_next next_line(struct cq_log *log, struct line *line)
 {
     while (!find_line(log, line)) {
-        enum cq_log_next result = log->is_end ? CQ_LOG_END : fill(log);
+        enum cq_log_next result = log->is_end ? CQ_LOG_END : read_more(log);
 
         if (result == CQ_LOG_WAIT
             || (result == CQ_LOG_END && log->begin == log->end)) {
@@ -205,7 +206,7 @@ static size_t count_lines(const struct cq_log *log,
         while (length > 0 && at[length - 1] == '\r') {
             length--;
         }
-        n += cq_log_read_line(format, log->prefixes, at, length, false,
+        n += cq_log_read_line(format, log->prefixes, at, length, CQ_LOG_WHOLE,
                               &record) == NULL && record.has_client;
         at = stop + 1;
     }
@@ -236,7 +237,7 @@ static enum cq_log_next detect_format(struct cq_log *log)
             log->format = &log->detected;
             return CQ_LOG_RECORD;
         }
-        result = fill(log);
+        result = read_more(log);
         if (result == CQ_LOG_WAIT) {
             return result;
         }
@@ -283,7 +284,7 @@ enum cq_log_next cq_log_next(struct cq_log *log, struct cq_log_record *record)
     }
     while ((result = next_line(log, &line)) == CQ_LOG_RECORD) {
         const char *why = cq_log_read_line(log->format, log->prefixes, line.at,
-                                           line.length, line.is_cut, record);
+                                           line.length, line.end, record);
 
         log->report->line_n++;
         if (why == NULL) {

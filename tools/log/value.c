@@ -29,7 +29,7 @@ int cq_log_find_month(const char *at)
 }
 
 /* Two digits, or a number that is above each limit. */
-static int two(const char *at)
+static int read_two_digits(const char *at)
 {
     return cq_log_is_digit(at[0]) && cq_log_is_digit(at[1])
         ? (at[0] - '0') * 10 + (at[1] - '0') : 1000;
@@ -38,7 +38,8 @@ static int two(const char *at)
 /* "28/Nov/2026" to unix seconds; false: it is none. */
 static bool read_day(const char *at, int64_t *day_s)
 {
-    int day = two(at), century = two(at + 7), year = two(at + 9);
+    int day = read_two_digits(at), century = read_two_digits(at + 7);
+    int year = read_two_digits(at + 9);
     int month = cq_log_find_month(at + 3);
 
     if (at[2] != '/' || at[6] != '/' || month == 12 || day < 1 || day > 31
@@ -64,11 +65,11 @@ bool cq_log_read_time(const char *at, const char *end, int64_t *time_s)
         || !read_day(at + 1, &day_s)) {
         return false;
     }
-    hour = two(at + 13);
-    minute = two(at + 16);
-    second = two(at + 19);
-    zone_hour = two(at + 23);
-    zone_minute = two(at + 25);
+    hour = read_two_digits(at + 13);
+    minute = read_two_digits(at + 16);
+    second = read_two_digits(at + 19);
+    zone_hour = read_two_digits(at + 23);
+    zone_minute = read_two_digits(at + 25);
     if (hour > 23 || minute > 59 || second > 60 || zone_hour > 24
         || zone_minute > 59) {
         return false;
@@ -81,7 +82,7 @@ bool cq_log_read_time(const char *at, const char *end, int64_t *time_s)
 
 /* A time without a zone is that of TZ. Of an hour that occurs twice the
  * first. */
-int64_t cq_log_time_of_tm(struct tm *tm, bool has_zone)
+int64_t cq_log_make_time(struct tm *tm, bool has_zone)
 {
     int64_t zone_s = tm->tm_gmtoff, time_s = timegm(tm);
     time_t guess = (time_t)time_s;
@@ -194,7 +195,7 @@ struct cq_log_text cq_log_cut_path(const char *at, const char *end)
         at = stop != NULL ? stop : end;
     }
     stop = memchr(at, '?', (size_t)(end - at));
-    return cq_log_text_of(at, stop != NULL ? stop : end);
+    return cq_log_make_text(at, stop != NULL ? stop : end);
 }
 
 /* "GET /a?b HTTP/1.1", without protocol in HTTP/0.9. Anything else, such as
@@ -210,7 +211,7 @@ void cq_log_read_request(struct cq_log_record *record, const char *at,
     if (stop == at || stop == end || *stop != ' ') {
         return;
     }
-    record->method = cq_log_text_of(at, stop);
+    record->method = cq_log_make_text(at, stop);
     at = stop + 1;
     stop = memrchr(at, ' ', (size_t)(end - at));
     if (stop != NULL && end - stop > 5 && memcmp(stop, " HTTP", 5) == 0) {
