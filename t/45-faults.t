@@ -33,6 +33,7 @@ my @clients = ('draw', 'default', '192.0.2.1', 5000, 300, 100, 'draw',
 make_table("$dir/orig", @clients);
 system("$tool exempt --table $dir/orig 198.51.100.0/24 --for 1d --yes >/dev/null")
     == 0 or die "exempt\n";
+make_table("$dir/nodes", 'node', 'gone');
 my @lines = map { sprintf '192.0.2.%d - - [%s +0000] "GET /a HTTP/1.1" 200 400'
     . ' "-" "ClamAV/1"' . "\n", $_, strftime('%d/%b/%Y:%H:%M:%S', gmtime) }
     1 .. 20;
@@ -85,8 +86,7 @@ sub try_all {
     my $may_say = $option{may_say} // qr/(?!)/;
     local $faults->{input} = $option{input};
     my @command = ($option{program} // $tool, @$words);
-    $faults->prepare;
-    my $clean = $faults->run(@command);
+    my $clean = $faults->run_with({ alloc => 0 }, @command);
     is($clean->{status}, 0, "$name: without a fault") or diag($clean->{err});
     my @all = $faults->all(@command);
     my @bad;
@@ -126,8 +126,17 @@ sub is_same {
 is(scalar(keys %before), 3, 'three clients');
 for my $words ([qw(report)], [qw(report --json)], [qw(report --csv)],
     [qw(show 192.0.2.1)], [qw(exempt --list)], [qw(check)],
-    [qw(export sqlite)], [qw(cluster)]) {
+    [qw(export sqlite)]) {
     try_all([ @$words, @at ], after => \&unchanged);
+}
+{
+    local $faults->{env} = { CQ_FAULT_VIEWS => 2 };
+    try_all([ 'top', @at ], after => \&unchanged);
+}
+{
+    local $faults->{prepare} = sub { copy("$dir/nodes", $table) };
+    try_all([ 'cluster', @at ]);
+    try_all([ 'cluster', '--forget', 'gone', @at ]);
 }
 # Not --free: regcomp() of glibc 2.36 frees twice when it finds no memory.
 try_all([ 'replay', "$dir/log.gz", '--daily', '1k,1M', '--copies', 2 ]);

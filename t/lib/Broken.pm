@@ -9,7 +9,8 @@ package Broken;
 #       my $result = $faults->run_with($fault, @words);
 #   }
 #
-# System calls are made to fail by strace, allocations by t/fault/alloc.c. What
+# env => { NAME => VALUE } is for the program, which has t/fault/alloc.c loaded.
+# System calls are made to fail by strace, allocations by that. What
 # the dynamic loader does before main() is left alone. Without CQ_TEST_ALL only
 # each STEP-th fault is there, another one on each day.
 
@@ -24,7 +25,7 @@ our $STEP = $ENV{CQ_TEST_ALL} ? 1 : 8;
 my $top = abs_path(dirname(__FILE__) . '/../..');
 
 # How each call fails. EINTR is none: it may be repeated.
-my %errno = (
+our %errno = (
     openat => 'EMFILE', read => 'EIO', pread64 => 'EIO', write => 'ENOSPC',
     pwrite64 => 'ENOSPC', mmap => 'ENOMEM', fallocate => 'ENOSPC',
     ftruncate => 'EIO', rename => 'EIO', renameat2 => 'EIO', fsync => 'EIO',
@@ -77,7 +78,7 @@ sub all {
     my ($self, @words) = @_;
     my $trace = "$self->{dir}/trace";
     $self->prepare;
-    $self->run('strace', '-f', '-o', $trace, @words);
+    $self->run('strace', '-f', '-o', $trace, $self->through_strace, @words);
     my (%n, @faults, $begun, $loaded);
     for (split /\n/, slurp($trace)) {
         /^(?:\d+ +)?(\w+)\((.*)/ or next;
@@ -97,7 +98,11 @@ sub all {
     $self->run_with({ alloc => 0 }, @words);
     my ($allocations) = slurp("$self->{dir}/count") =~ /^(\d+)$/
         or die "@words: no allocations counted\n";
-    push @faults, map { { alloc => $_ } } 1 .. $allocations;
+    return choose(@faults, map { { alloc => $_ } } 1 .. $allocations);
+}
+
+sub choose {
+    my @faults = @_;
     my $first = (localtime)[7] % $STEP;
     return @faults[grep { $_ % $STEP == $first } 0 .. $#faults];
 }
@@ -112,13 +117,24 @@ sub prepare {
 sub run_with {
     my ($self, $fault, @words) = @_;
     $self->prepare;
-    return $self->run('env', "LD_PRELOAD=$self->{alloc}",
-        "CQ_FAULT_ALLOC=$fault->{alloc}", @words) if exists $fault->{alloc};
+    return $self->run('env', $self->environment($fault->{alloc}), @words)
+        if exists $fault->{alloc};
     my $call = $fault->{call};
     return $self->run('strace', '-f', '--seccomp-bpf', '-qq', '-o', '/dev/null',
         "--trace=$call",
-        "--inject=$call:error=$fault->{errno}:when=$fault->{n}", @words);
+        "--inject=$call:error=$fault->{errno}:when=$fault->{n}",
+        $self->through_strace, @words);
 }
+
+# What a program has in its environment.
+sub environment {
+    my ($self, $alloc) = @_;
+    my %env = ($self->{env} ? %{ $self->{env} } : (),
+        LD_PRELOAD => $self->{alloc}, CQ_FAULT_ALLOC => $alloc);
+    return map { "$_=$env{$_}" } sort keys %env;
+}
+
+sub through_strace { return map { ('-E', $_) } $_[0]->environment(0) }
 
 sub name {
     my ($fault) = @_;

@@ -10,7 +10,9 @@
  *     proxied POOL ADDR
  *     reset ADDR
  * What the words before the last "daily", "rule" and "logonly" set is one
- * configuration; what they don't set is no longer in force. */
+ * configuration; what they don't set is no longer in force.
+ * "node LABEL" adds another node of a cluster, silent for a day. */
+#include "table/exchange.h"
 #include "table/tablefile.h"
 
 #include <stdlib.h>
@@ -123,6 +125,18 @@ static void reset(char **words)
     (void)cq_table_reset(table, &key, &clock);
 }
 
+static void add_node(char **words)
+{
+    struct cq_cluster_status status = { .node = cq_table_node(table),
+                                        .label = "here", .nodes_n = 1 };
+    struct cq_cluster_node *node = &status.nodes[0];
+
+    node->id = 77;
+    node->last_seen_s = (int64_t)time(NULL) - 86400;
+    snprintf(node->label, sizeof(node->label), "%s", words[0]);
+    cq_cluster_status_write(table, &status);
+}
+
 static const struct {
     const char *name;
     int words;
@@ -131,7 +145,8 @@ static const struct {
 } acts[] = {
     { "daily", 2, true, set_daily }, { "rule", 2, true, set_rule },
     { "logonly", 1, true, set_logonly }, { "draw", 5, false, draw },
-    { "proxied", 2, false, proxied }, { "reset", 1, false, reset }
+    { "proxied", 2, false, proxied }, { "reset", 1, false, reset },
+    { "node", 1, false, add_node }
 };
 
 static void run(int argc, char **argv)
@@ -170,11 +185,15 @@ int main(int argc, char **argv)
         .zone = CQ_ZONE_UTC, .prefixes = prefixes,
         .now_s = (int64_t)time(NULL)
     };
+    int i;
 
     if (argc < 2) {
         stop("usage: offend TABLE WORD...");
     }
     want.path = argv[1];
+    for (i = 2; i < argc; i++) {
+        want.cluster = want.cluster || strcmp(argv[i], "node") == 0;
+    }
     /* a server may hold it: then it is only changed */
     status = cq_tablefile_open(&want, &table, NULL, why, sizeof(why));
     if (status == CQ_ELOCKED) {

@@ -1,0 +1,125 @@
+# mpm: once
+# Every system call with which httpd makes, opens or enlarges its table, and
+# every allocation of the module, fails once, in turn: httpd starts and counts,
+# or says one sentence and ends. The table is whole and nothing in it is lost.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Broken;
+use File::Basename qw(dirname);
+use File::Copy qw(copy);
+use File::Temp qw(tempdir);
+use Httpd;
+use Test::More;
+
+my $build = dirname($ENV{CQ_TEST_MODULE} // "$Httpd::ROOT/build/x");
+my $dir = tempdir(CLEANUP => 1);
+$Broken::STEP = 1;
+chmod 0755, $dir;
+my $faults = Broken->new(dir => $dir);
+plan skip_all => $Broken::why_not if !$faults;
+
+my $server = Httpd->new(conf => <<'EOT2', preload => [$faults->{alloc}],
+ClamQuotaPeriod Day
+ClamQuotaTimezone UTC
+ClamQuotaDaily 10M
+ClamQuotaClient 192.0.2.0/24 20M
+EOT2
+    env => { CQ_FAULT_OBJECT => 'mod_clamquota', CQ_FAULT_ALLOC => 0,
+        CQ_FAULT_COUNT => "$dir/count" });
+write_file("$server->{dir}/htdocs/file", 'f' x 5000);
+my $table = "$server->{dir}/state/clamquota.table";
+system("$build/peer/offend", "$dir/orig", 'daily', 'default', 10_000_000,
+    'draw', 'default', '192.0.2.1', 5000, 0, 0) == 0 or die "offend\n";
+
+# A client's bytes in the table
+sub used {
+    my ($client) = @_;
+    my ($line) = grep { /^\Q$client\E,/ }
+        split /\n/, `$build/clamquota report --csv --table $table`;
+    return $line ? (split /,/, $line)[4] : 0;
+}
+
+my $there;      # the table is there already
+sub prepare {
+    unlink glob "$server->{dir}/state/*";
+    return if !$there;
+    copy("$dir/orig", $table) or die "$table: $!\n";
+    return;
+}
+
+# Starts httpd through these words; what is wrong.
+sub started {
+    my @through = @_;
+    prepare();
+    my $mark = $server->mark;
+    my $said = $server->start(@through);
+    my $runs = $server->{pid};
+    my @wrong;
+    if ($runs) {
+        push @wrong, 'does not serve' if $server->get('/file')->{status} != 200;
+        push @wrong, 'does not count'
+            if !poll(5, sub { used('127.0.0.1') > 5000 });
+        $server->stop;
+    }
+    # on the terminal, in the log or in both; a directive's is without a tag
+    my %sentences = map { /\b(CQ\d+: .*|^ClamQuota\w+: .*)/ ? ($1 => 1) : () }
+        split(/\n/, $said),
+        $server->log_lines(qr/:(?:error|emerg)\]|^ClamQuota/, $mark);
+    push @wrong, 'says ' . join '|', $said, sort keys %sentences
+        if keys %sentences != ($runs ? 0 : 1);
+    push @wrong, 'crashes' if $server->log_lines(qr/exit signal/, $mark);
+    my $check = `$build/peer/tablecheck -q $table 2>&1`;
+    push @wrong, "the table: $check" if $? != 0 && -e $table;
+    push @wrong, 'lost: ' . used('192.0.2.1')
+        if $there && used('192.0.2.1') != 5000;
+    push @wrong, map { "left: $_" } grep { $_ ne $table }
+        glob "$server->{dir}/state/*";
+    return (join('; ', @wrong), $runs);
+}
+
+# The calls that name the table's directory, of the first process
+sub calls {
+    my $trace = "$dir/trace";
+    my @calls = sort keys %Broken::errno;
+    my ($wrong) = started('strace', '-D', '-f', '-y', '-qq', '-o', $trace,
+        '--trace=' . join(',', @calls));
+    is($wrong, '', 'traced, without a fault');
+    my (%n, @faults, $first);
+    for (split /\n/, read_file($trace)) {
+        my ($pid, $call, $text) = /^(\d+) +(\w+)\((.*)/ or next;
+        $first //= $pid;
+        next if $pid != $first;
+        $n{$call}++;
+        next if index($text, "$server->{dir}/state") < 0
+            || $text =~ /F_GETLK/;
+        push @faults, { call => $call, n => $n{$call},
+            errno => $Broken::errno{$call}, text => substr $text, 0, 90 };
+    }
+    return @faults;
+}
+
+for my $scenario (['a new table' => 0], ['a table that becomes larger' => 1]) {
+    (my $name, $there) = @$scenario;
+    my ($wrong, $runs) = started();
+    is($wrong, '', "$name: without a fault");
+    ok($runs, "$name: starts");
+    my ($allocations) = read_file("$dir/count") =~ /^(\d+)$/;
+    cmp_ok($allocations, '>', 3, "$name: allocations");
+    my @all = Broken::choose(calls(), map { { alloc => $_ } } 1 .. $allocations);
+    cmp_ok(scalar @all, '>', 4, "$name: " . @all . ' faults');
+    my (@bad, $stopped);
+    for my $fault (@all) {
+        local $server->{env}{CQ_FAULT_ALLOC} = $fault->{alloc} // 0;
+        ($wrong, $runs) = started($fault->{call} ? ('strace', '-D', '-f',
+            '--seccomp-bpf', '-qq', '-o', '/dev/null', "--trace=$fault->{call}",
+            "--inject=$fault->{call}:error=$fault->{errno}:when=$fault->{n}")
+            : ());
+        push @bad, Broken::name($fault) . ": $wrong" if $wrong;
+        $stopped++ if !$runs;
+    }
+    cmp_ok($stopped, '>', 10, "$name: $stopped of them stop httpd");
+    is(join("\n", @bad), '', "$name: in turn");
+}
+done_testing();
