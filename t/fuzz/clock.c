@@ -10,7 +10,7 @@
 #define DAY_S INT64_C(86400)
 #define STEPS 16
 
-/* The last ones are as extreme as POSIX lets them be, and change at midnight. */
+/* The last two are as extreme as POSIX lets them be. */
 static const char *const zones[] = {
     "UTC", "Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia",
     "Asia/Kathmandu", "Africa/Cairo", "XXX24:59:59",

@@ -11,7 +11,7 @@ static size_t arena_used;
 
 static void *arena_alloc(void *baton, size_t size)
 {
-    void *at = arena + arena_used;
+    void *memory = arena + arena_used;
 
     (void)baton;
     size = (size + 15) & ~(size_t)15;
@@ -19,7 +19,7 @@ static void *arena_alloc(void *baton, size_t size)
         return NULL;
     }
     arena_used += size;
-    return at;
+    return memory;
 }
 
 static char page[1 << 20];

@@ -1,5 +1,5 @@
-/* query - fuzzes the page's query string, and the form of a POST. What is read
- * is written as a link, and read again as the same. */
+/* query - fuzzes the page's query string, and the form of a POST. A link that
+ * is made of a query has the same query. */
 #include "input.h"
 
 #include "core/units.h"

@@ -1,5 +1,5 @@
-/* recent - fuzzes a listing in /proc/net/xt_recent: first a byte that says which
- * list of one or two it is and how the clock stands, then the text. Its
+/* recent - fuzzes a listing in /proc/net/xt_recent: first a byte that says
+ * which list of one or two it is and how the clock stands, then the text. Its
  * entries become addresses of packets, and no entry outlives its lease. */
 #include "input.h"
 

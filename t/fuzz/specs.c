@@ -1,5 +1,6 @@
 /* specs - fuzzes what names the things beside a quota: the servers of a
- * cluster, the lists of a jail, a pool. What is refused has a sentence. */
+ * cluster, the lists of a jail, a pool. A text that is refused has a
+ * sentence. */
 #include "input.h"
 
 #include "cluster/cluster.h"

@@ -1,7 +1,7 @@
 /* table - fuzzes the table's file: words of a good one are changed, also by
  * a program that knows what they mean and puts the checksum right. Then one of
- * its users comes: a tool that reads or writes, or a server, whose start repairs
- * it. The first byte says who. */
+ * its users comes: a tool that reads or writes, or a server, whose start
+ * repairs it. The first byte says which. */
 #include "table_image.h"
 
 #include "../unit/table_use.h"
@@ -117,8 +117,10 @@ static void put_name_back(unsigned events)
     struct stat now, kept;
     size_t i;
 
-    for (i = 0; i < 3 && (events & (CQ_TABLE_DAMAGED | CQ_TABLE_SET_ASIDE)) != 0;
-         i++) {
+    for (i = 0; i < 3; i++) {
+        if ((events & (CQ_TABLE_DAMAGED | CQ_TABLE_SET_ASIDE)) == 0) {
+            break;
+        }
         snprintf(name, sizeof(name), "%s%s", fixture.path, suffixes[i]);
         unlink(name);
     }

@@ -32,9 +32,9 @@ ssize_t getrandom(void *bytes, size_t size, unsigned flags)
     return (ssize_t)size;
 }
 
-/* section[i] begins at[i] and ends where the next one begins. */
+/* section[i] begins section_at[i] and ends where the next one begins. */
 #define SECTIONS 16
-static uint64_t at[SECTIONS + 1];
+static uint64_t section_at[SECTIONS + 1];
 
 static inline void find_sections(const struct cq_geometry *g)
 {
@@ -46,7 +46,7 @@ static inline void find_sections(const struct cq_geometry *g)
         g->file_size
     };
 
-    memcpy(at, begin, sizeof(at));
+    memcpy(section_at, begin, sizeof(section_at));
 }
 
 static inline void remove_fixture(void)
@@ -131,8 +131,9 @@ static inline void damage(struct input *in, bool puts_right)
     while (in->size > 0) {
         uint64_t kind = take(in, 1), word;
         size_t section = kind >> 2 & 15;
-        size_t words = (at[section + 1] - at[section]) / 8;
-        unsigned char *place = file + at[section] + take(in, 2) % words * 8;
+        size_t words = (section_at[section + 1] - section_at[section]) / 8;
+        unsigned char *place = file + section_at[section]
+            + take(in, 2) % words * 8;
 
         memcpy(&word, place, 8);
         word = (kind & 3) == 0 ? word ^ (UINT64_C(1) << take(in, 1) % 64)
