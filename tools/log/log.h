@@ -88,7 +88,7 @@ struct cq_log_report {
     uint64_t line_n;
     uint64_t bad_n;             /* lines that could not be read */
     uint64_t failed_n;          /* logs that could not be read to their end */
-    uint64_t no_client_n;            /* records without a client */
+    uint64_t no_client_n;       /* records without a client */
 };
 
 struct cq_log;
