@@ -105,6 +105,10 @@ rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 print(len(rows), *[r["used"] for r in rows if r["client"] == "127.0.2.9"])
 ' '$server->{dir}/run/r.csv'`, "7 $used\n", 'csv: Python reads it');
 
+$csv = (clamquota(qw(report --csv --sort hits --by-net), '24,48'))[1];
+like($csv, qr{\Anetwork,prefix,clients,over,last_hit,used,today,free,hits,refused\r
+127\.0\.2\.0,24,6,1,\d+,\d+,\d+,0,15,2\r\n127\.0\.3\.0,24,1,0,}, 'csv: networks');
+
 # ---- show ----
 
 my $show = says('show', 0, qr/\A127\.0\.2\.9\n  pool +default\n/, '',
@@ -208,6 +212,8 @@ kill INT => $pid;
 waitpid $pid, 0;
 is($?, 0, 'top: ends at SIGINT');
 says('cluster', 0, qr/^No cluster: /, '', 'cluster');
+says('cluster --forget', 1, '', qr/^clamquota cluster: --forget: there is no /,
+    'cluster', '--forget', 'b');
 says('check', 0, "$table: in order, as far as can be seen while it is in use\n",
     '', 'check');
 
@@ -225,6 +231,7 @@ SKIP: {
 
 for my $wrong (['report', '--sort', 'x'], ['report', '--limit', 0],
     ['report', '--by-net', '33,0'], ['report', '--pool', 'nope'],
+    ['report', '--pool', 'default', '--pool', 'other'],
     ['report', '--json', '--csv'], ['report', 'x'], ['show'],
     ['show', '127.0.0.1/8'], ['show', "a\e[2J"], ['reset'],
     ['reset', '--all', '127.0.0.1'], ['exempt', '127.0.0.1'],
@@ -234,6 +241,11 @@ for my $wrong (['report', '--sort', 'x'], ['report', '--limit', 0],
         qr/\Aclamquota $wrong->[0]: [ -~]+\n\z/,
         @$wrong);
 }
+
+is(`'$tool' 'no\tsuch' 2>&1`, "clamquota: \"no?such\": no such command; see "
+    . "clamquota --help, e.g. clamquota report\n", 'a command that is none');
+is($? >> 8, 2, 'exit status 2');
+is(`'$tool' 2>&1`, `'$tool' --help`, 'without a command: the usage');
 
 # ---- not permitted; no table; httpd down ----
 

@@ -223,6 +223,8 @@ is("$status $said", "1 clamquota replay: nowhere: No such file or directory\n",
     'a log that is not there');
 is_deeply([ @{ decode_json($out) }{qw(logs logs_failed lines bad_lines)} ],
     [ 1, 1, 3, 0 ], 'the others are read');
+is((replay("no\nlog"))[2], "clamquota replay: a log's name has control "
+    . "characters\n", 'nor one that would break the sentence');
 write_file("$dir/empty", '');
 is((replay('nowhere', 'empty'))[1], <<'EOT', 'without a request there is no time');
   Logs           1 with 0 lines, 0 of them not understood

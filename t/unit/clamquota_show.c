@@ -56,11 +56,12 @@ static _Noreturn void serve(int ready, int others)
                 (void)cq_shares_ask(table, 0, &other);
                 (void)cq_question_read(table, &answer);
             }
-            answer.shares_n = 2;
+            answer.shares_n = 3;
             answer.shares[0] = (struct cq_node_share){ cq_table_node(table),
                                                        2048, 0 };
             answer.shares[1] = (struct cq_node_share){ OTHER_NODE, 4096,
                                                        1024 };
+            answer.shares[2] = (struct cq_node_share){ 0xabc, 1024, 0 };
             cq_question_answer(table, &answer);
         }
         (void)nanosleep(&step, NULL);
@@ -133,9 +134,97 @@ START_TEST(nodes)
 
     ck_assert_int_eq(show("10.0.0.1", NULL, NULL), CQ_EXIT_DONE);
     EXPECT_LINE("  nodes          a (this node): 2.0 KiB used");
+    EXPECT_LINE("                 0000000000000abc (not seen by this node): "
+                "1.0 KiB used");
     EXPECT_LINE("                 b (silent): 4.0 KiB used, 1.0 KiB in flight");
     ck_assert_str_eq(sentence, "");
     stop(pid);
+}
+END_TEST
+
+/* ---- without httpd ---- */
+
+/* The table of a server that allows 10,000 bytes a day and keeps the clients
+ * of draw(). */
+static void make(void (*draw)(struct cq_table *table, struct cq_clock *clock))
+{
+    const struct cq_policy policy = { 10000, 0 };
+    struct cq_clock clock;
+    struct cq_table *table;
+    uint16_t pool, index;
+
+    fixture_begin(&f, 64);
+    f.want.kind = CQ_PERIOD_DAY;
+    f.want.now_s = (int64_t)time(NULL);
+    table = fixture_open(&f, NULL);
+    cq_table_policies_begin(table);
+    ck_assert_int_eq(cq_table_pool(table, "default", &pool), CQ_OK);
+    ck_assert_int_eq(cq_table_policy(table, pool, "ClamQuotaDaily", &policy,
+                                     &index), CQ_OK);
+    cq_table_policies_end(table);
+    clock = clock_at(table, f.want.now_s);
+    draw(table, &clock);
+    cq_tablefile_close(table);
+}
+
+/* Its open transfers reserve what is left; LogOnly would have refused it. */
+static void make_busy(struct cq_table *table, struct cq_clock *clock)
+{
+    struct cq_account a = open_client(table, 1, clock);
+    struct cq_usage usage;
+
+    cq_account_charge(&a, clock, 2048);
+    ck_assert_int_eq(cq_account_admit(&a, clock, 10000, 9000, &usage), CQ_OK);
+    cq_account_count_hit(&a, clock);
+    cq_account_count_refusal(&a, clock, CQ_STATE_LOGONLY);
+    /* its server is killed: nothing is refunded */
+}
+
+START_TEST(busy)
+{
+    make(make_busy);
+    ck_assert_int_eq(show("10.0.0.1", NULL, NULL), CQ_EXIT_DONE);
+    EXPECT_LINE("  state          busy: its open transfers reserve the rest of "
+                "its allowance; refused until one of them ends");
+    EXPECT_LINE("  allowance      day 1 x 10000 = 9.8 KiB, used 2.0 KiB");
+    EXPECT_LINE("  period         1 hits, 0 refused, 1 would have been "
+                "refused, 0 B free, 8.8 KiB in flight");
+    ck_assert_ptr_null(strstr(printed, "To admit it again:"));
+    fixture_end(&f, NULL);
+}
+END_TEST
+
+static void make_jailed(struct cq_table *table, struct cq_clock *clock)
+{
+    struct cq_jail_report report = { .spec = "recent:CqNone", .jailed = 1,
+                                     .as_of_s = f.want.now_s - 60 };
+    struct cq_key key = client(1);
+    struct cq_account a = open_client(table, 1, clock);
+
+    cq_account_charge(&a, clock, 20000);
+    cq_account_close(&a);
+    cq_table_jail_set(table, &report);
+    cq_table_mark_jailed(table, &key, true);
+}
+
+/* Where the kernel does not answer, the mark of clamquota-sync is shown; a jail
+ * that the operator names is not known to hold a client without it. */
+START_TEST(jail_that_does_not_answer)
+{
+    make(make_jailed);
+    ck_assert_int_eq(show("10.0.0.1", NULL, NULL), CQ_EXIT_DONE);
+    ck_assert_ptr_nonnull(strstr(printed, "\n  jailed         recent:CqNone, as "
+                                 "clamquota-sync reported at 20"));
+    EXPECT_LINE("clamquota-sync then releases it at its next pass, within a "
+                "minute.");
+    ck_assert_int_eq(show("10.0.0.2", NULL, NULL), CQ_EXIT_DONE);
+    ck_assert_ptr_null(strstr(printed, "jailed"));
+    ck_assert_int_eq(show("10.0.0.2", "--jail", "cell:1"), CQ_EXIT_DONE);
+    ck_assert_ptr_nonnull(strstr(printed, "\n  jailed         not known of "
+                                 "cell:1: --jail \"cell:1\": no such kind of "
+                                 "jail, expected "));
+    ck_assert_ptr_null(strstr(printed, "To admit it again:"));
+    fixture_end(&f, NULL);
 }
 END_TEST
 
@@ -148,6 +237,8 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, nodes, 0, 3);
+    tcase_add_test(tcase, busy);
+    tcase_add_test(tcase, jail_that_does_not_answer);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
