@@ -2,7 +2,8 @@
 # Every system call with which httpd makes, opens or enlarges its table, and
 # every allocation of the module, fails once, in turn: httpd starts and counts,
 # or says one sentence and ends. The table is whole and nothing in it is lost.
-# And httpd is killed before each of these calls: the next one starts.
+# And httpd is killed before each of these calls: the next one starts. httpd -t
+# leaves out what it cannot read.
 use strict;
 use warnings;
 use FindBin;
@@ -84,11 +85,12 @@ sub judge {
     return (join('; ', @wrong), $runs);
 }
 
-# The calls of the start that name the table's directory
+# The calls of the start, or of what else runs httpd, that name this directory
 sub calls {
+    my ($run, $where) = @_;
     my $trace = "$dir/trace";
     my @calls = sort keys %Broken::errno;
-    my ($wrong) = started('strace', '-D', '-f', '-y', '-qq', '-o', $trace,
+    my ($wrong) = $run->('strace', '-D', '-f', '-y', '-qq', '-o', $trace,
         '--trace=' . join(',', @calls));
     is($wrong, '', 'traced, without a fault');
     my (%n, @faults, $first);
@@ -97,7 +99,7 @@ sub calls {
         $first //= $pid;
         last if $pid != $first;     # a child: the start is over
         $n{$call}++;
-        next if index($text, "$server->{dir}/state") < 0
+        next if $text !~ /\Q$server->{dir}\E\/$where/
             || $text =~ /F_GETLK/;
         push @faults, { call => $call, n => $n{$call},
             errno => $Broken::errno{$call}, text => substr $text, 0, 90 };
@@ -134,7 +136,7 @@ for my $scenario (['a new table' => 0], ['a table that becomes larger' => 1]) {
     ok($runs, "$name: starts");
     my ($allocations) = read_file("$dir/count") =~ /^(\d+)$/;
     cmp_ok($allocations, '>', 3, "$name: allocations");
-    my @all = Broken::choose(calls(),
+    my @all = Broken::choose(calls(\&started, qr/state/),
         map { { alloc => $_ } } 1 .. $allocations);
     cmp_ok(scalar @all, '>', 4, "$name: " . @all . ' faults');
     my ($stopped, @bad) = 0;
@@ -151,4 +153,27 @@ for my $scenario (['a new table' => 0], ['a table that becomes larger' => 1]) {
     is_deeply({ map { $after{$_} ? ($_ => $after{$_}) : () } keys %after }, {},
         "$name: killed " . keys(%after) . ' times');
 }
+
+# httpd -t looks for files larger than a quota, and leaves out what it cannot
+# read. That the DocumentRoot is a directory is for httpd to say.
+sub checked {
+    my ($status, $said) = $server->config_test($server->{conf}, @_);
+    my @lines = grep { !/^AH00526: / } split /\n/, $said;
+    my $expected = $status eq '0' ? qr/^Syntax OK$/ : qr/ClamQuota\w+: \S/;
+    return '' if @lines == 1 && $lines[0] =~ $expected;
+    return "ends with $status: $said";
+}
+is(checked(), '', 'httpd -t: without a fault');
+my ($allocations) = read_file("$dir/count") =~ /^(\d+)$/;
+my @all = (calls(\&checked, qr/htdocs(?!", \{)/),
+    map { { alloc => $_ } } 1 .. $allocations);
+cmp_ok(scalar @all, '>', 2, 'httpd -t: ' . @all . ' faults');
+my @bad;
+for my $fault (@all) {
+    local $server->{env}{CQ_FAULT_ALLOC} = $fault->{alloc} // 0;
+    my $wrong = checked($fault->{call}
+        ? inject($fault, "error=$fault->{errno}") : ());
+    push @bad, Broken::name($fault) . ": $wrong" if $wrong;
+}
+is(join("\n", @bad), '', 'httpd -t: in turn');
 done_testing();

@@ -70,7 +70,9 @@ static void check_entry(struct walk *walk, const char *folder,
             != APR_SUCCESS) {
         return;
     }
-    if (entry->filetype == APR_REG && entry->size > walk->least_bytes) {
+    /* a file may be gone by now: then its size is not valid */
+    if (entry->filetype == APR_REG && (entry->valid & APR_FINFO_SIZE) != 0
+        && entry->size > walk->least_bytes) {
         struct file *file = apr_array_push(files);
 
         file->path = path;

@@ -135,14 +135,14 @@ sub spawn {
     exec { $command[0] } @command or POSIX::_exit(127);
 }
 
-# Checks a configuration: (exit status, what it said).
+# Checks a configuration: (exit status, what it said). as: see start()
 sub config_test {
-    my ($self, $conf) = @_;
+    my ($self, $conf, @as) = @_;
     write_file("$self->{dir}/test.conf", $self->conf_text($conf));
     my $output = "$self->{dir}/logs/config_test";
-    waitpid $self->spawn($output, $HTTPD, '-t', '-f',
+    waitpid $self->spawn($output, @as, $HTTPD, '-t', '-f',
         "$self->{dir}/test.conf"), 0;
-    return ($? >> 8, read_file($output));
+    return ($? & 127 ? "signal $?" : $? >> 8, read_file($output));
 }
 
 # '' when it runs; else what it said on the terminal. as: a command to start it
