@@ -222,7 +222,8 @@ static int hex_digit(char c)
 
 /* %XX and + to what they stand for. A NUL, a broken %XX and a value too long
  * for any parameter are refused. */
-static bool decode(const char *from, size_t size, char value[CQ_QUERY_VALUE_SIZE])
+static bool decode(const char *from, size_t size,
+                   char value[CQ_QUERY_VALUE_SIZE])
 {
     size_t out = 0;
     size_t i;
