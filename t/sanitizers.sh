@@ -70,7 +70,7 @@ sanitize() {
     # not the marker's: APR's rings take addresses in a struct at NULL
     # shellcheck disable=SC2046
     ASAN_OPTIONS=$options suite clang-unit -j2 --timer \
-        $(ls "$BUILD"/clang/unit/* | grep -v /httpd_marker)
+        $(printf '%s\n' "$BUILD"/clang/unit/* | grep -v /httpd_marker)
     build_sanitized tsan gcc thread unit
     # shellcheck disable=SC2046
     TSAN_OPTIONS=halt_on_error=1 suite tsan-unit --timer \
