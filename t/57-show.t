@@ -68,8 +68,10 @@ sub one_jail {
     like($said, qr/^  jailed +$spec, $until, unless/m, 'denied: jailed');
     like($said, qr/^  denied by +\Q$deny\E line 2: 192\.0\.2\.7$/m,
         'by which line');
-    like($said, qr/^To admit it again:\n  remove it from the deny file\nclamquota-/m,
-        'what frees it');
+    like($said, qr/^To admit it again:
+  remove it from the deny file
+  clamquota exempt 192\.0\.2\.7 --for 1d --table \S+
+clamquota-sync then/m, 'what frees it');
     like(show('2001:db8:1::9'),
         qr{^  denied by +\Q$deny\E line 3: 2001:db8:1::/64$}m, 'IPv6');
     # by hand
@@ -100,6 +102,14 @@ sub one_jail {
         '--deny-file');
     unlike(show('192.0.2.7', '--deny-file', "$dir/other"), qr/denied/,
         'and no other');
+    # released by the command that is shown
+    run_sync();
+    like(show('192.0.2.7'), qr/^  jailed/m, 'jailed again');
+    my @exempt = ($tool, 'exempt', '192.0.2.7', '--table', $table);
+    is(($jail->run(@exempt, '--for', '1h'))[0], 0, 'exempt');
+    run_sync();
+    unlike(show('192.0.2.7'), qr/^  jailed/m, 'releases it');
+    is(($jail->run(@exempt, '--end'))[0], 0, 'the exemption ends');
     # released by the file
     deny("# nobody\n");
     run_sync();

@@ -213,8 +213,8 @@ START_TEST(jail_that_does_not_answer)
 {
     make(make_jailed);
     ck_assert_int_eq(show("10.0.0.1", NULL, NULL), CQ_EXIT_DONE);
-    ck_assert_ptr_nonnull(strstr(printed, "\n  jailed         recent:CqNone, as "
-                                 "clamquota-sync reported at 20"));
+    ck_assert_ptr_nonnull(strstr(printed, "\n  jailed         recent:CqNone, "
+                                 "as clamquota-sync reported at 20"));
     EXPECT_LINE("clamquota-sync then releases it at its next pass, within a "
                 "minute.");
     ck_assert_int_eq(show("10.0.0.2", NULL, NULL), CQ_EXIT_DONE);

@@ -323,8 +323,8 @@ static void show_commands(struct show *s)
     }
     if (s->is_over || !s->is_denied) {
         show_command(s, "reset", "");
-        show_command(s, "exempt", " --for 1d");
     }
+    show_command(s, "exempt", " --for 1d");
     if (s->is_jailed) {
         fputs("clamquota-sync then releases it at its next pass, within a "
               "minute.\n", out);
