@@ -334,8 +334,10 @@ START_TEST(spared)
     ck_assert_uint_eq(number_of(&list.entries[0].key), 4);
     fclose(err);
     for (uint32_t k = 1; k <= 6; k++) {
-        static const char *const words[] = { "own", "never", "proxied", NULL,
-            NULL, "it is over quota for less than --grace" };
+        static const char *const words[] = {
+            "this machine or its default gateway", "it is on a never list",
+            "other clients share its address", NULL, NULL,
+            "it is over quota for less than --grace" };
         char line[160], text[CQ_KEY_TEXT_SIZE];
 
         key = client(k);
@@ -351,7 +353,7 @@ START_TEST(spared)
     draw(0, 5, 10, 0, NOON_S);
     for (uint32_t k = 1; k <= 6; k++) {
         static const char *const reasons[] = {
-            "it is this machine's own or a reserved address",
+            "this machine or its default gateway",
             "it is on a never list", "other clients share its address",
             "over quota in pool default for 60 s, refused 200 times",
             "it is not over quota",

@@ -58,7 +58,7 @@ static void report_spared(struct cq_say *say, const struct verdict *v)
 {
     const char *why = v->offence == CQ_OFFENCE_RECENT
         ? "it is over quota for less than --grace"
-        : cq_spared_word(v->spared);
+        : cq_spared_text(v->spared);
     char text[CQ_KEY_TEXT_SIZE];
 
     if (why != NULL) {
@@ -224,6 +224,7 @@ void cq_source_check_pools(const struct cq_source *source,
     }
 }
 
+/* An offender that is not jailed is spared. */
 static void explain(const struct cq_source *source, const struct verdict *v,
                     char clause[CQ_SOURCE_CLAUSE_SIZE])
 {
@@ -231,9 +232,7 @@ static void explain(const struct cq_source *source, const struct verdict *v,
         [CQ_OFFENCE_NONE] = "it is not over quota",
         [CQ_OFFENCE_EXEMPT] = "it is exempt, or its pool refuses no client",
         [CQ_OFFENCE_FEW] = "it was refused fewer times than --after says",
-        [CQ_OFFENCE_RECENT] = "it is over quota for less than --grace",
-        [CQ_OFFENCE_OFFENDER] =
-            "it is this machine's own or a reserved address"
+        [CQ_OFFENCE_RECENT] = "it is over quota for less than --grace"
     };
 
     if (v->offence == CQ_OFFENCE_OFFENDER && v->spared == CQ_SPARED_NOT) {
@@ -245,8 +244,8 @@ static void explain(const struct cq_source *source, const struct verdict *v,
         return;
     }
     snprintf(clause, CQ_SOURCE_CLAUSE_SIZE, "%s",
-             v->spared == CQ_SPARED_PROXIED
-             ? "other clients share its address" : clauses[v->offence]);
+             v->spared != CQ_SPARED_NOT ? cq_spared_text(v->spared)
+                                        : clauses[v->offence]);
 }
 
 /* Of several pools the one that says most. */
