@@ -54,12 +54,15 @@ struct cq_usage cq_row_others(const struct cq_table *t, uint32_t row,
     return others;
 }
 
-/* committed follows used: what is in flight is all that goes along. */
+/* committed follows used: what is in flight is all that goes along. This reads
+ * used after committed. The caller may have read it before another process
+ * stepped and reserved, and must not undo that. */
 static void roll_committed(struct cq_hot *hot, uint16_t period_id)
 {
     uint64_t c = atomic_load(&hot->committed);
 
-    while (cq_stamp(c) != period_id) {
+    while (cq_stamp(c) != period_id
+           && cq_stamp(atomic_load(&hot->used)) == period_id) {
         uint64_t before = atomic_load(&hot->before);
         int64_t bytes = cq_stamp(before) == cq_stamp(c)
                         ? cq_bytes(c) - cq_bytes(before) : 0;
@@ -122,6 +125,7 @@ uint16_t cq_row_roll(struct cq_table *t, uint32_t row, uint16_t period_id)
             period_id = cq_stamp(d);
             break;
         }
+        CQ_POINT("roll-read");
         roll_committed(hot, cq_stamp(d));   /* a step that another began */
         if (roll_used(hot, before, d, period_id)) {
             CQ_POINT("roll-used");

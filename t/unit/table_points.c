@@ -13,6 +13,8 @@ struct told {
 static const char *target;              /* in the victim: where to die */
 static struct cq_table *victims_table;
 static uint32_t claimed_row;            /* that he was killed as a claimant */
+static struct cq_account rival;         /* of a client who is faster */
+static const struct cq_clock *rivals_clock;     /* NULL: there is none */
 
 /* The victim's own claim, as a rival finds it. */
 static uint32_t own_claim(struct cq_table *t)
@@ -33,6 +35,13 @@ void cq_test_point(const char *name)
 {
     struct cq_table *t = victims_table;
 
+    if (rivals_clock != NULL && strcmp(name, "roll-read") == 0) {
+        const struct cq_clock *clock = rivals_clock;
+
+        rivals_clock = NULL;
+        rival = open_client(t, 0, clock);
+        cq_account_admit(&rival, clock, INT64_MAX, 500, NULL);
+    }
     if (target == NULL) {
         return;
     }
@@ -288,6 +297,42 @@ START_TEST(dies)
 }
 END_TEST
 
+/* A process that read used before another one stepped and reserved takes
+ * nothing back: in a new row, and at the beginning of a month. */
+START_TEST(a_step_is_late)
+{
+    struct fixture f;
+    struct cq_table *t = fixture_table(&f, 1);
+    struct cq_clock clock = clock_at(t, NOON_S);
+    struct cq_clock next;
+    struct cq_account ours, others;
+
+    victims_table = t;
+    rivals_clock = &clock;
+    ours = open_client(t, 0, &clock);
+    ck_assert_ptr_null(rivals_clock);
+    others = rival;
+    assert_row(t, 0, &clock, 0, 500);
+    assert_sound(t);
+    cq_account_charge(&others, &clock, 70);
+    cq_account_admit(&ours, &clock, INT64_MAX, 1000, NULL);
+    assert_row(t, 0, &clock, 70, 1430);
+
+    next = clock_at(t, NEXT_MONTH_S);
+    rivals_clock = &next;
+    cq_account_charge(&ours, &next, 10);
+    ck_assert_ptr_null(rivals_clock);
+    assert_row(t, 0, &next, 10, 990 + 430 + 500);
+    assert_sound(t);
+    cq_account_close(&ours);
+    cq_account_close(&others);
+    cq_account_close(&rival);
+    assert_row(t, 0, &next, 10, 0);
+    assert_sound(t);
+    fixture_end(&f, t);
+}
+END_TEST
+
 /* Two die at once in one row, one of them while zeroing it: the other one,
  * settled first, must not bring the old client back. */
 START_TEST(zeroer_and_claimant_die)
@@ -377,7 +422,7 @@ END_TEST
 START_TEST(points_were_found)
 {
     /* run from the top of the sources; a new point changes the number */
-    ck_assert_int_eq(points_n, 55);
+    ck_assert_int_eq(points_n, 56);
 }
 END_TEST
 
@@ -391,6 +436,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, points_were_found);
     tcase_add_loop_test(tcase, dies, 0, points_n);
+    tcase_add_test(tcase, a_step_is_late);
     tcase_add_test(tcase, zeroer_and_claimant_die);
     tcase_add_test(tcase, plain_and_moving_entries);
     return run_suite(suite);
