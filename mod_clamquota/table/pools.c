@@ -96,10 +96,18 @@ void cq_table_pool_refuses(struct cq_table *t, uint16_t pool, bool refuses)
     }
 }
 
+/* The header's number is read first: a slot that stands in this configuration
+ * and in the next one has a number at least as high at every later moment. */
+static bool is_in_force(const struct cq_table *t, const _Atomic uint32_t *slot)
+{
+    uint32_t config = atomic_load(&t->header->config);
+
+    return atomic_load(slot) >= config;
+}
+
 bool cq_policy_slot_in_force(const struct cq_table *t, uint32_t i)
 {
-    return atomic_load(&t->policies[i].config)
-        >= atomic_load(&t->header->config);
+    return is_in_force(t, &t->policies[i].config);
 }
 
 enum cq_status cq_table_policy(struct cq_table *t, uint16_t pool,
@@ -155,7 +163,7 @@ void cq_table_pool_info(const struct cq_table *t, uint16_t pool,
         const struct cq_pool_slot *slot = &t->pools[pool];
 
         memcpy(info->name, slot->name, sizeof(info->name) - 1);
-        if (atomic_load(&slot->config) >= atomic_load(&t->header->config)) {
+        if (is_in_force(t, &slot->config)) {
             info->policy.daily_bytes = atomic_load(&slot->daily_bytes);
             info->policy.grace_bytes = atomic_load(&slot->grace_bytes);
             info->refuses = atomic_load(&slot->refuses) != 0;
