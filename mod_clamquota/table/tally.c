@@ -210,6 +210,10 @@ void cq_account_reset(struct cq_account *a)
     if (!cq_row_is_pair(a->table, a->row)) {
         cold = cold_row(a);
         atomic_store(&hot->others, 0);
+        /* it is part of that sum */
+        if (a->table->flights != NULL && a->row < a->table->rows_n) {
+            atomic_store(&a->table->flights[a->row], 0);
+        }
         atomic_store(&hot->day_base, 0);
         atomic_store(&hot->free_range, 0);
         atomic_store(&cold->refused, 0);

@@ -233,6 +233,24 @@ START_TEST(others_weigh)
 }
 END_TEST
 
+/* What the others have in flight goes with their sum: check must not find more
+ * of it than the sum. */
+START_TEST(a_reset_forgets_the_others)
+{
+    struct cq_key key = client(1);
+    struct cq_row row;
+
+    begin(60);
+    tell(1, (struct cq_share_update){ .others_used_bytes = 100,
+        .others_in_flight_bytes = 2000, .until_s = NOON_S + 5 });
+    ck_assert_int_eq(cq_table_reset(table, &key, &now), 1);
+    ck_assert_int_eq(cq_table_row(table, 0, &key, &now, &row), CQ_OK);
+    ck_assert_int_eq(row.used_bytes, 0);
+    ck_assert_int_eq(row.in_flight_bytes, 0);
+    end();
+}
+END_TEST
+
 static struct cq_act reset_of(uint8_t a, uint8_t b, uint8_t prefix,
                               int64_t at_ms)
 {
@@ -424,6 +442,7 @@ static Suite *suite(void)
     tcase_add_test(t, sums_saturate);
     tcase_add_test(t, guests);
     tcase_add_test(t, others_weigh);
+    tcase_add_test(t, a_reset_forgets_the_others);
     tcase_add_test(t, acts);
     tcase_add_test(t, id_outlives_sizes_and_modes);
     tcase_add_test(t, sums_are_repaired);
