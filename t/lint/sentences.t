@@ -157,7 +157,7 @@ sub fingerprint {
 my @texts = files('README', 'CHANGES', 'build.sh', 'conf/*', 'conf/debian/*',
     'conf/debian/*/*', 't/sample/*', 'mod_clamquota/*.[1-8]',
     'tools/*/*.[1-8]', 'mod_clamquota/*/*.[ch]', 'tools/*/*.[ch]', 't/*.t',
-    't/{bench,lib,lint}/*.p[lm]', 't/{bench,fuzz,peer}/*.[ch]');
+    't/{bench,lib,lint}/*.p[lm]', 't/{bench,fuzz,model,peer,unit}/*.[ch]');
 my $list = 't/lint/sentences.old';
 my %old = map { $_ => 0 } split ' ', slurp($list);
 my ($count, @new) = 0;

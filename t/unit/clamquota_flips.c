@@ -1,8 +1,8 @@
 /* clamquota: no byte of the table is trusted. Words of a good table are
- * changed at random, and each subcommand ends in time, with an exit code that
- * its manual page has, a sentence where something is wrong, and no control
- * character of the file on the terminal.
- * CQ_TEST_SEED=n begins with another table, CQ_TEST_FLIPS=n has so many. */
+ * changed at random, and each subcommand ends in time, with an exit code
+ * that its manual page has, a sentence where something is wrong, and no
+ * control character of the file on the terminal. CQ_TEST_SEED=n begins with
+ * another table, CQ_TEST_FLIPS=n sets their number. */
 #include "clamquota/command.h"
 #include "table/copies.h"
 #include "table/exchange.h"
@@ -218,7 +218,7 @@ static _Noreturn void run_command(size_t c)
     _exit(result);
 }
 
-/* top ends when it is told to, once it has shown something or failed. */
+/* top ends by a signal, once it has shown something or failed. */
 static void end_top(pid_t pid)
 {
     struct timespec step = { 0, 10000000 };

@@ -144,8 +144,8 @@ END_TEST
 
 /* ---- without httpd ---- */
 
-/* The table of a server that allows 10,000 bytes a day and keeps the clients
- * of draw(). */
+/* The table of a server that allows 10,000 bytes a day, with
+ * its clients. */
 static void make(void (*draw)(struct cq_table *table, struct cq_clock *clock))
 {
     const struct cq_policy policy = { 10000, 0 };

@@ -340,8 +340,8 @@ START_TEST(servers_lose_all)
 }
 END_TEST
 
-/* A server at its limit of connections answers like an empty one: nobody's
- * share counts as lost. */
+/* A server at its limit of connections answers like an empty one: no share
+ * counts as lost. */
 START_TEST(answer_without_a_marker)
 {
     struct cluster *c = begin(2);

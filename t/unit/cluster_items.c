@@ -107,7 +107,7 @@ START_TEST(refused_options)
 }
 END_TEST
 
-/* So many letters, the last that fits and the first that does not. */
+/* A name of N letters: the last N that fits and the first that does not. */
 START_TEST(long_options)
 {
     static const struct {
@@ -266,7 +266,7 @@ START_TEST(altered_values)
             value[i] ^= (unsigned char)(1 << bit);
         }
     }
-    /* sealed by somebody, and yet no item */
+    /* with a valid checksum, and yet no item */
     item.entries[0].reset_ms = 9001 + CQ_RESET_AHEAD_MS;
     size = cq_item_encode(&item, &key, value);
     ck_assert_int_eq(cq_item_decode(value, size, &key, 9000, &read),

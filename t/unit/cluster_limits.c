@@ -1,6 +1,6 @@
-/* cluster: more nodes, shares and acts than there is room for, rounds that come
- * to their deadline, and tables that cannot be exchanged. Each is said once and
- * loses nothing else. */
+/* cluster: more nodes, shares and acts than there is room for, rounds that
+ * come to their deadline, and tables that cannot be exchanged. Each is
+ * logged once and loses nothing else. */
 #include "cluster/bytes.h"
 #include "cluster/list.h"
 #include "cluster/parts.h"
@@ -56,8 +56,7 @@ static bool shows(const struct node *node, uint64_t id)
 }
 
 /* 63 strangers and this node: the next one is in no list, and exchanges all
- * the same. A stranger that nobody has seen to live for a day gives its place
- * to it. */
+ * the same. A stranger without a sign of life for a day makes room for it. */
 START_TEST(more_nodes_than_places)
 {
     struct cq_item_key key;
@@ -119,8 +118,8 @@ static struct cq_item_key key_of_client(const struct node *node, uint32_t k)
     return key;
 }
 
-/* 64 other nodes have shares of one client: it counts here with all of them,
- * and this node says that nobody hears of its own. */
+/* 64 other nodes have shares of one client: it counts here with all of
+ * them, and this node reports that no other node sees its own share. */
 START_TEST(more_shares_than_places)
 {
     static struct cq_item item;
@@ -254,8 +253,8 @@ START_TEST(reset_of_a_network_by_a_killed_exchanger)
 }
 END_TEST
 
-/* The deadline comes first: the round says so, the next one goes on behind it,
- * and all is exchanged in the end. */
+/* The deadline comes first: the round reports it, the next one continues
+ * behind it, and all is exchanged in the end. */
 START_TEST(deadline_before_the_last_group)
 {
     struct cq_exchange *x;
@@ -297,7 +296,7 @@ START_TEST(deadline_before_the_last_group)
 }
 END_TEST
 
-/* What is left of a table that lost pages is no share of this node. */
+/* The rest of a table that lost pages is no share of this node. */
 START_TEST(lost_table)
 {
     begin(2, 60);

@@ -1,5 +1,5 @@
-/* cluster: who is who. Copies of a table, backups, nodes that differ, periods
- * that end, and what servers say that no node has written. */
+/* cluster: which node is which. Copies of a table, backups, nodes that
+ * differ, periods that end, and what servers say that no node has written. */
 #include "cluster/bytes.h"
 #include "cluster/item.h"
 #include "cluster_world.h"
@@ -154,7 +154,7 @@ START_TEST(own_share_raises_the_row)
     ck_assert_int_eq(node_own(&nodes[0], 1), 123);
     ck_assert_int_ge(node_status(&nodes[0]).raised, 1);
     assert_sound(nodes[0].table);
-    /* as anybody who can write to memcached could do that */
+    /* as any program that can write to memcached could do that */
     refuse(&nodes[0], 1, 300);
     ck_assert_uint_eq(refusals_of(&nodes[0], 1), 0);
     node_charge(&nodes[0], 7, 1);
@@ -235,8 +235,8 @@ START_TEST(other_prefixes)
 }
 END_TEST
 
-/* Clocks 2 s apart over the 1st: each goes over by its own, and nobody says
- * that the other differs. */
+/* Clocks 2 s apart over the 1st: each changes the period by its own, and
+ * neither reports that the other differs. */
 START_TEST(over_the_first)
 {
     begin(2);
@@ -309,7 +309,7 @@ START_TEST(hostile_values)
             item->value[i] ^= (unsigned char)(1 + xorshift(&world.random)
                                               % 255);
         }
-        /* in the end by somebody who knows how */
+        /* in the end by a program that knows the format */
         if (round >= 300 && item->size >= CQ_SEAL_SIZE) {
             struct cq_seed hash = hash_of_key(item->key);
 

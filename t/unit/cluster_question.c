@@ -83,7 +83,7 @@ START_TEST(shares)
     ck_assert_int_eq(share_of(&answer, 0).used_bytes, 40);
     ck_assert_int_eq(share_of(&answer, 2).used_bytes, 0);
     ck_assert_int_eq(node_sum(&nodes[2], 1), 47);
-    /* of nobody's client there is nothing */
+    /* of a client without a share there is nothing */
     ck_assert_int_eq(ask(2, 9, &answer), 1);
     ck_assert_int_eq(share_of(&answer, 2).used_bytes, 0);
     end();

@@ -1,6 +1,6 @@
 /* cluster: random schedules. Nodes, servers and the network do what they can
- * do wrong, drawn from a seed; then all is quiet, and everybody must agree:
- * nothing lost, nothing counted twice, nobody locked out.
+ * do wrong, drawn from a seed; then all is quiet, and all nodes must agree:
+ * nothing is lost, nothing is counted twice, no client is locked out.
  *
  * CQ_TEST_SEED=N repeats one, CQ_TEST_ALL=1 runs twenty times as many. */
 #include "cluster_world.h"
@@ -98,8 +98,8 @@ static void restart(struct run *r, size_t i)
     node_start(node);
 }
 
-/* The table is gone: a new one begins with a new id, and the cluster keeps the
- * shares of the old one if it was told of them. */
+/* The table is gone: a new one begins with a new id, and the cluster keeps
+ * the shares of the old one that were exchanged. */
 static void lose_table(struct run *r, size_t i)
 {
     struct node *node = &r->nodes[i];

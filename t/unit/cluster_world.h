@@ -1,6 +1,6 @@
 /* cluster_world - memcached servers and a network that exist only here, and
- * nodes that exchange through them. Everything that goes wrong is drawn from a
- * seed, and time passes only when a test says so. */
+ * nodes that exchange through them. Everything that goes wrong is drawn
+ * from a seed, and time passes only when a test moves it. */
 #ifndef CQ_CLUSTER_WORLD_H
 #define CQ_CLUSTER_WORLD_H
 
@@ -402,7 +402,7 @@ static inline void pass_ms(struct world *w, int64_t ms)
     deliver(w);
 }
 
-/* So many rounds of each node, an interval apart. */
+/* N rounds of each node, an interval apart. */
 static inline void rounds(struct node *nodes, size_t n, int count)
 {
     size_t i;

@@ -46,7 +46,7 @@ static struct machine started(enum cq_period_kind kind, int64_t wall_s)
     return m;
 }
 
-/* Looks after so much time by either clock. */
+/* Looks after that time by either clock. */
 static enum cq_clock_step look(struct machine *m, int64_t wall_passed,
                                int64_t boot_passed)
 {

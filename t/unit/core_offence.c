@@ -36,7 +36,7 @@ START_TEST(an_offender)
 }
 END_TEST
 
-/* as soon as he may come again, by whatever way, he is none */
+/* a client that may come again, by whatever way, is no offender */
 START_TEST(not_over)
 {
     struct cq_offence_facts facts = offender();
@@ -68,7 +68,8 @@ START_TEST(few_refusals)
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_FEW);
     ck_assert_int_eq(cq_offence_judge(&facts, &policy, true, 2, NOW_S, &one,
                                       NULL), CQ_OFFENCE_OFFENDER);
-    /* few is said first: there is no second from which he is one */
+    /* "few refusals" comes first: there is no second from which it is an
+     * offender */
     facts.refusals = 2;
     facts.over_since_s = NOW_S;
     ck_assert_int_eq(of(&facts), CQ_OFFENCE_FEW);
@@ -146,7 +147,7 @@ START_TEST(spared)
     ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_EXEMPT);
     facts = free;
     ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_RESERVED);
-    /* everybody, as a prefix of 0 makes of each client */
+    /* all addresses, as a prefix of 0 makes of each client */
     ck_assert_int_eq(cq_key_parse(&key, "0.0.0.0/0", NULL), CQ_OK);
     facts.client_bits = 0;
     ck_assert_int_eq(cq_spared_reason(&facts), CQ_SPARED_RESERVED);

@@ -159,7 +159,7 @@ START_TEST(state_at_the_ends)
         ck_assert_int_eq(cq_policy_state(&policy, &usage, 1),
                          cases[i].state);
     }
-    /* also where the allowance is saturated the counter's end is over */
+    /* the counter's end is over quota also where the allowance is saturated */
     policy.grace_bytes = CQ_BYTES_MAX;
     ck_assert_int_eq(cq_policy_state(&policy, &(struct cq_usage){
         CQ_BYTES_MAX - 1, 0 }, 1), CQ_STATE_OK);

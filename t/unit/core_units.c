@@ -309,7 +309,7 @@ START_TEST(exact_reads_back)
 }
 END_TEST
 
-/* What an administrator wrote comes back no longer than he wrote it. */
+/* The text of an administrator comes back no longer than it was. */
 START_TEST(exact_is_shortest)
 {
     static const char units[] = "kMGT";

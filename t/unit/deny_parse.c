@@ -39,7 +39,7 @@ static const struct reading readings[] = {
     { "fe80::1%eth0", "", "f:1: \"fe80::1%eth0\": a zone is given", NULL },
     { "0.0.0.0/0\n::/0\n192.0.2.1", "192.0.2.1/32", NULL,
       "f:1: \"0.0.0.0/0\" is left out: that is every address" },
-    /* nearly everybody */
+    /* nearly all addresses */
     { "64.0.0.0/3\n192.0.2.1", "192.0.2.1/32",
       "f:1: \"64.0.0.0/3\": that network is too large", NULL },
     { "Deny from 2000::/3 32.0.0.0/7 2001::/16 1.0.0.0/8",

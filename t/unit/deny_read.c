@@ -24,7 +24,7 @@ static void end(void)
     ck_assert_int_eq(rmdir(dir), 0);
 }
 
-/* Writes it so many milliseconds ago. */
+/* Writes it N milliseconds ago. */
 static void write_list(const char *text, long age_ms)
 {
     struct timespec times[2];

@@ -1,4 +1,5 @@
-/* host/own: this machine's addresses, and who holds one of them. */
+/* host/own: this machine's addresses, and the networks that hold one of
+ * them. */
 #include "host/own.h"
 
 #include <check.h>
@@ -61,7 +62,7 @@ START_TEST(as_the_kernel_says)
         }
     }
     freeifaddrs(interfaces);
-    /* TEST-NET-3 and the documentation prefix: nobody's */
+    /* TEST-NET-3 and the documentation prefix: of no machine */
     ck_assert(!holds(&list, "203.0.113.77"));
     ck_assert(!holds(&list, "2001:db8:77::1"));
     cq_net_free(&list);
@@ -101,7 +102,7 @@ START_TEST(around_and_inside)
 }
 END_TEST
 
-/* What can't be added stays out, and is said. */
+/* A network that can't be added stays out, and is reported. */
 START_TEST(a_sealed_list)
 {
     struct cq_net_list list = { .rules = NULL };

@@ -133,7 +133,7 @@ START_TEST(element_keys)
 }
 END_TEST
 
-/* What was not listed changes nothing. */
+/* An element that was not listed changes nothing. */
 START_TEST(not_listed)
 {
     struct cq_jail_change change = { .key = key_of("192.0.2.1") };

@@ -164,7 +164,7 @@ START_TEST(quotes_and_names)
     READS("combined", "192.0.2.7 - - " NOON
           " \"GET /a\\\" 200 5 \\\"b HTTP/1.1\" 200 9 \"-\" \"-\"",
           "192.0.2.7 +0 200 9 GET /a\\\" 200 5 \\\"b -");
-    /* a quote that nobody escaped */
+    /* a quote that is not escaped */
     READS("combined", "192.0.2.7 - - " REST " \"-\" \"a \"b\"c\"",
           "192.0.2.7 +0 200 1000 GET /main.cvd a \"b\"c");
     /* names: blank, none, with blanks, brackets, a forged date and request */

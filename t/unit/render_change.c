@@ -47,8 +47,8 @@ START_TEST(words_of_actions)
 }
 END_TEST
 
-/* One form: what is done to whom, and the way back, which is the page's own
- * address with its query. */
+/* One form: what is done to which client, and the way back, which is the
+ * page's own address with its query. */
 START_TEST(questions)
 {
     static const struct {

@@ -29,7 +29,7 @@ static void begin(void)
     now = clock_at(table, NOON_S);
 }
 
-/* So many bytes of a version, of which Copies n are allowed. */
+/* Bytes used of a version, of which Copies n are allowed. */
 static void download(uint32_t k, const char *path, int64_t n, int64_t bytes)
 {
     struct cq_key key = client(k);

@@ -200,7 +200,7 @@ START_TEST(html_without_changes)
 }
 END_TEST
 
-/* What is wrong stands on every page, in style; with figures if there are. */
+/* Every page shows a fault, in style, with figures if there are. */
 START_TEST(notice)
 {
     make_view();

@@ -96,7 +96,7 @@ START_TEST(html_over)
     ck_assert_uint_eq(count(out.data, "<script"), 0);
     ck_assert_uint_eq(count(out.data, "<form"), 0);
     ck_assert_uint_eq(count(out.data, "http"), 0);
-    /* a client that is over may fetch it again and again */
+    /* a client over quota may fetch it again and again */
     expect("<th scope=\"row\" class=\"path\">/main.cvd</th>");
     ck_assert_uint_lt(out.size, 4800);
     me.log_only = true;
@@ -256,7 +256,7 @@ START_TEST(collects_his_own)
     snprintf(path, sizeof(path), "%s/table", folder);
     open_table(path);
 
-    /* over in one pool, has drawn in another, the third is not his */
+    /* over quota in one pool, has drawn in another, no row in the third */
     look("192.0.2.1", pool_of[0], policy_of[0]);
     ck_assert_uint_eq(me.pool_count, 2);
     ck_assert_str_eq(client->pool, "default");
@@ -280,12 +280,12 @@ START_TEST(collects_his_own)
     ck_assert_int_eq(client->state, CQ_STATE_OK);
     ck_assert_str_eq(me.pools[1].client.pool, "default");
 
-    /* by what holds for him there now */
+    /* by the policy in force there now */
     look("192.0.2.1", pool_of[0], policy_of[3]);
     ck_assert_int_eq(client->state, CQ_STATE_EXEMPT);
     ck_assert_str_eq(client->rule, "ClamQuotaClient 192.0.2.0/24");
 
-    /* somebody who has no row gets none, and nobody else's */
+    /* a client without a row gets none, and no other client's */
     look("192.0.2.9", pool_of[1], policy_of[1]);
     ck_assert_uint_eq(me.pool_count, 1);
     ck_assert_int_eq(client->used_bytes, 0);

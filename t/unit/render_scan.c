@@ -1,5 +1,5 @@
 /* render/select and render/scan: the best rows whatever order they come in,
- * what is counted and listed, and who may be jailed. */
+ * what is counted and listed, and which client may be jailed. */
 #include "render/scan.h"
 
 #include <check.h>
@@ -272,8 +272,8 @@ START_TEST(more_match_than_are_kept)
 }
 END_TEST
 
-/* a client of 299 of 300 and one of nothing; who has reached it; none of
- * unlimited ones, nor without a policy; whatever state is asked for */
+/* a client of 299 of 300 and one of nothing; one that has reached it; none
+ * of unlimited ones, nor without a policy; whatever state is asked for */
 START_TEST(shares)
 {
     static const int64_t expected[CQ_VIEW_SHARES] = { [0] = 1, [9] = 1,

@@ -1,5 +1,5 @@
-/* sync/lists: what is said of deny and never files, and what holds while one
- * can't be read. */
+/* sync/lists: what is reported of deny and never files, and what holds
+ * while one can't be read. */
 #include "sync/lists.h"
 
 #include <check.h>

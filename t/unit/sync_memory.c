@@ -1,5 +1,5 @@
-/* sync/memory: what was said is read back, damage is noticed, one instance at
- * a time. */
+/* sync/memory: the reports of earlier passes are read back, damage is
+ * noticed, one instance at a time. */
 #include "sync/memory.h"
 
 #include <check.h>
@@ -114,7 +114,7 @@ START_TEST(said_once)
     ck_assert_str_eq(said, "p: a 4\n");
     cq_memory_save(&memory, &say);
     next_pass();
-    /* by hand all is said */
+    /* by hand all is reported */
     say.repeats = true;
     cq_say_trouble(&say, "a %d", 4);
     ck_assert_str_eq(said, "p: a 4\n");

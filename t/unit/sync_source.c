@@ -50,7 +50,7 @@ static void end(void)
     fixture_end(&f, table);
 }
 
-/* Client k has drawn so much and was refused so often, at that time. */
+/* Client k has drawn these bytes and has these refusals, at that time. */
 static uint32_t draw(uint16_t pool, uint32_t k, int64_t bytes, int refusals,
                      int64_t at_s)
 {
@@ -204,8 +204,8 @@ START_TEST(same_as_last)
 }
 END_TEST
 
-/* Whatever happens: where it says the same, the list is the same; and it says
- * so unless something did happen. */
+/* Whatever happens: where it answers "the same", the list is the same; and
+ * it answers that unless something did happen. */
 START_TEST(same_is_true)
 {
     uint64_t state = 42;
@@ -387,8 +387,8 @@ START_TEST(exempt)
 }
 END_TEST
 
-/* Rows of noise behind a sound head: nobody is taken for an offender, as no
- * address hashes to its identity; and nothing crashes. */
+/* Rows of noise behind a sound head: no client is taken for an offender, as
+ * no address hashes to its identity; and nothing crashes. */
 START_TEST(noise)
 {
     uint64_t state = 88172645463325252u;

@@ -105,7 +105,7 @@ START_TEST(busy_and_over)
 }
 END_TEST
 
-/* What is used and in flight leaves room for one byte, then for none. */
+/* Used and in flight leave room for one byte, then for none. */
 START_TEST(room)
 {
     struct fixture f;
@@ -160,8 +160,8 @@ START_TEST(transfers)
 }
 END_TEST
 
-/* LogOnly admits nobody anew: what is over in one month is not in the next,
- * and becomes over again at a time of its own. */
+/* LogOnly admits no client anew: a client over quota in one month is not in
+ * the next, and is over quota again at a time of its own. */
 START_TEST(over_ends_with_the_period)
 {
     struct fixture f;

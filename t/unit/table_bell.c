@@ -1,4 +1,5 @@
-/* table: the jail's bell: who rings, what is heard, who is woken. */
+/* table: the jail's bell: which row rings, what is heard, which reader is
+ * woken. */
 #include "table/bell.h"
 #include "table_fixture.h"
 
@@ -43,7 +44,7 @@ START_TEST(nobody_watches)
     refuse(1, 300, CQ_STATE_OVER);
     ck_assert_int_eq(table->header->bell.rung, 0);
     ck_assert_int_eq(cq_bell_next(&bell, &row), CQ_RING_NONE);
-    /* his time is over: the second that he named is the last one */
+    /* its time has ended: the second that it named is the last one */
     cq_bell_watch(&bell, 1, NOON_S - 1);
     refuse(1, 1, CQ_STATE_OVER);
     ck_assert_int_eq(table->header->bell.rung, 0);
@@ -176,7 +177,7 @@ START_TEST(wakes_who_sleeps)
     ck_assert_int_eq(pthread_join(ringer, NULL), 0);
     ck_assert_int_eq(cq_bell_next(&bell, &row), CQ_RING_ROW);
     ck_assert_uint_eq(table->header->bell.sleeping, 0);
-    /* it rang before he went to sleep: he does not */
+    /* it rang before the reader slept: the reader does not sleep */
     refuse(7, 1, CQ_STATE_OVER);
     cq_bell_wait(&bell, 60 * 1000);
     ck_assert_int_eq(cq_bell_next(&bell, &row), CQ_RING_ROW);

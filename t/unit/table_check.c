@@ -402,7 +402,7 @@ START_TEST(header)
     t->header->period_id = id;
     assert_sound(t);
 
-    /* so many days are not looked for, even if they stand there */
+    /* no reader looks for that many days, even if they stand there */
     slot = &t->header->calendar[id % CQ_CALENDAR];
     start_s = slot->period.midnight_s[0];
     ck_assert_int_eq(cq_calendar_start(t, (uint16_t)id), start_s);

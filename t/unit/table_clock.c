@@ -31,7 +31,7 @@ START_TEST(midnights)
     ck_assert_uint_eq(clock.period_id, period.id + 1);
     ck_assert_int_eq(clock.day, 1);
     ck_assert_int_eq(clock.next_day_s, NEXT_MONTH_S + DAY_S);
-    /* in force for everybody, and there is no way back for a second or two */
+    /* in force for all, and there is no way back for a second or two */
     clock = clock_at(t, NEXT_MONTH_S - 2);
     ck_assert_uint_eq(clock.period_id, period.id + 1);
     ck_assert_int_eq(clock.day, 1);
@@ -247,9 +247,9 @@ START_TEST(period_rolls_with_bytes_in_flight)
 }
 END_TEST
 
-/* What was drawn under a period that does not border on the real one was
- * drawn under a wrong clock and goes along; what was drawn in the next one
- * stays there, as it may have come. */
+/* Bytes of a period that does not border on the real one were drawn under a
+ * wrong clock and move along; bytes of the next one stay there, as it may
+ * have come. */
 static void jump_and_return(int64_t there_s, int64_t along)
 {
     struct fixture f;
@@ -365,7 +365,7 @@ START_TEST(old_addresses_are_erased)
     charge_client(t, 2, &clock, 100);
     ck_assert_int_eq(addresses(t), 49);
     clock = adopt(t, NEXT_MONTH_S + 31 * DAY_S);
-    ck_assert_int_eq(addresses(t), 2);      /* and who is still here */
+    ck_assert_int_eq(addresses(t), 2);      /* and one still here */
     assert_row(t, 2, &clock, 0, 0);
     assert_row(t, 1, &clock, 0, 77);
     cq_account_close(&held);

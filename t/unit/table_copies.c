@@ -92,7 +92,7 @@ START_TEST(two_copies_and_no_more)
 }
 END_TEST
 
-/* What readers are told of a pair, its ClamQuotaCopies included. */
+/* The figures of a pair that readers see, its ClamQuotaCopies included. */
 START_TEST(what_a_reader_sees)
 {
     static const int64_t notes[] = { 2, 1000, 32767, 32768, INT64_MAX };
@@ -154,7 +154,7 @@ START_TEST(what_is_under_way_counts)
     ck_assert_int_eq(served, 2);
     ck_assert_int_eq(usage_of(&a[0]).in_flight_bytes, 2 * SIZE);
     ck_assert_int_eq(usage_of(&a[0]).today_bytes, 0);
-    /* an abort gives back what did not leave */
+    /* an abort refunds what did not leave */
     cq_copies_charge(&a[0], &now, SIZE / 4);
     cq_account_close(&a[0]);
     ck_assert_int_eq(usage_of(&a[7]).today_bytes, SIZE / 4);

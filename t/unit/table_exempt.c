@@ -1,5 +1,5 @@
-/* table: exemptions. Who is exempt and until when, by several writers that may
- * die, in a file that nobody vouches for. */
+/* table: exemptions. Which client is exempt and until when, by several
+ * writers that may die, in a file that may hold anything. */
 #include "table/exempt.h"
 #include "table_fixture.h"
 
@@ -207,8 +207,8 @@ START_TEST(an_answer_is_kept)
 }
 END_TEST
 
-/* Whatever the bytes: no client becomes exempt, check tells, a start repairs
- * it. */
+/* Whatever the bytes: no client becomes exempt, check reports it, a start
+ * repairs it. */
 START_TEST(damaged)
 {
     uint64_t random = 4711;
@@ -319,8 +319,8 @@ static void assert_no_other(void)
     ck_assert_int_eq(cq_table_check(table, false, stderr), 0);
 }
 
-/* Writers are killed at random; readers never see an exemption that nobody set,
- * and afterwards one writer has its way at once. */
+/* Writers are killed at random; readers never see an exemption that no
+ * writer set, and afterwards one writer has its way at once. */
 START_TEST(writers_and_kills)
 {
     _Atomic int64_t *calls = shared(sizeof(*calls));

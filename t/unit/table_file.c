@@ -399,7 +399,7 @@ START_TEST(many_at_once)
                 while (__atomic_load_n(&hold[0], __ATOMIC_SEQ_CST) < 4) {
                 }
                 status = try_open(&f, &t, NULL);
-                /* nobody lets go before all have tried */
+                /* no process releases it before all have tried */
                 __atomic_add_fetch(&hold[1], 1, __ATOMIC_SEQ_CST);
                 while (__atomic_load_n(&hold[1], __ATOMIC_SEQ_CST) < 4) {
                     usleep(10);

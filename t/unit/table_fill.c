@@ -1,4 +1,4 @@
-/* table: N clients into a table for N evict nobody. */
+/* table: N clients into a table for N evict none. */
 #include "table_fixture.h"
 
 /* n clients that no other seed has */
@@ -93,8 +93,8 @@ START_TEST(says_it_at_four_fifths)
 }
 END_TEST
 
-/* What happens to who is one too many: the smallest drawers go, never who is
- * over or has a request open. */
+/* A client too many evicts the one that used least, never one over quota or
+ * with an open request. */
 START_TEST(evicts_the_smallest)
 {
     struct fixture f;
@@ -169,8 +169,8 @@ START_TEST(ten_million_in_two_gigabytes)
 }
 END_TEST
 
-/* A flood of prefixes out of one /48, each of which draws more than anybody
- * else, into a table that is as full as it may be. */
+/* A flood of prefixes out of one /48, each of which downloads more than any
+ * other client, into a table that is as full as it may be. */
 START_TEST(flood_out_of_one_network)
 {
     struct fixture f;

@@ -1,5 +1,6 @@
-/* table: a page that is lost kills nobody, ends counting in every process, and
- * is reported once; what is not ours dies as it would without us. */
+/* table: a page that is lost kills no process, ends counting in every
+ * process, and is reported once; what is not ours dies as it would without
+ * us. */
 #include "table/guard.h"
 #include "table_fileops.h"
 
@@ -60,7 +61,7 @@ START_TEST(cut_short)
     }
     ck_assert_int_eq(wait_for(pid), 0);
     work(t);
-    ck_assert(cq_table_inspect(t));         /* also if nobody touched it */
+    ck_assert(cq_table_inspect(t));         /* also if no process touched it */
     ck_assert(!cq_table_inspect(t));
     ck_assert_int_eq(cq_table_health(t), CQ_HEALTH_LOST);
     cq_table_notice(t, CQ_NOTICE_FILL);     /* of 0 clients */

@@ -4,16 +4,16 @@
  * sources: one that no scenario reaches fails the test. */
 #include "table_points.h"
 
-/* what the victim tells before he dies */
+/* what the victim reports before it dies */
 struct told {
     int64_t charged;        /* by calls that returned */
-    int64_t charging;       /* by the call that he is in */
+    int64_t charging;       /* by the call that it is in */
 };
 
 static const char *target;              /* in the victim: where to die */
 static struct cq_table *victims_table;
-static uint32_t claimed_row;            /* that he was killed as a claimant */
-static struct cq_account rival;         /* of a client who is faster */
+static uint32_t claimed_row;            /* that it was killed as a claimant */
+static struct cq_account rival;         /* of a client that is faster */
 static const struct cq_clock *rivals_clock;     /* NULL: there is none */
 
 /* The victim's own claim, as a rival finds it. */
@@ -56,7 +56,7 @@ void cq_test_point(const char *name)
     }
     if (strcmp(name, "reclaim-taken") == 0
         && strcmp(target, "reclaim-refused") == 0) {
-        /* somebody holds the row for a moment */
+        /* a request holds the row for a moment */
         claimed_row = own_claim(t);
         t->hot[claimed_row].holders += CQ_TURN + 1;
     }
@@ -91,7 +91,7 @@ static void count(struct cq_table *t, const struct cq_clock *clock,
     told_charge(&a, clock, 80, told);       /* partly */
     cq_account_reserve_at_least(&a, 30);
     told_charge(&a, clock, 3000, told);     /* beyond, and over */
-    t->header->bell.until_s = INT64_MAX;    /* somebody watches, asleep */
+    t->header->bell.until_s = INT64_MAX;    /* a reader watches, asleep */
     t->header->bell.after = 1;
     t->header->bell.sleeping = 1;
     cq_account_count_refusal(&a, clock, CQ_STATE_OVER);
@@ -292,7 +292,7 @@ START_TEST(dies)
         die_at(point, full);
     }
     if (begins(point, "claim-")) {
-        die_at(point, true);        /* the row was somebody's before */
+        die_at(point, true);        /* the row was another client's before */
     }
 }
 END_TEST
@@ -353,7 +353,7 @@ START_TEST(zeroer_and_claimant_die)
         if (pid == 0) {
             cq_table_enter(t);
             /* both choose the smallest drawer's row; the entries' order is
-             * such that the one who only noted it is settled first */
+             * such that the one that only noted it is settled first */
             t->cursor = second == 0 ? 200 : 7;
             victims_table = t;
             target = second == 0 ? "zero-hot" : "claim-noted";
@@ -380,7 +380,7 @@ START_TEST(zeroer_and_claimant_die)
 END_TEST
 
 /* Many entries of one dead process in one row, one of them in the middle of
- * a charge: nothing is given back twice. */
+ * a charge: nothing is refunded twice. */
 START_TEST(plain_and_moving_entries)
 {
     struct fixture f;

@@ -29,8 +29,9 @@ static void dies_exempting(const char *point)
     fixture_end(&f, t);
 }
 
-/* The housekeeping dies while a clock that went wrong comes back, or while it
- * erases old rows: nobody has more than he drew, and the next one goes on. */
+/* The housekeeping dies while a clock that went wrong comes back, or while
+ * it erases old rows: no client has more than it used, and the next one
+ * continues. */
 static void dies_in_turnover(const char *point)
 {
     struct fixture f;

@@ -1,9 +1,10 @@
 /* table: the power fails. Processes work in a table and are stopped at many
- * moments; images are mixed at random of the pages of two of these, as a disk
- * may keep them, and opened by a start. Afterwards nothing is reserved or held
- * for nobody, every client that counts is shown, nobody has another's bytes
- * (each draws multiples of a prime of its own) nor more than he drew.
- * CQ_TEST_SEED replays; CQ_TEST_ALL mixes twenty times as many. */
+ * moments; images are mixed at random of the pages of two of these, as a
+ * disk may keep them, and opened by a start. Afterwards nothing is reserved
+ * or held without a request, every client that counts is shown, and no
+ * client has another's bytes (each downloads multiples of a prime of its
+ * own) nor more than it downloaded. CQ_TEST_SEED replays; CQ_TEST_ALL mixes
+ * twenty times as many. */
 #include "table_stress.h"
 #include "table_fileops.h"
 
@@ -20,7 +21,7 @@ struct moment {
 static struct moment moments[MOMENTS];
 static size_t size;
 
-/* Draws for ever; the period ends in the middle of it. */
+/* Downloads for ever; the period ends in the middle of it. */
 static void work(struct cq_table *t, const uint32_t *primes,
                  _Atomic int64_t *used, _Atomic int64_t *now_s,
                  uint64_t seed)

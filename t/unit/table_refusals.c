@@ -185,7 +185,7 @@ START_TEST(not_served)
 }
 END_TEST
 
-/* A child that still counts keeps its table in use, but serves nobody. */
+/* A child that still counts keeps its table in use, but serves no client. */
 START_TEST(a_child_is_left)
 {
     struct cq_table *t, *tool;
@@ -268,7 +268,7 @@ START_TEST(descriptor_0)
                                          sizeof(why)), CQ_OK);
     ck_assert_int_eq(tool->fd, 0);
     cq_tablefile_close(tool);
-    ck_assert_int_eq(fcntl(0, F_GETFD), -1);    /* and gives it back */
+    ck_assert_int_eq(fcntl(0, F_GETFD), -1);    /* and releases it */
     if (input >= 0) {
         dup2(input, 0);
         close(input);

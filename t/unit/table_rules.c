@@ -121,7 +121,8 @@ START_TEST(new_and_removed)
     configure(free, 7, true);
     ck_assert_int_eq(daily("192.0.2.1"), CQ_UNLIMITED);
     ck_assert_uint_eq(table->header->policy_n, 2);
-    /* the pool has no Daily any more: nothing holds and nobody is refused */
+    /* the pool has no Daily any more: nothing holds and no client is
+     * refused */
     configure(only, 0, true);
     policy = policy_in(0, "192.0.3.1", &refuses);
     ck_assert_int_eq(policy.daily_bytes, 0);
@@ -172,7 +173,8 @@ START_TEST(places_are_used_again)
     ck_assert_uint_eq(configure_networks(14000, 16000), 0);
     ck_assert_int_eq(daily("10.54.176.1"), 15000);      /* number 14000 */
     ck_assert_int_eq(daily("10.39.16.1"), 100);         /* 10000 */
-    /* the row shows its pool's figures, not those of who has the place now */
+    /* the row shows its pool's figures, not those of the pool that has the
+     * place now */
     cq_table_policy_info(table, 0, (uint16_t)(atomic_load(
         &table->hot[a.row].mark) & CQ_MARK_POLICY), &info);
     ck_assert_int_eq(info.policy.daily_bytes, 100);
@@ -281,8 +283,8 @@ static void *reconfigure(void *ignored)
     return ignored;
 }
 
-/* What stands in both configurations is in force at every moment: whoever
- * reads meanwhile, as a tool does that may jail, never sees it gone. */
+/* What stands in both configurations is in force at every moment: a reader
+ * meanwhile, such as a tool that may jail, never sees it gone. */
 START_TEST(no_gap)
 {
     pthread_t thread;
@@ -291,7 +293,7 @@ START_TEST(no_gap)
     table = fixture_table(&f, 100);
     configure((const struct rule[]){ { NULL, 100 },
         { "192.0.2.0/24", CQ_UNLIMITED }, { NULL, 0 } }, 0, true);
-    /* exactly in the middle, and when who set it died there */
+    /* exactly in the middle, and when the process that set it died there */
     cq_table_policies_begin(table);
     ck_assert_int_eq(daily("192.0.2.1"), CQ_UNLIMITED);
     ck_assert_int_eq(daily("192.0.3.1"), 100);

@@ -217,7 +217,7 @@ START_TEST(guests)
 }
 END_TEST
 
-/* Who used much elsewhere stays. */
+/* A client that used much elsewhere stays. */
 START_TEST(others_weigh)
 {
     uint32_t k;

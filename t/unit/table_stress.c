@@ -1,5 +1,5 @@
 /* table: four processes at once; no byte of a client ever lies in another
- * one's row, whoever is killed whenever, and sums are exact. */
+ * one's row, whichever process is killed whenever, and sums are exact. */
 #include "table_stress.h"
 
 #define CHARGES 10000000

@@ -1,7 +1,7 @@
-/* table_stress - workers that charge a table which is far too small, and are
- * killed at random; shared by the test and the benchmark. Each client only
- * ever draws multiples of a prime of its own: bytes of another client in its
- * row would show. */
+/* table_stress - workers that charge a table which is far too small, and
+ * are killed at random; shared by the test and the benchmark. Each client
+ * only ever downloads multiples of a prime of its own: bytes of another
+ * client in its row would show. */
 #ifndef CQ_TABLE_STRESS_H
 #define CQ_TABLE_STRESS_H
 
@@ -161,8 +161,8 @@ static inline double stress_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Runs workers until they have made so many charges or the time is over,
- * killing one after the other; then kills them all and settles.
+/* Runs workers until they have made that many charges or the time has
+ * ended, killing one after the other; then kills them all and settles.
  * @return charges made */
 static inline int64_t stress_run(struct stress *s, int64_t charges,
                                  double seconds)

@@ -158,8 +158,8 @@ static void remove_damaged(struct fixture *f)
     unlink(name);
 }
 
-/* Whoever may write into the file may do so between a look at its header and
- * the mapping: nothing is asked of the file a second time. */
+/* A process that may write into the file may do so between a look at its
+ * header and the mapping: nothing is asked of the file a second time. */
 START_TEST(changed_after_the_look)
 {
     struct fixture f;
