@@ -156,11 +156,15 @@ is_deeply([$sync->notes], [], 'and had no trouble');
 my $why = $sync->left_out;
 delete $why->{$late};   # a look while it was still in its --grace
 is_deeply($why, {
-    (map { $_ => 'reserved' } '127.0.0.1', '::', 'fe80::'),
-    (map { $_ => 'own' } '10.77.0.1', 'fd77::'),
-    (map { $_ => 'never' } qw(10.77.50.2 10.77.51.2 fd77:0:50:: fd77:0:52::)),
-    (map { $_ => 'proxied' } qw(10.77.60.1 10.77.61.1 10.77.62.1 10.77.63.1
-        fd77:0:60:: fd77:0:61::))
+    (map { $_ => 'a reserved address, e.g. loopback' }
+        qw(127.0.0.1 :: fe80::)),
+    (map { $_ => 'this machine or its default gateway' }
+        qw(10.77.0.1 fd77::)),
+    (map { $_ => 'it is on a never list' }
+        qw(10.77.50.2 10.77.51.2 fd77:0:50:: fd77:0:52::)),
+    (map { $_ => 'other clients share its address' }
+        qw(10.77.60.1 10.77.61.1 10.77.62.1 10.77.63.1
+            fd77:0:60:: fd77:0:61::))
     }, 'it reported each client that it spared, and why');
 $server->allow_log(qr/CQ0140: /, 1);
 finish();
