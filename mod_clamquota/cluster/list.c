@@ -7,6 +7,11 @@
 #define LIST_VERSION 1
 #define HEAD_SIZE 16
 #define ENTRY_SIZE 160
+
+/* The end of the year 9999, in ms. What a server has is not trusted: a time
+ * behind it, or before 1970, becomes this one. Differences do not overflow. */
+#define TIME_MAX INT64_C(253402300799999)
+
 _Static_assert(HEAD_SIZE + ENTRY_SIZE * CQ_CLUSTER_NODES_MAX
                    <= CQ_LIST_SIZE_MAX, "a list fits");
 
@@ -36,7 +41,7 @@ static void code_time(unsigned char *at, int64_t *t, enum coding coding)
     uint64_t n = (uint64_t)*t;
 
     code_number(at, &n, coding);
-    *t = (int64_t)n;
+    *t = n < (uint64_t)TIME_MAX ? (int64_t)n : TIME_MAX;
 }
 
 /* One description of an entry's bytes, for both directions. */

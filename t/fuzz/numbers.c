@@ -91,7 +91,8 @@ static void fuzz_list(struct cq_net_list *nets)
         search_list(nets, &wider);
         HOLDS(cq_net_touches(nets, &wider) && cq_net_touches(nets, &key));
         key.prefix = key.family == 4 ? 32 : 128;
-        if (cq_key_is_valid(&key)) {    /* 64:ff9b::/46 begins with an IPv4 one */
+        /* 64:ff9b::/46 begins with an IPv4 address */
+        if (cq_key_is_valid(&key)) {
             search_list(nets, &key);
         }
     }

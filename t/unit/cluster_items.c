@@ -1,6 +1,7 @@
 /* cluster: the directive's argument, and the bytes of an item. */
 #include "cluster/cluster.h"
-#include "cluster/item.h"
+#include "cluster/bytes.h"
+#include "cluster/list.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -284,6 +285,35 @@ START_TEST(altered_values)
 END_TEST
 
 /* Any order of servers places a key alike; one more takes a third of them. */
+/* Times of other nodes are limited where they are read: differences of them do
+ * not overflow. */
+START_TEST(times_of_a_list)
+{
+    static const int64_t times[][2] = {
+        { INT64_MIN, INT64_C(253402300799999) },
+        { -1, INT64_C(253402300799999) }, { 0, 0 },
+        { INT64_C(1794744003000), INT64_C(1794744003000) },
+        { INT64_MAX, INT64_C(253402300799999) },
+    };
+    static unsigned char value[CQ_LIST_SIZE_MAX];
+    static struct cq_list list;
+    struct cq_item_key key;
+    size_t i, size;
+
+    cq_list_key(&key);
+    for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        list = (struct cq_list){ .n = 1 };
+        list.entries[0].since_ms = list.entries[0].wall_ms = times[i][0];
+        size = cq_list_encode(&list, value);
+        cq_seal(value, size, &key.hash);
+        cq_list_decode(value, size, &list);
+        ck_assert_uint_eq(list.n, 1);
+        ck_assert_int_eq(list.entries[0].since_ms, times[i][1]);
+        ck_assert_int_eq(list.entries[0].wall_ms, times[i][1]);
+    }
+}
+END_TEST
+
 START_TEST(places)
 {
     const uint64_t abc[] = { 11, 22, 33 }, cab[] = { 33, 11, 22 };
@@ -327,6 +357,7 @@ int main(void)
     tcase_add_test(t, saturation_and_fullness);
     tcase_add_test(t, altered_values);
     tcase_add_test(t, places);
+    tcase_add_test(t, times_of_a_list);
     suite_add_tcase(s, t);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
