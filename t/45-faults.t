@@ -64,6 +64,7 @@ sub timeless {
     $text =~ s/\b$now\d{4}\b/now/g;
     $text =~ s/"retry_after": \d+|,\d+(?=,[01],ClamQuotaDaily)/until/g;
     $text =~ s/\b\d+:\d+(?::\d+)?\b|\bin \d+ h.*/clock/g;
+    $text =~ s/  (?:1 d|23 h 59 min)$/  a day/gm;    # that is left
     return [ split /\n/, $text ];
 }
 
