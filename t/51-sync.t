@@ -569,7 +569,7 @@ my $watch = fork // die "fork: $!\n";
 if (!$watch) {
     open STDOUT, '>', "$dir/watch" or die;
     open STDERR, '>&', \*STDOUT or die;
-    exec $sync, @base, '-v', '--watch', '--lease', 6, @never or die;
+    exec $sync, @base, '-v', '--watch', '--lease', 6, @lists or die;
 }
 END { kill 'KILL', $watch if $watch; $? = $?; }
 
@@ -600,6 +600,17 @@ for (1 .. 2000) {
 is(scalar keys %renewed, 3, 'while nothing happens, leases are renewed');
 offend('reset', '192.0.2.20');
 comes('a reset frees', '192.0.2.21 192.0.2.22');
+# A file that changed just now is waited for: that is no work, which looks would
+# have to make up for.
+spew($deny, "192.0.2.105\n");
+kill 'HUP', $watch;
+comes('a deny file that changed just now', '192.0.2.105 192.0.2.21 192.0.2.22');
+offend('reset', '192.0.2.21');
+comes('does not keep it from looks', '192.0.2.105 192.0.2.22');
+offend('draw', 'default', '192.0.2.21', 2000, 200, 61);
+deny('');
+kill 'HUP', $watch;
+comes('an empty one', '192.0.2.21 192.0.2.22');
 write_proc('/');
 kill 'HUP', $watch;
 comes('SIGHUP looks at everything', '192.0.2.21 192.0.2.22');
