@@ -197,6 +197,12 @@ says('a pass without a table', 6, "no such table", @never);
 rename "$table.away", $table or die "$table: $!\n";
 write_proc("+192.0.2.50");
 quiet('nor does one after a pass that failed', @never);
+unlink $state;
+write_proc("+192.0.2.50");
+says('a first pass that removes nothing', 1, "none: cannot be read", @never,
+    '--deny-file', "$dir/none");
+says('the one after it names what it removes', 0, "recent:$list: the first pass"
+    . ' removes 1 addresses .* not wanted: 192\.0\.2\.50;', @never);
 is(jailed(), '192.0.2.1', 'though it removes it');
 
 # ---- what another program adds again and again ----

@@ -161,18 +161,22 @@ void cq_sync_report_takeover(struct cq_sync *sync,
     const char *spec = cq_jail_spec(sj->jail);
     char topic[CQ_SAY_SIZE], text[CQ_KEY_TEXT_SIZE];
     char names[NAMED_MAX * (CQ_KEY_TEXT_SIZE + 2)] = "";
+    size_t all_n = sj->plan.change_n + sj->plan.network_change_n;
     size_t i, at = 0, n = 0;
     bool fills;
 
+    /* a pass that removes nothing leaves it to the next one */
     fills = cq_say_has(&sync->say, make_fills(topic, sj))
-        || sync->options->flush;
-    cq_say_keep(&sync->say, topic);
-    for (i = 0; !fills && i < sj->plan.change_n; i++) {
+        || sync->options->flush || !sync->lists.knows_denied;
+    if (!fills) {
+        cq_say_keep(&sync->say, topic);
+    }
+    for (i = 0; !fills && i < all_n; i++) {
         if (sj->plan.changes[i].op == CQ_JAIL_REMOVE && n++ < NAMED_MAX) {
             at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s",
                                    n > 1 ? ", " : "",
-                                   cq_key_format(&sj->plan.changes[i].key,
-                                                 text, sizeof(text)));
+                                   cq_sync_text(&sj->plan.changes[i].key,
+                                                text, sizeof(text)));
         }
     }
     if (n > 0) {
