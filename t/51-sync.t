@@ -278,6 +278,9 @@ offend('daily', 'default', 1000, 'daily', 'other', 1000);
 quiet('as before', @never);
 is_deeply([ sync('-n', @never, '--pool', 'other') ],
     [ 0, "-192.0.2.1\n", '' ], '--pool: others do not count');
+($released) = grep { /released/ } @{ lines('-v', @never, '--pool', 'other') };
+is($released, 'released 192.0.2.1: neither a pool that --pool names nor a deny'
+    . ' file has it', '-v: another pool');
 says('a pool that is none', 1, '--pool oter: no such pool .* default, other',
     @never, '--pool', 'oter');
 quiet('and back', @never);
@@ -305,6 +308,14 @@ is("$status:$out", "0:+192.0.2.100\n+192.0.2.101\n+192.0.2.102\n"
     . "+2001:db8::5\n", 'a deny file, and what is never-listed in it');
 like($err, qr/deny:1: "all" is left out: that is every address/, '-v: all');
 like($err, qr/deny:1: "env=x" is left out/, '-v: env=');
+my $left_out = 'addresses of deny files are left out, e\.g\.';
+like($err, qr{: 2 $left_out 203\.0\.113\.1/32 \(\Q$deny\E:7\): it is on a never},
+    '-v: what is never jailed');
+deny("# an office\n203.0.112.0/22\n");
+like((sync('-nv', @lists))[2],
+    qr{: 1 $left_out 203\.0\.112\.0/22 \(\Q$deny\E:2\): it is on a never list$}m,
+    '-v: a network with a never-listed address in it');
+deny("Deny from 192.0.2.100 10.1 192.0.2.101\n192.0.2.102\n2001:db8::5\n");
 says('a network that an xt_recent list cannot hold', 0,
     "recent:$list holds no networks, only nft can: 1 of .* 10\\.1\\.0\\.0/16",
     @lists);

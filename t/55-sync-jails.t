@@ -96,6 +96,13 @@ sub one_jail {
     $jail->empty;
     $jail->put($foreign);
     quiet('emptied: in again', $in_one, @not_other);
+    if ($jail->{name} eq 'nft') {
+        $jail->must('nft',
+            'add element inet clamquota jail6 { 2001:db8::5 timeout 1h }');
+        like(sync('-v', @not_other),
+            qr/released 2001:db8::5: it is an address inside of a client's n/,
+            'an address of a client that no rule looks for');
+    }
     $jail->put('192.0.2.2');
     quiet('wanted, but added by hand', $recent ? '192.0.2.1 192.0.2.2'
         . ' 2001:db8:: 2001:db8:0:1::' : "192.0.2.1 192.0.2.2$kept"

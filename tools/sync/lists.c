@@ -163,11 +163,12 @@ enum cq_spared cq_lists_spared(const struct cq_lists *lists,
 
 bool cq_lists_add_denied(const struct cq_lists *lists,
                          const struct cq_net_list *exempt,
-                         struct cq_wanted_list *wanted, size_t *spared_n)
+                         struct cq_wanted_list *wanted, struct cq_say *say)
 {
-    size_t i, j;
+    const struct cq_deny_entry *first = NULL;
+    const char *path = NULL, *why = NULL;
+    size_t i, j, spared_n = 0;
 
-    *spared_n = 0;
     for (i = 0; i < lists->deny_n; i++) {
         const struct cq_deny_list *list = &lists->files[i].entries;
 
@@ -176,16 +177,29 @@ bool cq_lists_add_denied(const struct cq_lists *lists,
                 .key = list->entries[j].net, .file = (uint16_t)(i + 1),
                 .line = list->entries[j].line
             };
+            enum cq_spared spared = cq_net_touches(exempt, &one.key)
+                ? CQ_SPARED_EXEMPT
+                : cq_lists_spared(lists, &one.key, -1, false);
 
-            if (cq_net_touches(exempt, &one.key)
-                || cq_lists_spared(lists, &one.key, -1, false)
-                   != CQ_SPARED_NOT) {
-                ++*spared_n;
+            if (spared != CQ_SPARED_NOT) {
+                if (spared_n++ == 0) {
+                    first = &list->entries[j];
+                    path = lists->files[i].path;
+                    why = cq_spared_text(spared);
+                }
             }
             else if (!cq_wanted_add(wanted, &one)) {
                 return false;
             }
         }
+    }
+    if (first != NULL && say != NULL && say->verbose) {
+        char text[CQ_KEY_TEXT_SIZE];
+
+        cq_say_info(say, "%zu addresses of deny files are left out, e.g. %s "
+                    "(%s:%u): %s", spared_n,
+                    cq_key_format_cidr(&first->net, text, sizeof(text)), path,
+                    first->line, why);
     }
     return true;
 }

@@ -50,12 +50,12 @@ enum cq_spared cq_lists_spared(const struct cq_lists *lists,
 
 /** Appends the addresses and networks of deny files that neither are spared nor
  * touch one that is exempt.
- * @param exempt    sealed
- * @param spared_n  result: how many are left out
+ * @param exempt  sealed
+ * @param say     reports with -v how many are left out; may be NULL
  * @return false: out of memory */
 bool cq_lists_add_denied(const struct cq_lists *lists,
                          const struct cq_net_list *exempt,
-                         struct cq_wanted_list *wanted, size_t *spared_n);
+                         struct cq_wanted_list *wanted, struct cq_say *say);
 
 void cq_lists_close(struct cq_lists *lists);
 

@@ -140,7 +140,6 @@ bool cq_sync_start(struct cq_sync *sync, const volatile sig_atomic_t *stop)
 static bool gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
 {
     struct cq_say *say = depth == CQ_FULL ? &sync->say : NULL;
-    size_t spared_n;
 
     if (depth == CQ_FULL) {
         cq_lists_read(&sync->lists, sync->options, say);
@@ -148,14 +147,10 @@ static bool gather(struct cq_sync *sync, enum cq_depth depth, int64_t now_s)
     sync->wanted.count = 0;
     if (cq_source_scan(&sync->source, now_s, &sync->wanted, say) != CQ_OK
         || !cq_lists_add_denied(&sync->lists, &sync->source.rules.exempt,
-                                &sync->wanted, &spared_n)) {
+                                &sync->wanted, say)) {
         cq_source_forget(&sync->source);
         cq_say_trouble(&sync->say, "out of memory: nothing is done");
         return false;
-    }
-    if (spared_n > 0 && say != NULL && say->verbose) {
-        cq_say_info(say, "%zu addresses of deny files are left out: they are "
-                    "exempt, own, reserved or on a never list", spared_n);
     }
     /* what follows needs memory, and has no use for the rows */
     cq_table_unmap_rows(sync->table);

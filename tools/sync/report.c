@@ -41,6 +41,17 @@ const struct cq_wanted *cq_sync_find_wanted(const struct cq_sync *sync,
 
 /* ---- what was done ---- */
 
+/* Has the client or network this element? One added by hand may be an address
+ * inside of it. */
+static bool is_element(const struct cq_wanted *wanted,
+                       const struct cq_key *key)
+{
+    struct cq_key element = cq_jail_element_key(&wanted->key);
+
+    return cq_key_compare(key, &wanted->key) == 0
+        || cq_key_compare(key, &element) == 0;
+}
+
 static void report_change(struct cq_sync *sync,
                           const struct cq_jail_change *change)
 {
@@ -65,6 +76,9 @@ static void report_change(struct cq_sync *sync,
     cq_source_explain(&sync->source, &client, (int64_t)time(NULL), clause);
     cq_say_info(&sync->say, "%s %s: %s", word, address,
                 is_added || wanted == NULL ? clause
+                : !is_element(wanted, &change->key)
+                ? "it is an address inside of a client's network, which no "
+                  "rule looks for"
                 : wanted->file != 0 ? "a wider network holds it, or it has no "
                                       "place" : "it has no place");
 }

@@ -260,6 +260,8 @@ void cq_source_explain(struct cq_source *source, const struct cq_key *client,
              ? "it is on a never list"
              : cq_net_touches(&source->rules.exempt, client)
              ? "it is exempt"
+             : source->options->pools.count > 0
+             ? "neither a pool that --pool names nor a deny file has it"
              : "neither the table nor a deny file names it");
     cq_table_clock(source->table, now_s, &source->clock);
     for (pool = 0; pool < source->rules.pool_n; pool++) {
