@@ -95,6 +95,18 @@ $answer = $server->get('/logonly/file', '--interface', '127.0.2.3');
 is($answer->{status}, 200, 'LogOnly');
 is(logged('127.0.2.3', 'e', 2)->{STATE}, 'logonly', 'STATE logonly');
 
+# What cannot be refused is free, also where that is known only in the end, and
+# the client is over quota or in LogOnly.
+for (['/nope', '127.0.2.6', 1], ['/nope', '127.0.2.1', 4],
+    ['/logonly/nope', '127.0.2.3', 3]) {
+    my ($path, $from, $count) = @$_;
+    $answer = $server->get($path, '--interface', $from);
+    is($answer->{status}, 404, "$from: 404");
+    is($answer->{headers}{'x-state'}, 'free', "expression: $from");
+    is(logged($from, $_, $count)->{STATE}, 'free', "$_: STATE, $from")
+        for 'e', 'n';
+}
+
 # off: no environment, but expressions still
 $answer = $server->get('/without/file', '--interface', '127.0.2.4');
 is(logged('127.0.2.4', 'e')->{STATE}, '-', 'Variables Off: none in the log');

@@ -65,7 +65,8 @@ struct cq_request {
     struct cq_prediction prediction;    /* that the decision rests on */
     struct cq_response response;
     struct cq_client client;
-    char sent_text[24];         /* variables': CLAMQUOTA_SENT, once set */
+    char state_text[16];        /* variables': CLAMQUOTA_STATE and */
+    char sent_text[24];         /* CLAMQUOTA_SENT, once set */
 
     /* of the connection, which uses it again when the request has ended */
     conn_rec *c;

@@ -162,6 +162,16 @@ int cq_variables_lookup(ap_expr_lookup_parms *parms)
 
 /* ---- as environment and notes ---- */
 
+/* What is final only when the response has ended. */
+static void write_texts(request_rec *r, struct cq_request *q,
+                        const struct facts *facts)
+{
+    apr_cpystrn(q->state_text, cq_state_word(facts->decision.state),
+                sizeof(q->state_text));
+    apr_cpystrn(q->sent_text, apr_off_t_toa(r->pool, facts->sent_bytes),
+                sizeof(q->sent_text));
+}
+
 /* Puts them in front of what is there without looking for old ones, all at
  * once: to add one by one costs twice as much. */
 static void set_variables(request_rec *r, struct cq_request *q,
@@ -177,10 +187,11 @@ static void set_variables(request_rec *r, struct cq_request *q,
         }
     }
     field = (void *)apr_table_elts(q->variables)->elts;
-    apr_cpystrn(q->sent_text, "0", sizeof(q->sent_text));
+    write_texts(r, q, facts);
     for (i = 0; i < VARIABLES; i++) {
-        /* one is rewritten in place at log time */
+        /* two are rewritten in place at log time */
         const char *value = i == VARIABLE_SENT ? q->sent_text
+            : i == VARIABLE_STATE ? q->state_text
             : format_variable(r, r->pool, facts, i);
 
         memcpy(&field[i].val, &value, sizeof(value));
@@ -201,13 +212,14 @@ void cq_variables_set(request_rec *r, struct cq_request *q)
     }
 }
 
-/* For the access log: what was sent is final now, and requests that the gate
- * did not see get all of them. In the request that was asked for and in the one
+/* For the access log: what was sent, and whether it was free, is final now, and
+ * requests that the gate did not see get all of them. In the request that was asked for and in the one
  * that answered, since log formats may look at either. */
 static int log_variables(request_rec *r)
 {
     struct cq_request *q = cq_request_find(r);
     request_rec *last = r;
+    struct facts facts;
 
     if (q == NULL) {
         return DECLINED;
@@ -219,9 +231,9 @@ static int log_variables(request_rec *r)
     if (cq_dir_conf(r)->variables == 1 || cq_dir_conf(last)->variables == 1) {
         cq_variables_set(last, q);
         cq_variables_set(r, q);
-        apr_cpystrn(q->sent_text,
-                    apr_off_t_toa(r->pool, q->response.sent_bytes),
-                    sizeof(q->sent_text));
+        if (find_facts(last, &facts)) {
+            write_texts(r, q, &facts);
+        }
     }
     return DECLINED;
 }
