@@ -425,9 +425,10 @@ void cq_exempt_expire(struct cq_table *t, const struct cq_clock *clock)
 
 const char *cq_exempt_fault(const struct cq_table *t, uint32_t place)
 {
-    const struct cq_exempt_slot *slot = &t->exemptions[place];
-    uint64_t packed = atomic_load(&slot->packed);
+    uint64_t packed;
     struct cq_key net;
+    bool is_exemption = exempt_read(t, place, &packed, &net);
+    bool is_within;
 
     if (exempt_state(packed) == CQ_EXEMPT_FREE
         || exempt_state(packed) == CQ_EXEMPT_WRITING) {
@@ -436,12 +437,14 @@ const char *cq_exempt_fault(const struct cq_table *t, uint32_t place)
     if (exempt_state(packed) != CQ_EXEMPT_LIVE) {
         return "has an unknown state";
     }
-    if (!exempt_read(t, place, &packed, &net)
-        && atomic_load(&slot->packed) == packed) {
-        return "is not sealed: it exempts no client";
+    is_within = place < count_places(atomic_load(&t->header->exempt));
+    /* a writer that came in between has changed it */
+    if ((is_exemption && is_within)
+        || atomic_load(&t->exemptions[place].packed) != packed) {
+        return NULL;
     }
-    return place < count_places(atomic_load(&t->header->exempt)) ? NULL
-        : "lies past the mark: it exempts no client";
+    return is_exemption ? "lies past the mark: it exempts no client"
+                        : "is not sealed: it exempts no client";
 }
 
 void cq_exempt_repair(struct cq_table *t)
