@@ -95,8 +95,8 @@ $answer = $server->get('/logonly/file', '--interface', '127.0.2.3');
 is($answer->{status}, 200, 'LogOnly');
 is(logged('127.0.2.3', 'e', 2)->{STATE}, 'logonly', 'STATE logonly');
 
-# What cannot be refused is free, also where that is known only in the end, and
-# the client is over quota or in LogOnly.
+# A response that cannot be refused is free, also where its status is known only
+# in the end, and for a client over quota, and in LogOnly.
 for (['/nope', '127.0.2.6', 1], ['/nope', '127.0.2.1', 4],
     ['/logonly/nope', '127.0.2.3', 3]) {
     my ($path, $from, $count) = @$_;

@@ -162,7 +162,7 @@ int cq_variables_lookup(ap_expr_lookup_parms *parms)
 
 /* ---- as environment and notes ---- */
 
-/* What is final only when the response has ended. */
+/* Both are final only when the response has ended. */
 static void write_texts(request_rec *r, struct cq_request *q,
                         const struct facts *facts)
 {
@@ -213,8 +213,9 @@ void cq_variables_set(request_rec *r, struct cq_request *q)
 }
 
 /* For the access log: what was sent, and whether it was free, is final now, and
- * requests that the gate did not see get all of them. In the request that was asked for and in the one
- * that answered, since log formats may look at either. */
+ * requests that the gate did not see get all of them. In the request that was
+ * asked for and in the one that answered, since log formats may look at
+ * either. */
 static int log_variables(request_rec *r)
 {
     struct cq_request *q = cq_request_find(r);
