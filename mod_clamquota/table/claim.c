@@ -192,6 +192,7 @@ static uint32_t choose_row(const struct cq_table *t, const struct cq_window *w,
 void cq_row_zero(struct cq_table *t, uint32_t row)
 {
     struct cq_hot *hot = &t->hot[row];
+    cq_word *flight = cq_row_flight(t, row);
     struct cq_cold *cold;
 
     /* not holders: a process that found the old identity may be adding and
@@ -217,8 +218,8 @@ void cq_row_zero(struct cq_table *t, uint32_t row)
     atomic_store_explicit(&cold->refused, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->seen, 0, memory_order_relaxed);
     atomic_store_explicit(&cold->over, 0, memory_order_relaxed);
-    if (t->flights != NULL && row < t->rows_n) {
-        atomic_store_explicit(&t->flights[row], 0, memory_order_relaxed);
+    if (flight != NULL) {
+        atomic_store_explicit(flight, 0, memory_order_relaxed);
     }
     atomic_thread_fence(memory_order_release);
 }

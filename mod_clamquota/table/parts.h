@@ -142,6 +142,14 @@ static inline bool cq_row_is_pair(const struct cq_table *table, uint32_t row)
     return row >= table->cold_rows_n;
 }
 
+/** What the other nodes have in flight for a row's client; NULL: there is no
+ * cluster, or the row is none of a client. */
+static inline cq_word *cq_row_flight(const struct cq_table *table, uint32_t row)
+{
+    return table->flights != NULL && row < table->rows_n
+        ? &table->flights[row] : NULL;
+}
+
 /* jail.c: marks beside CQ_MARK_JAILED that only clamquota-sync uses */
 #define CQ_MARK_HELD 0x00100000u        /* was when it last looked, too */
 #define CQ_MARK_NOTED_SHIFT 21          /* its refusals then, modulo 2^11 */

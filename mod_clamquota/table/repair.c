@@ -51,6 +51,7 @@ void cq_holdings_free(struct cq_holdings *h)
 static bool is_zero(const struct cq_table *t, uint32_t row)
 {
     const struct cq_hot *hot = &t->hot[row];
+    cq_word *flight = cq_row_flight(t, row);
     uint64_t sum = atomic_load(&hot->committed) | atomic_load(&hot->used)
         | atomic_load(&hot->before) | atomic_load(&hot->day_base)
         | atomic_load(&hot->free_range) | atomic_load(&hot->mark)
@@ -65,8 +66,8 @@ static bool is_zero(const struct cq_table *t, uint32_t row)
             | atomic_load(&cold->hits) | atomic_load(&cold->refused)
             | atomic_load(&cold->seen) | atomic_load(&cold->over);
     }
-    if (t->flights != NULL && row < t->rows_n) {
-        sum |= atomic_load(&t->flights[row]);
+    if (flight != NULL) {
+        sum |= atomic_load(flight);
     }
     return sum == 0;
 }
@@ -126,6 +127,7 @@ static enum cq_row_fault sums_fault(const struct cq_table *t, uint32_t row,
                                     const struct cq_holdings *h)
 {
     const struct cq_hot *hot = &t->hot[row];
+    cq_word *flight = cq_row_flight(t, row);
     uint64_t committed = atomic_load(&hot->committed);
     uint64_t used = atomic_load(&hot->used);
 
@@ -144,8 +146,8 @@ static enum cq_row_fault sums_fault(const struct cq_table *t, uint32_t row,
         return CQ_ROW_IN_FLIGHT;
     }
     /* what the others have in flight is part of their sum */
-    return t->flights != NULL && row < t->rows_n
-            && (int64_t)(atomic_load(&t->flights[row]) >> CQ_FLIGHT_SHIFT << 10)
+    return flight != NULL
+            && (int64_t)(atomic_load(flight) >> CQ_FLIGHT_SHIFT << 10)
                    > cq_bytes(atomic_load(&hot->others))
            ? CQ_ROW_OTHERS : CQ_ROW_SOUND;
 }

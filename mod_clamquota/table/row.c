@@ -37,14 +37,16 @@ struct cq_usage cq_row_others(const struct cq_table *t, uint32_t row,
     struct cq_usage others = { 0, 0 };
     int64_t sum = cq_row_is_pair(t, row)
         ? 0 : cq_stamped_get(&t->hot[row].others, period_id);
+    cq_word *word;
     uint64_t flight;
     int64_t in_flight;
 
     if (sum == 0) {
         return others;
     }
-    flight = t->flights != NULL && row < t->rows_n
-        ? atomic_load_explicit(&t->flights[row], memory_order_relaxed) : 0;
+    word = cq_row_flight(t, row);
+    flight = word != NULL
+        ? atomic_load_explicit(word, memory_order_relaxed) : 0;
     in_flight = (int64_t)(flight >> CQ_FLIGHT_SHIFT) << 10;
     in_flight = in_flight < sum ? in_flight : sum;
     others.used_bytes = sum - in_flight;

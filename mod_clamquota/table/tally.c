@@ -175,6 +175,7 @@ void cq_account_reset(struct cq_account *a)
     struct cq_hot *hot;
     struct cq_cold *cold;
     struct cq_entry *e;
+    cq_word *flight;
     uint64_t before, d, c;
 
     if (!cq_account_is_open(a)) {
@@ -209,10 +210,10 @@ void cq_account_reset(struct cq_account *a)
     }
     if (!cq_row_is_pair(a->table, a->row)) {
         cold = cold_row(a);
+        flight = cq_row_flight(a->table, a->row);
         atomic_store(&hot->others, 0);
-        /* it is part of that sum */
-        if (a->table->flights != NULL && a->row < a->table->rows_n) {
-            atomic_store(&a->table->flights[a->row], 0);
+        if (flight != NULL) {
+            atomic_store(flight, 0);        /* part of that sum */
         }
         atomic_store(&hot->day_base, 0);
         atomic_store(&hot->free_range, 0);
