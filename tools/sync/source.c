@@ -1,6 +1,8 @@
 /* source - the table's offenders. */
 #include "sync/source.h"
 
+#include "core/hash.h"
+
 #include <string.h>
 
 /* ---- one row ---- */
@@ -98,22 +100,12 @@ static enum cq_status begin(struct cq_source *source, int64_t now_s)
     return CQ_OK;
 }
 
-/* FNV-1a (Fowler, Noll, Vo), by words of 64 bits. Rows that collide would stay
- * unseen until the next scan, a minute. */
+/* Rows that collide would stay unseen until the next scan, a minute. */
 static void mix(uint64_t *sum, const void *data, size_t size)
 {
-    const uint8_t *at = data;
-    uint64_t word = 0;
+    const struct cq_seed seed = { .k0 = *sum };
 
-    while (size > 0) {
-        size_t n = size < sizeof(word) ? size : sizeof(word);
-
-        memcpy(&word, at, n);
-        *sum = (*sum ^ word) * UINT64_C(1099511628211);
-        *sum ^= *sum >> 32;
-        at += n;
-        size -= n;
-    }
+    *sum = cq_hash_text(&seed, data, size, NULL, 0);
 }
 
 static void mix_nets(uint64_t *sum, const struct cq_net_list *nets)
@@ -131,7 +123,7 @@ static void mix_nets(uint64_t *sum, const struct cq_net_list *nets)
 static uint64_t sum_up(const struct cq_source *source)
 {
     const struct cq_rules *rules = &source->rules;
-    uint64_t sum = UINT64_C(14695981039346656037), position = 0;
+    uint64_t sum = 0, position = 0;
     uint32_t row;
 
     /* cq_table_pool_info() fills them with zeros first */
